@@ -1,0 +1,159 @@
+"""The whole configuration, and the part of it that each step sees."""
+
+import re
+from typing import Any
+
+from pydantic import Field, field_validator, model_validator
+
+from forecasting.config.gates import GatesConfig
+from forecasting.config.sections import (
+    BacktestConfig,
+    CompressionConfig,
+    DataConfig,
+    FeaturesConfig,
+    ForecastConfig,
+    ModelConfig,
+    Section,
+    ServingConfig,
+    SplitConfig,
+    TrackingConfig,
+    TrainingConfig,
+    ValidationConfig,
+)
+from forecasting.contracts.steps import StepName
+
+
+class AlmanacConfig(Section):
+    """One configuration file."""
+
+    name: str = Field("forecast", description="Name of the model: lower-case letters, digits and dashes.")
+    data: DataConfig = Field(default_factory=DataConfig, description="Where the table is and what its columns mean.")
+    validation: ValidationConfig = Field(default_factory=ValidationConfig, description="What a table must satisfy.")
+    forecast: ForecastConfig = Field(default_factory=ForecastConfig, description="What is forecast from what.")
+    features: FeaturesConfig = Field(default_factory=FeaturesConfig, description="Features.")
+    split: SplitConfig = Field(default_factory=SplitConfig, description="Train, validation and test cuts.")
+    model: ModelConfig = Field(default_factory=ModelConfig, description="The network.")
+    training: TrainingConfig = Field(default_factory=TrainingConfig, description="The training loop.")
+    backtest: BacktestConfig = Field(default_factory=BacktestConfig, description="The backtest.")
+    gates: GatesConfig = Field(description="Thresholds; they have no defaults.")
+    compression: CompressionConfig = Field(default_factory=CompressionConfig, description="Pruning and quantisation.")
+    serving: ServingConfig = Field(default_factory=ServingConfig, description="The model server.")
+    tracking: TrackingConfig = Field(default_factory=TrackingConfig, description="MLflow.")
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,62}", name) or name.endswith("-candidate"):
+            raise ValueError("name must be lower-case letters, digits and dashes, start with a letter and not end in -candidate")
+        return name
+
+    @model_validator(mode="after")
+    def _check_rolling_columns(self) -> "AlmanacConfig":
+        columns = (self.data.target, *self.data.observed, *self.data.known)
+        for rolling in self.features.rolling:
+            if rolling.column not in columns and rolling.column != "target":
+                raise ValueError(f"features.rolling names {rolling.column!r}, which is none of {', '.join(columns)}")
+        return self
+
+
+class StepSettings(Section):
+    """Base of what one step sees of the configuration; `cutoff` is a parameter of the run."""
+
+    name: str = Field(description="Name of the model.")
+
+
+class ValidateDataSettings(StepSettings):
+    """Sections of validate_data."""
+
+    data: DataConfig
+    validation: ValidationConfig
+    forecast: ForecastConfig
+    features: FeaturesConfig
+    split: SplitConfig
+
+
+class BuildFeaturesSettings(StepSettings):
+    """Sections of build_features."""
+
+    forecast: ForecastConfig
+    features: FeaturesConfig
+    split: SplitConfig
+    model: ModelConfig
+
+
+class TrainModelSettings(StepSettings):
+    """Sections of train_model."""
+
+    forecast: ForecastConfig
+    model: ModelConfig
+    training: TrainingConfig
+
+
+class EvaluateModelSettings(StepSettings):
+    """Sections of evaluate_model."""
+
+    forecast: ForecastConfig
+    backtest: BacktestConfig
+    gates: GatesConfig
+
+
+class CompressModelSettings(StepSettings):
+    """Sections of compress_model."""
+
+    forecast: ForecastConfig
+    model: ModelConfig
+    training: TrainingConfig
+    compression: CompressionConfig
+
+
+class EvaluateCompressedSettings(StepSettings):
+    """Sections of evaluate_compressed."""
+
+    forecast: ForecastConfig
+    backtest: BacktestConfig
+    gates: GatesConfig
+    serving: ServingConfig
+
+
+class ValidateServingSettings(StepSettings):
+    """Sections of validate_serving."""
+
+    forecast: ForecastConfig
+    gates: GatesConfig
+    serving: ServingConfig
+
+
+class DeployModelSettings(StepSettings):
+    """Sections of deploy_model."""
+
+    forecast: ForecastConfig
+    serving: ServingConfig
+    tracking: TrackingConfig
+
+
+class ReportRunSettings(StepSettings):
+    """Sections of report_run."""
+
+    data: DataConfig
+    forecast: ForecastConfig
+    tracking: TrackingConfig
+
+
+STEP_SETTINGS: dict[StepName, type[StepSettings]] = {
+    StepName.VALIDATE_DATA: ValidateDataSettings,
+    StepName.BUILD_FEATURES: BuildFeaturesSettings,
+    StepName.TRAIN_MODEL: TrainModelSettings,
+    StepName.EVALUATE_MODEL: EvaluateModelSettings,
+    StepName.COMPRESS_MODEL: CompressModelSettings,
+    StepName.EVALUATE_COMPRESSED: EvaluateCompressedSettings,
+    StepName.VALIDATE_SERVING: ValidateServingSettings,
+    StepName.DEPLOY_MODEL: DeployModelSettings,
+    StepName.REPORT_RUN: ReportRunSettings,
+}
+
+
+def step_settings(config: AlmanacConfig, step: StepName) -> StepSettings:
+    """The sections that one step sees; everything else cannot change its result."""
+    kind = STEP_SETTINGS[step]
+    values: dict[str, Any] = {field: getattr(config, field) for field in kind.model_fields}
+    return kind(**values)

@@ -1,0 +1,179 @@
+"""The sections of the configuration: frozen pydantic models, every field with a comment and a default.
+
+Thresholds (`gates.py` in this folder) are the one thing without defaults. Durations are pandas
+offsets such as `28d` or `24h`; lengths in steps are integers.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Statistic = Literal["mean", "std", "min", "max"]
+Aggregation = Literal["mean", "sum", "min", "max", "last"]
+CalendarColumn = Literal[
+    "hour_of_day", "day_of_week", "day_of_month", "day_of_year", "is_weekend", "is_holiday", "is_day_off",
+    "is_day_off_yesterday", "is_day_off_tomorrow", "trend",
+]  # fmt: skip
+
+
+class Section(BaseModel):
+    """Base of every section: frozen, and a key that is not a field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataConfig(Section):
+    """Where the table is and what its columns mean."""
+
+    uri: str = Field("example://electricity", description="File (CSV or Parquet), relative to the configuration, or example://NAME.")
+    time_column: str = Field("timestamp", description="Column of the time stamps.")
+    time_zone: str = Field("UTC", description="Zone of time stamps that carry none (IANA name).")
+    target: str = Field("target", description="Column to forecast.")
+    id_columns: tuple[str, ...] = Field((), description="Columns that together name a series; none: the table is one series.")
+    known: tuple[str, ...] = Field((), description="Numeric covariates known for the horizon too.")
+    observed: tuple[str, ...] = Field((), description="Numeric covariates known up to the origin only.")
+    static: tuple[str, ...] = Field((), description="Categorical columns with one value per series.")
+    censored_by: str | None = Field(None, description="Column that is non-zero where the target is not the true demand (a stock-out).")
+    frequency: str = Field("1h", description="Step of the series after resampling (pandas offset of fixed length).")
+    aggregation: dict[str, Aggregation] = Field(default_factory=dict, description="How a column is resampled; mean where not named.")
+
+
+class ValidationConfig(Section):
+    """What a table must satisfy before it is used."""
+
+    max_missing_ratio: float = Field(0.1, ge=0, le=1, description="Largest share of missing target steps in a series.")
+    max_duplicate_ratio: float = Field(0.0, ge=0, le=1, description="Largest share of rows with a time stamp seen before.")
+    max_age: str | None = Field(None, description="Largest distance of the last time stamp from the cutoff; none: any.")
+    ranges: dict[str, tuple[float | None, float | None]] = Field(default_factory=dict, description="Smallest and largest plausible value of a column.")
+    max_out_of_range_ratio: float = Field(0.0, ge=0, le=1, description="Largest share of values outside their range.")
+    max_leak_correlation: float = Field(0.98, gt=0, le=1, description="A covariate whose changes correlate more with the target's raises the leak alarm.")
+    data_docs: bool = Field(True, description="Write the Great Expectations Data Docs.")
+
+
+class ForecastConfig(Section):
+    """What is forecast from what."""
+
+    horizon: int = Field(24, gt=0, description="Steps ahead.")
+    context: int = Field(336, gt=0, description="Past steps the model reads; a multiple of the segment.")
+    segment: int = Field(24, gt=0, description="Steps in one segment of the recurrence, usually one season.")
+    quantiles: tuple[float, ...] = Field((0.1, 0.5, 0.9), description="Quantile levels, ascending, with 0.5.")
+    seasons: tuple[int, ...] = Field((24, 168), description="Season lengths in steps: the naive baselines and the model's lags.")
+
+    @field_validator("quantiles")
+    @classmethod
+    def _check_quantiles(cls, levels: tuple[float, ...]) -> tuple[float, ...]:
+        if list(levels) != sorted(set(levels)) or not all(0 < level < 1 for level in levels):
+            raise ValueError("quantiles must ascend strictly between 0 and 1")
+        if 0.5 not in levels:
+            raise ValueError("quantiles must contain 0.5, the point forecast")
+        return levels
+
+    @model_validator(mode="after")
+    def _check_lengths(self) -> "ForecastConfig":
+        if self.context % self.segment:
+            raise ValueError(f"context ({self.context}) must be a multiple of segment ({self.segment})")
+        if not self.seasons or min(self.seasons) < 1 or max(self.seasons) > self.context:
+            raise ValueError("seasons must be between 1 and context")
+        return self
+
+
+class RollingConfig(Section):
+    """Rolling statistics of one column."""
+
+    column: str = Field("target", description="Target, observed or known column.")
+    windows: tuple[int, ...] = Field((24, 168), description="Window lengths in steps.")
+    statistics: tuple[Statistic, ...] = Field(("mean", "std", "min", "max"), description="What is computed over each window.")
+
+
+class FourierConfig(Section):
+    """Sine and cosine terms of one period."""
+
+    period: str = Field("24h", description="Length of the period (pandas offset), counted in local time.")
+    order: int = Field(2, gt=0, description="Number of sine and cosine pairs.")
+
+
+class FeaturesConfig(Section):
+    """Features: each is written once and runs in Beam and in the exported graph."""
+
+    calendar_time_zone: str = Field("UTC", description="Zone in which hours, days and holidays are counted (IANA name).")
+    calendar: tuple[CalendarColumn, ...] = Field(("day_of_week", "is_day_off"), description="Calendar columns.")
+    holidays: str | None = Field(None, description="Country, or country and region (AU-VIC), whose public holidays count; none: no holidays.")
+    fourier: tuple[FourierConfig, ...] = Field((FourierConfig(),), description="Fourier terms.")
+    rolling: tuple[RollingConfig, ...] = Field((RollingConfig(),), description="Rolling statistics.")
+    beam_runner: Literal["DirectRunner", "PortableRunner"] = Field("DirectRunner", description="Apache Beam runner of build_features.")
+    beam_options: tuple[str, ...] = Field((), description="Further Beam options, as on its command line.")
+
+
+class SplitConfig(Section):
+    """Cuts by time, counted back from the cutoff: train, then validation, then test."""
+
+    validation: str = Field("28d", description="Length of the validation period (early stopping, calibration).")
+    test: str = Field("56d", description="Length of the test period (backtest and gates).")
+
+
+class ModelConfig(Section):
+    """The segment-recurrent network."""
+
+    units: int = Field(128, gt=0, description="Width of the segment embedding and of the LSTM.")
+    head_units: int = Field(48, gt=0, description="Width of the head of each horizon step.")
+    step_units: int = Field(16, gt=0, description="Width of the decoder's message to each horizon step.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout in the head.")
+    scaling: Literal["train", "window"] = Field("train", description="Scale of the target: from the train cut, or from each window (many series of different size).")
+    calibrate: bool = Field(True, description="Widen or narrow the quantiles so that they hold on the validation period.")
+
+
+class TrainingConfig(Section):
+    """The training loop."""
+
+    strategy: Literal["auto", "default", "mirrored"] = Field("auto", description="tf.distribute strategy; auto mirrors when there is more than one GPU.")
+    batch_size: int = Field(128, gt=0, description="Windows in a step, over all replicas.")
+    max_epochs: int = Field(10, gt=0, description="Passes over the training windows at most.")
+    max_steps_per_epoch: int | None = Field(None, gt=0, description="Steps in an epoch at most; none: every window once.")
+    patience: int = Field(3, gt=0, description="Epochs without a better validation loss before training stops.")
+    optimizer: Literal["adamw", "adam"] = Field("adamw", description="Optimiser.")
+    learning_rate: float = Field(3e-3, gt=0, description="Largest learning rate.")
+    schedule: Literal["cosine", "constant"] = Field("cosine", description="Course of the learning rate after the warm-up.")
+    warmup_steps: int = Field(100, ge=0, description="Steps of linear warm-up.")
+    weight_decay: float = Field(1e-2, ge=0, description="Decoupled weight decay (AdamW).")
+    clip_norm: float = Field(1.0, gt=0, description="Global norm to which gradients are clipped.")
+    ema: float = Field(0.99, ge=0, lt=1, description="Momentum of the weight average used for validation and export; 0: none.")
+    seed: int = Field(1, description="Seed of initial weights, shuffling and dropout.")
+    threads: int = Field(1, gt=0, description="Threads within one operation; one is fastest for recurrent models on CPUs.")
+
+
+class BacktestConfig(Section):
+    """The rolling-origin backtest over the test period."""
+
+    stride: int = Field(24, gt=0, description="Steps between origins.")
+    batch_size: int = Field(256, gt=0, description="Windows scored at once.")
+    cold_start_below: str | None = Field(None, description="Series with less history than this at the origin form the slice cold_start; none: no slice.")
+
+
+class CompressionConfig(Section):
+    """The tournament of smaller and faster variants."""
+
+    variants: tuple[Literal["tflite_float32", "tflite_int8", "pruned_tflite_int8"], ...] = Field(
+        ("tflite_float32", "tflite_int8", "pruned_tflite_int8"), description="Variants built beside the float SavedModel.")  # fmt: skip
+    sparsity: float = Field(0.5, ge=0, lt=1, description="Share of weights set to zero by magnitude pruning.")
+    finetune_steps: int = Field(150, ge=0, description="Training steps while pruning.")
+    time_budget_s: float = Field(60.0, gt=0, description="Seconds for the whole tournament; variants that do not fit are left out and named.")
+    n_parity_windows: int = Field(64, gt=0, description="Real windows on which every converted model is compared with the float model.")
+
+
+class ServingConfig(Section):
+    """The model server and the candidate check."""
+
+    bind_address: str = Field("127.0.0.1", description="Address the servers listen on.")
+    grpc_port: int = Field(8500, ge=0, le=65535, description="TensorFlow Serving gRPC; 0: any free port.")
+    rest_port: int = Field(8501, ge=0, le=65535, description="TensorFlow Serving REST; 0: any free port.")
+    gateway_port: int = Field(8080, ge=0, le=65535, description="Gateway HTTP; 0: any free port.")
+    n_warmup_records: int = Field(4, gt=0, description="Warm-up requests stored with a version.")
+    prefer: Literal["accuracy", "size", "latency"] = Field("latency", description="What decides between variants that pass the gate.")
+    keep_versions: int = Field(5, gt=1, description="Versions kept in the repository, champion and previous always among them.")
+
+
+class TrackingConfig(Section):
+    """MLflow."""
+
+    uri: str | None = Field(None, description="Tracking URI; none: SQLite in ALMANAC_HOME.")
+    experiment: str | None = Field(None, description="Experiment; none: the model's name.")

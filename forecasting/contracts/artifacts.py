@@ -1,0 +1,63 @@
+"""Kinds of directories that lie between steps, and the files in each.
+
+Every directory has a `manifest.json` (`forecasting.manifests.Manifest`).
+"""
+
+from enum import StrEnum
+
+MANIFEST_FILE = "manifest.json"
+REPORT_FILE = "report.json"
+
+
+class ArtifactKind(StrEnum):
+    """What a directory holds."""
+
+    SERIES = "series"
+    FEATURES = "features"
+    MODEL = "model"
+    EVALUATION = "evaluation"
+    COMPRESSED = "compressed"
+    COMPRESSED_EVALUATION = "compressed_evaluation"
+    CANDIDATE = "candidate"
+    DEPLOYMENT = "deployment"
+    RUN_REPORT = "run_report"
+
+
+SCHEMA_VERSIONS: dict[ArtifactKind, int] = dict.fromkeys(ArtifactKind, 1)
+"""Layout version of each kind; a reader refuses a version it does not know."""
+
+# series: the validated table
+SERIES_FILE = "series.parquet"
+STATIC_FILE = "static.parquet"
+SCHEMA_FILE = "schema.json"
+PROFILE_FILE = "profile.json"
+DATA_DOCS_DIR = "data_docs"
+# features
+PLANES_FILE = "planes.npy"
+INDEX_FILE = "index.parquet"
+FEATURE_SPEC_FILE = "feature_spec.json"
+# model
+SAVED_MODEL_DIR = "saved_model"
+WEIGHTS_FILE = "model.weights.h5"
+MODEL_SPEC_FILE = "model_spec.json"
+HISTORY_FILE = "history.json"
+CHECKPOINT_DIR = "checkpoint"
+# evaluation
+SCORES_FILE = "scores.parquet"
+METRICS_FILE = "metrics.json"
+DECISION_FILE = "decision.json"
+# compressed
+VARIANTS_DIR = "variants"
+TFLITE_FILE = "model.tflite"
+TOURNAMENT_FILE = "tournament.json"
+# candidate: one version directory as TensorFlow Serving reads it
+VERSION_DIR = "version"
+WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
+EXPORTED_SPEC_FILE = "assets.extra/almanac_feature_spec.json"
+"""The feature spec beside a served model: what gateway and client need to build a request."""
+# deployment
+DEPLOYMENT_FILE = "deployment.json"
+FORECAST_FILE = "forecast.json"
+# run report
+RUN_REPORT_FILE = "report.html"
+FORECAST_PICTURE_FILE = "forecast.png"
