@@ -1,0 +1,146 @@
+"""The feature spec: all that turns a series into a model's inputs, fixed on the train cut.
+
+It is written beside the features, beside the model and into every served version, so that Beam,
+training, the exported graph, the gateway and the client make the same columns.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from forecasting.contracts.signature import SignatureSpec
+
+
+@dataclass(frozen=True)
+class FourierSpec:
+    """`order` pairs of sine and cosine of the local time over `period_s` seconds."""
+
+    period_s: int
+    order: int
+
+
+@dataclass(frozen=True)
+class RollingSpec:
+    """One rolling statistic of one column over the last `window` steps, the present one included."""
+
+    column: str
+    window: int
+    statistic: str
+
+    @property
+    def name(self) -> str:
+        """Column name of the feature."""
+        return f"{self.column}_{self.statistic}_{self.window}"
+
+
+@dataclass(frozen=True)
+class CalendarSpec:
+    """Calendar columns and the tables they need, so that no zone or holiday database is needed to serve.
+
+    transitions: UTC epoch seconds at which the offset from UTC changes, ascending; offsets_s: the
+    offset before the first and after each of them (one longer). holidays: local days since
+    1970-01-01, ascending. trend_start, trend_length_s: origin and unit of the column `trend`.
+    """
+
+    columns: tuple[str, ...]
+    fourier: tuple[FourierSpec, ...]
+    transitions: tuple[int, ...]
+    offsets_s: tuple[int, ...]
+    holidays: tuple[int, ...]
+    trend_start: int = 0
+    trend_length_s: int = 31_557_600
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Columns in order: calendar columns, then sine and cosine of each Fourier order."""
+        waves = [
+            f"fourier_{term.period_s}_{kind}_{k}" for term in self.fourier for k in range(1, term.order + 1) for kind in ("sin", "cos")
+        ]
+        return (*self.columns, *waves)
+
+
+@dataclass(frozen=True)
+class ScalerSpec:
+    """Location and scale of every value column, from the train cut."""
+
+    location: dict[str, float]
+    scale: dict[str, float]
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """What a model reads. Value columns are in the table's units; calendar columns have none."""
+
+    target: str
+    observed: tuple[str, ...]
+    known: tuple[str, ...]
+    static: tuple[str, ...]
+    categories: dict[str, tuple[str, ...]]
+    step_s: int
+    context: int
+    horizon: int
+    segment: int
+    seasons: tuple[int, ...]
+    quantiles: tuple[float, ...]
+    calendar: CalendarSpec
+    rolling: tuple[RollingSpec, ...]
+    scaler: ScalerSpec
+    target_scaling: str
+
+    @property
+    def history_length(self) -> int:
+        """L: the context and, before it, what the longest rolling window needs."""
+        return self.context + max((spec.window for spec in self.rolling), default=1) - 1
+
+    @property
+    def value_columns(self) -> tuple[str, ...]:
+        """Target, observed, known."""
+        return (self.target, *self.observed, *self.known)
+
+    @property
+    def history_columns(self) -> tuple[str, ...]:
+        """Columns of `history`: target, observed, known, calendar."""
+        return (*self.value_columns, *self.calendar.names)
+
+    @property
+    def future_columns(self) -> tuple[str, ...]:
+        """Columns of `future`: known, calendar."""
+        return (*self.known, *self.calendar.names)
+
+    @property
+    def signature(self) -> SignatureSpec:
+        """Shapes of the serving signature."""
+        return SignatureSpec(
+            history_length=self.history_length,
+            horizon=self.horizon,
+            n_history_columns=len(self.history_columns),
+            n_future_columns=len(self.future_columns),
+            n_static_columns=len(self.static),
+            quantiles=self.quantiles,
+        )
+
+
+def write_feature_spec(spec: FeatureSpec, path: Path) -> None:
+    """Write a spec as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(asdict(spec)), encoding="utf-8")
+
+
+def read_feature_spec(path: Path) -> FeatureSpec:
+    """Read a spec written by `write_feature_spec`."""
+    document = json.loads(path.read_text(encoding="utf-8"))
+    calendar = document.pop("calendar")
+    return FeatureSpec(
+        **{
+            **{key: tuple(value) if isinstance(value, list) else value for key, value in document.items()},
+            "categories": {name: tuple(values) for name, values in document["categories"].items()},
+            "calendar": CalendarSpec(
+                **{
+                    **{key: tuple(value) if isinstance(value, list) else value for key, value in calendar.items()},
+                    "fourier": tuple(FourierSpec(**term) for term in calendar["fourier"]),
+                }
+            ),
+            "rolling": tuple(RollingSpec(**rolling) for rolling in document["rolling"]),
+            "scaler": ScalerSpec(**document["scaler"]),
+        }
+    )

@@ -1,0 +1,46 @@
+"""What a step function takes and gives. `forecasting.execution` runs one with cache, record and logs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from forecasting.config.root import StepSettings
+from forecasting.contracts.layout import HomeLayout, RunLayout
+from forecasting.contracts.steps import StepName
+
+
+@dataclass(frozen=True)
+class StepContext:
+    """Where a step runs. `cutoff` is an ISO 8601 time with zone, or none for the end of the table."""
+
+    home: HomeLayout
+    run: RunLayout
+    cutoff: str | None = None
+
+
+@dataclass(frozen=True)
+class StepOutcome:
+    """What a step says of its result: whether the run may go on, and why, in one line."""
+
+    passed: bool
+    summary: str
+
+
+class Step(Protocol):
+    """A step: reads the finished directories of its parents, fills an empty directory."""
+
+    def __call__(
+        self, settings: StepSettings, inputs: Mapping[StepName, Path], output: Path, context: StepContext
+    ) -> StepOutcome:
+        """Run the step.
+
+        Args:
+            settings: The sections of the configuration that this step sees.
+            inputs: Output directories of `forecasting.contracts.steps.PARENTS[step]`.
+            output: An existing, empty directory; it becomes visible only when the step returns.
+            context: The run.
+
+        Raises:
+            AlmanacError: The step cannot be done; the output is thrown away.
+        """
