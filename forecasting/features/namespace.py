@@ -1,0 +1,122 @@
+"""The array operations that features may use: the subset that NumPy and TensorFlow share.
+
+A feature written against this protocol runs in a Beam worker (NumPy) and in the exported graph
+(TensorFlow), and converts to TensorFlow Lite built-in operations.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+Array = Any
+"""A NumPy array or a TensorFlow tensor."""
+
+
+class ArrayNamespace(Protocol):
+    """Operations with one meaning in both libraries; arrays are at most rank 3."""
+
+    def constant(self, values: Any, dtype: str) -> Array:
+        """Array of literal values; dtype is float32 or int64."""
+
+    def cast(self, x: Array, dtype: str) -> Array:
+        """Convert to float32 or int64 (towards zero)."""
+
+    def concat(self, parts: Sequence[Array], axis: int) -> Array:
+        """Join along an axis."""
+
+    def where(self, condition: Array, x: Array, y: Array) -> Array:
+        """x where the condition holds, else y; shapes broadcast."""
+
+    def is_nan(self, x: Array) -> Array:
+        """True where not a number."""
+
+    def full_rows(self, like: Array, n_rows: int, value: float) -> Array:
+        """`[B, n_rows, C]` of one value for `like [B, T, C]`."""
+
+    def minimum(self, x: Array, y: Array) -> Array:
+        """Smaller of two, element by element."""
+
+    def maximum(self, x: Array, y: Array) -> Array:
+        """Larger of two, element by element."""
+
+    def sqrt(self, x: Array) -> Array:
+        """Square root."""
+
+    def sin(self, x: Array) -> Array:
+        """Sine of radians."""
+
+    def cos(self, x: Array) -> Array:
+        """Cosine of radians."""
+
+    def stack_last(self, parts: Sequence[Array]) -> Array:
+        """Stack along a new last axis."""
+
+    def count_not_above(self, sorted_values: Sequence[int], x: Array) -> Array:
+        """How many of the sorted int64 values are ≤ x, element by element (int64)."""
+
+    def look_up(self, table: Sequence[int], index: Array) -> Array:
+        """int64 table entry at each index."""
+
+
+class NumpyNamespace:
+    """`ArrayNamespace` on NumPy."""
+
+    def constant(self, values: Any, dtype: str) -> Array:
+        """Array of literal values."""
+        return np.asarray(values, dtype=dtype)
+
+    def cast(self, x: Array, dtype: str) -> Array:
+        """Convert the type."""
+        return np.asarray(x).astype(dtype)
+
+    def concat(self, parts: Sequence[Array], axis: int) -> Array:
+        """Join along an axis."""
+        return np.concatenate(list(parts), axis=axis)
+
+    def where(self, condition: Array, x: Array, y: Array) -> Array:
+        """Choose element by element."""
+        return np.where(condition, x, y)
+
+    def is_nan(self, x: Array) -> Array:
+        """True where not a number."""
+        return np.isnan(x)
+
+    def full_rows(self, like: Array, n_rows: int, value: float) -> Array:
+        """Rows of one value."""
+        return np.full((like.shape[0], n_rows, like.shape[2]), value, dtype=like.dtype)
+
+    def minimum(self, x: Array, y: Array) -> Array:
+        """Smaller of two."""
+        return np.minimum(x, y)
+
+    def maximum(self, x: Array, y: Array) -> Array:
+        """Larger of two."""
+        return np.maximum(x, y)
+
+    def sqrt(self, x: Array) -> Array:
+        """Square root."""
+        return np.sqrt(x)
+
+    def sin(self, x: Array) -> Array:
+        """Sine."""
+        return np.sin(x)
+
+    def cos(self, x: Array) -> Array:
+        """Cosine."""
+        return np.cos(x)
+
+    def stack_last(self, parts: Sequence[Array]) -> Array:
+        """Stack along a new last axis."""
+        return np.stack(list(parts), axis=-1)
+
+    def count_not_above(self, sorted_values: Sequence[int], x: Array) -> Array:
+        """Count of sorted values ≤ x."""
+        return np.searchsorted(np.asarray(sorted_values, dtype=np.int64), x, side="right")
+
+    def look_up(self, table: Sequence[int], index: Array) -> Array:
+        """Table entries."""
+        return np.asarray(table, dtype=np.int64)[index]
+
+
+NUMPY = NumpyNamespace()
