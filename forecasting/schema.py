@@ -108,6 +108,11 @@ def write_series_store(store: SeriesStore, directory: Path) -> None:
     if spec.static:
         codes = {name: [series.static[i] for series in store] for i, name in enumerate(spec.static)}
         pq.write_table(pa.table({SERIES_COLUMN: [series.id for series in store], **codes}), directory / STATIC_FILE)
+    write_series_spec(spec, directory)
+
+
+def write_series_spec(spec: SeriesSpec, directory: Path) -> None:
+    """Write schema.json."""
     (directory / SCHEMA_FILE).write_text(json.dumps(asdict(spec), indent=1), encoding="utf-8")
 
 
@@ -136,7 +141,7 @@ def read_series_store(directory: Path) -> SeriesStore:
     ids = table[SERIES_COLUMN].combine_chunks()
     names = ids.dictionary.to_pylist()
     codes = ids.indices.to_numpy()
-    stamps = table[TIMESTAMP_COLUMN].cast(pa.int64()).to_numpy()
+    stamps = table[TIMESTAMP_COLUMN].cast(pa.timestamp("s", tz="UTC")).cast(pa.int64()).to_numpy()
     values = np.column_stack([table[name].to_numpy() for name in spec.columns]).astype(np.float64)
     statics = _read_static(directory, spec)
     bounds = np.flatnonzero(np.diff(codes)) + 1

@@ -69,7 +69,11 @@ class ScalerSpec:
 
 @dataclass(frozen=True)
 class FeatureSpec:
-    """What a model reads. Value columns are in the table's units; calendar columns have none."""
+    """What a model reads. Value columns are in the table's units; calendar columns have none.
+
+    target_scaling: `train` or `window` (`forecasting.config.sections.ModelConfig.scaling`).
+    lower_bound: what the target never goes below, such as 0 for sales; none: no bound.
+    """
 
     target: str
     observed: tuple[str, ...]
@@ -86,6 +90,7 @@ class FeatureSpec:
     rolling: tuple[RollingSpec, ...]
     scaler: ScalerSpec
     target_scaling: str
+    lower_bound: float | None = None
 
     @property
     def history_length(self) -> int:

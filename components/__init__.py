@@ -1,0 +1,1 @@
+"""The steps of a run: plain functions with thin Kubeflow Pipelines adapters."""

@@ -1,0 +1,1 @@
+"""build_features: the series store through Apache Beam into the feature store."""
