@@ -1,0 +1,124 @@
+"""The signature of a TensorFlow Lite file as TensorFlow Serving reads it.
+
+TensorFlow Serving ignores the signatures that the converter writes. It reads the metadata entry
+`signature_defs_metadata`: a FlexBuffer map from signature key to a serialised `SignatureDef`
+(tensorflow/serving, servables/tensorflow/tflite_session.cc). Without it, one `serving_default` is
+made of the tensor names cut at ':'.
+"""
+
+from typing import Any
+
+from forecasting.errors import ArtifactError
+from forecasting.wire.messages import SignatureDef, types_pb2
+
+METADATA_ENTRY = "signature_defs_metadata"
+PREDICT_METHOD = "tensorflow/serving/predict"
+
+# Numbers of tflite.TensorType to those of tensorflow.DataType.
+_TENSOR_TYPES: dict[int, int] = {
+    0: types_pb2.DT_FLOAT,
+    2: types_pb2.DT_INT32,
+    3: types_pb2.DT_UINT8,
+    4: types_pb2.DT_INT64,
+    6: types_pb2.DT_BOOL,
+    7: types_pb2.DT_INT16,
+    9: types_pb2.DT_INT8,
+    10: types_pb2.DT_DOUBLE,
+}
+
+
+def read_signatures(model: bytes) -> dict[str, Any]:
+    """Signatures (`SignatureDef` by key) under which TensorFlow Serving offers a model.
+
+    Raises:
+        ArtifactError: The bytes are no TensorFlow Lite model, or a tensor has a type without a name.
+    """
+    tree = _parse(model)
+    for entry in tree.metadata or []:
+        if _text(entry.name) == METADATA_ENTRY:
+            return _read_map(bytes(tree.buffers[entry.buffer].data))
+    graph = tree.subgraphs[0]
+    signature = SignatureDef(method_name=PREDICT_METHOD)
+    for indices, target in ((graph.inputs, signature.inputs), (graph.outputs, signature.outputs)):
+        for index in indices:
+            tensor = graph.tensors[index]
+            _fill(target[_text(tensor.name).split(":")[0]], tensor)
+    return {"serving_default": signature}
+
+
+def with_serving_metadata(model: bytes) -> bytes:
+    """The same model with the metadata entry made from the converter's own signatures.
+
+    A model that already has the entry is returned unchanged.
+
+    Raises:
+        ArtifactError: The model has no signature of its own, or one that the entry cannot hold.
+    """
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+    from flatbuffers import flexbuffers
+
+    tree = _parse(model)
+    if any(_text(entry.name) == METADATA_ENTRY for entry in tree.metadata or []):
+        return model
+    if not tree.signatureDefs:
+        raise ArtifactError("a TensorFlow Lite model to be served must have a signature; convert it from a concrete function")
+    blobs = {_text(found.signatureKey): _signature_of(tree, found).SerializeToString() for found in tree.signatureDefs}
+    builder = flexbuffers.Builder()
+    with builder.Map():
+        for key, blob in sorted(blobs.items()):
+            if b"\0" in blob:
+                # The server reads the value as a C string.
+                raise ArtifactError(f"signature {key!r} has a dimension of size 0, which TensorFlow Serving cannot read")
+            builder.Key(key)
+            builder._WriteBlob(blob, append_zero=True, type_=flexbuffers.Type.STRING)  # noqa: SLF001 - String() would encode as UTF-8
+    buffer = schema.BufferT()
+    buffer.data = bytearray(builder.Finish())
+    tree.buffers.append(buffer)
+    entry = schema.MetadataT()
+    entry.name, entry.buffer = METADATA_ENTRY, len(tree.buffers) - 1
+    tree.metadata = [*(tree.metadata or []), entry]
+    packed = flatbuffers.Builder(len(model) + 4096)
+    packed.Finish(tree.Pack(packed), file_identifier=b"TFL3")
+    return bytes(packed.Output())
+
+
+def _parse(model: bytes) -> Any:
+    from ai_edge_litert import schema_py_generated as schema
+
+    if model[4:8] != b"TFL3":
+        raise ArtifactError("a TensorFlow Lite model must have the file identifier TFL3; the file is something else or cut short")
+    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
+
+
+def _read_map(blob: bytes) -> dict[str, Any]:
+    from flatbuffers import flexbuffers
+
+    entries = flexbuffers.GetRoot(bytearray(blob)).AsMap
+    return {
+        entries.Keys[index].AsKey: SignatureDef.FromString(bytes(entries.Values[index].AsStringBytes))
+        for index in range(len(entries))
+    }
+
+
+def _signature_of(tree: Any, found: Any) -> Any:
+    signature = SignatureDef(method_name=PREDICT_METHOD)
+    tensors = tree.subgraphs[found.subgraphIndex].tensors
+    for pairs, target in ((found.inputs, signature.inputs), (found.outputs, signature.outputs)):
+        for pair in pairs:
+            _fill(target[_text(pair.name)], tensors[pair.tensorIndex])
+    return signature
+
+
+def _fill(target: Any, tensor: Any) -> None:
+    target.name = _text(tensor.name)
+    if tensor.type not in _TENSOR_TYPES:
+        raise ArtifactError(f"tensor {target.name!r} has TensorFlow Lite type {tensor.type}, which is not served")
+    target.dtype = _TENSOR_TYPES[tensor.type]
+    shape = tensor.shapeSignature if tensor.shapeSignature is not None else tensor.shape
+    for size in shape if shape is not None else []:
+        target.tensor_shape.dim.add(size=int(size))
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value

@@ -1,0 +1,69 @@
+"""TFRecord files: length, masked CRC-32C of the length, payload, masked CRC-32C of the payload.
+
+Format: tensorflow/core/lib/io/record_writer.h. Used for warm-up requests, which are few and small,
+so that a table in Python is fast enough.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from forecasting.errors import ArtifactError
+
+_POLYNOMIAL = 0x82F63B78
+_MASK_DELTA = 0xA282EAD8
+
+
+def _make_table() -> tuple[int, ...]:
+    table = []
+    for index in range(256):
+        value = index
+        for _ in range(8):
+            value = (value >> 1) ^ (_POLYNOMIAL if value & 1 else 0)
+        table.append(value)
+    return tuple(table)
+
+
+_TABLE = _make_table()
+
+
+def crc32c(payload: bytes) -> int:
+    """CRC-32C (Castagnoli) of some bytes."""
+    value = 0xFFFFFFFF
+    for byte in payload:
+        value = _TABLE[(value ^ byte) & 0xFF] ^ (value >> 8)
+    return value ^ 0xFFFFFFFF
+
+
+def _masked(payload: bytes) -> bytes:
+    value = crc32c(payload)
+    rotated = ((value >> 15) | (value << 17)) & 0xFFFFFFFF
+    return struct.pack("<I", (rotated + _MASK_DELTA) & 0xFFFFFFFF)
+
+
+def write_records(path: Path, records: Iterable[bytes]) -> None:
+    """Write a TFRecord file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as stream:
+        for record in records:
+            length = struct.pack("<Q", len(record))
+            stream.write(length + _masked(length) + record + _masked(record))
+
+
+def read_records(path: Path) -> Iterator[bytes]:
+    """Read a TFRecord file.
+
+    Raises:
+        ArtifactError: A record is cut short or its checksum is wrong.
+    """
+    with path.open("rb") as stream:
+        position = 0
+        while head := stream.read(12):
+            if len(head) < 12 or _masked(head[:8]) != head[8:]:
+                raise ArtifactError(f"{path} must be a TFRecord file; the record at byte {position} has a broken head")
+            (length,) = struct.unpack("<Q", head[:8])
+            body = stream.read(length + 4)
+            if len(body) < length + 4 or _masked(body[:length]) != body[length:]:
+                raise ArtifactError(f"{path} must be a TFRecord file; the record at byte {position} is cut short or altered")
+            yield body[:length]
+            position += 16 + length
