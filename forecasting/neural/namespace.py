@@ -1,0 +1,75 @@
+"""`forecasting.features.namespace.ArrayNamespace` on TensorFlow."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from forecasting.features.namespace import Array
+
+
+class TensorFlowNamespace:
+    """Features in the graph. See the protocol for what each operation means."""
+
+    def constant(self, values: Any, dtype: str) -> Array:
+        """Tensor of literal values."""
+        return tf.constant(values, dtype=dtype)
+
+    def cast(self, x: Array, dtype: str) -> Array:
+        """Convert the type."""
+        return tf.cast(x, dtype)
+
+    def concat(self, parts: Sequence[Array], axis: int) -> Array:
+        """Join along an axis."""
+        return tf.concat(list(parts), axis=axis) if len(parts) > 1 else parts[0]
+
+    def where(self, condition: Array, x: Array, y: Array) -> Array:
+        """Choose element by element."""
+        return tf.where(condition, x, y)
+
+    def is_nan(self, x: Array) -> Array:
+        """True where not a number; written as x ≠ x, which TensorFlow Lite has."""
+        return tf.not_equal(x, x)
+
+    def full_rows(self, like: Array, n_rows: int, value: float) -> Array:
+        """Rows of one value for a batch of any size."""
+        return tf.fill([tf.shape(like)[0], n_rows, like.shape[2]], tf.constant(value, like.dtype))
+
+    def minimum(self, x: Array, y: Array) -> Array:
+        """Smaller of two."""
+        return tf.minimum(x, y)
+
+    def maximum(self, x: Array, y: Array) -> Array:
+        """Larger of two."""
+        return tf.maximum(x, y)
+
+    def sqrt(self, x: Array) -> Array:
+        """Square root."""
+        return tf.sqrt(x)
+
+    def sin(self, x: Array) -> Array:
+        """Sine."""
+        return tf.sin(x)
+
+    def cos(self, x: Array) -> Array:
+        """Cosine."""
+        return tf.cos(x)
+
+    def stack_last(self, parts: Sequence[Array]) -> Array:
+        """Stack along a new last axis."""
+        return tf.stack(list(parts), axis=-1)
+
+    def count_not_above(self, sorted_values: Sequence[int], x: Array) -> Array:
+        """Count of sorted values ≤ x."""
+        if not sorted_values:
+            return tf.zeros_like(x, dtype=tf.int64)
+        flat = tf.reshape(x, [-1])
+        counts = tf.searchsorted(tf.constant(list(sorted_values), tf.int64), flat, side="right", out_type=tf.int64)
+        return tf.reshape(counts, tf.shape(x))
+
+    def look_up(self, table: Sequence[int], index: Array) -> Array:
+        """Table entries."""
+        return tf.gather(tf.constant(list(table), tf.int64), index)
+
+
+TENSORFLOW = TensorFlowNamespace()
