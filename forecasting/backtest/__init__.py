@@ -1,0 +1,1 @@
+"""Rolling-origin backtests: origins, naive baselines, scoring and summaries."""
