@@ -32,6 +32,7 @@ class RunStatus(StrEnum):
     SUCCEEDED = "succeeded"
     REFUSED = "refused"
     FAILED = "failed"
+    STOPPED = "stopped"
     SKIPPED = "skipped"
 
 
