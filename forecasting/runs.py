@@ -1,0 +1,331 @@
+"""Run and step records: what was done, with which result, and the true cause of a failure.
+
+`run.json` holds the run; `steps/<step>.json` holds one record a step, because steps are processes of
+their own and must not write one file at the same time. `load_run` puts them together.
+"""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from forecasting.contracts.layout import HomeLayout, RunLayout
+from forecasting.contracts.steps import StepName
+from forecasting.contracts.vocabulary import RunStatus
+from forecasting.errors import ArtifactError, ConfigError, RetryableError
+from forecasting.manifests import write_text_atomically
+
+STEP_RECORDS_DIR = "steps"
+STOP_FILE = "stop"
+"""Exists in a run directory once someone asked the run to stop; steps look for it before they begin."""
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What one step did. Times are epoch seconds.
+
+    status: running, succeeded, refused (a gate that said no), failed or stopped. reused_from: the run
+    whose output was taken because nothing the step depends on had changed, or none. error: one line,
+    the message of the exception named by error_type.
+    """
+
+    step: StepName
+    status: RunStatus
+    started: float
+    duration_s: float = 0.0
+    cache_key: str = ""
+    reused_from: str | None = None
+    peak_rss_bytes: int = 0
+    summary: str = ""
+    error_type: str | None = None
+    error: str | None = None
+    exit_code: int | None = None
+    process: int | None = None
+
+    @property
+    def reused(self) -> bool:
+        """Whether the output was taken from an earlier run."""
+        return self.reused_from is not None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the step has an output."""
+        return self.status in (RunStatus.SUCCEEDED, RunStatus.REFUSED)
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run of the pipeline. Times are epoch seconds, `cutoff` is ISO 8601 or none for the end of the table.
+
+    last_step: where the run was asked to end. forced: steps asked to run again although nothing had
+    changed. refused_by: the gate that said no, with its reason. exit_code: what `almanac run` returned.
+    """
+
+    run: str
+    model: str
+    created: float
+    cutoff: str | None
+    config_digest: str
+    status: RunStatus = RunStatus.RUNNING
+    finished: float | None = None
+    last_step: StepName = StepName.DEPLOY_MODEL
+    forced: tuple[StepName, ...] = ()
+    refused_by: StepName | None = None
+    reason: str | None = None
+    exit_code: int | None = None
+    process: int | None = None
+    steps: Mapping[StepName, StepRecord] = field(default_factory=dict)
+
+
+def derive_status(record: RunRecord) -> RunStatus:
+    """Status that follows from the steps alone; `report_run` tells of a run and does not change it."""
+    steps = [step for name, step in record.steps.items() if name != StepName.REPORT_RUN]
+    for status in (RunStatus.FAILED, RunStatus.STOPPED, RunStatus.REFUSED):
+        if any(step.status == status for step in steps):
+            return status
+    last = record.steps.get(record.last_step)
+    return RunStatus.SUCCEEDED if last and last.status == RunStatus.SUCCEEDED else RunStatus.RUNNING
+
+
+def failed_step(record: RunRecord) -> StepRecord | None:
+    """The first step that failed or was stopped, `report_run` last, or none."""
+    order = list(StepName)
+    failed = [step for step in record.steps.values() if step.status in (RunStatus.FAILED, RunStatus.STOPPED)]
+    return min(failed, key=lambda step: order.index(step.step), default=None)
+
+
+def create_run(home: HomeLayout, record: RunRecord) -> RunLayout:
+    """Make the directory of a new run; the name gets a suffix when it is taken.
+
+    Args:
+        home: Where runs are.
+        record: The run; its `run` is the wanted name, see `run_name`.
+
+    Returns:
+        The layout of the run, whose `name` is the name it got.
+    """
+    home.runs.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while True:
+        name = record.run if number == 1 else f"{record.run}-{number}"
+        layout = home.run(name)
+        try:
+            layout.root.mkdir()
+        except FileExistsError:
+            number += 1
+            continue
+        break
+    layout.logs.mkdir()
+    (layout.root / STEP_RECORDS_DIR).mkdir()
+    write_run(layout, replace(record, run=name))
+    return layout
+
+
+def run_name(model: str, now: float) -> str:
+    """Name of a run that begins now, such as 20261121T070000Z-electricity."""
+    return f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}-{model}"
+
+
+def write_run(layout: RunLayout, record: RunRecord) -> None:
+    """Write `run.json` without the steps, atomically."""
+    document = asdict(replace(record, steps={}))
+    del document["steps"]
+    write_text_atomically(layout.record, json.dumps(document, indent=1))
+
+
+def write_step(layout: RunLayout, record: StepRecord) -> None:
+    """Write the record of one step, atomically."""
+    path = step_record_path(layout, record.step)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text_atomically(path, json.dumps(asdict(record), indent=1))
+
+
+def step_record_path(layout: RunLayout, step: StepName) -> Path:
+    """File of the record of one step."""
+    return layout.root / STEP_RECORDS_DIR / f"{step.value}.json"
+
+
+def load_run(layout: RunLayout) -> RunRecord:
+    """Read a run and its steps, in the order of the steps.
+
+    Raises:
+        ConfigError: There is no such run.
+        ArtifactError: A record cannot be read.
+    """
+    if not layout.record.is_file():
+        raise ConfigError(f"there is no run {layout.name!r} in {layout.root.parent}; `almanac runs list` names them")
+    document = _read_json(layout.record)
+    steps = {step: record for step in StepName if (record := load_step(layout, step)) is not None}
+    try:
+        return RunRecord(
+            **{
+                **document,
+                "status": RunStatus(document["status"]),
+                "last_step": StepName(document["last_step"]),
+                "forced": tuple(StepName(step) for step in document["forced"]),
+                "refused_by": StepName(document["refused_by"]) if document["refused_by"] else None,
+                "steps": steps,
+            }
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{layout.record} is no run record of this version: {error}") from error
+
+
+def load_step(layout: RunLayout, step: StepName) -> StepRecord | None:
+    """Read the record of one step; none where the step has not begun.
+
+    Raises:
+        ArtifactError: The record cannot be read.
+    """
+    path = step_record_path(layout, step)
+    if not path.is_file():
+        return None
+    document = _read_json(path)
+    try:
+        return StepRecord(**{**document, "step": StepName(document["step"]), "status": RunStatus(document["status"])})
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{path} is no step record of this version: {error}") from error
+
+
+def list_runs(home: HomeLayout) -> list[RunLayout]:
+    """Runs of a home, newest first."""
+    if not home.runs.is_dir():
+        return []
+    return [RunLayout(path.parent) for path in sorted(home.runs.glob("*/run.json"), key=_age_key, reverse=True)]
+
+
+def find_run(home: HomeLayout, name: str) -> RunLayout:
+    """A run by its name, by a unique beginning of it, or `latest`.
+
+    Raises:
+        ConfigError: No run or more than one fits.
+    """
+    runs = list_runs(home)
+    if name == "latest" and runs:
+        return runs[0]
+    fitting = [run for run in runs if run.name == name] or [run for run in runs if run.name.startswith(name)]
+    if not fitting:
+        raise ConfigError(f"there is no run {name!r} in {home.runs}; `almanac runs list` names them")
+    if len(fitting) > 1:
+        raise ConfigError(f"{name!r} begins the names of {len(fitting)} runs, such as {fitting[0].name}; give more of it")
+    return fitting[0]
+
+
+@contextmanager
+def model_lease(home: HomeLayout, model: str) -> Iterator[None]:
+    """Hold the right to run a model's pipeline in this home; it ends with the process, however that ends.
+
+    Raises:
+        RetryableError: Another process holds it.
+    """
+    home.runs.mkdir(parents=True, exist_ok=True)
+    with exclusive_lock(home.runs / f".{model}.lease", f"a run of {model!r} is already going in {home.root}"):
+        yield
+
+
+@contextmanager
+def step_lease(layout: RunLayout, step: StepName) -> Iterator[None]:
+    """Hold the right to run one step of a run, against a process that outlived its run.
+
+    Raises:
+        RetryableError: Another process holds it.
+    """
+    directory = layout.root / STEP_RECORDS_DIR
+    directory.mkdir(parents=True, exist_ok=True)
+    with exclusive_lock(directory / f".{step.value}.lease", f"{step.value} of run {layout.name} is already running"):
+        yield
+
+
+def lease_held(home: HomeLayout, model: str) -> bool:
+    """Whether some process runs the model's pipeline in this home now."""
+    try:
+        with model_lease(home, model):
+            return False
+    except RetryableError:
+        return True
+
+
+@contextmanager
+def exclusive_lock(path: Path, taken: str) -> Iterator[None]:
+    """Hold a file lock of the operating system; the file names the process that holds it.
+
+    Args:
+        path: The lock file; it stays, an unlocked one means nothing.
+        taken: What is the matter when it is taken, for the message.
+
+    Raises:
+        RetryableError: Another process holds it.
+    """
+    with path.open("a+", encoding="utf-8") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            stream.seek(0)
+            holder = stream.read().strip() or "unknown"
+            raise RetryableError(f"{taken} (process {holder}); wait for it or stop it, then try again") from error
+        stream.truncate(0)
+        stream.write(str(os.getpid()))
+        stream.flush()
+        yield
+
+
+def request_stop(layout: RunLayout) -> list[int]:
+    """Ask a run to stop: its next step will not begin. Returns the processes of steps that run now."""
+    (layout.root / STOP_FILE).touch()
+    steps = [load_step(layout, step) for step in StepName]
+    return [step.process for step in steps if step and step.status == RunStatus.RUNNING and step.process]
+
+
+def stop_requested(layout: RunLayout) -> bool:
+    """Whether the run was asked to stop."""
+    return (layout.root / STOP_FILE).exists()
+
+
+def clear_stop(layout: RunLayout) -> None:
+    """Forget that the run was asked to stop; done when it is resumed."""
+    (layout.root / STOP_FILE).unlink(missing_ok=True)
+
+
+def refuse_run(layout: RunLayout, gate: StepName) -> None:
+    """Write into the run record that a gate said no; the reason is the gate's own summary."""
+    record = load_run(layout)
+    step = record.steps.get(gate)
+    write_run(layout, replace(record, status=RunStatus.REFUSED, refused_by=gate, reason=step.summary if step else None))
+
+
+def finish_run(layout: RunLayout, exit_code: int) -> RunRecord:
+    """Write the end of a run: status from its steps, time, exit code."""
+    record = load_run(layout)
+    gate = next((step for step in record.steps.values() if step.status == RunStatus.REFUSED), None)
+    finished = replace(
+        record,
+        status=derive_status(record),
+        finished=time.time(),
+        refused_by=gate.step if gate else None,
+        reason=gate.summary if gate else None,
+        exit_code=exit_code,
+    )
+    write_run(layout, finished)
+    return finished
+
+
+def _age_key(path: Path) -> tuple[str, int, str]:
+    stamp, _, rest = path.parent.name.partition("-")
+    number = rest.rpartition("-")[2]
+    return stamp, int(number) if number.isdigit() else 1, rest
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise ArtifactError(f"{path} cannot be read: {error}") from error
+    if not isinstance(document, dict):
+        raise ArtifactError(f"{path} must hold a record, found {type(document).__name__}")
+    return document
