@@ -27,7 +27,7 @@ class DataConfig(Section):
 
     uri: str = Field("example://electricity", description="File (CSV or Parquet), relative to the configuration, or example://NAME.")
     time_column: str = Field("timestamp", description="Column of the time stamps.")
-    time_zone: str = Field("UTC", description="Zone of time stamps that carry none (IANA name).")
+    time_zone: str | None = Field(None, description="Zone of time stamps that carry none (IANA name); none: such stamps are refused.")
     target: str = Field("target", description="Column to forecast.")
     id_columns: tuple[str, ...] = Field((), description="Columns that together name a series; none: the table is one series.")
     known: tuple[str, ...] = Field((), description="Numeric covariates known for the horizon too.")

@@ -1,0 +1,1 @@
+"""The step validate_data: any table in, a series store and a report out."""

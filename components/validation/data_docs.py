@@ -1,0 +1,74 @@
+"""Make the pages of Great Expectations readable without a network.
+
+As rendered they take their style sheets and scripts from a dozen public hosts and say when and under
+which random ids they were made. Here scripts and remote files go, a small style sheet comes in, and
+what is random becomes a number, so that the same result is the same file.
+"""
+
+import re
+from pathlib import Path
+
+from forecasting.errors import ArtifactError
+
+RESULT_PAGE = "index.html"
+SUITE_PAGE = "suite.html"
+
+_STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;color:#212529;background:#fff;margin:0 auto;max-width:76rem;padding:0 1.5rem 3rem}
+a{color:#0b5cad}h4,h5,h6{margin:.4rem 0;font-size:1.05rem}
+table{border-collapse:collapse;width:100%;margin:.5rem 0}td,th{border:1px solid #dee2e6;padding:.35rem .6rem;text-align:left;vertical-align:top}
+.alert{background:#eef1f4;border-radius:6px;padding:.6rem 1rem;margin:.8rem 0}.alert-danger{background:#fdecea}.alert-success{background:#e9f6ec}
+.badge{background:#e2e6ea;border-radius:4px;padding:.05rem .4rem}
+.text-success,.fa-check-circle{color:#1a7f37}.text-danger,.fa-times{color:#b42318}.text-warning,.fa-exclamation-triangle{color:#9a6700}
+i.fas::before{font-style:normal;font-weight:700}i.fa-check-circle::before{content:"\\2713"}i.fa-times::before{content:"\\2717"}
+i.fa-exclamation-triangle::before{content:"\\26A0"}
+ul{margin:.2rem 0}ol.breadcrumb{display:none}.show-scrollbars{overflow:auto}.cooltip .top{display:none}
+@media(prefers-color-scheme:dark){body{color:#e6e6e6;background:#15181b}.alert,.badge{background:#2a2f34;color:inherit}td,th{border-color:#444}a{color:#7cb7ff}}
+"""
+_REMOVED = tuple(
+    re.compile(pattern, re.DOTALL | re.IGNORECASE)
+    for pattern in (
+        r"<script\b.*?</script>",
+        r"<link\b[^>]*>",
+        r"<style\b.*?</style>",
+        r"<img\b[^>]*>",
+        r"<footer\b.*?</footer>",
+        r"<nav class=\"navbar navbar-expand-md.*?</nav>\s*</div>\s*</nav>",
+        r"<div class=\"card mb-3\">\s*<div class=\"card-header p-2\">\s*<strong>Actions</strong>.*?</label>\s*</div>\s*</div>\s*</div>",
+        r"<[^>]*\bhidden\b[^>]*>\s*<tr>.*?</tr>\s*</thead>",
+    )
+)
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_LOAD_TIME = re.compile(r"\d{8}T\d{6}\.\d{6}Z")
+
+
+def make_self_contained(site: Path, output: Path) -> None:
+    """Copy the result page and the suite page of a rendered site, without anything remote.
+
+    Args:
+        site: Folder that Great Expectations rendered.
+        output: Folder of index.html (the result) and suite.html (the rules); made if absent.
+
+    Raises:
+        ArtifactError: The site does not have exactly one result and one suite.
+    """
+    results = sorted((site / "validations").rglob("*.html"))
+    suites = sorted((site / "expectations").rglob("*.html"))
+    if len(results) != 1 or len(suites) != 1:
+        raise ArtifactError(f"Data Docs must have one result and one suite, found {len(results)} and {len(suites)} in {site}")
+    output.mkdir(parents=True, exist_ok=True)
+    for page, name in ((results[0], RESULT_PAGE), (suites[0], SUITE_PAGE)):
+        (output / name).write_text(clean_page(page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def clean_page(html: str) -> str:
+    """Take out of a page what is remote, scripted or random, and link the two pages to each other."""
+    for pattern in _REMOVED:
+        html = pattern.sub("", html)
+    html = re.sub(r'href="[^"]*expectations/[^"]*\.html"', f'href="{SUITE_PAGE}"', html)
+    html = re.sub(r'href="[^"]*(?:index|validations/[^"]*)\.html"', f'href="{RESULT_PAGE}"', html)
+    html = re.sub(r'href="https?://[^"]*"', "", html)
+    numbers: dict[str, str] = {}
+    html = _UUID.sub(lambda found: numbers.setdefault(found[0], str(len(numbers) + 1)), html)
+    html = _LOAD_TIME.sub("-", html)
+    return html.replace("</head>", f"<style>{_STYLE}</style></head>", 1)

@@ -1,0 +1,224 @@
+"""Turn columns as a source writes them into numbers, times and names, or say where that fails."""
+
+import re
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.validation.sources import SourceTable
+from forecasting.config.sections import DataConfig
+from forecasting.errors import ConfigError, DataError
+
+MISSING_WORDS = ("", "na", "n/a", "nan", "null", "none", "#n/a", "-")
+"""Words, in any case, that stand for a missing number."""
+_TRUE_WORDS = ("true", "yes")
+_FALSE_WORDS = ("false", "no")
+_ZONED = r":\d{2}.*(?:Z|z|[+-]\d{2}(?::?\d{2})?)\s*$"
+"""A time of day followed by a zone; RE2 syntax."""
+
+
+@dataclass(frozen=True)
+class TimeColumn:
+    """UTC epoch seconds `[rows]`, and how many stamps carried no zone."""
+
+    seconds: npt.NDArray[np.int64]
+    n_naive: int
+
+
+@dataclass(frozen=True)
+class IdColumn:
+    """Names of the series in order, and the index into them of every row `[rows]`."""
+
+    names: tuple[str, ...]
+    codes: npt.NDArray[np.int64]
+
+
+def parse_numbers(source: SourceTable, column: str) -> npt.NDArray[np.float64]:
+    """Read a column as float64 `[rows]`; true and false become 1 and 0, missing words NaN.
+
+    Raises:
+        DataError: A value is no finite number; the message has the first one and its row.
+    """
+    values = source.table[column].combine_chunks()
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        numbers = _numbers_from_text(values)
+    elif pa.types.is_boolean(values.type) or pa.types.is_decimal(values.type):
+        numbers = _to_numpy(pc.cast(values, pa.float64()))
+    elif pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
+        numbers = _to_numpy(pc.cast(values, pa.float64(), safe=False))
+    elif pa.types.is_null(values.type):
+        return np.full(len(values), np.nan)
+    else:
+        raise DataError(f"{source.path}: column {column!r} must hold numbers; it holds {values.type}")
+    bad = np.flatnonzero(np.isinf(numbers))
+    if len(bad):
+        row = int(bad[0])
+        raise DataError(
+            f"{source.path}: column {column!r} must hold finite numbers; {source.row_name(row)} has {values[row].as_py()!r}"
+            f"{_and_more(len(bad))}"
+        )
+    return numbers
+
+
+def parse_times(source: SourceTable, data: DataConfig, series_codes: npt.NDArray[np.int64]) -> TimeColumn:
+    """Read the time column as UTC epoch seconds.
+
+    Stamps without a zone are read on the clock of `data.time_zone`. Where that clock goes back, the
+    first row of a series with a repeated stamp is before the change and the second after it.
+
+    Raises:
+        ConfigError: `data.time_zone` is no known zone.
+        DataError: A stamp cannot be read, is missing, has no zone where others have one, or does not
+            exist on the clock of `data.time_zone`.
+    """
+    column = source.table[data.time_column].combine_chunks()
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return _times_from_text(column, source, data, series_codes)
+    if not (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)):
+        raise DataError(
+            f"{source.path}: column {data.time_column!r} must hold times (ISO 8601 text, timestamps or dates); it holds {column.type}"
+        )
+    if column.null_count:
+        row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
+        raise DataError(f"{source.path}: column {data.time_column!r} must have a time in every row; {source.row_name(row)} has none")
+    zoned = pa.types.is_timestamp(column.type) and column.type.tz is not None
+    seconds = pc.cast(pc.cast(column, pa.timestamp("s", tz="UTC" if zoned else None), safe=False), pa.int64()).to_numpy()
+    if zoned:
+        return TimeColumn(seconds, 0)
+    local = pd.Series(pd.DatetimeIndex(seconds.astype("datetime64[s]")))
+    return TimeColumn(_localised(local, source, data, series_codes), len(seconds))
+
+
+def parse_ids(source: SourceTable, columns: tuple[str, ...], *, single: str) -> IdColumn:
+    """Name the series of every row: the id columns joined by `/`, or `single` where there are none.
+
+    Raises:
+        DataError: An id is missing, or two different series would get the same name.
+    """
+    n_rows = source.table.num_rows
+    if not columns:
+        return IdColumn((single,), np.zeros(n_rows, dtype=np.int64))
+    parts = [_text(source, name) for name in columns]
+    for name, part in zip(columns, parts, strict=True):
+        empty = np.flatnonzero((part == "") | part.isna())
+        if len(empty):
+            raise DataError(f"{source.path}: id column {name!r} must have a value in every row; {source.row_name(int(empty[0]))} has none")
+    joined = parts[0].str.cat(parts[1:], sep="/") if len(parts) > 1 else parts[0]
+    codes, names = pd.factorize(joined, sort=True)
+    if len(parts) > 1:
+        n_tuples = len(pd.DataFrame(dict(enumerate(parts))).drop_duplicates())
+        if n_tuples != len(names):
+            raise DataError(f"{source.path}: id columns {', '.join(columns)} joined by '/' must name each series; a value contains '/'")
+    return IdColumn(tuple(str(name) for name in names), codes.astype(np.int64))
+
+
+def parse_static(source: SourceTable, column: str, ids: IdColumn) -> tuple[str, ...]:
+    """Read a static column: one category for each series, in their order.
+
+    Raises:
+        DataError: A series has two categories.
+    """
+    codes, names = pd.factorize(_text(source, column).fillna(""), sort=True)
+    first = np.full(len(ids.names), -1, dtype=np.int64)
+    first[ids.codes[::-1]] = codes[::-1]
+    differing = np.flatnonzero(first[ids.codes] != codes)
+    if len(differing):
+        row = int(differing[0])
+        series = ids.names[ids.codes[row]]
+        raise DataError(
+            f"{source.path}: static column {column!r} must have one value for each series; series {series!r} has "
+            f"{names[first[ids.codes[row]]]!r} and, in {source.row_name(row)}, {names[codes[row]]!r}"
+        )
+    return tuple(str(names[code]) for code in first)
+
+
+def _text(source: SourceTable, column: str) -> "pd.Series[str]":
+    values = source.table[column].combine_chunks()
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    return pc.cast(values, pa.string()).to_pandas()
+
+
+def _numbers_from_text(values: pa.Array) -> npt.NDArray[np.float64]:
+    """As `parse_numbers`; what is no number becomes infinite, so that one place reports it."""
+    words = pc.utf8_lower(pc.utf8_trim_whitespace(values))
+    words = pc.if_else(pc.is_in(words, pa.array(MISSING_WORDS)), None, words)
+    words = pc.if_else(pc.is_in(words, pa.array(_TRUE_WORDS)), "1", words)
+    words = pc.if_else(pc.is_in(words, pa.array(_FALSE_WORDS)), "0", words)
+    try:
+        return _to_numpy(pc.cast(words, pa.float64()))
+    except pa.ArrowInvalid:
+        series = words.to_pandas()
+        numbers = pd.to_numeric(series, errors="coerce").to_numpy(dtype=np.float64, copy=True)
+        numbers[np.isnan(numbers) & series.notna().to_numpy()] = np.inf
+        return numbers
+
+
+def _to_numpy(values: pa.Array) -> npt.NDArray[np.float64]:
+    return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _times_from_text(column: pa.Array, source: SourceTable, data: DataConfig, series_codes: npt.NDArray[np.int64]) -> TimeColumn:
+    zoned = pc.fill_null(pc.match_substring_regex(column, _ZONED), False).to_numpy(zero_copy_only=False)
+    parsed = pd.Series(pd.to_datetime(column.to_pandas(), format="ISO8601", utc=True, errors="coerce"))
+    bad = np.flatnonzero(parsed.isna().to_numpy())
+    if len(bad):
+        row = int(bad[0])
+        raise DataError(
+            f"{source.path}: column {data.time_column!r} must hold ISO 8601 times such as 2014-01-31T13:00:00Z or 2014-01-31; "
+            f"{source.row_name(row)} has {column[row].as_py()!r}{_and_more(len(bad))}"
+        )
+    if zoned.any() and not zoned.all():
+        row = int(np.flatnonzero(~zoned)[0])
+        raise DataError(
+            f"{source.path}: column {data.time_column!r} must carry a time zone in every row or in none; "
+            f"{source.row_name(row)} has {column[row].as_py()!r}{_and_more(int((~zoned).sum()))}"
+        )
+    if zoned.all():
+        return TimeColumn(_epoch_seconds(parsed), 0)
+    return TimeColumn(_localised(parsed.dt.tz_localize(None), source, data, series_codes), len(column))
+
+
+def _localised(
+    local: "pd.Series[pd.Timestamp]", source: SourceTable, data: DataConfig, series_codes: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    if data.time_zone is None:
+        raise DataError(
+            f"{source.path}: column {data.time_column!r} has times without a zone, such as {local.iloc[0]}; "
+            "set data.time_zone (UTC for daily tables, or for example Europe/Berlin)"
+        )
+    zone = _zone(data.time_zone)
+    repeated = pd.DataFrame({"series": series_codes, "time": local}).duplicated(keep="first").to_numpy()
+    stamps = local.dt.tz_localize(zone, ambiguous=~repeated, nonexistent="NaT")
+    bad = np.flatnonzero(stamps.isna().to_numpy())
+    if len(bad):
+        row = int(bad[0])
+        raise DataError(
+            f"{source.path}: column {data.time_column!r} has the time {local.iloc[row]} in {source.row_name(row)}, which the clock of "
+            f"{data.time_zone} skips{_and_more(len(bad))}; set data.time_zone to the zone in which the table was written"
+        )
+    return _epoch_seconds(stamps.dt.tz_convert("UTC"))
+
+
+def _zone(name: str) -> ZoneInfo:
+    if not re.fullmatch(r"[A-Za-z0-9_+\-]+(/[A-Za-z0-9_+\-]+)*", name):
+        raise ConfigError(f"data.time_zone must be an IANA name such as Australia/Melbourne; found {name!r}")
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, IsADirectoryError) as error:
+        raise ConfigError(f"data.time_zone must be an IANA name such as Australia/Melbourne; found {name!r}") from error
+
+
+def _epoch_seconds(stamps: "pd.Series[pd.Timestamp]") -> npt.NDArray[np.int64]:
+    return stamps.dt.tz_localize(None).to_numpy(dtype="datetime64[s]").astype(np.int64)
+
+
+def _and_more(n_found: int) -> str:
+    return f" ({n_found:,} such rows)" if n_found > 1 else ""

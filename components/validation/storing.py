@@ -1,0 +1,149 @@
+"""From sorted rows to a series store: resample, cut, split."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from components.validation.grid import GridReport, GridSeries, StepReport, column_aggregations, resample
+from components.validation.reading import ParsedTable, SortingReport
+from components.validation.report import iso_time
+from forecasting.config.root import ValidateDataSettings
+from forecasting.config.sections import DataConfig, SplitConfig
+from forecasting.durations import duration_s, duration_steps
+from forecasting.errors import ConfigError, DataError
+from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec
+
+
+@dataclass(frozen=True)
+class StoreReport:
+    """A series store and what making it found.
+
+    requested_cutoff: the run's cutoff, or the store's where the run has none. censored: steps a series
+    whose target was hidden because it is not the true demand. left_out: ids of series without a step
+    before the cutoff. n_partial_buckets: at the ends of series, left out.
+    """
+
+    store: SeriesStore
+    requested_cutoff: int
+    censored: tuple[npt.NDArray[np.bool_], ...]
+    left_out: tuple[str, ...]
+    n_partial_buckets: int
+
+
+def make_store(
+    table: ParsedTable, sorting: SortingReport, *, step: StepReport, settings: ValidateDataSettings, cutoff: str | None
+) -> StoreReport:
+    """Resample to `data.frequency`, hide censored targets, remove what is not known at the cutoff.
+
+    Raises:
+        ConfigError: The cutoff has no zone, or the splits are no whole number of steps.
+        DataError: The table is coarser than `data.frequency`, or has nothing before the cutoff.
+    """
+    data = settings.data
+    frequency_s = _frequency(step, data, table)
+    names = tuple(table.numbers)
+    aggregations = column_aggregations(names, {**data.aggregation, **({data.censored_by: "max"} if data.censored_by else {})})
+    grid = resample(sorting.rows, len(table.ids.names), frequency_s=frequency_s, source=step, aggregations=aggregations)
+    hidden = [_censored(series, names, data) for series in grid.series]
+    ends = [_end_of_target(series, frequency_s) for series in grid.series]
+    phase_s = step.phase_s if frequency_s == step.step_s else 0
+    requested = parse_cutoff(cutoff, default=max(ends))
+    effective = min((requested - phase_s) // frequency_s * frequency_s + phase_s, max(ends))
+    series, kept = _cut_all(table, grid, hidden=hidden, settings=settings, cutoff=effective, frequency_s=frequency_s)
+    if not series:
+        raise DataError(
+            f"{table.source.path} must have rows before the cutoff {iso_time(effective)}; its first time stamp is "
+            f"{iso_time(int(sorting.rows.times.min()))}"
+        )
+    spec = SeriesSpec(
+        target=data.target,
+        observed=data.observed,
+        known=data.known,
+        static=data.static,
+        categories={name: tuple(sorted(set(values))) for name, values in table.static.items()},
+        step_s=frequency_s,
+        split=split_spec(settings.split, cutoff=effective, step_s=frequency_s),
+    )
+    n_steps = [(effective - one.start) // frequency_s for one in series]
+    return StoreReport(
+        store=SeriesStore(spec, series),
+        requested_cutoff=requested,
+        censored=tuple(hidden[i][:n] for i, n in zip(kept, n_steps, strict=True)),
+        left_out=tuple(name for i, name in enumerate(table.ids.names) if i not in set(kept)),
+        n_partial_buckets=grid.n_partial_buckets,
+    )
+
+
+def parse_cutoff(text: str | None, *, default: int) -> int:
+    """A cutoff in UTC epoch seconds.
+
+    Raises:
+        ConfigError: It is no ISO 8601 time with a zone.
+    """
+    if text is None:
+        return default
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f"the cutoff must be an ISO 8601 time with a zone, such as 2014-12-01T00:00:00Z; found {text!r}") from error
+    if moment.tzinfo is None:
+        raise ConfigError(f"the cutoff must carry a time zone, such as 2014-12-01T00:00:00Z; found {text!r}")
+    return int(moment.timestamp())
+
+
+def split_spec(split: SplitConfig, *, cutoff: int, step_s: int) -> SplitSpec:
+    """Cuts counted back from the cutoff.
+
+    Raises:
+        ConfigError: A period is no whole number of steps.
+    """
+    validation_end = cutoff - duration_steps(split.test, step_s) * step_s
+    return SplitSpec(validation_end - duration_steps(split.validation, step_s) * step_s, validation_end, cutoff)
+
+
+def _frequency(step: StepReport, data: DataConfig, table: ParsedTable) -> int:
+    frequency_s = duration_s(data.frequency)
+    if frequency_s % step.step_s:
+        raise DataError(
+            f"{table.source.path}: data.frequency ({data.frequency}) must be a multiple of the table's own step, which is "
+            f"{step.step_s} s; set data.frequency to {step.step_s}s or a multiple of it"
+        )
+    return frequency_s
+
+
+def _censored(series: GridSeries, names: tuple[str, ...], data: DataConfig) -> npt.NDArray[np.bool_]:
+    if data.censored_by is None:
+        return np.zeros(len(series.values), dtype=np.bool_)
+    return np.nan_to_num(series.values[:, names.index(data.censored_by)]) != 0
+
+
+def _end_of_target(series: GridSeries, frequency_s: int) -> int:
+    """End of the last step that has a target (column 0)."""
+    found = np.flatnonzero(~np.isnan(series.values[:, 0]))
+    return series.start + (int(found[-1]) + 1) * frequency_s if len(found) else series.start
+
+
+def _cut_all(
+    table: ParsedTable, grid: GridReport, *, hidden: list[npt.NDArray[np.bool_]], settings: ValidateDataSettings, cutoff: int,
+    frequency_s: int,
+) -> tuple[tuple[Series, ...], tuple[int, ...]]:  # fmt: skip
+    """Series with steps before the cutoff, and their indices."""
+    data = settings.data
+    categories = {name: {value: i for i, value in enumerate(sorted(set(values)))} for name, values in table.static.items()}
+    n_unknown = 1 + len(data.observed)
+    series, kept = [], []
+    for i, (name, one) in enumerate(zip(table.ids.names, grid.series, strict=True)):
+        n_before = (cutoff - one.start) // frequency_s
+        if n_before <= 0 or not len(one.values):
+            continue
+        values = one.values[:, : n_unknown + len(data.known)].copy()
+        values[hidden[i], 0] = np.nan
+        values[n_before:, :n_unknown] = np.nan
+        after = np.flatnonzero(~np.isnan(values[n_before:]).all(axis=1))
+        n_steps = n_before + (int(after[-1]) + 1 if len(after) else 0)
+        static = tuple(categories[column][table.static[column][i]] for column in data.static)
+        series.append(Series(name, one.start, values[:n_steps], static))
+        kept.append(i)
+    return tuple(series), tuple(kept)
