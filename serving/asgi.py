@@ -1,0 +1,64 @@
+"""Run an ASGI application inside a loop that somebody else stops."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+
+from forecasting.errors import ConfigError
+
+
+class _EmbeddedServer(uvicorn.Server):
+    """uvicorn without its own signal handlers: the owner of the loop decides when to stop."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone."""
+        yield
+
+
+class HttpServer:
+    """An HTTP listener on httptools; the port is bound at once, so that 0 can be resolved."""
+
+    def __init__(self, app: Any, address: str, port: int, *, drain_s: float) -> None:
+        """Bind a port.
+
+        Raises:
+            ConfigError: The port is taken or the address is not of this machine.
+        """
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self._socket = socket.socket(family, socket.SOCK_STREAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._socket.bind((address, port))
+        except OSError as error:
+            self._socket.close()
+            raise ConfigError(f"cannot listen for HTTP on {address}:{port}: {error.strerror or error}") from error
+        self.port: int = self._socket.getsockname()[1]
+        settings = uvicorn.Config(
+            app,
+            http="httptools",
+            lifespan="off",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=int(drain_s),
+        )
+        self._server = _EmbeddedServer(settings)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Listen; returns once connections are accepted."""
+        self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
+        while not self._server.started and not self._task.done():
+            await asyncio.sleep(0.005)
+
+    async def stop(self) -> None:
+        """Stop accepting and wait for what is in flight."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await self._task
