@@ -1,0 +1,204 @@
+"""The key of a step: all that can change its result. Equal keys, equal results; a stale hit is a defect."""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from forecasting.code_closure import PROJECT_ROOT, code_digests
+from forecasting.config.root import StepSettings
+from forecasting.contracts import CONTRACT_VERSION
+from forecasting.contracts.artifacts import DEPLOYMENT_FILE, ArtifactKind
+from forecasting.contracts.layout import HomeLayout, RunLayout
+from forecasting.contracts.steps import StepName
+from forecasting.contracts.vocabulary import ModelRole, RunStatus
+from forecasting.errors import ArtifactError, DataError
+from forecasting.manifests import digest_file, digest_text, payload_files, verify, write_text_atomically
+from forecasting.runs import STEP_RECORDS_DIR, StepRecord, list_runs, load_step
+
+logger = logging.getLogger(__name__)
+
+STEP_KINDS: dict[StepName, ArtifactKind] = {
+    StepName.VALIDATE_DATA: ArtifactKind.SERIES,
+    StepName.BUILD_FEATURES: ArtifactKind.FEATURES,
+    StepName.TRAIN_MODEL: ArtifactKind.MODEL,
+    StepName.EVALUATE_MODEL: ArtifactKind.EVALUATION,
+    StepName.COMPRESS_MODEL: ArtifactKind.COMPRESSED,
+    StepName.EVALUATE_COMPRESSED: ArtifactKind.COMPRESSED_EVALUATION,
+    StepName.VALIDATE_SERVING: ArtifactKind.CANDIDATE,
+    StepName.DEPLOY_MODEL: ArtifactKind.DEPLOYMENT,
+    StepName.REPORT_RUN: ArtifactKind.RUN_REPORT,
+}
+
+NEVER_REUSED = frozenset({StepName.REPORT_RUN})
+"""`report_run` tells of its own run."""
+
+LOCK_FILE = "uv.lock"
+
+
+@dataclass(frozen=True)
+class KeyRecord:
+    """The parts of a step's key.
+
+    parents: payload digest of each directory read. code: digest of each source file. lock: digest of
+    the locked packages. external: state outside of the run that the step reads.
+    """
+
+    step: StepName
+    settings: Mapping[str, Any]
+    cutoff: str
+    parents: Mapping[str, str]
+    code: Mapping[str, str]
+    lock: str
+    external: Mapping[str, str]
+    contract: int = CONTRACT_VERSION
+
+    @property
+    def digest(self) -> str:
+        """The key itself."""
+        return digest_text(json.dumps(asdict(self), sort_keys=True))
+
+
+def step_key(
+    step: StepName, settings: StepSettings, *, cutoff: str | None, parents: Mapping[StepName, str], home: HomeLayout
+) -> KeyRecord:
+    """Key of a step as things are now.
+
+    Raises:
+        DataError: The source table cannot be read.
+    """
+    return KeyRecord(
+        step=step,
+        settings=settings.model_dump(mode="json"),
+        cutoff=cutoff or "",
+        parents={parent.value: digest for parent, digest in parents.items()},
+        code=code_digests(step),
+        lock=lock_digest(),
+        external=_external_state(step, settings, parents, home),
+    )
+
+
+@lru_cache(maxsize=1)
+def lock_digest() -> str:
+    """Digest of the lock file; of the installed packages where there is no checkout."""
+    lock = PROJECT_ROOT / LOCK_FILE
+    if lock.is_file():
+        return digest_file(lock)
+    return digest_text("\n".join(sorted(f"{package.name}=={package.version}" for package in distributions())))
+
+
+def find_finished(step: StepName, key: str, home: HomeLayout, model: str) -> tuple[RunLayout, StepRecord] | None:
+    """The newest finished step of this home with a key, whose output is still what was written."""
+    if step in NEVER_REUSED:
+        return None
+    for run in list_runs(home):
+        try:
+            record = load_step(run, step)
+            if record is None or not record.finished or record.cache_key != key:
+                continue
+            verify(run.step(step), STEP_KINDS[step])
+        except ArtifactError as error:
+            logger.warning("%s of run %s is not reused: %s", step, run.name, error)
+            continue
+        if step == StepName.DEPLOY_MODEL and _deployed_version(run) != _champion_version(home, model):
+            continue
+        return run, record
+    return None
+
+
+def write_key(run: RunLayout, key: KeyRecord) -> None:
+    """Keep the parts of a key, so that it can be said later what changed."""
+    write_text_atomically(_key_path(run, key.step), json.dumps(asdict(key), indent=1, sort_keys=True))
+
+
+def load_key(run: RunLayout, step: StepName) -> KeyRecord | None:
+    """Parts of the key with which a step ran; none where it never began.
+
+    Raises:
+        ArtifactError: The file cannot be read.
+    """
+    path = _key_path(run, step)
+    if not path.is_file():
+        return None
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return KeyRecord(**{**document, "step": StepName(document["step"])})
+    except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{path} cannot be read: {error}") from error
+
+
+def _key_path(run: RunLayout, step: StepName) -> Path:
+    return run.root / STEP_RECORDS_DIR / f"{step.value}.key.json"
+
+
+def _external_state(
+    step: StepName, settings: StepSettings, parents: Mapping[StepName, str], home: HomeLayout
+) -> dict[str, str]:
+    if step == StepName.VALIDATE_DATA:
+        return _source_state(str(settings.model_dump()["data"]["uri"]))
+    if step == StepName.EVALUATE_MODEL:
+        return _champion_state(settings.name, parents[StepName.TRAIN_MODEL], home)
+    return {}
+
+
+def _source_state(uri: str) -> dict[str, str]:
+    if "://" in uri:
+        return {"source": uri}
+    path = Path(uri)
+    if not path.is_file():
+        raise DataError(f"data.uri must name a file, found none at {path}")
+    return {"source": digest_file(path)}
+
+
+def _champion_state(model: str, trained: str, home: HomeLayout) -> dict[str, str]:
+    """The champion that a trained model has to beat.
+
+    Where the champion is that very model, comparing it with itself would say nothing new: what it had
+    to beat when it was judged still counts, so that an unchanged run is recognised as unchanged.
+    """
+    version = _champion_version(home, model)
+    if version is None:
+        return {"champion": "none"}
+    for run in list_runs(home):
+        judged = _judgement_behind(run, version)
+        if judged and judged.settings.get("name") == model and judged.parents.get(StepName.TRAIN_MODEL) == trained:
+            return dict(judged.external)
+    return {"champion": f"{version} {_directory_digest(home.models / model / str(version))}"}
+
+
+def _judgement_behind(run: RunLayout, version: int) -> KeyRecord | None:
+    """Key of the evaluation that let a run deploy a version; none where the run did not."""
+    try:
+        deployed = load_step(run, StepName.DEPLOY_MODEL)
+        if not deployed or deployed.status != RunStatus.SUCCEEDED or _deployed_version(run) != version:
+            return None
+        return load_key(run, StepName.EVALUATE_MODEL)
+    except ArtifactError as error:
+        logger.warning("run %s is passed over: %s", run.name, error)
+        return None
+
+
+def _champion_version(home: HomeLayout, model: str) -> int | None:
+    if not (home.models / model).is_dir():
+        return None
+    from forecasting.repository import ModelRepository
+
+    return ModelRepository(home.models).role(model, ModelRole.CHAMPION)
+
+
+def _deployed_version(run: RunLayout) -> int | None:
+    path = run.step(StepName.DEPLOY_MODEL) / DEPLOYMENT_FILE
+    try:
+        version = json.loads(path.read_text(encoding="utf-8"))["version"]
+    except (OSError, json.JSONDecodeError, KeyError) as error:
+        logger.warning("%s cannot be read: %s", path, error)
+        return None
+    return int(version)
+
+
+def _directory_digest(directory: Path) -> str:
+    return digest_text(json.dumps({str(p.relative_to(directory)): digest_file(p) for p in payload_files(directory)}))

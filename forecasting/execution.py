@@ -1,0 +1,383 @@
+"""Runs one step: verified inputs, cache, a directory that appears only when it is whole, record, logs.
+
+The order on disk is what makes a run resumable: payload in a temporary directory, manifest, fsync,
+rename, fsync of the parent, and only then the record that says the step is done.
+"""
+
+import logging
+import os
+import pkgutil
+import resource
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Protocol, Self, TextIO
+
+from pydantic import ValidationError
+
+from forecasting.cache import NEVER_REUSED, STEP_KINDS, KeyRecord, find_finished, step_key, write_key
+from forecasting.config.root import STEP_SETTINGS, StepSettings
+from forecasting.contracts.codes import ExitCode
+from forecasting.contracts.layout import RunLayout, home_layout
+from forecasting.contracts.steps import PARENTS, StepName
+from forecasting.contracts.vocabulary import RunStatus
+from forecasting.errors import AlmanacError, ArtifactError, ConfigError, StoppedError
+from forecasting.manifests import digest_text, load_manifest, sync_directory, verify, write_manifest
+from forecasting.progress import end_line, start_line
+from forecasting.runs import StepRecord, load_run, load_step, step_lease, stop_requested, write_step
+from forecasting.steps import Step, StepContext, StepOutcome
+
+logger = logging.getLogger(__name__)
+
+
+class OutputArtifact(Protocol):
+    """The part of an output of Kubeflow Pipelines that is used here."""
+
+    uri: str
+    metadata: dict[str, Any]
+
+    @property
+    def path(self) -> str:
+        """Local path of `uri`."""
+
+
+@dataclass(frozen=True)
+class StepCallSpec:
+    """One step of one run, with all that is needed to run it."""
+
+    step: StepName
+    function: Step | str
+    settings: StepSettings
+    inputs: Mapping[StepName, Path]
+    context: StepContext
+    reuse: bool = True
+
+    @property
+    def run(self) -> RunLayout:
+        """The run."""
+        return self.context.run
+
+    @property
+    def output(self) -> Path:
+        """Where the output will lie."""
+        return self.run.step(self.step)
+
+
+def run_component(
+    step: str, function: str, settings: str, inputs: Mapping[str, str], *,
+    home: str, run: str, cutoff: str, output: OutputArtifact | None = None,
+) -> bool:  # fmt: skip
+    """Run a step as a component of a pipeline: as `execute_step`, but the process ends with the exit code.
+
+    Args:
+        step: A `StepName`.
+        function: The step function as `package.module:function`; imported only when it has to run.
+        settings: The step's settings as JSON.
+        inputs: Directories of its parents by step name.
+        home: ALMANAC_HOME.
+        run: Name of the run.
+        cutoff: ISO 8601 time with zone, empty for the end of the table.
+        output: The output artifact: told where the directory is, or filled where it has a place of its own.
+
+    Returns:
+        Whether the run may go on.
+
+    Raises:
+        SystemExit: The step failed; the record and the log say why.
+    """
+    try:
+        passed = execute_step(StepName(step), function, settings, inputs, home=home, run=run, cutoff=cutoff)
+        if output is not None:
+            hand_over(home_layout(home).run(run).step(StepName(step)), output)
+    except AlmanacError as error:
+        raise SystemExit(int(error.exit_code)) from error
+    return passed
+
+
+def execute_step(
+    step: StepName, function: Step | str, settings_json: str, inputs: Mapping[str, str], *,
+    home: str, run: str, cutoff: str, capture: bool = True, reuse: bool = True,
+) -> bool:  # fmt: skip
+    """Run a step, or take the output of an earlier run if nothing it depends on has changed.
+
+    Args:
+        step: Which step.
+        function: The step function, or where it is (`package.module:function`), imported only when it has to run.
+        settings_json: Its settings as JSON.
+        inputs: Directories of its parents by step name.
+        home: ALMANAC_HOME.
+        run: Name of the run, whose record exists.
+        cutoff: ISO 8601 time with zone, empty for the end of the table.
+        capture: Send everything the step prints to its log file; otherwise it stays on the terminal.
+        reuse: Whether an equal step of an earlier run may be taken.
+
+    Returns:
+        Whether the run may go on: false is a gate that said no, which is a result.
+
+    Raises:
+        AlmanacError: The step failed; its record holds the cause.
+    """
+    layout = home_layout(home)
+    context = StepContext(layout, layout.run(run), cutoff or None)
+    context.run.logs.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        stack.enter_context(step_lease(context.run, step))
+        terminal = stack.enter_context(_captured(context.run.log(step)) if capture else _shown())
+        stack.enter_context(_stop_signals())
+        recorder = stack.enter_context(_Recorder(context.run, step, terminal))
+        settings = _parse_settings(step, settings_json)
+        places = {StepName(name): Path(place) for name, place in inputs.items()}
+        call = StepCallSpec(step, function, settings, places, context, reuse)
+        _perform(call, recorder)
+    return recorder.record.status == RunStatus.SUCCEEDED
+
+
+def hand_over(directory: Path, artifact: OutputArtifact) -> None:
+    """Tell a pipeline where an output is.
+
+    Where artifacts lie on this file system the artifact points at the run directory. Where they have a
+    place of their own (an object store, mounted or uploaded by the launcher) the directory is copied there.
+    """
+    if "://" in artifact.uri:
+        shutil.copytree(directory, artifact.path, dirs_exist_ok=True)
+    else:
+        artifact.uri = str(directory)
+    artifact.metadata["payload_digest"] = load_manifest(directory).payload_digest
+
+
+def _parse_settings(step: StepName, text: str) -> StepSettings:
+    try:
+        return STEP_SETTINGS[step].model_validate_json(text)
+    except ValidationError as error:
+        raise ConfigError(f"the settings of {step} do not fit this version: {error.errors()[0]['msg']}") from error
+
+
+def _perform(call: StepCallSpec, recorder: "_Recorder") -> None:
+    digests = _verify_inputs(call)
+    key = step_key(call.step, call.settings, cutoff=call.context.cutoff, parents=digests, home=call.context.home)
+    if call.reuse and (kept := _kept(call, key)) is not None:
+        recorder.keep(kept)
+        return
+    write_key(call.run, key)
+    recorder.record = replace(recorder.record, cache_key=key.digest)
+    if call.reuse and (reused := _reuse(call, key, recorder.record)) is not None:
+        recorder.record = reused
+        return
+    recorder.begin()
+    outcome = _run_function(call, key, digests, started=recorder.record.started)
+    status = RunStatus.SUCCEEDED if outcome.passed else RunStatus.REFUSED
+    recorder.record = replace(recorder.record, status=status, summary=outcome.summary)
+
+
+def _verify_inputs(call: StepCallSpec) -> dict[StepName, str]:
+    if missing := set(PARENTS[call.step]) - set(call.inputs):
+        raise ConfigError(f"{call.step} reads {', '.join(sorted(missing))}, which it was not given")
+    return {parent: verify(path, STEP_KINDS[parent]).payload_digest for parent, path in call.inputs.items()}
+
+
+def _kept(call: StepCallSpec, key: KeyRecord) -> StepRecord | None:
+    """The record of this step in this very run, where a run that was stopped had finished it."""
+    earlier = load_step(call.run, call.step)
+    if earlier is None or call.step in NEVER_REUSED or not earlier.finished or earlier.cache_key != key.digest:
+        return None
+    try:
+        verify(call.output, STEP_KINDS[call.step])
+    except ArtifactError as error:
+        logger.warning("%s runs again: %s", call.step, error)
+        return None
+    return earlier
+
+
+def _reuse(call: StepCallSpec, key: KeyRecord, record: StepRecord) -> StepRecord | None:
+    if call.step in load_run(call.run).forced:
+        return None
+    found = find_finished(call.step, key.digest, call.context.home, call.settings.name)
+    if found is None:
+        return None
+    source, finished = found
+    partial = _partial_directory(call)
+    _link_tree(source.step(call.step), partial)
+    _publish(partial, call.output)
+    logger.info("%s is unchanged, its output is that of run %s", call.step, source.name)
+    origin = finished.reused_from or source.name
+    return replace(record, status=finished.status, summary=finished.summary, reused_from=origin)
+
+
+def _run_function(
+    call: StepCallSpec, key: KeyRecord, digests: Mapping[StepName, str], *, started: float
+) -> StepOutcome:
+    function: Step = pkgutil.resolve_name(call.function) if isinstance(call.function, str) else call.function
+    partial = _partial_directory(call)
+    partial.mkdir()
+    try:
+        outcome = function(call.settings, call.inputs, partial, call.context)
+        write_manifest(
+            partial, STEP_KINDS[call.step],
+            parents={parent.value: digest for parent, digest in digests.items()},
+            settings_digest=digest_text(call.settings.model_dump_json()),
+            cache_key=key.digest, duration_s=time.time() - started,
+        )  # fmt: skip
+        _publish(partial, call.output)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return outcome
+
+
+def _partial_directory(call: StepCallSpec) -> Path:
+    for left in call.run.root.glob(f".{call.step}.*.partial"):
+        shutil.rmtree(left)
+    return call.run.root / f".{call.step}.{os.getpid()}.partial"
+
+
+def _publish(partial: Path, final: Path) -> None:
+    for path in partial.rglob("*"):
+        descriptor = os.open(path, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
+    if final.exists():
+        shutil.rmtree(final)
+    partial.rename(final)
+    sync_directory(final.parent)
+
+
+def _link_tree(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, copy_function=_link_or_copy)
+
+
+def _link_or_copy(source: str, target: str) -> str:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+    return target
+
+
+class _Recorder:
+    """Writes the record of a step when its function begins and when the step ends, however it ends."""
+
+    def __init__(self, run: RunLayout, step: StepName, terminal: TextIO) -> None:
+        self.record = StepRecord(step, RunStatus.RUNNING, started=time.time())
+        self._run, self._terminal = run, terminal
+        self._last = load_run(run).last_step
+        self._kept = False
+
+    def __enter__(self) -> Self:
+        self._say(start_line(self.record.step, self._last))
+        return self
+
+    def begin(self) -> None:
+        """Write that the step runs, with its process, then look whether the run was asked to stop.
+
+        In this order, and the other way round in `forecasting.runs.request_stop`, so that one of the
+        two always sees the other.
+        """
+        write_step(self._run, replace(self.record, process=os.getpid()))
+        if stop_requested(self._run):
+            raise StoppedError(f"the run was asked to stop; `almanac run --resume {self._run.name}` continues it")
+
+    def keep(self, record: StepRecord) -> None:
+        """Leave the record of a step that had finished as it is."""
+        self.record, self._kept = record, True
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if error is not None:
+            logger.error("%s failed", self.record.step, exc_info=error)
+            self.record = _failure(self.record, error)
+        if error is not None or not self._kept:
+            duration = time.time() - self.record.started
+            self.record = replace(self.record, duration_s=duration, peak_rss_bytes=_peak_rss_bytes())
+            write_step(self._run, self.record)
+        self._say(end_line(self.record, self._last, kept=self._kept))
+
+    def _say(self, line: str) -> None:
+        print(line, file=self._terminal, flush=True)
+
+
+def _failure(record: StepRecord, error: BaseException) -> StepRecord:
+    known = isinstance(error, AlmanacError)
+    lines = str(error).splitlines()
+    return replace(
+        record,
+        status=RunStatus.STOPPED if isinstance(error, StoppedError | KeyboardInterrupt) else RunStatus.FAILED,
+        error_type=type(error).__name__,
+        error=(" ".join(line.strip() for line in lines) if known else (lines or [type(error).__name__])[0]),
+        exit_code=int(error.exit_code) if isinstance(error, AlmanacError) else int(ExitCode.BUG),
+    )
+
+
+def _peak_rss_bytes() -> int:
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
+@contextmanager
+def _stop_signals() -> Iterator[None]:
+    """Turn SIGTERM and ^C into StoppedError, which unwinds the step like any other error."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise StoppedError(f"stopped by {signal.Signals(number).name}; `almanac run --resume` continues the run")
+
+    before: dict[signal.Signals, Callable[[int, FrameType | None], Any] | int | None] = {
+        number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _shown() -> Iterator[TextIO]:
+    yield sys.stderr
+
+
+@contextmanager
+def _captured(log: Path) -> Iterator[TextIO]:
+    """Send file descriptors 1 and 2 and Python's logging to a file; gives the terminal as it was.
+
+    Descriptors, because libraries in C++ and processes that a step starts write there too.
+    """
+    with log.open("a", encoding="utf-8", buffering=1) as stream, _logging_to(stream):
+        _flush()
+        saved = [os.dup(1), os.dup(2)]
+        os.dup2(stream.fileno(), 1)
+        os.dup2(stream.fileno(), 2)
+        try:
+            with os.fdopen(os.dup(saved[1]), "w", encoding="utf-8") as terminal:
+                yield terminal
+        finally:
+            _flush()
+            for number, descriptor in enumerate(saved, start=1):
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+
+
+@contextmanager
+def _logging_to(stream: TextIO) -> Iterator[None]:
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        root.handlers[:] = before
+        root.setLevel(level)
+
+
+def _flush() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()

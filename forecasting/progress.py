@@ -1,0 +1,61 @@
+"""The lines that a run shows on the terminal, one when a step begins and one when it ends."""
+
+import re
+
+from forecasting.contracts.steps import StepName
+from forecasting.contracts.vocabulary import RunStatus
+from forecasting.runs import StepRecord
+
+_LINE = re.compile(r"\[\d+/\d+\] [a-z_]+ ")
+_WIDTH = max(len(step) for step in StepName)
+
+
+def start_line(step: StepName, last: StepName) -> str:
+    """What is shown when a step begins."""
+    return f"{_position(step, last)} {step.value:<{_WIDTH}} …"
+
+
+def end_line(record: StepRecord, last: StepName, *, kept: bool = False) -> str:
+    """What is shown when a step has ended: its seconds, and its result in one line.
+
+    Args:
+        record: The step.
+        last: The last step of the run, which is `report_run`'s predecessor.
+        kept: Whether this run had done the step before it was stopped.
+    """
+    return f"{_position(record.step, last)} {record.step.value:<{_WIDTH}} {_result(record, kept)}"
+
+
+def is_progress_line(line: str) -> bool:
+    """Whether a line of a step's output is one of the above."""
+    return _LINE.match(line) is not None
+
+
+def is_start_line(line: str) -> bool:
+    """Whether a line says that a step has begun."""
+    return is_progress_line(line) and line.rstrip().endswith("…")
+
+
+def _position(step: StepName, last: StepName) -> str:
+    steps = list(StepName)
+    total = steps.index(last) + 2
+    return f"[{total if step == StepName.REPORT_RUN else steps.index(step) + 1}/{total}]"
+
+
+def _result(record: StepRecord, kept: bool) -> str:
+    took = f"{record.duration_s:6.1f} s"
+    if kept:
+        return f"{'':8}  done already: {record.summary}"
+    match record.status:
+        case RunStatus.SUCCEEDED if record.reused:
+            return f"{'':8}  unchanged, reused from {record.reused_from}"
+        case RunStatus.REFUSED if record.reused:
+            return f"{'':8}  unchanged, refused as in {record.reused_from}: {record.summary}"
+        case RunStatus.SUCCEEDED:
+            return f"{took}  {record.summary}"
+        case RunStatus.REFUSED:
+            return f"{took}  refused: {record.summary}"
+        case RunStatus.STOPPED:
+            return f"{took}  stopped"
+        case _:
+            return f"{took}  failed: {record.error or record.error_type}"
