@@ -1,0 +1,267 @@
+"""The model repository: version directories as TensorFlow Serving reads them, roles, and its configuration.
+
+    models/.lock                     exclusive lock of every change
+    models/models.config             ModelServerConfig: one pinned version a served name
+    models/<name>/roles.json         champion, candidate, previous, highest version ever used
+    models/<name>/<version>/         a published version, never changed afterwards
+    models/<name>/records/<v>.json   where a version came from
+
+A version becomes visible by one rename. A role changes by one rename of `roles.json`, which is the
+commit point of a promotion; `models.config` is derived from all roles and written right after it.
+A crash between the two leaves the old pin served; the next change, or `write_server_config` when a
+server is started, repairs it.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from forecasting.contracts.vocabulary import ModelRole, served_name
+from forecasting.errors import ArtifactError, ConfigError
+from forecasting.manifests import sync_directory, write_text_atomically
+
+ROLES_FILE = "roles.json"
+SERVER_CONFIG_FILE = "models.config"
+RECORDS_DIR = "records"
+LOCK_FILE = ".lock"
+
+
+@dataclass(frozen=True)
+class RolesRecord:
+    """Contents of `roles.json`. `last_version` is the highest ever used: numbers are never used again."""
+
+    champion: int | None = None
+    candidate: int | None = None
+    previous: int | None = None
+    last_version: int = 0
+
+    def of(self, role: ModelRole) -> int | None:
+        """The version in a role."""
+        return {ModelRole.CHAMPION: self.champion, ModelRole.CANDIDATE: self.candidate, ModelRole.PREVIOUS: self.previous}[role]
+
+
+class ModelRepository:
+    """Versions and roles under one folder; every change holds its lock, so processes do not disturb each other."""
+
+    def __init__(self, models_root: Path) -> None:
+        """Remember the folder; nothing is created before the first change."""
+        self.root = models_root
+
+    @property
+    def server_config(self) -> Path:
+        """The file for `--model_config_file`."""
+        return self.root / SERVER_CONFIG_FILE
+
+    def names(self) -> list[str]:
+        """Names of all models."""
+        return sorted(path.parent.name for path in self.root.glob(f"*/{ROLES_FILE}"))
+
+    def versions(self, name: str) -> list[int]:
+        """Published versions, ascending."""
+        folder = self.root / name
+        return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal()) if folder.is_dir() else []
+
+    def version_dir(self, name: str, version: int) -> Path:
+        """Directory of a version, whether it exists or not."""
+        return self.root / name / str(version)
+
+    def roles(self, name: str) -> RolesRecord:
+        """Roles of a model; all empty for one that was never published.
+
+        Raises:
+            ArtifactError: The file is damaged.
+        """
+        path = self.root / name / ROLES_FILE
+        try:
+            return RolesRecord(**json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return RolesRecord()
+        except (ValueError, TypeError) as error:
+            raise ArtifactError(f"{path} cannot be read: {error}; restore it from `models.config` or a backup") from error
+
+    def role(self, name: str, role: ModelRole) -> int | None:
+        """The version in a role, or none."""
+        return self.roles(name).of(role)
+
+    def champion_dir(self, name: str) -> Path | None:
+        """Directory of the champion, or none."""
+        champion = self.role(name, ModelRole.CHAMPION)
+        return None if champion is None else self.version_dir(name, champion)
+
+    def publish(self, name: str, source_dir: Path, record: Mapping[str, Any] | None = None) -> int:
+        """Copy a directory in as the next version; it takes part in nothing until it is given a role.
+
+        Args:
+            name: Model name.
+            source_dir: What TensorFlow Serving reads: saved_model.pb or model.tflite and what belongs to them.
+            record: What is to be remembered of its origin (JSON values).
+
+        Returns:
+            The version: one more than the highest that was ever used, also by runs at the same time.
+
+        Raises:
+            ArtifactError: The source is no directory or is empty.
+        """
+        if not source_dir.is_dir() or not any(source_dir.iterdir()):
+            raise ArtifactError(f"a version to publish must be a directory with files, found {source_dir}")
+        folder = self.root / name
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f".incoming-{uuid4().hex}"
+        try:
+            shutil.copytree(source_dir, temporary)
+            _sync_tree(temporary)
+            with self._locked():
+                roles = self.roles(name)
+                version = max([roles.last_version, *self.versions(name)]) + 1
+                # The number is spent before the version shows, so that no crash can give it out twice.
+                self._write_roles(name, replace(roles, last_version=version))
+                if record is not None:
+                    self._write_record(name, version, record)
+                temporary.rename(self.version_dir(name, version))
+                sync_directory(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        return version
+
+    def record(self, name: str, version: int) -> dict[str, Any]:
+        """What was remembered of a version at its publication; empty where nothing was."""
+        path = self.root / name / RECORDS_DIR / f"{version}.json"
+        try:
+            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise ArtifactError(f"{path} cannot be read: {error}") from error
+        return found
+
+    def update_record(self, name: str, version: int, values: Mapping[str, Any]) -> None:
+        """Add to what is remembered of a version."""
+        with self._locked():
+            self._write_record(name, version, {**self.record(name, version), **values})
+
+    def set_candidate(self, name: str, version: int) -> None:
+        """Serve a version as `<name>-candidate`.
+
+        Raises:
+            ArtifactError: There is no such version.
+        """
+        self._require(name, version)
+        with self._locked():
+            self._change(name, replace(self.roles(name), candidate=version))
+
+    def remove_candidate(self, name: str) -> None:
+        """Serve no candidate any more; its files stay until they are pruned."""
+        with self._locked():
+            self._change(name, replace(self.roles(name), candidate=None))
+
+    def promote(self, name: str, version: int) -> None:
+        """Make a version the champion; the champion so far becomes `previous`. No change where it is the champion already.
+
+        Raises:
+            ArtifactError: There is no such version.
+        """
+        self._require(name, version)
+        with self._locked():
+            roles = self.roles(name)
+            candidate = None if roles.candidate == version else roles.candidate
+            if roles.champion == version:
+                self._change(name, replace(roles, candidate=candidate))
+                return
+            self._change(name, replace(roles, champion=version, previous=roles.champion, candidate=candidate))
+
+    def rollback(self, name: str) -> int:
+        """Make `previous` the champion again and the champion `previous`; returns the new champion.
+
+        Raises:
+            ConfigError: There is no previous version.
+        """
+        with self._locked():
+            roles = self.roles(name)
+            if roles.previous is None:
+                raise ConfigError(f"model {name!r} has no previous version to roll back to")
+            self._require(name, roles.previous)
+            self._change(name, replace(roles, champion=roles.previous, previous=roles.champion))
+            return roles.previous
+
+    def prune(self, name: str, keep: int) -> list[int]:
+        """Delete all but the newest `keep` versions; never one that has a role. Returns what was deleted."""
+        with self._locked():
+            roles = self.roles(name)
+            held = {roles.champion, roles.candidate, roles.previous}
+            dropped = [version for version in self.versions(name)[:-keep] if version not in held]
+            for version in dropped:
+                # Out of a server's sight by one rename first: it must never see half of a version.
+                hidden = self.root / name / f".dropped-{version}-{uuid4().hex}"
+                self.version_dir(name, version).rename(hidden)
+                shutil.rmtree(hidden)
+                (self.root / name / RECORDS_DIR / f"{version}.json").unlink(missing_ok=True)
+        return dropped
+
+    def write_server_config(self) -> Path:
+        """Derive `models.config` from all roles anew; returns its path."""
+        with self._locked():
+            self._derive_config()
+        return self.server_config
+
+    def _require(self, name: str, version: int) -> None:
+        if not self.version_dir(name, version).is_dir():
+            raise ArtifactError(f"model {name!r} must have version {version}, found {self.versions(name) or 'none'}")
+
+    def _change(self, name: str, roles: RolesRecord) -> None:
+        self._write_roles(name, roles)
+        self._derive_config()
+
+    def _write_roles(self, name: str, roles: RolesRecord) -> None:
+        write_text_atomically(self.root / name / ROLES_FILE, json.dumps(asdict(roles), indent=1))
+
+    def _write_record(self, name: str, version: int, record: Mapping[str, Any]) -> None:
+        folder = self.root / name / RECORDS_DIR
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text_atomically(folder / f"{version}.json", json.dumps(dict(record), indent=1))
+
+    def _derive_config(self) -> None:
+        entries = []
+        for name in self.names():
+            roles = self.roles(name)
+            for role in (ModelRole.CHAMPION, ModelRole.CANDIDATE):
+                version = roles.of(role)
+                if version is not None:
+                    entries.append(_config_entry(served_name(name, role), (self.root / name).resolve(), version))
+        write_text_atomically(self.server_config, "model_config_list {\n" + "".join(entries) + "}\n")
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / LOCK_FILE).open("w") as stream:
+            # Waits; the kernel lets go when the holder ends, however it ends.
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            yield
+
+
+def _config_entry(name: str, base_path: Path, version: int) -> str:
+    return (
+        "  config {\n"
+        f"    name: {json.dumps(name)}\n"
+        f"    base_path: {json.dumps(str(base_path))}\n"
+        '    model_platform: "tensorflow"\n'
+        f"    model_version_policy {{ specific {{ versions: {version} }} }}\n"
+        "  }\n"
+    )
+
+
+def _sync_tree(directory: Path) -> None:
+    for folder, _, files in os.walk(directory):
+        for name in files:
+            descriptor = os.open(Path(folder) / name, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        sync_directory(Path(folder))

@@ -1,0 +1,112 @@
+"""Start the embedded model server as a process of its own and stop it again.
+
+The server's package is named here only on a command line: components may not import it.
+"""
+
+import logging
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from forecasting.errors import RemoteError, RetryableError
+
+logger = logging.getLogger(__name__)
+
+SERVER_MODULE = "serving.model_server"
+_GRPC_LINE = re.compile(r"Running gRPC ModelServer at (\S+)")
+_REST_LINE = re.compile(r"Exporting HTTP/REST API at (\S+)")
+_START_S = 60.0
+_STOP_S = 40.0
+
+
+@dataclass(frozen=True)
+class RunningServerRecord:
+    """Addresses (`host:port`) and process id of a started server."""
+
+    grpc_address: str
+    rest_address: str
+    pid: int
+
+
+def package_environment() -> dict[str, str]:
+    """The environment for a process of ours: the packages beside this one can be imported, installed or not."""
+    root = str(Path(__file__).resolve().parents[2])
+    known = os.environ.get("PYTHONPATH")
+    return {**os.environ, "PYTHONPATH": root if not known else os.pathsep.join((root, known))}
+
+
+@contextmanager
+def model_server(flags: Sequence[str], *, log: Path) -> Iterator[RunningServerRecord]:
+    """Run a model server on free ports of the loopback while the block runs.
+
+    Args:
+        flags: Further flags; the ports are chosen here.
+        log: File to which the server's log is appended.
+
+    Raises:
+        RemoteError: It does not start; the message holds the end of its log.
+    """
+    command = [sys.executable, "-m", SERVER_MODULE, "--port=0", "--rest_api_port=0", *flags]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as stream:
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=stream, stdin=subprocess.DEVNULL, text=True, env=package_environment()
+        )
+    try:
+        yield _read_addresses(process, log)
+    finally:
+        stop_process(process, timeout_s=_STOP_S)
+
+
+def stop_process(process: subprocess.Popen[str], *, timeout_s: float) -> int:
+    """SIGTERM, wait, then SIGKILL; returns the exit code."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        return process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        logger.warning("process %d did not stop within %g s and is killed", process.pid, timeout_s)
+        process.kill()
+        return process.wait()
+
+
+def _read_addresses(process: subprocess.Popen[str], log: Path) -> RunningServerRecord:
+    lines: queue.Queue[str] = queue.Queue()
+    # A thread reads for as long as the process lives, so that its output pipe can never fill up.
+    threading.Thread(target=_forward, args=(process, lines), daemon=True).start()
+    addresses: dict[str, str] = {}
+    deadline = time.monotonic() + _START_S
+    while len(addresses) < 2:
+        try:
+            line = lines.get(timeout=0.1)
+        except queue.Empty:
+            if process.poll() is not None:
+                raise RemoteError(f"the model server ended at once with code {process.returncode}: {_tail(log)}") from None
+            if time.monotonic() > deadline:
+                raise RetryableError(f"the model server must listen within {_START_S:g} s; its log is {log}") from None
+            continue
+        for name, pattern in (("grpc", _GRPC_LINE), ("rest", _REST_LINE)):
+            if found := pattern.search(line):
+                addresses[name] = found.group(1)
+    logger.info("model server %d listens on %s and %s", process.pid, addresses["grpc"], addresses["rest"])
+    return RunningServerRecord(addresses["grpc"], addresses["rest"], process.pid)
+
+
+def _forward(process: subprocess.Popen[str], lines: queue.Queue[str]) -> None:
+    if process.stdout is not None:
+        for line in process.stdout:
+            lines.put(line)
+
+
+def _tail(log: Path) -> str:
+    text = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return text[-1] if text else "it wrote no log"
