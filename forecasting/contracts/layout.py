@@ -76,6 +76,11 @@ class RunLayout:
         """One log a step."""
         return self.root / "logs"
 
+    @property
+    def checkpoints(self) -> Path:
+        """State of unfinished steps; outlives a kill, so that `--resume` goes on from there."""
+        return self.root / "checkpoints"
+
     def step(self, step: StepName) -> Path:
         """Output directory of a step."""
         return self.root / step.value

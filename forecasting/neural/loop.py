@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,8 +57,8 @@ class TrainingLoop:
             self.network = build_network(spec)
         self._average = [tf.Variable(np.asarray(weight), trainable=False) for weight in self.network.trainable_variables]
         self._optimizer: keras.optimizers.Optimizer | None = None
-        self._distributed_step = tf.function(self._step)
-        self._update_average = tf.function(self._average_weights)
+        self._distributed_step = tf.function(self._step, autograph=False)
+        self._update_average = tf.function(self._average_weights, autograph=False)
 
     def fit(self, store: FeatureStore, train: WindowIndex, validation: WindowIndex, *, checkpoint: Path | None, key: str) -> FitReport:
         """Train until the epochs are used up or validation stops getting better.
@@ -108,8 +108,26 @@ class TrainingLoop:
             cpu_s=round(time.process_time() - began, 2),
         )
 
-    def _make_optimizer(self, n_steps: int) -> None:
-        training = self._training
+    def fine_tune(self, store: FeatureStore, train: WindowIndex, n_steps: int, after_step: Callable[[int], None]) -> None:
+        """Go on from the present weights for some steps, with a tenth of the learning rate.
+
+        Args:
+            store: Feature store.
+            train: Windows to learn from.
+            n_steps: Optimiser steps.
+            after_step: Called with the number of steps done after each of them, to change the weights.
+        """
+        gather = window_gather(store, train)
+        self._make_optimizer(n_steps, rate=0.1)
+        rng = np.random.default_rng(self._training.seed)
+        numbers = rng.integers(0, len(train), size=n_steps * self._training.batch_size, dtype=np.int32)
+        dataset = epoch_dataset(gather, numbers, self._training.batch_size, drop_remainder=True)
+        for step, batch in enumerate(self._strategy.experimental_distribute_dataset(dataset), start=1):
+            self._distributed_step(batch)
+            after_step(step)
+
+    def _make_optimizer(self, n_steps: int, rate: float = 1.0) -> None:
+        training = self._training.model_copy(update={"learning_rate": self._training.learning_rate * rate})
         schedule = WarmupSchedule(training, n_steps)
         with self._strategy.scope():
             if training.optimizer == "adamw":
@@ -217,7 +235,11 @@ def predict_scaled(network: SegmentNetwork, store: FeatureStore, windows: Window
     """
     gather = window_gather(store, windows)
     parts: dict[str, list[npt.NDArray[np.float32]]] = {"quantiles": [], "target": [], "present": []}
-    call = tf.function(lambda history, future, static: network(history, future, static, training=False)[0], reduce_retracing=True)
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def call(history: Tensor, future: Tensor, static: Tensor | None) -> Tensor:
+        return network(history, future, static, training=False)[0]
+
     for batch in epoch_dataset(gather, np.arange(len(windows), dtype=np.int32), batch_size, drop_remainder=False):
         parts["quantiles"].append(call(batch["history"], batch["future"], batch.get("static")).numpy())
         parts["target"].append(batch["target"].numpy())

@@ -1,0 +1,1 @@
+"""compress_model: smaller and faster variants of the trained model."""

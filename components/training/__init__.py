@@ -1,0 +1,1 @@
+"""train_model: the training loop as a step."""

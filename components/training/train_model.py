@@ -1,0 +1,114 @@
+"""train_model: fit the network, calibrate its quantiles on the validation period, export it."""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from forecasting.config.root import TrainModelSettings
+from forecasting.contracts.artifacts import (
+    FEATURE_SPEC_FILE,
+    HISTORY_FILE,
+    MODEL_SPEC_FILE,
+    REPORT_FILE,
+    SAVED_MODEL_DIR,
+    WEIGHTS_FILE,
+)
+from forecasting.contracts.steps import StepName
+from forecasting.errors import DataError
+from forecasting.feature_store import FeatureStore, WindowIndex, read_feature_store, window_index
+from forecasting.features.spec import write_feature_spec
+from forecasting.manifests import digest_text, load_manifest
+from forecasting.steps import StepContext, StepOutcome
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What the training did; losses are mean quantile losses in scaled units."""
+
+    strategy: str
+    n_replicas: int
+    n_parameters: int
+    n_train_windows: int
+    n_validation_windows: int
+    n_epochs: int
+    best_epoch: int
+    best_validation_loss: float
+    stopped_early: bool
+    resumed_from_epoch: int
+    calibration: tuple[float, ...]
+    cpu_s: float
+
+
+def train_model(settings: TrainModelSettings, inputs: Mapping[StepName, Path], output: Path, context: StepContext) -> StepOutcome:
+    """Write saved_model/, model.weights.h5, feature_spec.json, model_spec.json, history.json and report.json."""
+    from forecasting.neural.strategy import make_strategy
+
+    strategy = make_strategy(settings.training)
+    from forecasting.neural.calibration import stretch_factors
+    from forecasting.neural.export import CalibrationSpec, ForecastModule, export_saved_model
+    from forecasting.neural.loop import TrainingLoop, predict_scaled
+    from forecasting.neural.network import NetworkSpec
+
+    features = inputs[StepName.BUILD_FEATURES]
+    store = read_feature_store(features)
+    train, validation = training_windows(store)
+    loop = TrainingLoop(NetworkSpec(store.spec, settings.model), settings.training, strategy)
+    key = digest_text(settings.model_dump_json() + load_manifest(features).payload_digest)
+    report = loop.fit(store, train, validation, checkpoint=context.run.checkpoints / "train_model.npz", key=key)
+    factors = (1.0,) * len(store.spec.quantiles)
+    if settings.model.calibrate:
+        scored = predict_scaled(loop.network, store, validation, settings.training.batch_size)
+        factors = stretch_factors(scored["target"], scored["quantiles"], scored["present"], store.spec.quantiles)
+    export_saved_model(ForecastModule(loop.network, store.spec, CalibrationSpec(factors)), output / SAVED_MODEL_DIR)
+    loop.network.save_weights(output / WEIGHTS_FILE)
+    write_feature_spec(store.spec, output / FEATURE_SPEC_FILE)
+    summary = TrainingReport(
+        strategy=settings.training.strategy,
+        n_replicas=report.n_replicas,
+        n_parameters=report.n_parameters,
+        n_train_windows=report.n_train_windows,
+        n_validation_windows=report.n_validation_windows,
+        n_epochs=len(report.history),
+        best_epoch=report.best_epoch,
+        best_validation_loss=min(row.validation_loss for row in report.history),
+        stopped_early=report.stopped_early,
+        resumed_from_epoch=report.resumed_from_epoch,
+        calibration=factors,
+        cpu_s=report.cpu_s,
+    )
+    model_spec = {"architecture": "segment_lstm", "calibration": factors, "model": settings.model.model_dump(), "n_parameters": report.n_parameters}
+    _write_json(output / MODEL_SPEC_FILE, model_spec)
+    _write_json(output / HISTORY_FILE, [asdict(row) for row in report.history])
+    _write_json(output / REPORT_FILE, asdict(summary))
+    return StepOutcome(
+        passed=True,
+        summary=f"{report.n_parameters:,} parameters on {report.n_train_windows:,} windows, {len(report.history)} epochs, "
+        f"best {report.best_epoch}, {report.n_replicas} replica{'s' if report.n_replicas > 1 else ''}",
+    )
+
+
+def training_windows(store: FeatureStore) -> tuple[WindowIndex, WindowIndex]:
+    """Windows of the train cut and of the validation period.
+
+    A window may begin before its series does (what lacks is missing) once one segment is known.
+
+    Raises:
+        DataError: One of the two is empty.
+    """
+    spec, split = store.spec, store.split
+    train = window_index(store, None, split.train_end, min_age=spec.segment)
+    validation = window_index(store, split.train_end, split.validation_end, min_age=spec.segment)
+    if not len(train) or not len(validation):
+        raise DataError(
+            f"training and validation need at least one window of {spec.horizon} steps each, "
+            f"found {len(train)} and {len(validation)}; give more history or shorten split.validation and split.test"
+        )
+    return train, validation
+
+
+def _write_json(path: Path, document: object) -> None:
+    path.write_text(json.dumps(document, indent=1), encoding="utf-8")

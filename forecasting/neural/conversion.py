@@ -1,0 +1,117 @@
+"""Conversion to TensorFlow Lite.
+
+Variables are frozen before conversion and inputs and output stay float32. A converted model is
+worth nothing until its outputs have been compared with the float model's: conversions of recurrent
+networks can succeed and compute nonsense.
+"""
+
+from typing import Any
+
+import flatbuffers
+import tensorflow as tf
+from flatbuffers import flexbuffers
+from tensorflow.core.framework import types_pb2
+from tensorflow.core.protobuf import meta_graph_pb2
+from tensorflow.lite.python import schema_py_generated as schema
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from forecasting.contracts.signature import QUANTILES, SERVING_DEFAULT
+from forecasting.errors import ArtifactError
+from forecasting.neural.export import ForecastModule
+
+SIGNATURE_METADATA = "signature_defs_metadata"
+"""The metadata entry from which TensorFlow Serving reads the signatures of a Lite model."""
+_FILE_IDENTIFIER = b"TFL3"
+
+
+def convert_to_lite(module: ForecastModule, *, quantise_weights: bool) -> bytes:
+    """A TensorFlow Lite flatbuffer with `serving_default`.
+
+    Args:
+        module: The model.
+        quantise_weights: INT8 weights with activations quantised at run time (dynamic range).
+
+    Raises:
+        ArtifactError: The graph has an operation that TensorFlow Lite lacks.
+    """
+    frozen = _frozen_module(module)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen.serve], frozen)
+    if quantise_weights:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    try:
+        model = converter.convert()
+    except (tf.lite.experimental.authoring.CompatibilityError, ValueError, RuntimeError) as error:
+        raise ArtifactError(f"the model cannot be converted to TensorFlow Lite: {error}") from error
+    return name_signature(model, module)
+
+
+def _frozen_module(module: ForecastModule) -> Any:
+    frozen = tf.Module()
+    frozen.serve = convert_variables_to_constants_v2(module.serving_default())
+    return frozen
+
+
+def name_signature(model: bytes, module: ForecastModule) -> bytes:
+    """Give a converted model the contract's signature, for LiteRT and for TensorFlow Serving.
+
+    LiteRT reads `signatureDefs`, TensorFlow Serving the metadata entry `signature_defs_metadata`, a
+    flexbuffer map of serialised SignatureDef messages.
+    """
+    parsed = schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
+    graph = parsed.subgraphs[0]
+    names = list(module.spec.signature.input_shapes())
+    inputs = {_input_name(graph.tensors[i].name.decode(), names): i for i in graph.inputs}
+    outputs = {QUANTILES: graph.outputs[0]}
+    parsed.signatureDefs = [_lite_signature(inputs, outputs)]
+    _add_serving_metadata(parsed, graph, inputs, outputs)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(parsed.Pack(builder), file_identifier=_FILE_IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def _input_name(tensor_name: str, names: list[str]) -> str:
+    plain = tensor_name.split(":")[0].removeprefix(f"{SERVING_DEFAULT}_")
+    if plain not in names:
+        raise ArtifactError(f"the converted model has an input {tensor_name!r}, expected one of {names}")
+    return plain
+
+
+def _lite_signature(inputs: dict[str, int], outputs: dict[str, int]) -> Any:
+    signature = schema.SignatureDefT()
+    signature.signatureKey = SERVING_DEFAULT.encode()
+    signature.subgraphIndex = 0
+    signature.inputs = [_tensor_map(name, index) for name, index in inputs.items()]
+    signature.outputs = [_tensor_map(name, index) for name, index in outputs.items()]
+    return signature
+
+
+def _tensor_map(name: str, index: int) -> Any:
+    entry = schema.TensorMapT()
+    entry.name, entry.tensorIndex = name.encode(), index
+    return entry
+
+
+def _add_serving_metadata(parsed: Any, graph: Any, inputs: dict[str, int], outputs: dict[str, int]) -> None:
+    signature = meta_graph_pb2.SignatureDef(method_name="tensorflow/serving/predict")
+    for names, target in ((inputs, signature.inputs), (outputs, signature.outputs)):
+        for name, index in names.items():
+            tensor = graph.tensors[index]
+            shape = tensor.shapeSignature if tensor.shapeSignature is not None else tensor.shape
+            target[name].name = tensor.name.decode()
+            target[name].dtype = types_pb2.DT_FLOAT
+            for size in shape:
+                target[name].tensor_shape.dim.add(size=int(size))
+    raw = signature.SerializeToString(deterministic=True)
+    if b"\0" in raw:
+        # The reader takes the text up to the first zero byte.
+        raise ArtifactError("the signature cannot be written for TensorFlow Serving: a dimension is 0")
+    flex = flexbuffers.Builder()
+    with flex.Map():
+        flex.Key(SERVING_DEFAULT)
+        flex._WriteBlob(raw, append_zero=True, type_=flexbuffers.Type.STRING)  # String() would encode it as UTF-8
+    buffer = schema.BufferT()
+    buffer.data = bytearray(flex.Finish())
+    parsed.buffers.append(buffer)
+    entry = schema.MetadataT()
+    entry.name, entry.buffer = SIGNATURE_METADATA.encode(), len(parsed.buffers) - 1
+    parsed.metadata = [*(parsed.metadata or []), entry]

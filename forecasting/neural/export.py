@@ -1,0 +1,131 @@
+"""Export: one graph from the arrays of the serving signature to calibrated quantiles.
+
+Feature functions, scaling, network, inverse scaling and calibration are all inside, so that a
+served model cannot be fed with features made another way.
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from forecasting.contracts.artifacts import EXPORTED_SPEC_FILE
+from forecasting.contracts.signature import (
+    FUTURE,
+    FUTURE_FEATURES,
+    HISTORY,
+    HISTORY_FEATURES,
+    ORIGIN,
+    POINT_QUANTILE,
+    QUANTILES,
+    SERVING_DEFAULT,
+    SERVING_RAW,
+    STATIC,
+    TRANSFORM_FEATURES,
+)
+from forecasting.features.calendar import calendar_columns
+from forecasting.features.spec import FeatureSpec, write_feature_spec
+from forecasting.features.transform import window_features
+from forecasting.neural.namespace import TENSORFLOW
+from forecasting.neural.network import SegmentNetwork
+
+Tensor = Any
+
+
+@dataclass(frozen=True)
+class CalibrationSpec:
+    """Factor on each level's distance to the median `[Q]`."""
+
+    factors: tuple[float, ...]
+
+
+class ForecastModule:
+    """The served model: functions of the serving signature."""
+
+    def __init__(self, network: SegmentNetwork, spec: FeatureSpec, calibration: CalibrationSpec) -> None:
+        """Wrap a trained network."""
+        self.network = network
+        self.spec = spec
+        self.calibration = calibration
+
+    def quantiles(self, history: Tensor, future: Tensor, static: Tensor | None = None) -> Tensor:
+        """Quantiles `[B,H,Q]` in the target's unit from the arrays of `serving_default`."""
+        spec = self.spec
+        past, ahead = window_features(history, future, spec, TENSORFLOW)
+        scaled, _ = self.network(past, ahead, static, training=False)
+        stretched = self._calibrate(scaled)
+        result = stretched * spec.scaler.scale[spec.target] + spec.scaler.location[spec.target]
+        return result if spec.lower_bound is None else tf.maximum(result, spec.lower_bound)
+
+    def _calibrate(self, scaled: Tensor) -> Tensor:
+        """Stretch the gaps, then take the running extreme outwards so that levels stay sorted."""
+        levels, factors = self.spec.quantiles, self.calibration.factors
+        middle = levels.index(POINT_QUANTILE)
+        median = scaled[:, :, middle]
+        columns = [median + (scaled[:, :, j] - median) * factors[j] for j in range(len(levels))]
+        for j in range(middle - 1, -1, -1):
+            columns[j] = tf.minimum(columns[j], columns[j + 1])
+        for j in range(middle + 1, len(levels)):
+            columns[j] = tf.maximum(columns[j], columns[j - 1])
+        return tf.stack(columns, axis=2)
+
+    def serving_default(self) -> tf.types.experimental.ConcreteFunction:
+        """The signature of the same name."""
+        specs = self._input_specs()
+
+        def serve(**inputs: Tensor) -> dict[str, Tensor]:
+            return {QUANTILES: self.quantiles(inputs[HISTORY], inputs[FUTURE], inputs.get(STATIC))}
+
+        return tf.function(serve, autograph=False).get_concrete_function(**specs)
+
+    def transform_features(self) -> tf.types.experimental.ConcreteFunction:
+        """The model's inputs, for tests of training and serving skew."""
+        specs = self._input_specs()
+        specs.pop(STATIC, None)
+
+        def transform(**inputs: Tensor) -> dict[str, Tensor]:
+            past, ahead = window_features(inputs[HISTORY], inputs[FUTURE], self.spec, TENSORFLOW)
+            return {HISTORY_FEATURES: past, FUTURE_FEATURES: ahead}
+
+        return tf.function(transform, autograph=False).get_concrete_function(**specs)
+
+    def serving_raw(self) -> tf.types.experimental.ConcreteFunction:
+        """As `serving_default`, with the calendar made in the graph from `origin`."""
+        spec = self.spec
+        n_calendar = len(spec.calendar.names)
+        specs = self._input_specs()
+        shapes = spec.signature
+        specs[HISTORY] = tf.TensorSpec([None, shapes.history_length, shapes.n_history_columns - n_calendar], tf.float32, name=HISTORY)
+        specs[FUTURE] = tf.TensorSpec([None, shapes.horizon, shapes.n_future_columns - n_calendar], tf.float32, name=FUTURE)
+        specs[ORIGIN] = tf.TensorSpec([None], tf.int64, name=ORIGIN)
+
+        def serve(**inputs: Tensor) -> dict[str, Tensor]:
+            steps = tf.range(-spec.history_length, spec.horizon, dtype=tf.int64) * spec.step_s
+            calendar = calendar_columns(inputs[ORIGIN][:, None] + steps[None], spec.calendar, TENSORFLOW)
+            history = tf.concat([inputs[HISTORY], calendar[:, : spec.history_length]], axis=2)
+            future = tf.concat([inputs[FUTURE], calendar[:, spec.history_length :]], axis=2)
+            return {QUANTILES: self.quantiles(history, future, inputs.get(STATIC))}
+
+        return tf.function(serve, autograph=False).get_concrete_function(**specs)
+
+    def _input_specs(self) -> dict[str, tf.TensorSpec]:
+        shapes = self.spec.signature.input_shapes()
+        return {name: tf.TensorSpec([None, *shape], tf.float32, name=name) for name, shape in shapes.items()}
+
+
+def export_saved_model(module: ForecastModule, directory: Path) -> None:
+    """Write a SavedModel with all signatures, and the feature spec among its extra assets."""
+    if directory.exists():
+        shutil.rmtree(directory)
+    signatures = {
+        SERVING_DEFAULT: module.serving_default(),
+        SERVING_RAW: module.serving_raw(),
+        TRANSFORM_FEATURES: module.transform_features(),
+    }
+    # A plain module that owns the weights: saving a Keras model would trace its own call as well.
+    root = tf.Module()
+    root.weights = [weight.value for weight in module.network.variables]
+    tf.saved_model.save(root, str(directory), signatures=signatures)
+    write_feature_spec(module.spec, directory / EXPORTED_SPEC_FILE)
