@@ -35,11 +35,12 @@ _REMOVED = tuple(
         r"<footer\b.*?</footer>",
         r"<nav class=\"navbar navbar-expand-md.*?</nav>\s*</div>\s*</nav>",
         r"<div class=\"card mb-3\">\s*<div class=\"card-header p-2\">\s*<strong>Actions</strong>.*?</label>\s*</div>\s*</div>\s*</div>",
-        r"<[^>]*\bhidden\b[^>]*>\s*<tr>.*?</tr>\s*</thead>",
+        r"<thead hidden>.*?</thead>",
+        r"<a data-toggle=\"collapse\".*?</a>",
     )
 )
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_LOAD_TIME = re.compile(r"\d{8}T\d{6}\.\d{6}Z")
+_TIMES = re.compile(r"\d{8}T\d{6}\.\d{6}Z|1970-01-01T00:00:00Z")
 
 
 def make_self_contained(site: Path, output: Path) -> None:
@@ -70,5 +71,5 @@ def clean_page(html: str) -> str:
     html = re.sub(r'href="https?://[^"]*"', "", html)
     numbers: dict[str, str] = {}
     html = _UUID.sub(lambda found: numbers.setdefault(found[0], str(len(numbers) + 1)), html)
-    html = _LOAD_TIME.sub("-", html)
+    html = _TIMES.sub("-", html)
     return html.replace("</head>", f"<style>{_STYLE}</style></head>", 1)

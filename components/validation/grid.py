@@ -6,6 +6,7 @@ A bucket is `frequency` long and named by its start. Buckets begin at whole mult
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -164,7 +165,7 @@ def _place(
     """First bucket and gap-free values of every series; a series without buckets has no rows."""
     bounds = np.searchsorted(owners, np.arange(n_series + 1))
     series = []
-    for first, last in zip(bounds[:-1], bounds[1:], strict=True):
+    for first, last in pairwise(bounds):
         if first == last:
             series.append((0, np.full((0, values.shape[1]), np.nan)))
             continue

@@ -1,7 +1,6 @@
 """Open the table that `data.uri` names and read the columns that the configuration asks for."""
 
 import difflib
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +8,10 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from components.validation.examples import SCHEME, example_spec, example_table
+from components.validation.examples import SCHEME, example_table
 from forecasting.config.sections import DataConfig
 from forecasting.contracts.layout import HomeLayout
 from forecasting.errors import ConfigError, DataError
-from forecasting.manifests import digest_file
 
 _CSV_ENDINGS = (".csv", ".csv.gz")
 _PARQUET_ENDINGS = (".parquet", ".pq")
@@ -73,21 +71,6 @@ def source_path(data: DataConfig, home: HomeLayout) -> Path:
         scheme = data.uri.partition("://")[0]
         raise ConfigError(f"data.uri must be a file or example://NAME; this version does not read {scheme}://")
     return Path(data.uri.removeprefix("file://"))
-
-
-def source_digest(data: DataConfig, home: HomeLayout) -> str:
-    """What tells whether a source has changed: the SHA-256 of its file, or name and edition of an example.
-
-    Raises:
-        ConfigError: As `source_path`.
-        DataError: There is no such file.
-    """
-    if data.uri.startswith(SCHEME):
-        return hashlib.sha256(f"{data.uri} edition {example_spec(data.uri).edition}".encode()).hexdigest()
-    path = source_path(data, home)
-    if not path.is_file():
-        raise DataError(f"data.uri must name an existing file, and there is none at {path}; a relative path starts at the configuration")
-    return digest_file(path)
 
 
 def needed_columns(data: DataConfig) -> tuple[str, ...]:

@@ -17,29 +17,16 @@ SCHEME = "example://"
 
 @dataclass(frozen=True)
 class ExampleSpec:
-    """One example: its file name, how it is written, and a number raised whenever its content changes."""
+    """One example: the name of its file and how that is written."""
 
     file_name: str
     write: Callable[[Path], None]
-    edition: int
 
 
 EXAMPLES = {
-    "electricity": ExampleSpec("electricity.csv", write_electricity, edition=1),
-    "retail": ExampleSpec("retail.parquet", write_retail, edition=1),
+    "electricity": ExampleSpec("electricity.csv", write_electricity),
+    "retail": ExampleSpec("retail.parquet", write_retail),
 }
-
-
-def example_spec(uri: str) -> ExampleSpec:
-    """The example that an `example://NAME` names.
-
-    Raises:
-        ConfigError: There is no such example.
-    """
-    name = uri.removeprefix(SCHEME)
-    if name not in EXAMPLES:
-        raise ConfigError(f"data.uri names the example {name!r}; there are {', '.join(sorted(EXAMPLES))}")
-    return EXAMPLES[name]
 
 
 def example_table(uri: str, directory: Path) -> Path:
@@ -48,7 +35,10 @@ def example_table(uri: str, directory: Path) -> Path:
     Raises:
         ConfigError: There is no such example, or the package it is read from is not installed.
     """
-    spec = example_spec(uri)
+    name = uri.removeprefix(SCHEME)
+    if name not in EXAMPLES:
+        raise ConfigError(f"data.uri names the example {name!r}; there are {', '.join(sorted(EXAMPLES))}")
+    spec = EXAMPLES[name]
     path = directory / spec.file_name
     if path.exists():
         return path
