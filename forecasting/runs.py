@@ -213,7 +213,9 @@ def find_run(home: HomeLayout, name: str) -> RunLayout:
     if not fitting:
         raise ConfigError(f"there is no run {name!r} in {home.runs}; `almanac runs list` names them")
     if len(fitting) > 1:
-        raise ConfigError(f"{name!r} begins the names of {len(fitting)} runs, such as {fitting[0].name}; give more of it")
+        raise ConfigError(
+            f"{name!r} begins the names of {len(fitting)} runs, such as {fitting[0].name}; give more of it"
+        )
     return fitting[0]
 
 

@@ -1,0 +1,1 @@
+"""Candidate check and deployment."""

@@ -1,0 +1,28 @@
+"""Container images of the components, by target of the Dockerfile.
+
+Read from the environment when a pipeline is compiled (`ALMANAC_IMAGE_STEPS`, `ALMANAC_IMAGE_TRAINER`,
+`ALMANAC_IMAGE_SERVING`), because the image is part of a component's definition. Local runs use none.
+"""
+
+import os
+
+VARIABLE_PREFIX = "ALMANAC_IMAGE_"
+
+DEFAULTS = {
+    "steps": "almanac/steps:0.1.0-python3.11",
+    "trainer": "almanac/trainer:0.1.0-python3.11",
+    "serving": "almanac/serving:0.1.0-python3.11",
+}
+
+
+def image(target: str) -> str:
+    """Image of a Dockerfile target."""
+    return os.environ.get(VARIABLE_PREFIX + target.upper(), DEFAULTS[target])
+
+
+STEPS = image("steps")
+"""Steps that need no TensorFlow."""
+TRAINER = image("trainer")
+"""Steps that train, convert or load Keras models."""
+SERVING = image("serving")
+"""Steps that start the model server."""

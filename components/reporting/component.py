@@ -1,0 +1,42 @@
+"""Kubeflow Pipelines adapters of the step report_run and of a refusal.
+
+No `from __future__ import annotations` here: it breaks the compilation of components.
+"""
+
+from kfp import dsl
+
+from components.images import STEPS
+
+
+@dsl.component(base_image=STEPS, install_kfp_package=False)
+def report_run(
+    settings: str,
+    home: str,
+    run: str,
+    cutoff: str,
+    status: dsl.PipelineTaskFinalStatus,
+    output: dsl.Output[dsl.Artifact],
+) -> None:
+    """See `components.reporting.report_run`; `status` only makes KFP run it at the end of every run."""
+    from forecasting.execution import run_component
+
+    run_component(
+        "report_run",
+        "components.reporting.report_run:report_run",
+        settings,
+        {},
+        home=home,
+        run=run,
+        cutoff=cutoff,
+        output=output,
+    )
+
+
+@dsl.component(base_image=STEPS, install_kfp_package=False)
+def record_refusal(home: str, run: str, gate: str) -> None:
+    """Write into the run record that a gate said no."""
+    from forecasting.contracts.layout import home_layout
+    from forecasting.contracts.steps import StepName
+    from forecasting.runs import refuse_run
+
+    refuse_run(home_layout(home).run(run), StepName(gate))
