@@ -1,0 +1,155 @@
+"""Step evaluate_compressed: the same backtest for every compressed variant, own limits, and the choice of one.
+
+No TensorFlow here: variants run in LiteRT, and the float model was scored by evaluate_model.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from components.evaluation.choose_variant import ScoredVariantRecord, choose_variant
+from forecasting.backtest.report import backtest_report, open_backtest
+from forecasting.backtest.score import ForecastRecord, score_predictors, write_scores
+from forecasting.backtest.summary import BacktestReport, read_backtest_report, write_backtest_report
+from forecasting.config.root import EvaluateCompressedSettings
+from forecasting.contracts.artifacts import (
+    DECISION_FILE,
+    FEATURE_SPEC_FILE,
+    METRICS_FILE,
+    REPORT_FILE,
+    SCORES_FILE,
+    TOURNAMENT_FILE,
+)
+from forecasting.contracts.steps import StepName
+from forecasting.contracts.vocabulary import ModelRole
+from forecasting.errors import ArtifactError
+from forecasting.features.spec import read_feature_spec
+from forecasting.gates import GateDecision, GateResult, compressed_rules, write_decision
+from forecasting.predictors import LitePredictor
+from forecasting.schema import read_series_store
+from forecasting.steps import StepContext, StepOutcome
+from forecasting.tournament import FLOAT_REFERENCE, VariantRecord, VariantStatus, read_tournament
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CompressedEvaluationReport:
+    """What became of each variant. outcomes: variant → shipped, passed, or why not."""
+
+    variant: str
+    reason: str
+    outcomes: Mapping[str, str]
+
+
+def evaluate_compressed(
+    settings: EvaluateCompressedSettings, inputs: Mapping[StepName, Path], output: Path, context: StepContext
+) -> StepOutcome:
+    """Score the variants that were built, judge each, and name the one to ship.
+
+    The float SavedModel passed the first gate, so it may always ship; a variant that fails is left
+    behind and named, and the run goes on.
+
+    Args:
+        settings: Backtest, limits and what serving prefers.
+        inputs: Series store, feature spec of train_model, metrics of evaluate_model, variants of compress_model.
+        output: Receives scores.parquet, metrics.json, decision.json (with `variant`) and report.json.
+        context: Not used.
+
+    Returns:
+        Passed, with the variant to ship.
+
+    Raises:
+        DataError: The test period holds no horizon or no actual.
+        ArtifactError: A variant cannot be loaded or answers another shape; the float model was
+            scored on other steps.
+    """
+    variants = read_tournament(inputs[StepName.COMPRESS_MODEL] / TOURNAMENT_FILE)
+    reference = read_backtest_report(inputs[StepName.EVALUATE_MODEL] / METRICS_FILE)
+    report = _score(settings, inputs, variants=variants, reference=reference, output=output)
+    write_backtest_report(report, output / METRICS_FILE)
+    decision, outcomes = judge_variants(settings, variants, report)
+    write_decision(decision, output / DECISION_FILE)
+    compressed = CompressedEvaluationReport(decision.variant or "", decision.reason, outcomes)
+    (output / REPORT_FILE).write_text(json.dumps(asdict(compressed), indent=1), encoding="utf-8")
+    return StepOutcome(decision.passed, f"ships {decision.reason}")
+
+
+def _score(
+    settings: EvaluateCompressedSettings,
+    inputs: Mapping[StepName, Path],
+    *,
+    variants: tuple[VariantRecord, ...],
+    reference: BacktestReport,
+    output: Path,
+) -> BacktestReport:
+    store = read_series_store(inputs[StepName.VALIDATE_DATA])
+    spec = read_feature_spec(inputs[StepName.TRAIN_MODEL] / FEATURE_SPEC_FILE)
+    backtest = open_backtest(store, spec, settings=settings.backtest)
+    if backtest.n_points != reference.n_points:
+        raise ArtifactError(
+            f"variants must be scored on the {reference.n_points} steps of evaluate_model, "
+            f"this backtest has {backtest.n_points}; run evaluate_model again"
+        )
+    folder = inputs[StepName.COMPRESS_MODEL]
+    predictors = {
+        variant.name: LitePredictor(folder / variant.path)
+        for variant in variants
+        if variant.status is VariantStatus.BUILT and not variant.is_float_reference
+    }
+    forecasts: dict[str, ForecastRecord] = {}
+    if predictors:
+        size = settings.backtest.batch_size
+        forecasts = score_predictors(predictors, spec, backtest=backtest, batch_size=size)
+    write_scores(output / SCORES_FILE, backtest, forecasts=forecasts)
+    scored = backtest_report(store, spec, backtest=backtest, forecasts=forecasts, settings=settings.backtest)
+    return _with_reference(scored, reference)
+
+
+def _with_reference(scored: BacktestReport, reference: BacktestReport) -> BacktestReport:
+    """The variants after the float model, with every variant's MAE over the float model's as `ratios`."""
+    candidate = reference.models[ModelRole.CANDIDATE.value]
+    error = candidate.overall["mae"]
+    return BacktestReport(
+        models={FLOAT_REFERENCE: candidate, **scored.models},
+        n_origins=scored.n_origins,
+        n_series=scored.n_series,
+        n_points=scored.n_points,
+        unit=scored.unit,
+        interval=scored.interval,
+        ratios={name: model.overall["mae"] / error for name, model in scored.models.items() if error > 0},
+    )
+
+
+def judge_variants(
+    settings: EvaluateCompressedSettings, variants: tuple[VariantRecord, ...], report: BacktestReport
+) -> tuple[GateDecision, dict[str, str]]:
+    """Judge each scored variant by the rules of the compressed gate and choose the one to ship.
+
+    Returns:
+        The decision with the results of every variant's rules, and what became of each variant.
+    """
+    float_mae = report.models[FLOAT_REFERENCE].overall["mae"]
+    eligible = [ScoredVariantRecord(variants[0], float_mae)]
+    results: list[GateResult] = []
+    outcomes = {variant.name: f"{variant.status.value.replace('_', ' ')}: {variant.reason}" for variant in variants}
+    outcomes[FLOAT_REFERENCE] = "passed evaluate_model"
+    for variant in variants:
+        if variant.name not in report.models or variant.is_float_reference:
+            continue
+        scores = report.models[variant.name].overall
+        rules = compressed_rules(
+            variant.name, settings.gates.compressed, mae=scores["mae"], rmse=scores["rmse"], float_mae=float_mae
+        )
+        judged = [rule.judge() for rule in rules]
+        results += judged
+        failed = [result.sentence() for result in judged if not result.passed]
+        outcomes[variant.name] = "; ".join(failed) or "passed"
+        if not failed:
+            eligible.append(ScoredVariantRecord(variant, scores["mae"]))
+        logger.info("%s: MAE %.4g, %s", variant.name, scores["mae"], outcomes[variant.name])
+    chosen = choose_variant(eligible, prefer=settings.serving.prefer)
+    outcomes[chosen.name] = "shipped"
+    return GateDecision(True, tuple(results), chosen.reason, variant=chosen.name), outcomes

@@ -1,0 +1,193 @@
+"""Step evaluate_model: backtest of candidate, champion and naive baselines, and the gate of the float model."""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from components.evaluation.champion import Champion, load_champion
+from forecasting.backtest.adapt import score_champion
+from forecasting.backtest.origins import BacktestSpec
+from forecasting.backtest.report import backtest_report, naive_predictors, open_backtest
+from forecasting.backtest.score import ForecastRecord, score_predictors, write_scores
+from forecasting.backtest.slices import COLD_START
+from forecasting.backtest.summary import (
+    BacktestReport,
+    better_naive,
+    champion_ratio,
+    naive_ratio,
+    write_backtest_report,
+)
+from forecasting.config.root import EvaluateModelSettings
+from forecasting.contracts.artifacts import (
+    DECISION_FILE,
+    FEATURE_SPEC_FILE,
+    METRICS_FILE,
+    REPORT_FILE,
+    SAVED_MODEL_DIR,
+    SCORES_FILE,
+)
+from forecasting.contracts.steps import StepName
+from forecasting.contracts.vocabulary import ModelRole
+from forecasting.errors import ArtifactError, DataError
+from forecasting.features.spec import FeatureSpec, read_feature_spec
+from forecasting.gates import NAN, GateDecision, ModelGateReport, decide, model_rules, write_decision
+from forecasting.predictors import Predictor
+from forecasting.schema import SeriesStore, read_series_store
+from forecasting.steps import StepContext, StepOutcome
+
+logger = logging.getLogger(__name__)
+
+CANDIDATE = ModelRole.CANDIDATE.value
+CHAMPION = ModelRole.CHAMPION.value
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """What was scored. champion_problem: why the champion could not be; empty where it was or there is none."""
+
+    n_windows: int
+    n_points: int
+    horizon: int
+    quantiles: tuple[float, ...]
+    better_naive: str
+    champion_version: int | None
+    champion_problem: str
+
+
+@dataclass(frozen=True)
+class ChampionSource:
+    """The champion of the repository, or why it cannot be used."""
+
+    version: int
+    champion: Champion | None
+    problem: str = ""
+
+
+def evaluate_model(
+    settings: EvaluateModelSettings, inputs: Mapping[StepName, Path], output: Path, context: StepContext
+) -> StepOutcome:
+    """Score the trained model on the test period and judge it.
+
+    Args:
+        settings: Backtest and limits.
+        inputs: Series store of validate_data, SavedModel and feature spec of train_model.
+        output: Receives scores.parquet, metrics.json, decision.json and report.json.
+        context: Gives the model repository, in which the champion is.
+
+    Returns:
+        Passed where every rule of the gate holds.
+
+    Raises:
+        DataError: The test period holds no horizon or no actual.
+        ArtifactError: The model answers something else than its spec says.
+    """
+    from forecasting.neural.predictor import SavedModelPredictor  # TensorFlow, only where it is needed
+
+    store = read_series_store(inputs[StepName.VALIDATE_DATA])
+    model = inputs[StepName.TRAIN_MODEL]
+    spec = read_feature_spec(model / FEATURE_SPEC_FILE)
+    candidate = SavedModelPredictor(model / SAVED_MODEL_DIR)
+    champion = find_champion(context.home.models, settings.name)
+    return judge_candidate(settings, store, spec=spec, candidate=candidate, champion=champion, output=output)
+
+
+def find_champion(models: Path, name: str) -> ChampionSource | None:
+    """The champion of a model name in the repository under `models`; none before the first promotion."""
+    from forecasting.repository import ModelRepository
+
+    directory = ModelRepository(models).champion_dir(name)
+    if directory is None:
+        return None
+    try:
+        return ChampionSource(int(directory.name), load_champion(directory))
+    except ArtifactError as error:
+        return ChampionSource(int(directory.name), None, str(error))
+
+
+def judge_candidate(
+    settings: EvaluateModelSettings,
+    store: SeriesStore,
+    *,
+    spec: FeatureSpec,
+    candidate: Predictor,
+    champion: ChampionSource | None,
+    output: Path,
+) -> StepOutcome:
+    """The step with its models already loaded; see `evaluate_model`."""
+    backtest = open_backtest(store, spec, settings=settings.backtest)
+    predictors = {CANDIDATE: candidate, **naive_predictors(settings.forecast.seasons, spec.quantiles)}
+    size = settings.backtest.batch_size
+    forecasts = score_predictors(predictors, spec, backtest=backtest, batch_size=size)
+    problem = ""
+    if champion is not None:
+        found, problem = _champion_forecasts(champion, store, backtest=backtest, batch_size=size)
+        forecasts |= {CHAMPION: found} if found else {}
+    report = backtest_report(store, spec, backtest=backtest, forecasts=forecasts, settings=settings.backtest)
+    report = replace(report, ratios=_ratios(report, backtest, forecasts=forecasts))
+    decision = decide(model_rules(_gate_report(report, champion, problem=problem), settings.gates.model))
+    write_scores(output / SCORES_FILE, backtest, forecasts=forecasts)
+    write_backtest_report(report, output / METRICS_FILE)
+    write_decision(decision, output / DECISION_FILE)
+    evaluation = EvaluationReport(
+        n_windows=backtest.n_windows,
+        n_points=backtest.n_points,
+        horizon=spec.horizon,
+        quantiles=spec.quantiles,
+        better_naive=better_naive(report.models),
+        champion_version=champion.version if champion else None,
+        champion_problem=problem,
+    )
+    (output / REPORT_FILE).write_text(json.dumps(asdict(evaluation), indent=1), encoding="utf-8")
+    return StepOutcome(decision.passed, _summary(report, decision, limit=settings.gates.model.max_mae))
+
+
+def _champion_forecasts(
+    source: ChampionSource, store: SeriesStore, *, backtest: BacktestSpec, batch_size: int
+) -> tuple[ForecastRecord | None, str]:
+    """Forecasts of the champion, or none and why not: that it cannot be asked is a finding, not a crash."""
+    problem = source.problem
+    if source.champion is not None:
+        champion = source.champion
+        try:
+            return score_champion(
+                champion.predictor, champion.spec, table=store.spec, backtest=backtest, batch_size=batch_size
+            ), ""
+        except (DataError, ArtifactError) as error:
+            problem = str(error)
+    logger.warning("champion version %d cannot be scored: %s", source.version, problem)
+    return None, f"champion version {source.version} cannot be scored: {problem}"
+
+
+def _ratios(
+    report: BacktestReport, backtest: BacktestSpec, *, forecasts: Mapping[str, ForecastRecord]
+) -> dict[str, float]:
+    ratios = {
+        "naive_ratio": naive_ratio(report.models, CANDIDATE),
+        "cold_start_naive_ratio": naive_ratio(report.models, CANDIDATE, part=COLD_START),
+    }
+    if CHAMPION in forecasts:
+        ratios["champion_ratio"] = champion_ratio(backtest, forecasts[CANDIDATE], forecasts[CHAMPION])
+    return ratios
+
+
+def _gate_report(report: BacktestReport, champion: ChampionSource | None, *, problem: str) -> ModelGateReport:
+    overall = report.models[CANDIDATE].overall
+    return ModelGateReport(
+        mae=overall["mae"],
+        rmse=overall["rmse"],
+        naive_ratio=report.ratios["naive_ratio"],
+        coverage=overall["coverage"],
+        cold_start_naive_ratio=report.ratios["cold_start_naive_ratio"],
+        champion_ratio=None if champion is None else report.ratios.get("champion_ratio", NAN),
+        champion_problem=problem,
+    )
+
+
+def _summary(report: BacktestReport, decision: GateDecision, *, limit: float) -> str:
+    models = report.models
+    naive = models[better_naive(models)].overall["mae"]
+    champion = f", champion {models[CHAMPION].overall['mae']:.4g}" if CHAMPION in models else ""
+    text = f"MAE {models[CANDIDATE].overall['mae']:.4g} (naive {naive:.4g}{champion}, limit {limit:.4g})"
+    return text if decision.passed else f"{text}; refused: {decision.reason}"

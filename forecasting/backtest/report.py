@@ -1,0 +1,65 @@
+"""From a series store and forecasts to `BacktestReport`: what evaluation, tuning and compression share."""
+
+from collections.abc import Mapping, Sequence
+
+from forecasting.backtest.naive import SeasonalNaivePredictor
+from forecasting.backtest.origins import BacktestSpec, backtest_origins, plan_backtest
+from forecasting.backtest.score import ForecastRecord
+from forecasting.backtest.slices import backtest_slices
+from forecasting.backtest.summary import NAIVE_PREFIX, BacktestReport, model_report, season_scales
+from forecasting.config.sections import BacktestConfig
+from forecasting.durations import duration_steps
+from forecasting.features.spec import FeatureSpec
+from forecasting.schema import SeriesStore
+
+
+def open_backtest(store: SeriesStore, spec: FeatureSpec, *, settings: BacktestConfig) -> BacktestSpec:
+    """The backtest of a test period: the same for every model of the same horizon.
+
+    Raises:
+        DataError: The test period holds no horizon or no actual.
+    """
+    origins = backtest_origins(store.spec.split, spec.step_s, horizon=spec.horizon, stride=settings.stride)
+    return plan_backtest(store, origins, horizon=spec.horizon)
+
+
+def naive_predictors(seasons: Sequence[int], levels: tuple[float, ...]) -> dict[str, SeasonalNaivePredictor]:
+    """A seasonal naive for every season, by its name in reports."""
+    return {f"{NAIVE_PREFIX}{season}": SeasonalNaivePredictor(season, levels) for season in seasons}
+
+
+def backtest_report(
+    store: SeriesStore,
+    spec: FeatureSpec,
+    *,
+    backtest: BacktestSpec,
+    forecasts: Mapping[str, ForecastRecord],
+    settings: BacktestConfig,
+) -> BacktestReport:
+    """Accuracy of every model, without `ratios`.
+
+    Args:
+        store: Its split gives the train cut for MASE, whose season is the spec's first.
+        spec: Feature spec; its calendar gives local hours and weekdays.
+        backtest: Windows asked for.
+        forecasts: By role or name.
+        settings: Length of history below which a window belongs to the slice cold_start.
+
+    Raises:
+        ConfigError: `cold_start_below` is no whole number of steps.
+    """
+    below = settings.cold_start_below
+    cold_start_steps = duration_steps(below, spec.step_s) if below else None
+    slices = backtest_slices(backtest, spec.calendar, cold_start_steps=cold_start_steps)
+    scales = season_scales(backtest, store.spec.split, season=spec.seasons[0])
+    return BacktestReport(
+        models={
+            name: model_report(backtest, record, slices=slices, scales=scales) for name, record in forecasts.items()
+        },
+        n_origins=len(set(backtest.folds.tolist())),
+        n_series=len(set(backtest.rows.tolist())),
+        n_points=backtest.n_points,
+        unit=store.spec.target,
+        interval=spec.quantiles[-1] - spec.quantiles[0],
+        ratios={},
+    )

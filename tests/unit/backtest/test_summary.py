@@ -1,0 +1,155 @@
+"""Summaries of a backtest: overall, by step, by slice, and the ratios the gate judges."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from forecasting.backtest.report import backtest_report, naive_predictors, open_backtest
+from forecasting.backtest.score import ForecastRecord, score_predictors
+from forecasting.backtest.slices import backtest_slices, local_seconds
+from forecasting.backtest.summary import (
+    BacktestReport,
+    better_naive,
+    champion_ratio,
+    naive_ratio,
+    read_backtest_report,
+    write_backtest_report,
+)
+from forecasting.config.sections import BacktestConfig
+from forecasting.errors import ArtifactError
+from forecasting.features.spec import CalendarSpec
+from tests.unit.backtest.tables import (
+    DAY_S,
+    HOUR_S,
+    MONDAY,
+    NO_CALENDAR,
+    KnownColumnPredictor,
+    daily_wave,
+    hourly_spec,
+    hourly_store,
+)
+
+SETTINGS = BacktestConfig(stride=24, cold_start_below="4d")
+SPEC = hourly_spec(known=("Copy",))
+
+
+def report_of(offset: float = 0.25) -> BacktestReport:
+    """Two series that rise by 1 a day; the second one begins two days before the test period."""
+    demand = [daily_wave(10), daily_wave(5, level=50.0)]
+    store = hourly_store({"Demand": demand, "Copy": demand}, starts=(MONDAY, MONDAY + 5 * DAY_S))
+    backtest = open_backtest(store, SPEC, settings=SETTINGS)
+    predictors = {"candidate": KnownColumnPredictor(offset=offset, half_width=1.0)} | naive_predictors((24, 48), SPEC.quantiles)
+    forecasts = score_predictors(predictors, SPEC, backtest=backtest, batch_size=64)
+    return backtest_report(store, SPEC, backtest=backtest, forecasts=forecasts, settings=SETTINGS)
+
+
+def test_report_counts_what_was_scored() -> None:
+    report = report_of()
+    assert (report.n_origins, report.n_series, report.n_points, report.unit) == (3, 2, 144, "Demand")
+    assert report.interval == pytest.approx(0.8)
+
+
+def test_errors_of_a_constant_offset_are_the_offset() -> None:
+    overall = report_of(0.25).models["candidate"].overall
+    assert overall["mae"] == pytest.approx(0.25, rel=1e-4)
+    assert overall["rmse"] == pytest.approx(0.25, rel=1e-4)
+    assert overall["bias"] == pytest.approx(0.25, rel=1e-4)
+    assert overall["coverage"] == 1.0
+    assert overall["interval_width"] == pytest.approx(2.0, rel=1e-4)
+    assert overall["n_points"] == 144
+
+
+def test_daily_naive_is_off_by_the_daily_rise_and_beats_the_two_day_naive() -> None:
+    models = report_of().models
+    assert models["seasonal_naive_24"].overall["mae"] == pytest.approx(1.0, rel=1e-4)
+    assert models["seasonal_naive_48"].overall["mae"] == pytest.approx(2.0, rel=1e-4)
+    assert better_naive(models) == "seasonal_naive_24"
+    assert naive_ratio(models, "candidate") == pytest.approx(0.25, rel=1e-3)
+
+
+def test_naive_in_sample_scale_makes_the_daily_naive_a_mase_of_one() -> None:
+    # Only the first series has a train cut of more than a day; its scale is its rise of 1 a day.
+    assert report_of().models["seasonal_naive_24"].overall["mase"] == pytest.approx(1.0, rel=1e-4)
+
+
+def test_errors_by_step_have_one_value_a_step_of_the_horizon() -> None:
+    by_step = report_of().models["candidate"].by_step
+    assert sorted(by_step) == ["bias", "coverage", "mae", "rmse"]
+    assert by_step["mae"] == pytest.approx([0.25] * 24, rel=1e-3)
+
+
+def test_cold_start_slice_holds_the_windows_with_little_history() -> None:
+    # The second series has 48, 72 and 96 hours of history at the three origins; below 4 days are two of them.
+    report = report_of()
+    assert report.models["candidate"].slices["cold_start"]["n_points"] == 48
+    assert naive_ratio(report.models, "candidate", part="cold_start") == pytest.approx(0.25, rel=1e-3)
+
+
+def test_last_fold_and_weekday_slices_hold_their_steps() -> None:
+    slices = report_of().models["candidate"].slices
+    assert slices["last_fold"]["n_points"] == 48
+    # 1970-01-05 is a Monday; the three test days are the next Monday, Tuesday, Wednesday.
+    assert [name for name in slices if name.endswith("day")] == ["monday", "tuesday", "wednesday"]
+    assert slices["hour_05"]["n_points"] == 6
+
+
+def test_ratio_of_an_empty_slice_cannot_be_measured() -> None:
+    report = report_of()
+    assert math.isnan(naive_ratio(report.models, "candidate", part="no_such_slice"))
+
+
+def test_hours_and_weekdays_are_local() -> None:
+    calendar = CalendarSpec((), (), transitions=(MONDAY + DAY_S,), offsets_s=(10 * HOUR_S, 11 * HOUR_S), holidays=())
+    found = local_seconds(np.array([MONDAY, MONDAY + DAY_S - 1, MONDAY + DAY_S]), calendar)
+    assert (found - np.array([MONDAY, MONDAY + DAY_S - 1, MONDAY + DAY_S])).tolist() == [36_000, 36_000, 39_600]
+
+
+def test_every_step_is_in_exactly_one_weekday_and_one_hour() -> None:
+    store = hourly_store({"Demand": [daily_wave(10)]})
+    backtest = open_backtest(store, hourly_spec(), settings=SETTINGS)
+    slices = backtest_slices(backtest, NO_CALENDAR, cold_start_steps=None)
+    days = sum(mask.astype(int) for name, mask in slices.items() if name.endswith("day"))
+    hours = sum(mask.astype(int) for name, mask in slices.items() if name.startswith("hour"))
+    assert (days == 1).all()
+    assert (hours == 1).all()
+    assert "cold_start" not in slices
+
+
+def test_champion_ratio_compares_only_steps_that_both_forecast() -> None:
+    store = hourly_store({"Demand": [daily_wave(10)]})
+    backtest = open_backtest(store, hourly_spec(), settings=SETTINGS)
+    actual = backtest.actual.astype(np.float32)
+    candidate = actual + 1.0
+    candidate[:, 12:] = 1e6
+    champion = actual + 4.0
+    early = np.zeros(actual.shape, dtype=bool)
+    early[:, :12] = True
+    everywhere = np.ones(actual.shape, dtype=bool)
+    ratio = champion_ratio(
+        backtest,
+        ForecastRecord((0.5,), candidate[:, :, None], everywhere),
+        ForecastRecord((0.5,), champion[:, :, None], early),
+    )
+    assert ratio == pytest.approx(0.25, rel=1e-4)
+
+
+def test_report_survives_json_with_nan_as_null(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.json"
+    report = report_of()
+    report.models["candidate"].overall["wape"] = math.nan  # type: ignore[index]
+    write_backtest_report(report, path)
+    assert json.loads(path.read_text())["models"]["candidate"]["overall"]["wape"] is None
+    found = read_backtest_report(path)
+    assert math.isnan(found.models["candidate"].overall["wape"])
+    assert found.models["seasonal_naive_24"] == report.models["seasonal_naive_24"]
+    assert found.n_points == report.n_points
+
+
+def test_file_that_is_no_report_is_an_artifact_error_naming_it(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.json"
+    path.write_text("[]")
+    with pytest.raises(ArtifactError, match=r"metrics\.json must hold the metrics"):
+        read_backtest_report(path)

@@ -1,0 +1,157 @@
+"""The gate of the float model, with predictors simple enough to know the answer."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from components.evaluation.champion import Champion, load_champion
+from components.evaluation.evaluate_model import ChampionSource, judge_candidate
+from forecasting.backtest.summary import read_backtest_report
+from forecasting.config.gates import CompressedGateConfig, GatesConfig, ModelGateConfig, ServingGateConfig
+from forecasting.config.root import EvaluateModelSettings
+from forecasting.config.sections import BacktestConfig, ForecastConfig
+from forecasting.errors import ArtifactError
+from forecasting.features.spec import write_feature_spec
+from forecasting.gates import read_decision
+from forecasting.predictors import Predictor
+from forecasting.steps import StepOutcome
+from tests.unit.backtest.tables import DAY_S, MONDAY, KnownColumnPredictor, daily_wave, hourly_spec, hourly_store
+
+SPEC = hourly_spec(known=("Copy",))
+MODEL_LIMITS = ModelGateConfig(max_mae=0.5, max_rmse=0.6, max_naive_ratio=0.6)
+
+
+def settings_of(limits: ModelGateConfig = MODEL_LIMITS, *, cold_start_below: str | None = None) -> EvaluateModelSettings:
+    return EvaluateModelSettings(
+        name="demand",
+        forecast=ForecastConfig(horizon=24, context=48, segment=24, seasons=(24, 48)),
+        backtest=BacktestConfig(stride=24, batch_size=2, cold_start_below=cold_start_below),
+        gates=GatesConfig(
+            model=limits,
+            compressed=CompressedGateConfig(max_mae=1, max_rmse=1, max_mae_increase_ratio=0.02),
+            serving=ServingGateConfig(max_latency_ms=50, max_difference_ratio=1e-3),
+        ),
+    )
+
+
+def judge(
+    output: Path,
+    candidate: Predictor,
+    *,
+    champion: ChampionSource | None = None,
+    settings: EvaluateModelSettings | None = None,
+) -> StepOutcome:
+    """The table rises by 1 a day, so the daily naive has an MAE of 1."""
+    demand = daily_wave(10)
+    store = hourly_store({"Demand": [demand], "Copy": [demand]})
+    return judge_candidate(
+        settings or settings_of(), store, spec=SPEC, candidate=candidate, champion=champion, output=output
+    )
+
+
+def champion_off_by(offset: float) -> ChampionSource:
+    return ChampionSource(3, Champion(3, KnownColumnPredictor(offset=offset), SPEC))
+
+
+def failed_rules(output: Path) -> list[str]:
+    return [rule.rule for rule in read_decision(output / "decision.json").rules if not rule.passed]
+
+
+def test_model_within_every_limit_passes_and_says_its_numbers(tmp_path: Path) -> None:
+    outcome = judge(tmp_path, KnownColumnPredictor(offset=0.25, half_width=1.0))
+    assert outcome.passed
+    assert outcome.summary == "MAE 0.25 (naive 1, limit 0.5)"
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["better_naive"] == "seasonal_naive_24"
+    assert report["champion_version"] is None
+
+
+def test_model_that_misses_a_limit_is_refused_and_says_which(tmp_path: Path) -> None:
+    outcome = judge(tmp_path, KnownColumnPredictor(offset=0.55))
+    assert not outcome.passed
+    assert failed_rules(tmp_path) == ["max_mae"]
+    assert outcome.summary == "MAE 0.55 (naive 1, limit 0.5); refused: max_mae fails: 0.55, must be <= 0.5"
+
+
+def test_model_that_knows_the_answer_trips_the_leak_alarm(tmp_path: Path) -> None:
+    outcome = judge(tmp_path, KnownColumnPredictor(offset=0.001))
+    assert not outcome.passed
+    assert failed_rules(tmp_path) == ["min_naive_ratio"]
+    assert "too good to be true" in outcome.summary
+
+
+def test_model_that_answers_nan_is_refused_by_every_accuracy_rule(tmp_path: Path) -> None:
+    outcome = judge(tmp_path, KnownColumnPredictor(offset=float("nan")))
+    assert not outcome.passed
+    assert failed_rules(tmp_path) == ["max_mae", "max_rmse", "max_naive_ratio", "min_naive_ratio"]
+
+
+def test_candidate_worse_than_the_champion_is_refused_though_it_beats_the_naive(tmp_path: Path) -> None:
+    outcome = judge(tmp_path, KnownColumnPredictor(offset=0.4), champion=champion_off_by(0.2))
+    assert not outcome.passed
+    assert failed_rules(tmp_path) == ["max_champion_ratio"]
+    assert outcome.summary.startswith("MAE 0.4 (naive 1, champion 0.2, limit 0.5)")
+    assert read_backtest_report(tmp_path / "metrics.json").ratios["champion_ratio"] == pytest.approx(2.0, rel=1e-3)
+
+
+def test_candidate_better_than_the_champion_passes(tmp_path: Path) -> None:
+    assert judge(tmp_path, KnownColumnPredictor(offset=0.2), champion=champion_off_by(0.4)).passed
+
+
+def test_champion_that_cannot_read_the_table_refuses_with_the_reason_and_no_crash(tmp_path: Path) -> None:
+    spec = hourly_spec(known=("Copy", "Temperature"))
+    champion = ChampionSource(3, Champion(3, KnownColumnPredictor(), spec))
+    outcome = judge(tmp_path, KnownColumnPredictor(offset=0.2), champion=champion)
+    assert not outcome.passed
+    assert "champion version 3 cannot be scored: the table has no column 'Temperature'" in outcome.summary
+    assert "champion" not in read_backtest_report(tmp_path / "metrics.json").models
+
+
+def test_champion_that_cannot_be_loaded_refuses_with_the_reason(tmp_path: Path) -> None:
+    champion = ChampionSource(4, None, "model.tflite is gone")
+    outcome = judge(tmp_path, KnownColumnPredictor(offset=0.2), champion=champion)
+    assert failed_rules(tmp_path) == ["max_champion_ratio"]
+    assert "champion version 4 cannot be scored: model.tflite is gone" in outcome.summary
+
+
+def test_new_series_are_judged_on_their_own(tmp_path: Path) -> None:
+    limits = MODEL_LIMITS.model_copy(update={"max_cold_start_naive_ratio": 0.9})
+    demand = [daily_wave(10), daily_wave(4, slope=0.1)]
+    store = hourly_store({"Demand": demand, "Copy": demand}, starts=(MONDAY, MONDAY + 6 * DAY_S))
+    outcome = judge_candidate(
+        settings_of(limits, cold_start_below="4d"),
+        store,
+        spec=SPEC,
+        candidate=KnownColumnPredictor(offset=0.2),
+        champion=None,
+        output=tmp_path,
+    )
+    assert not outcome.passed
+    assert failed_rules(tmp_path) == ["max_cold_start_naive_ratio"]
+
+
+def test_scores_of_all_models_are_over_the_same_steps(tmp_path: Path) -> None:
+    judge(tmp_path, KnownColumnPredictor(offset=0.2), champion=champion_off_by(0.4))
+    table = pq.read_table(tmp_path / "scores.parquet").to_pandas()
+    steps = {name: set(zip(rows["origin"], rows["step"], strict=True)) for name, rows in table.groupby("model", observed=True)}
+    assert sorted(steps) == ["candidate", "champion", "seasonal_naive_24", "seasonal_naive_48"]
+    assert len(steps["candidate"]) == 72
+    assert len({frozenset(found) for found in steps.values()}) == 1
+
+
+def test_version_without_a_feature_spec_is_no_champion(tmp_path: Path) -> None:
+    version = tmp_path / "7"
+    version.mkdir()
+    with pytest.raises(ArtifactError, match=r"almanac_feature_spec\.json must hold the champion's feature spec"):
+        load_champion(version)
+
+
+def test_version_whose_model_is_no_model_is_no_champion(tmp_path: Path) -> None:
+    version = tmp_path / "7"
+    write_feature_spec(replace(SPEC), version / "assets.extra/almanac_feature_spec.json")
+    (version / "model.tflite").write_bytes(b"not a model")
+    with pytest.raises(ArtifactError, match=r"model\.tflite must be a TensorFlow Lite model"):
+        load_champion(version)
