@@ -29,9 +29,10 @@ from forecasting.contracts.layout import RunLayout, home_layout
 from forecasting.contracts.steps import PARENTS, StepName
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.errors import AlmanacError, ArtifactError, ConfigError, StoppedError
+from forecasting.leases import step_lease
 from forecasting.manifests import digest_text, load_manifest, sync_directory, verify, write_manifest
 from forecasting.progress import end_line, start_line
-from forecasting.runs import StepRecord, load_run, load_step, step_lease, stop_requested, write_step
+from forecasting.runs import StepRecord, load_run, load_step, stop_requested, write_step
 from forecasting.steps import Step, StepContext, StepOutcome
 
 logger = logging.getLogger(__name__)
@@ -324,7 +325,7 @@ def _stop_signals() -> Iterator[None]:
         yield
         return
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def stop(number: int, _frame: FrameType | None) -> None:
         raise StoppedError(f"stopped by {signal.Signals(number).name}; `almanac run --resume` continues the run")
 
     before: dict[signal.Signals, Callable[[int, FrameType | None], Any] | int | None] = {

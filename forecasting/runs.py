@@ -4,21 +4,19 @@
 their own and must not write one file at the same time. `load_run` puts them together.
 """
 
-import fcntl
 import json
-import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from forecasting.contracts.codes import KILLED, ExitCode
 from forecasting.contracts.layout import HomeLayout, RunLayout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
-from forecasting.errors import ArtifactError, ConfigError, RetryableError
+from forecasting.errors import ArtifactError, ConfigError
 from forecasting.manifests import write_text_atomically
 
 STEP_RECORDS_DIR = "steps"
@@ -219,64 +217,6 @@ def find_run(home: HomeLayout, name: str) -> RunLayout:
     return fitting[0]
 
 
-@contextmanager
-def model_lease(home: HomeLayout, model: str) -> Iterator[None]:
-    """Hold the right to run a model's pipeline in this home; it ends with the process, however that ends.
-
-    Raises:
-        RetryableError: Another process holds it.
-    """
-    home.runs.mkdir(parents=True, exist_ok=True)
-    with exclusive_lock(home.runs / f".{model}.lease", f"a run of {model!r} is already going in {home.root}"):
-        yield
-
-
-@contextmanager
-def step_lease(layout: RunLayout, step: StepName) -> Iterator[None]:
-    """Hold the right to run one step of a run, against a process that outlived its run.
-
-    Raises:
-        RetryableError: Another process holds it.
-    """
-    directory = layout.root / STEP_RECORDS_DIR
-    directory.mkdir(parents=True, exist_ok=True)
-    with exclusive_lock(directory / f".{step.value}.lease", f"{step.value} of run {layout.name} is already running"):
-        yield
-
-
-def lease_held(home: HomeLayout, model: str) -> bool:
-    """Whether some process runs the model's pipeline in this home now."""
-    try:
-        with model_lease(home, model):
-            return False
-    except RetryableError:
-        return True
-
-
-@contextmanager
-def exclusive_lock(path: Path, taken: str) -> Iterator[None]:
-    """Hold a file lock of the operating system; the file names the process that holds it.
-
-    Args:
-        path: The lock file; it stays, an unlocked one means nothing.
-        taken: What is the matter when it is taken, for the message.
-
-    Raises:
-        RetryableError: Another process holds it.
-    """
-    with path.open("a+", encoding="utf-8") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            stream.seek(0)
-            holder = stream.read().strip() or "unknown"
-            raise RetryableError(f"{taken} (process {holder}); wait for it or stop it, then try again") from error
-        stream.truncate(0)
-        stream.write(str(os.getpid()))
-        stream.flush()
-        yield
-
-
 def request_stop(layout: RunLayout) -> list[int]:
     """Ask a run to stop: its next step will not begin. Returns the processes of steps that run now."""
     (layout.root / STOP_FILE).touch()
@@ -301,20 +241,58 @@ def refuse_run(layout: RunLayout, gate: StepName) -> None:
     write_run(layout, replace(record, status=RunStatus.REFUSED, refused_by=gate, reason=step.summary if step else None))
 
 
-def finish_run(layout: RunLayout, exit_code: int) -> RunRecord:
-    """Write the end of a run: status from its steps, time, exit code."""
+def finish_run(layout: RunLayout) -> RunRecord:
+    """Write the end of a run: status and exit code from its steps, and the time."""
+    _settle_killed_steps(layout)
     record = load_run(layout)
     gate = next((step for step in record.steps.values() if step.status == RunStatus.REFUSED), None)
+    status = derive_status(record)
+    if status == RunStatus.RUNNING:
+        status = RunStatus.STOPPED if stop_requested(layout) else RunStatus.FAILED
     finished = replace(
         record,
-        status=derive_status(record),
+        status=status,
         finished=time.time(),
         refused_by=gate.step if gate else None,
         reason=gate.summary if gate else None,
-        exit_code=exit_code,
+        exit_code=_exit_code(record, status),
+        process=None,
     )
     write_run(layout, finished)
     return finished
+
+
+def _exit_code(record: RunRecord, status: RunStatus) -> int:
+    failed = failed_step(record)
+    if failed is not None:
+        return int(failed.exit_code or ExitCode.BUG)
+    match status:
+        case RunStatus.SUCCEEDED:
+            return int(ExitCode.DONE)
+        case RunStatus.REFUSED:
+            data = record.steps[StepName.VALIDATE_DATA].status == RunStatus.REFUSED
+            return int(ExitCode.DATA_REFUSED if data else ExitCode.MODEL_REFUSED)
+        case RunStatus.STOPPED:
+            return int(ExitCode.STOPPED)
+        case _:
+            return int(ExitCode.BUG)
+
+
+def _settle_killed_steps(layout: RunLayout) -> None:
+    """Write down what became of steps whose process ended without a word."""
+    stopped = stop_requested(layout)
+    for step in load_run(layout).steps.values():
+        if step.status == RunStatus.RUNNING:
+            ended = replace(
+                step,
+                status=RunStatus.STOPPED if stopped else RunStatus.FAILED,
+                duration_s=time.time() - step.started,
+                error_type="ProcessKilled",
+                error=f"the process of {step.step} was killed, perhaps because memory ran out",
+                exit_code=int(ExitCode.STOPPED) if stopped else KILLED,
+                process=None,
+            )
+            write_step(layout, ended)
 
 
 def _age_key(path: Path) -> tuple[str, int, str]:

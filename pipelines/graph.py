@@ -80,7 +80,7 @@ def _chain(
     if step not in GATES or not rest:
         _chain(rest, done, call, refuse)
         return
-    with dsl.If(task.outputs["Output"] == True, name=f"{step}-passed"):
+    with dsl.If(task.outputs["Output"] == True, name=f"{step}-passed"):  # noqa: E712 - KFP compiles the comparison
         _chain(rest, done, call, refuse)
     with dsl.Else(name=f"{step}-refused"):
         refuse(step)
