@@ -7,8 +7,8 @@ looks at its accuracy: a conversion can succeed and compute nonsense.
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ from forecasting.feature_store import FeatureStore, read_feature_store, window_i
 from forecasting.predictors import LitePredictor
 from forecasting.schema import SeriesStore, read_series_store
 from forecasting.steps import StepContext, StepOutcome
+from forecasting.tournament import FLOAT_REFERENCE, VariantRecord, VariantStatus, write_tournament
 from forecasting.windows import ModelInputs, stack_inputs, window_inputs
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FLOAT_VARIANT = "saved_model"
 MAX_FLOAT_RATIO = 1e-3
 """Largest difference of a float conversion from its source, as a share of the mean forecast."""
 MAX_QUANTISED_MEAN_RATIO = 0.05
@@ -46,24 +46,11 @@ MAX_QUANTISED_MEAN_RATIO = 0.05
 
 
 @dataclass(frozen=True)
-class VariantReport:
-    """One variant. Sizes in bytes, latency of a single forecast in milliseconds, parity as a share of the
-    mean absolute forecast of the float network it was converted from. status: built, rejected (fails
-    parity or does not convert) or left_out (no time left).
-    """
+class CompressionReport:
+    """What the tournament took. durations_s: wall seconds to build, convert and measure each variant."""
 
-    name: str
-    path: str
-    size_bytes: int = 0
-    compressed_bytes: int = 0
-    latency_p50_ms: float = 0.0
-    latency_p99_ms: float = 0.0
-    parity_max_ratio: float = 0.0
-    parity_mean_ratio: float = 0.0
-    sparsity: float = 0.0
-    status: str = "built"
-    reason: str = ""
-    duration_s: float = 0.0
+    n_parity_windows: int
+    durations_s: Mapping[str, float]
 
 
 def compress_model(settings: CompressModelSettings, inputs: Mapping[StepName, Path], output: Path, context: StepContext) -> StepOutcome:
@@ -75,14 +62,18 @@ def compress_model(settings: CompressModelSettings, inputs: Mapping[StepName, Pa
     windows = parity_windows(read_series_store(inputs[StepName.VALIDATE_DATA]), store, settings.compression.n_parity_windows)
     tournament = _Tournament(settings, store, windows, inputs[StepName.TRAIN_MODEL], output)
     variants = tournament.run()
-    document = {"variants": [asdict(variant) for variant in variants], "n_parity_windows": len(windows)}
-    for name in (TOURNAMENT_FILE, REPORT_FILE):
-        (output / name).write_text(json.dumps(document, indent=1), encoding="utf-8")
-    built = [variant for variant in variants if variant.status == "built"]
-    smallest = min(built, key=lambda variant: variant.size_bytes)
-    others = [f"{variant.name} {variant.status.replace('_', ' ')}" for variant in variants if variant.status != "built"]
-    summary = f"{len(built)} variants, {variants[0].size_bytes / 1e3:,.0f} kB float → {smallest.size_bytes / 1e3:,.0f} kB {smallest.name}"
-    return StepOutcome(passed=True, summary="; ".join([summary, *others]))
+    write_tournament(variants, output / TOURNAMENT_FILE)
+    report = CompressionReport(len(windows), tournament.durations_s)
+    (output / REPORT_FILE).write_text(json.dumps(asdict(report), indent=1), encoding="utf-8")
+    return StepOutcome(passed=True, summary=_summary(variants))
+
+
+def _summary(variants: list[VariantRecord]) -> str:
+    built = {variant.name: variant.size_bytes or 0 for variant in variants if variant.status is VariantStatus.BUILT}
+    smallest = min(built, key=lambda name: built[name])
+    first = f"{len(built)} variants, {built[FLOAT_REFERENCE] / 1e3:,.0f} kB float → {built[smallest] / 1e3:,.0f} kB {smallest}"
+    others = [f"{variant.name} {variant.status.value.replace('_', ' ')}" for variant in variants if variant.status is not VariantStatus.BUILT]
+    return "; ".join([first, *others])
 
 
 def parity_windows(series_store: SeriesStore, store: FeatureStore, count: int) -> ModelInputs:
@@ -112,40 +103,41 @@ class _Tournament:
         self._model = model
         self._output = output
         self._began = time.monotonic()
+        self.durations_s: dict[str, float] = {}
         self._loop = TrainingLoop(NetworkSpec(store.spec, settings.model), settings.training, tf.distribute.get_strategy())
         self._loop.network.load_weights(model / WEIGHTS_FILE)
         calibration = json.loads((model / MODEL_SPEC_FILE).read_text(encoding="utf-8"))["calibration"]
         self._module: ForecastModule = ForecastModule(self._loop.network, store.spec, CalibrationSpec(tuple(calibration)))
 
-    def run(self) -> list[VariantReport]:
+    def run(self) -> list[VariantRecord]:
         """Reports of all variants, the float SavedModel first."""
         variants = [self._float_variant()]
-        slowest = 0.0
         # The pruned variant changes the network, so it comes last whatever the order in the settings.
         for name in sorted(self._settings.compression.variants, key=lambda name: name.startswith("pruned")):
             elapsed = time.monotonic() - self._began
             left = self._settings.compression.time_budget_s - elapsed
+            slowest = max(self.durations_s.values(), default=0.0)
             if left < slowest:
                 reason = f"{left:.0f} s of compression.time_budget_s left, the slowest variant so far took {slowest:.0f} s"
-                variants.append(VariantReport(name=name, path="", status="left_out", reason=reason))
+                variants.append(VariantRecord(name, "", VariantStatus.LEFT_OUT, reason))
                 continue
+            began = time.monotonic()
             variants.append(self._build(name))
-            slowest = max(slowest, variants[-1].duration_s)
-            logger.info("%s: %s in %.1f s", name, variants[-1].status, variants[-1].duration_s)
+            self.durations_s[name] = round(time.monotonic() - began, 2)
+            logger.info("%s: %s in %.1f s", name, variants[-1].status.value, self.durations_s[name])
         return variants
 
-    def _float_variant(self) -> VariantReport:
+    def _float_variant(self) -> VariantRecord:
         from forecasting.neural.predictor import SavedModelPredictor
 
         directory = self._model / SAVED_MODEL_DIR
         latency = measure_latency(SavedModelPredictor(directory), self._windows)
         size, compressed = directory_sizes(directory)
-        return _report(FLOAT_VARIANT, "", size, compressed, latency)
+        return _record(FLOAT_REFERENCE, "", size, compressed, latency)
 
-    def _build(self, name: str) -> VariantReport:
+    def _build(self, name: str) -> VariantRecord:
         from forecasting.neural.conversion import convert_to_lite
 
-        began = time.monotonic()
         sparsity = self._prune() if name.startswith("pruned") else 0.0
         quantised = name.endswith("int8")
         path = self._output / VARIANTS_DIR / name / TFLITE_FILE
@@ -154,14 +146,16 @@ class _Tournament:
             path.write_bytes(convert_to_lite(self._module, quantise_weights=quantised))
             predictor = LitePredictor(path)
         except ArtifactError as error:
-            return VariantReport(name=name, path="", status="rejected", reason=str(error), duration_s=time.monotonic() - began)
+            return VariantRecord(name, "", VariantStatus.REJECTED, str(error))
         expected = self._module.quantiles(*self._arrays()).numpy()
         largest, mean = parity_ratios(predictor.predict(self._windows), expected)
         latency = measure_latency(predictor, self._windows)
         size, compressed = file_sizes(path)
         reason = parity_problem(largest, mean, quantised=quantised)
-        return _report(name, path.relative_to(self._output).as_posix(), size, compressed, latency, parity_max_ratio=largest, parity_mean_ratio=mean,
-                       sparsity=sparsity, status="rejected" if reason else "built", reason=reason, duration_s=round(time.monotonic() - began, 2))  # fmt: skip
+        relative = path.relative_to(self._output).as_posix()
+        record = _record(name, relative, size, compressed, latency)
+        status = VariantStatus.REJECTED if reason else VariantStatus.BUILT
+        return replace(record, status=status, reason=reason, parity_max_ratio=largest, parity_mean_ratio=mean, sparsity=sparsity)
 
     def _arrays(self) -> tuple[object, ...]:
         windows = self._windows
@@ -183,14 +177,16 @@ def parity_problem(largest: float, mean: float, *, quantised: bool) -> str:
     return "" if largest <= MAX_FLOAT_RATIO else f"largest difference {largest:.2%} from the float model, at most {MAX_FLOAT_RATIO:.1%}"
 
 
-def _report(name: str, path: str, size: int, compressed: int, latency: LatencyReport, **rest: object) -> VariantReport:
-    make: Callable[..., VariantReport] = VariantReport
-    return make(
+def _record(name: str, path: str, size: int, compressed: int, latency: LatencyReport) -> VariantRecord:
+    return VariantRecord(
         name=name,
         path=path,
+        status=VariantStatus.BUILT,
         size_bytes=size,
         compressed_bytes=compressed,
         latency_p50_ms=latency.p50_ms,
         latency_p99_ms=latency.p99_ms,
-        **rest,
+        parity_max_ratio=0.0,
+        parity_mean_ratio=0.0,
+        sparsity=0.0,
     )

@@ -1,0 +1,73 @@
+# Almanac. Needs git, make and python3 (3.11 or 3.12) with venv; everything else comes from the lock.
+
+PYTHON ?= python3
+UV_VERSION := 0.13.8
+UV := .uv/bin/uv
+BIN := .venv/bin
+STAMP := .venv/.synced
+REPORTS := build/test
+WORKERS ?= 2
+# Never fetch an interpreter: the package index is the only network this needs.
+export UV_PYTHON_DOWNLOADS := never
+export UV_NO_PROGRESS := 1
+export GX_ANALYTICS_ENABLED := false
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo retail serve test test-services check lock docs golden clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+setup: $(STAMP) ## Build .venv from the hashed lock, bytecode compiled
+
+$(UV):
+	@echo "fetching uv $(UV_VERSION)"
+	@$(PYTHON) -m venv .uv
+	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(STAMP): uv.lock pyproject.toml | $(UV)
+	@echo "installing the locked packages into .venv (once, about 2 GB)"
+	@$(UV) sync --quiet --locked --python $(PYTHON) --extra demo --no-install-project --compile-bytecode
+	@$(UV) sync --quiet --locked --python $(PYTHON) --extra demo --no-build-isolation-package almanac --compile-bytecode
+	@touch $@
+
+demo: setup ## Run the electricity example: table in, served forecast out
+	@$(BIN)/almanac run -c pipelines/configs/electricity.yaml
+
+retail: setup ## Run the second example: 520 products, promotions, stock-outs, new products
+	@$(BIN)/almanac run -c pipelines/configs/retail.yaml
+
+serve: setup ## Serve the champion of the electricity example
+	@$(BIN)/almanac serve -c pipelines/configs/electricity.yaml
+
+test: setup ## Unit, contract and journey tests; tests that need services or ../shared skip and are counted
+	@mkdir -p $(REPORTS)
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not services" --junitxml=$(REPORTS)/test.xml
+
+test-services: setup ## Install services by apt (needs root) and run the tests that use them
+	@mkdir -p $(REPORTS)
+	@infra/install-services
+	@$(BIN)/python -m pytest -q -m services --junitxml=$(REPORTS)/services.xml
+
+check: setup ## ruff, mypy, import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench-%: setup ## Run tests/benchmarks/NAME.py and write build/bench/NAME.json
+	@mkdir -p build/bench
+	@$(BIN)/python tests/benchmarks/$*.py --out build/bench/$*.json
+
+docs: setup ## Write the generated pages of docs/
+	@$(BIN)/python -m pipelines.docs_config
+
+golden: setup ## Write the golden files of the compiled pipeline
+	@$(BIN)/almanac compile -c pipelines/configs/electricity.yaml -o tests/contract/golden/electricity.yaml
+
+lock: $(UV) ## Resolve the lock again
+	@$(UV) lock
+
+clean: ## Remove environments and build outputs; keeps .almanac
+	@rm -rf .venv .uv build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
