@@ -190,6 +190,11 @@ class ModelRepository:
             self._change(name, replace(roles, champion=roles.previous, previous=roles.champion))
             return roles.previous
 
+    def restore(self, name: str, roles: RolesRecord) -> None:
+        """Undo a promotion: put champion, candidate and previous back to what they were."""
+        with self._locked():
+            self._change(name, replace(roles, last_version=self.roles(name).last_version))
+
     def prune(self, name: str, keep: int) -> list[int]:
         """Delete all but the newest `keep` versions; never one that has a role. Returns what was deleted."""
         with self._locked():

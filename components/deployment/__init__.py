@@ -1,1 +1,1 @@
-"""Candidate check and deployment."""
+"""The candidate in a real server, publication, promotion and registration."""

@@ -1,4 +1,4 @@
-"""The signature of a TensorFlow Lite file as TensorFlow Serving reads it.
+"""Read the signature of a TensorFlow Lite file as TensorFlow Serving reads it.
 
 TensorFlow Serving ignores the signatures that the converter writes. It reads the metadata entry
 `signature_defs_metadata`: a FlexBuffer map from signature key to a serialised `SignatureDef`
@@ -46,43 +46,6 @@ def read_signatures(model: bytes) -> dict[str, Any]:
     return {"serving_default": signature}
 
 
-def with_serving_metadata(model: bytes) -> bytes:
-    """The same model with the metadata entry made from the converter's own signatures.
-
-    A model that already has the entry is returned unchanged.
-
-    Raises:
-        ArtifactError: The model has no signature of its own, or one that the entry cannot hold.
-    """
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
-    from flatbuffers import flexbuffers
-
-    tree = _parse(model)
-    if any(_text(entry.name) == METADATA_ENTRY for entry in tree.metadata or []):
-        return model
-    if not tree.signatureDefs:
-        raise ArtifactError("a TensorFlow Lite model to be served must have a signature; convert it from a concrete function")
-    blobs = {_text(found.signatureKey): _signature_of(tree, found).SerializeToString() for found in tree.signatureDefs}
-    builder = flexbuffers.Builder()
-    with builder.Map():
-        for key, blob in sorted(blobs.items()):
-            if b"\0" in blob:
-                # The server reads the value as a C string.
-                raise ArtifactError(f"signature {key!r} has a dimension of size 0, which TensorFlow Serving cannot read")
-            builder.Key(key)
-            builder._WriteBlob(blob, append_zero=True, type_=flexbuffers.Type.STRING)  # noqa: SLF001 - String() would encode as UTF-8
-    buffer = schema.BufferT()
-    buffer.data = bytearray(builder.Finish())
-    tree.buffers.append(buffer)
-    entry = schema.MetadataT()
-    entry.name, entry.buffer = METADATA_ENTRY, len(tree.buffers) - 1
-    tree.metadata = [*(tree.metadata or []), entry]
-    packed = flatbuffers.Builder(len(model) + 4096)
-    packed.Finish(tree.Pack(packed), file_identifier=b"TFL3")
-    return bytes(packed.Output())
-
-
 def _parse(model: bytes) -> Any:
     from ai_edge_litert import schema_py_generated as schema
 
@@ -99,15 +62,6 @@ def _read_map(blob: bytes) -> dict[str, Any]:
         entries.Keys[index].AsKey: SignatureDef.FromString(bytes(entries.Values[index].AsStringBytes))
         for index in range(len(entries))
     }
-
-
-def _signature_of(tree: Any, found: Any) -> Any:
-    signature = SignatureDef(method_name=PREDICT_METHOD)
-    tensors = tree.subgraphs[found.subgraphIndex].tensors
-    for pairs, target in ((found.inputs, signature.inputs), (found.outputs, signature.outputs)):
-        for pair in pairs:
-            _fill(target[_text(pair.name)], tensors[pair.tensorIndex])
-    return signature
 
 
 def _fill(target: Any, tensor: Any) -> None:
