@@ -53,7 +53,9 @@ def check_source(table: ParsedTable, made: StoreReport, data: DataConfig) -> Che
     if made.n_partial_buckets:
         notes.append(f"{made.n_partial_buckets} partial step(s) of {data.frequency} at the ends of series left out")
     if made.left_out:
-        notes.append(f"{len(made.left_out)} series begin after the cutoff and are left out, the first is {made.left_out[0]!r}")
+        notes.append(
+            f"{len(made.left_out)} series begin after the cutoff and are left out, the first is {made.left_out[0]!r}"
+        )
     if n_censored := sum(int(censored.sum()) for censored in made.censored):
         notes.append(f"{n_censored:,} targets hidden where {data.censored_by!r} is not zero")
     return CheckRecord("source", True, Severity.NOTE, table.source.table.num_rows, None, "; ".join(notes))
@@ -71,7 +73,9 @@ def check_duplicates(table: ParsedTable, sorting: SortingReport, limits: Validat
             f"{table.source.row_name(row)}: series {_series_name(table, row)!r} at {iso_time(table.times.seconds[row])}; "
             f"allowed is a share of {limits.max_duplicate_ratio:g}; the first row of each is kept"
         )
-    return CheckRecord("duplicates", ratio <= limits.max_duplicate_ratio, Severity.ERROR, ratio, limits.max_duplicate_ratio, message)
+    return CheckRecord(
+        "duplicates", ratio <= limits.max_duplicate_ratio, Severity.ERROR, ratio, limits.max_duplicate_ratio, message
+    )
 
 
 def check_order(table: ParsedTable, sorting: SortingReport) -> CheckRecord:
@@ -112,14 +116,16 @@ def check_frequency(table: ParsedTable, sorting: SortingReport, step: StepReport
             f"{table.source.row_name(row)} on: series {_series_name(table, row)!r} at {iso_time(table.times.seconds[row])}; "
             "bring the table to one frequency first"
         )
-    return CheckRecord("frequency", step.second_step_s is None, Severity.ERROR, step.second_step_s or step.step_s, step.step_s, message)
+    return CheckRecord(
+        "frequency", step.second_step_s is None, Severity.ERROR, step.second_step_s or step.step_s, step.step_s, message
+    )
 
 
 def check_gaps(made: StoreReport) -> CheckRecord:
     """Steps without any value, as runs; a person is told the longest."""
     n_steps, longest = 0, (0, "", 0)
     for series in made.store:
-        empty = np.isnan(series.values[: _n_before_cutoff(series, made.store.spec)]).all(axis=1)
+        empty = np.all(np.isnan(series.values[: _n_before_cutoff(series, made.store.spec)]), axis=1)
         start, length = _longest_run(empty)
         n_steps += int(empty.sum())
         longest = max(longest, (length, series.id, series.start + start * made.store.spec.step_s))
@@ -132,7 +138,9 @@ def check_gaps(made: StoreReport) -> CheckRecord:
 
 def check_missing(made: StoreReport, limits: ValidationConfig) -> CheckRecord:
     """Share of steps without a target in the worst series; hidden (censored) steps do not count."""
-    found = [_missing_ratio(one, censored, made.store.spec) for one, censored in zip(made.store, made.censored, strict=True)]
+    found = [
+        _missing_ratio(one, censored, made.store.spec) for one, censored in zip(made.store, made.censored, strict=True)
+    ]
     worst = int(np.argmax(found))
     n_bad = int(np.count_nonzero(np.array(found) > limits.max_missing_ratio))
     message = (
@@ -194,9 +202,7 @@ def check_leaks(made: StoreReport, limits: ValidationConfig) -> CheckRecord:
     if not found:
         return CheckRecord("leak", True, Severity.ERROR, None, limits.max_leak_correlation, "there are no covariates")
     worst = max(found, key=lambda name: found[name])
-    message = (
-        f"changes of {worst!r} correlate most with those of the target: {found[worst]:.4f}; allowed is {limits.max_leak_correlation:g}"
-    )
+    message = f"changes of {worst!r} correlate most with those of the target: {found[worst]:.4f}; allowed is {limits.max_leak_correlation:g}"
     passed = found[worst] <= limits.max_leak_correlation
     if not passed:
         message += "; a covariate that is the target in disguise is not known when a forecast is made: remove it from data.known and data.observed"

@@ -56,7 +56,9 @@ def make_self_contained(site: Path, output: Path) -> None:
     results = sorted((site / "validations").rglob("*.html"))
     suites = sorted((site / "expectations").rglob("*.html"))
     if len(results) != 1 or len(suites) != 1:
-        raise ArtifactError(f"Data Docs must have one result and one suite, found {len(results)} and {len(suites)} in {site}")
+        raise ArtifactError(
+            f"Data Docs must have one result and one suite, found {len(results)} and {len(suites)} in {site}"
+        )
     output.mkdir(parents=True, exist_ok=True)
     for page, name in ((results[0], RESULT_PAGE), (suites[0], SUITE_PAGE)):
         (output / name).write_text(clean_page(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -19,6 +19,7 @@ import pandas as pd
 from great_expectations.checkpoint import UpdateDataDocsAction
 from great_expectations.core.run_identifier import RunIdentifier
 from great_expectations.data_context.types.base import ProgressBarsConfig
+from great_expectations.expectations.metadata_types import FailureSeverity
 
 from components.validation.data_docs import make_self_contained
 from components.validation.reading import ParsedTable
@@ -82,7 +83,7 @@ def expect_table(table: ParsedTable, settings: ValidateDataSettings, *, docs: Pa
 
 def table_frame(table: ParsedTable) -> pd.DataFrame:
     """Series, time stamp and numeric columns of the source, a row a row."""
-    series = pd.Categorical.from_codes(table.ids.codes, categories=list(table.ids.names))
+    series = pd.Categorical.from_codes(table.ids.codes, categories=pd.Index(table.ids.names))
     stamps = pd.to_datetime(table.times.seconds, unit="s", utc=True)
     return pd.DataFrame({SERIES_COLUMN: series, TIMESTAMP_COLUMN: stamps, **table.numbers})
 
@@ -103,9 +104,11 @@ def suite_of(table: ParsedTable, settings: ValidateDataSettings) -> list[gxe.Exp
         rules += [gxe.ExpectColumnToExist(column=name), gxe.ExpectColumnValuesToBeOfType(column=name, type_="float64")]
     for name in (*data.known, *data.observed):
         # A missing covariate is NaN to the model too; only a column without any value is an error.
-        rules.append(gxe.ExpectColumnValuesToNotBeNull(column=name, mostly=mostly_there, severity="warning"))
+        rules.append(gxe.ExpectColumnValuesToNotBeNull(column=name, mostly=mostly_there, severity=FailureSeverity.WARNING))
     for name, (low, high) in limits.ranges.items():
-        rules.append(gxe.ExpectColumnValuesToBeBetween(column=name, min_value=low, max_value=high, mostly=mostly_in_range))
+        rules.append(
+            gxe.ExpectColumnValuesToBeBetween(column=name, min_value=low, max_value=high, mostly=mostly_in_range)
+        )
     return rules
 
 
@@ -113,10 +116,11 @@ def _check_of(found: Any, table: ParsedTable) -> CheckRecord:
     configuration, values = found.expectation_config, found.result
     rule = configuration.type
     columns = configuration.kwargs.get("column") or ", ".join(configuration.kwargs.get("column_list", ()))
-    severity = Severity.WARNING if str(configuration.severity or "") .lower().endswith("warning") else Severity.ERROR
-    error = found.exception_info or {}
-    if message := error.get("exception_message"):
-        return CheckRecord(f"{rule}({columns})", False, Severity.ERROR, None, None, f"the rule could not be evaluated: {message}")
+    severity = Severity.WARNING if str(configuration.severity or "").lower().endswith("warning") else Severity.ERROR
+    if message := _exception_message(found.exception_info or {}):
+        return CheckRecord(
+            f"{rule}({columns})", False, Severity.ERROR, None, None, f"the rule could not be evaluated: {message}"
+        )
     mostly = configuration.kwargs.get("mostly")
     observed = values.get("observed_value", values.get("unexpected_count"))
     limit = None if mostly is None else round(1.0 - mostly, 12)
@@ -131,12 +135,22 @@ def _check_of(found: Any, table: ParsedTable) -> CheckRecord:
     )
 
 
+def _exception_message(info: dict[str, Any]) -> str | None:
+    """What went wrong inside a rule: at the top, or below the metric that it needed."""
+    nested = [entry for entry in (info, *info.values()) if isinstance(entry, dict)]
+    return next((entry["exception_message"] for entry in nested if entry.get("exception_message")), None)
+
+
 def _sentence(kwargs: dict[str, Any], rule: str, columns: str, values: dict[str, Any], table: ParsedTable) -> str:
     subject = f"{rule} on {columns}" if columns else rule
     n_unexpected = values.get("unexpected_count")
     if n_unexpected is None:
         return f"{subject}: found {values['observed_value']}" if "observed_value" in values else subject
-    bounds = f" from {kwargs.get('min_value')} to {kwargs.get('max_value')}" if "min_value" in kwargs or "max_value" in kwargs else ""
+    bounds = (
+        f" from {kwargs.get('min_value')} to {kwargs.get('max_value')}"
+        if "min_value" in kwargs or "max_value" in kwargs
+        else ""
+    )
     message = f"{subject}{bounds}: {n_unexpected:,} of {values['element_count']:,} rows are unexpected"
     rows = values.get("partial_unexpected_index_list") or []
     if n_unexpected and rows:
@@ -146,7 +160,7 @@ def _sentence(kwargs: dict[str, Any], rule: str, columns: str, values: dict[str,
     return message
 
 
-def _site_config(folder: str) -> dict[str, Any]:
+def _site_config(folder: str) -> Any:
     return {
         "class_name": "SiteBuilder",
         "show_how_to_buttons": False,

@@ -131,7 +131,9 @@ def _first_run(distances: npt.NDArray[np.int64], *, usual: int) -> int | None:
     return int(edges[found[0]]) if len(found) else None
 
 
-def _aggregate(values: npt.NDArray[np.float64], starts: npt.NDArray[np.int64], per_bucket: int, how: str) -> npt.NDArray[np.float64]:
+def _aggregate(
+    values: npt.NDArray[np.float64], starts: npt.NDArray[np.int64], per_bucket: int, how: str
+) -> npt.NDArray[np.float64]:
     filled = ~np.isnan(values)
     n_filled = np.add.reduceat(filled.astype(np.int64), starts)
     match how:

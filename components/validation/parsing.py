@@ -87,9 +87,13 @@ def parse_times(source: SourceTable, data: DataConfig, series_codes: npt.NDArray
         )
     if column.null_count:
         row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
-        raise DataError(f"{source.path}: column {data.time_column!r} must have a time in every row; {source.row_name(row)} has none")
+        raise DataError(
+            f"{source.path}: column {data.time_column!r} must have a time in every row; {source.row_name(row)} has none"
+        )
     zoned = pa.types.is_timestamp(column.type) and column.type.tz is not None
-    seconds = pc.cast(pc.cast(column, pa.timestamp("s", tz="UTC" if zoned else None), safe=False), pa.int64()).to_numpy()
+    seconds = pc.cast(
+        pc.cast(column, pa.timestamp("s", tz="UTC" if zoned else None), safe=False), pa.int64()
+    ).to_numpy()
     if zoned:
         return TimeColumn(seconds, 0)
     local = pd.Series(pd.DatetimeIndex(seconds.astype("datetime64[s]")))
@@ -109,13 +113,19 @@ def parse_ids(source: SourceTable, columns: tuple[str, ...], *, single: str) -> 
     for name, part in zip(columns, parts, strict=True):
         empty = np.flatnonzero((part == "") | part.isna())
         if len(empty):
-            raise DataError(f"{source.path}: id column {name!r} must have a value in every row; {source.row_name(int(empty[0]))} has none")
-    joined = parts[0].str.cat(parts[1:], sep="/") if len(parts) > 1 else parts[0]
+            raise DataError(
+                f"{source.path}: id column {name!r} must have a value in every row; {source.row_name(int(empty[0]))} has none"
+            )
+    joined = parts[0]
+    for part in parts[1:]:
+        joined = joined.str.cat(part, sep="/")
     codes, names = pd.factorize(joined, sort=True)
     if len(parts) > 1:
         n_tuples = len(pd.DataFrame(dict(enumerate(parts))).drop_duplicates())
         if n_tuples != len(names):
-            raise DataError(f"{source.path}: id columns {', '.join(columns)} joined by '/' must name each series; a value contains '/'")
+            raise DataError(
+                f"{source.path}: id columns {', '.join(columns)} joined by '/' must name each series; a value contains '/'"
+            )
     return IdColumn(tuple(str(name) for name in names), codes.astype(np.int64))
 
 
@@ -126,6 +136,7 @@ def parse_static(source: SourceTable, column: str, ids: IdColumn) -> tuple[str, 
         DataError: A series has two categories.
     """
     codes, names = pd.factorize(_text(source, column).fillna(""), sort=True)
+    categories = [str(name) for name in names]
     first = np.full(len(ids.names), -1, dtype=np.int64)
     first[ids.codes[::-1]] = codes[::-1]
     differing = np.flatnonzero(first[ids.codes] != codes)
@@ -134,9 +145,9 @@ def parse_static(source: SourceTable, column: str, ids: IdColumn) -> tuple[str, 
         series = ids.names[ids.codes[row]]
         raise DataError(
             f"{source.path}: static column {column!r} must have one value for each series; series {series!r} has "
-            f"{names[first[ids.codes[row]]]!r} and, in {source.row_name(row)}, {names[codes[row]]!r}"
+            f"{categories[first[ids.codes[row]]]!r} and, in {source.row_name(row)}, {categories[codes[row]]!r}"
         )
-    return tuple(str(names[code]) for code in first)
+    return tuple(categories[code] for code in first)
 
 
 def _text(source: SourceTable, column: str) -> "pd.Series[str]":
@@ -165,7 +176,9 @@ def _to_numpy(values: pa.Array) -> npt.NDArray[np.float64]:
     return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
-def _times_from_text(column: pa.Array, source: SourceTable, data: DataConfig, series_codes: npt.NDArray[np.int64]) -> TimeColumn:
+def _times_from_text(
+    column: pa.Array, source: SourceTable, data: DataConfig, series_codes: npt.NDArray[np.int64]
+) -> TimeColumn:
     zoned = pc.fill_null(pc.match_substring_regex(column, _ZONED), False).to_numpy(zero_copy_only=False)
     parsed = pd.Series(pd.to_datetime(column.to_pandas(), format="ISO8601", utc=True, errors="coerce"))
     bad = np.flatnonzero(parsed.isna().to_numpy())

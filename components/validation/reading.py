@@ -53,10 +53,14 @@ def parse_table(source: SourceTable, settings: ValidateDataSettings) -> ParsedTa
     _check_roles(settings)
     ids = parse_ids(source, data.id_columns, single=settings.name)
     times = parse_times(source, data, ids.codes)
-    names = dict.fromkeys((data.target, *data.observed, *data.known, *((data.censored_by,) if data.censored_by else ())))
+    names = dict.fromkeys(
+        (data.target, *data.observed, *data.known, *((data.censored_by,) if data.censored_by else ()))
+    )
     numbers = {name: parse_numbers(source, name) for name in names}
     if np.isnan(numbers[data.target]).all():
-        raise DataError(f"{source.path}: the target {data.target!r} must have values, and every one of its {len(ids.codes):,} rows is missing")
+        raise DataError(
+            f"{source.path}: the target {data.target!r} must have values, and every one of its {len(ids.codes):,} rows is missing"
+        )
     static = {name: parse_static(source, name, ids) for name in data.static}
     return ParsedTable(source, ids, times, numbers, static)
 
@@ -83,7 +87,9 @@ def _check_roles(settings: ValidateDataSettings) -> None:
     roles = (data.target, *data.observed, *data.known)
     for name in roles:
         if roles.count(name) > 1:
-            raise ConfigError(f"data must give each column one role of target, observed and known; {name!r} has several")
+            raise ConfigError(
+                f"data must give each column one role of target, observed and known; {name!r} has several"
+            )
     for section, names in (("data.aggregation", data.aggregation), ("validation.ranges", settings.validation.ranges)):
         for name in names:
             if name not in (*roles, data.censored_by):

@@ -44,7 +44,9 @@ def open_source(data: DataConfig, home: HomeLayout) -> SourceTable:
         known = ", ".join((*_CSV_ENDINGS, *_PARQUET_ENDINGS))
         raise ConfigError(f"data.uri must name a file that ends in one of {known}; found {path.name!r}")
     if not path.is_file():
-        raise DataError(f"data.uri must name an existing file, and there is none at {path}; a relative path starts at the configuration")
+        raise DataError(
+            f"data.uri must name an existing file, and there is none at {path}; a relative path starts at the configuration"
+        )
     wanted = needed_columns(data)
     try:
         names = _csv_columns(path) if is_csv else pq.read_schema(path).names
@@ -85,10 +87,14 @@ def _check_columns(found: list[str], wanted: tuple[str, ...], path: Path) -> Non
         if name not in found:
             nearest = difflib.get_close_matches(name, found, n=1, cutoff=0.0)
             hint = f"; the nearest is {nearest[0]!r}" if nearest else ""
-            raise DataError(f"{path} must have the column {name!r} that the configuration names; it has {', '.join(found)}{hint}")
+            raise DataError(
+                f"{path} must have the column {name!r} that the configuration names; it has {', '.join(found)}{hint}"
+            )
     twice = sorted({name for name in wanted if found.count(name) > 1})
     if twice:
-        raise DataError(f"{path} must have each column once, and it has {twice[0]!r} {found.count(twice[0])} times; rename one")
+        raise DataError(
+            f"{path} must have each column once, and it has {twice[0]!r} {found.count(twice[0])} times; rename one"
+        )
 
 
 def _csv_columns(path: Path) -> list[str]:

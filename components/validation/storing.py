@@ -44,7 +44,9 @@ def make_store(
     data = settings.data
     frequency_s = _frequency(step, data, table)
     names = tuple(table.numbers)
-    aggregations = column_aggregations(names, {**data.aggregation, **({data.censored_by: "max"} if data.censored_by else {})})
+    aggregations = column_aggregations(
+        names, {**data.aggregation, **({data.censored_by: "max"} if data.censored_by else {})}
+    )
     grid = resample(sorting.rows, len(table.ids.names), frequency_s=frequency_s, source=step, aggregations=aggregations)
     hidden = [_censored(series, names, data) for series in grid.series]
     ends = [_end_of_target(series, frequency_s) for series in grid.series]
@@ -87,7 +89,9 @@ def parse_cutoff(text: str | None, *, default: int) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise ConfigError(f"the cutoff must be an ISO 8601 time with a zone, such as 2014-12-01T00:00:00Z; found {text!r}") from error
+        raise ConfigError(
+            f"the cutoff must be an ISO 8601 time with a zone, such as 2014-12-01T00:00:00Z; found {text!r}"
+        ) from error
     if moment.tzinfo is None:
         raise ConfigError(f"the cutoff must carry a time zone, such as 2014-12-01T00:00:00Z; found {text!r}")
     return int(moment.timestamp())
@@ -131,7 +135,9 @@ def _cut_all(
 ) -> tuple[tuple[Series, ...], tuple[int, ...]]:  # fmt: skip
     """Series with steps before the cutoff, and their indices."""
     data = settings.data
-    categories = {name: {value: i for i, value in enumerate(sorted(set(values)))} for name, values in table.static.items()}
+    categories = {
+        name: {value: i for i, value in enumerate(sorted(set(values)))} for name, values in table.static.items()
+    }
     n_unknown = 1 + len(data.observed)
     series, kept = [], []
     for i, (name, one) in enumerate(zip(table.ids.names, grid.series, strict=True)):

@@ -59,7 +59,9 @@ def validate_data(
     (output / PROFILE_FILE).write_text(json.dumps(asdict(profile_store(made.store)), indent=1), encoding="utf-8")
     for check in report.warnings:
         logger.warning("%s: %s", check.name, check.message)
-    logger.info("%d series, %d steps up to %s; passed: %s", report.n_series, report.n_steps, report.cutoff, report.passed)
+    logger.info(
+        "%d series, %d steps up to %s; passed: %s", report.n_series, report.n_steps, report.cutoff, report.passed
+    )
     return StepOutcome(report.passed, _summary(report))
 
 

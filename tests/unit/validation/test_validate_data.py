@@ -1,0 +1,276 @@
+"""The step as a whole: good tables, bad tables, the cutoff."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components.validation.validate_data import validate_data
+from forecasting.contracts.steps import StepName
+from forecasting.errors import ConfigError, DataError
+from forecasting.schema import SplitSpec, read_series_store
+from forecasting.steps import StepContext, StepOutcome
+from tests.unit.validation.conftest import MakeSettings
+from tests.unit.validation.tables import hourly_lines, write_table
+
+N_ENOUGH = 48 + 23 + 24 + 48
+"""Context, longest rolling window less one, horizon, validation and test."""
+
+
+def run_step(settings, context: StepContext, output: Path) -> StepOutcome:
+    output.mkdir()
+    return validate_data(settings, {}, output, context)
+
+
+def failed(output: Path) -> list[str]:
+    report = json.loads((output / "report.json").read_text())
+    return [check["name"] for check in report["checks"] if not check["passed"]]
+
+
+def message_of(output: Path, name: str) -> str:
+    report = json.loads((output / "report.json").read_text())
+    return next(check["message"] for check in report["checks"] if check["name"] == name)
+
+
+def test_a_good_table_becomes_a_store_with_report_profile_and_docs(make_settings: MakeSettings, context, tmp_path):
+    uri = write_table(tmp_path / "table.csv", hourly_lines(200))
+    outcome = run_step(make_settings(uri, data={"known": ["temperature"]}), context, tmp_path / "out")
+    assert outcome.passed
+    assert outcome.summary.startswith("table.csv: 1 series, 200 steps of 3600 s up to 2024-01-09T08:00:00Z")
+    store = read_series_store(tmp_path / "out")
+    (series,) = store.series
+    assert series.id == "load"
+    assert series.values[25].tolist() == [112.5, (25 * 7919) % 31]
+    assert store.spec.columns == ("load", "temperature")
+    end = series.start + 200 * 3600
+    assert store.spec.split == SplitSpec(train_end=end - 2 * 86_400, validation_end=end - 86_400, cutoff=end)
+    profile = json.loads((tmp_path / "out" / "profile.json").read_text())
+    assert profile["columns"]["load"]["n"] == 200
+    assert sum(profile["columns"]["load"]["histogram_counts"]) == 200
+    assert (tmp_path / "out" / "data_docs" / "index.html").exists()
+
+
+def test_the_same_table_gives_the_same_bytes(make_settings: MakeSettings, context, tmp_path):
+    settings = make_settings(write_table(tmp_path / "table.csv", hourly_lines(200)))
+    run_step(settings, context, tmp_path / "first")
+    run_step(settings, context, tmp_path / "second")
+    names = sorted(path.relative_to(tmp_path / "first") for path in (tmp_path / "first").rglob("*") if path.is_file())
+    assert len(names) == 6
+    for name in names:
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes(), name
+
+
+def test_half_hours_become_hours_by_the_stated_aggregation(make_settings: MakeSettings, context, tmp_path):
+    lines = hourly_lines(400, minutes=30)
+    data = {"observed": ["temperature"], "aggregation": {"load": "sum", "temperature": "max"}}
+    run_step(make_settings(write_table(tmp_path / "t.csv", lines), data=data), context, tmp_path / "out")
+    values = read_series_store(tmp_path / "out").series[0].values
+    loads = np.array([float(line.split(",")[1]) for line in lines])
+    temperatures = np.array([float(line.split(",")[2]) for line in lines])
+    assert values.shape == (200, 2)
+    np.testing.assert_allclose(values[:, 0], loads[::2] + loads[1::2], rtol=1e-12)
+    np.testing.assert_array_equal(values[:, 1], np.maximum(temperatures[::2], temperatures[1::2]))
+
+
+def test_columns_that_the_configuration_does_not_name_are_named_in_the_report(make_settings, context, tmp_path):
+    uri = write_table(tmp_path / "t.csv", hourly_lines(200))
+    run_step(make_settings(uri), context, tmp_path / "out")
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["unused_columns"] == ["temperature"]
+
+
+def test_nothing_at_or_after_the_cutoff_reaches_the_store_but_known_covariates(make_settings, context, tmp_path):
+    lines = [line + f",{i}" for i, line in enumerate(hourly_lines(200))]
+    uri = write_table(tmp_path / "t.csv", lines, header="time,load,temperature,plan")
+    settings = make_settings(uri, data={"observed": ["temperature"], "known": ["plan"]})
+    run_step(settings, replace(context, cutoff="2024-01-08T00:00:00+00:00"), tmp_path / "out")
+    store = read_series_store(tmp_path / "out")
+    values = store.series[0].values
+    n_before = 7 * 24
+    assert store.spec.split.cutoff == store.series[0].start + n_before * 3600
+    assert len(values) == 200
+    assert np.isnan(values[n_before:, :2]).all()
+    assert not np.isnan(values[:n_before]).any()
+    assert values[n_before:, 2].tolist() == list(range(n_before, 200))
+
+
+def test_rows_after_the_cutoff_do_not_change_what_is_before_it(make_settings: MakeSettings, context, tmp_path):
+    lines = hourly_lines(200)
+    short = make_settings(write_table(tmp_path / "short.csv", lines[:168]))
+    long = make_settings(write_table(tmp_path / "long.csv", lines[:168] + [f"{line.split(',')[0]},9e9,1" for line in lines[168:]]))
+    run_step(short, context, tmp_path / "a")
+    run_step(long, replace(context, cutoff="2024-01-08T00:00:00Z"), tmp_path / "b")
+    assert (tmp_path / "a" / "series.parquet").read_bytes() == (tmp_path / "b" / "series.parquet").read_bytes()
+    assert (tmp_path / "a" / "schema.json").read_bytes() == (tmp_path / "b" / "schema.json").read_bytes()
+
+
+def test_a_cutoff_inside_an_hour_leaves_out_the_whole_hour(make_settings: MakeSettings, context, tmp_path):
+    uri = write_table(tmp_path / "t.csv", hourly_lines(400, minutes=30))
+    run_step(make_settings(uri), replace(context, cutoff="2024-01-08T00:30:00Z"), tmp_path / "out")
+    store = read_series_store(tmp_path / "out")
+    assert store.spec.split.cutoff == store.series[0].start + 7 * 86_400
+
+
+def test_a_cutoff_without_a_zone_is_a_configuration_error(make_settings: MakeSettings, context, tmp_path):
+    settings = make_settings(write_table(tmp_path / "t.csv", hourly_lines(200)))
+    with pytest.raises(ConfigError, match="must carry a time zone"):
+        run_step(settings, replace(context, cutoff="2024-01-08T00:00:00"), tmp_path / "out")
+
+
+def test_a_cutoff_before_the_table_is_refused(make_settings: MakeSettings, context, tmp_path):
+    settings = make_settings(write_table(tmp_path / "t.csv", hourly_lines(200)))
+    with pytest.raises(DataError, match="rows before the cutoff 2023-01-01T00:00:00Z; its first time stamp is 2024-01-01"):
+        run_step(settings, replace(context, cutoff="2023-01-01T00:00:00Z"), tmp_path / "out")
+
+
+def test_duplicate_rows_are_refused_with_the_first_row(make_settings: MakeSettings, context, tmp_path):
+    lines = hourly_lines(200)
+    lines.insert(51, lines[50].rsplit(",", 1)[0] + ",99")
+    outcome = run_step(make_settings(write_table(tmp_path / "t.csv", lines)), context, tmp_path / "out")
+    assert not outcome.passed
+    assert "1 of 201 rows repeat a time stamp" in outcome.summary
+    assert "line 53" in outcome.summary
+    assert "2024-01-03T02:00:00Z" in outcome.summary
+    assert failed(tmp_path / "out") == ["duplicates", "expect_compound_columns_to_be_unique(series, timestamp)"]
+
+
+def test_a_row_off_the_grid_is_refused_by_name(make_settings: MakeSettings, context, tmp_path):
+    lines = hourly_lines(200)
+    lines[100] = lines[100].replace(":00:00Z", ":07:00Z")
+    outcome = run_step(make_settings(write_table(tmp_path / "t.csv", lines)), context, tmp_path / "out")
+    assert not outcome.passed
+    assert "1 of 200 are off this grid, the first is line 102" in outcome.summary
+    assert failed(tmp_path / "out") == ["regular_step"]
+
+
+def test_hours_followed_by_half_hours_are_refused_as_mixed_frequency(make_settings: MakeSettings, context, tmp_path):
+    lines = hourly_lines(400, minutes=30)
+    mixed = lines[:300] + lines[300::2]
+    outcome = run_step(make_settings(write_table(tmp_path / "t.csv", mixed)), context, tmp_path / "out")
+    assert not outcome.passed
+    assert "frequency" in failed(tmp_path / "out")
+    assert "usually 1800 s apart, but 3600 s from line 303 on" in message_of(tmp_path / "out", "frequency")
+
+
+def test_a_table_coarser_than_the_frequency_is_refused(make_settings: MakeSettings, context, tmp_path):
+    uri = write_table(tmp_path / "t.csv", hourly_lines(200))
+    with pytest.raises(DataError, match=r"data.frequency \(30min\) must be a multiple of the table's own step, which is 3600 s"):
+        run_step(make_settings(uri, data={"frequency": "30min"}), context, tmp_path / "out")
+
+
+def test_gaps_are_filled_with_missing_values_and_named(make_settings: MakeSettings, context, tmp_path):
+    lines = hourly_lines(200)
+    del lines[60:65]
+    outcome = run_step(make_settings(write_table(tmp_path / "t.csv", lines)), context, tmp_path / "out")
+    assert outcome.passed
+    assert failed(tmp_path / "out") == ["gaps"]
+    assert "5 steps have no row; the longest gap is 5 steps in series 'load' from 2024-01-03T12:00:00Z" in message_of(tmp_path / "out", "gaps")
+    target = read_series_store(tmp_path / "out").series[0].values[:, 0]
+    assert np.flatnonzero(np.isnan(target)).tolist() == [60, 61, 62, 63, 64]
+
+
+def test_too_many_missing_targets_are_refused(make_settings: MakeSettings, context, tmp_path):
+    lines = hourly_lines(200)
+    lines[40:65] = [line.split(",")[0] + ",," for line in lines[40:65]]
+    outcome = run_step(make_settings(write_table(tmp_path / "t.csv", lines)), context, tmp_path / "out")
+    assert not outcome.passed
+    assert "12.50%, in series 'load'; allowed is 10.00%" in message_of(tmp_path / "out", "missing_target")
+    assert "expect_column_values_to_not_be_null(load)" in failed(tmp_path / "out")
+
+
+def test_rows_in_another_order_are_sorted_with_a_warning(make_settings: MakeSettings, context, tmp_path):
+    lines = hourly_lines(200)
+    swapped = [*lines[:70], lines[71], lines[70], *lines[72:]]
+    outcome = run_step(make_settings(write_table(tmp_path / "t.csv", swapped)), context, tmp_path / "out")
+    assert outcome.passed
+    assert "line 73" in message_of(tmp_path / "out", "order")
+    loads = [float(line.split(",")[1]) for line in lines]
+    assert read_series_store(tmp_path / "out").series[0].values[:, 0].tolist() == loads
+
+
+def test_values_out_of_range_are_refused_with_the_first_row(make_settings: MakeSettings, context, tmp_path):
+    lines = hourly_lines(200)
+    lines[17] = "2024-01-01T17:00:00Z,-5,1"
+    settings = make_settings(write_table(tmp_path / "t.csv", lines), validation={"ranges": {"load": [0, None]}})
+    outcome = run_step(settings, context, tmp_path / "out")
+    assert not outcome.passed
+    assert "1 of 200 rows are unexpected, the first is line 19 with -5.0" in outcome.summary
+
+
+def test_an_old_table_is_refused_when_freshness_is_asked_for(make_settings: MakeSettings, context, tmp_path):
+    uri = write_table(tmp_path / "t.csv", hourly_lines(200))
+    settings = make_settings(uri, validation={"max_age": "6h"})
+    outcome = run_step(settings, replace(context, cutoff="2024-01-09T15:00:00Z"), tmp_path / "out")
+    assert not outcome.passed
+    assert failed(tmp_path / "out") == ["freshness"]
+    assert run_step(settings, replace(context, cutoff="2024-01-09T14:00:00Z"), tmp_path / "other").passed
+
+
+def test_too_little_history_is_refused_with_needed_and_found(make_settings: MakeSettings, context, tmp_path):
+    settings = make_settings(write_table(tmp_path / "t.csv", hourly_lines(N_ENOUGH - 1)))
+    outcome = run_step(settings, context, tmp_path / "out")
+    assert not outcome.passed
+    assert f"has {N_ENOUGH - 1} steps of 1h before the cutoff; needed are {N_ENOUGH}" in outcome.summary
+    enough = make_settings(write_table(tmp_path / "more.csv", hourly_lines(N_ENOUGH)))
+    assert run_step(enough, context, tmp_path / "other").passed
+
+
+def test_a_constant_target_is_refused(make_settings: MakeSettings, context, tmp_path):
+    lines = [f"{line.split(',')[0]},7,1" for line in hourly_lines(200)]
+    outcome = run_step(make_settings(write_table(tmp_path / "t.csv", lines)), context, tmp_path / "out")
+    assert not outcome.passed
+    assert failed(tmp_path / "out") == ["constant_target"]
+
+
+def test_a_covariate_that_is_the_target_in_disguise_trips_the_leak_alarm(make_settings, context, tmp_path):
+    lines = [f"{line},{2 * float(line.split(',')[1]) + 3}" for line in hourly_lines(200)]
+    uri = write_table(tmp_path / "t.csv", lines, header="time,load,temperature,bill")
+    outcome = run_step(make_settings(uri, data={"known": ["temperature", "bill"]}), context, tmp_path / "out")
+    assert not outcome.passed
+    assert failed(tmp_path / "out") == ["leak"]
+    assert "'bill' correlate most with those of the target: 1.0000" in outcome.summary
+
+
+def test_hidden_targets_are_missing_but_do_not_count_as_missing(make_settings: MakeSettings, context, tmp_path):
+    lines = [f"{line},{int(50 <= i < 90)}" for i, line in enumerate(hourly_lines(200))]
+    uri = write_table(tmp_path / "t.csv", lines, header="time,load,temperature,out")
+    outcome = run_step(make_settings(uri, data={"censored_by": "out"}), context, tmp_path / "out")
+    assert outcome.passed
+    store = read_series_store(tmp_path / "out")
+    assert np.flatnonzero(np.isnan(store.series[0].values[:, 0])).tolist() == list(range(50, 90))
+    assert store.spec.columns == ("load",)
+
+
+def test_many_series_keep_their_names_categories_and_own_starts(make_settings: MakeSettings, context, tmp_path):
+    lines = [f"{line},north,a,red" for line in hourly_lines(200)]
+    lines += [f"{line},south,b,blue" for line in hourly_lines(200)[150:]]
+    uri = write_table(tmp_path / "t.csv", lines, header="time,load,temperature,region,meter,colour")
+    settings = make_settings(uri, data={"id_columns": ["region", "meter"], "static": ["colour"]})
+    outcome = run_step(settings, context, tmp_path / "out")
+    assert outcome.passed
+    store = read_series_store(tmp_path / "out")
+    assert [series.id for series in store] == ["north/a", "south/b"]
+    assert store.spec.categories == {"colour": ("blue", "red")}
+    assert [series.static for series in store] == [(1,), (0,)]
+    assert [series.n_steps for series in store] == [200, 50]
+    assert store.series[1].start - store.series[0].start == 150 * 3600
+
+
+def test_settings_of_another_step_are_refused(context, tmp_path, make_settings):
+    from forecasting.config.root import StepSettings
+
+    with pytest.raises(ConfigError, match="validate_data needs its own settings"):
+        validate_data(StepSettings(name="load"), {}, tmp_path, context)
+
+
+def test_a_range_of_a_column_without_a_role_is_a_configuration_error(make_settings: MakeSettings, context, tmp_path):
+    uri = write_table(tmp_path / "t.csv", hourly_lines(200))
+    settings = make_settings(uri, validation={"ranges": {"temperature": [0, 40]}})
+    with pytest.raises(ConfigError, match="validation.ranges names 'temperature', which is none of"):
+        run_step(settings, context, tmp_path / "out")
+
+
+def test_the_step_takes_the_place_that_its_name_says():
+    assert validate_data.__name__ == StepName.VALIDATE_DATA.value
