@@ -16,13 +16,5 @@ DEFAULTS = {
 
 
 def image(target: str) -> str:
-    """Image of a Dockerfile target."""
+    """Image of a Dockerfile target: `steps` (no TensorFlow), `trainer` (trains, converts or loads Keras models), `serving`."""
     return os.environ.get(VARIABLE_PREFIX + target.upper(), DEFAULTS[target])
-
-
-STEPS = image("steps")
-"""Steps that need no TensorFlow."""
-TRAINER = image("trainer")
-"""Steps that train, convert or load Keras models."""
-SERVING = image("serving")
-"""Steps that start the model server."""

@@ -5,10 +5,10 @@ No `from __future__ import annotations` here: it breaks the compilation of compo
 
 from kfp import dsl
 
-from components.images import TRAINER
+from components.images import image
 
 
-@dsl.component(base_image=TRAINER, install_kfp_package=False)
+@dsl.component(base_image=image("trainer"), install_kfp_package=False)
 def compress_model(
     settings: str,
     home: str,

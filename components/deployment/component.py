@@ -5,10 +5,10 @@ No `from __future__ import annotations` here: it breaks the compilation of compo
 
 from kfp import dsl
 
-from components.images import SERVING
+from components.images import image
 
 
-@dsl.component(base_image=SERVING, install_kfp_package=False)
+@dsl.component(base_image=image("serving"), install_kfp_package=False)
 def validate_serving(
     settings: str,
     home: str,
@@ -40,7 +40,7 @@ def validate_serving(
     )
 
 
-@dsl.component(base_image=SERVING, install_kfp_package=False)
+@dsl.component(base_image=image("serving"), install_kfp_package=False)
 def deploy_model(
     settings: str,
     home: str,

@@ -5,10 +5,10 @@ No `from __future__ import annotations` here: it breaks the compilation of compo
 
 from kfp import dsl
 
-from components.images import STEPS, TRAINER
+from components.images import image
 
 
-@dsl.component(base_image=TRAINER, install_kfp_package=False)
+@dsl.component(base_image=image("trainer"), install_kfp_package=False)
 def evaluate_model(
     settings: str,
     home: str,
@@ -33,7 +33,7 @@ def evaluate_model(
     )
 
 
-@dsl.component(base_image=STEPS, install_kfp_package=False)
+@dsl.component(base_image=image("steps"), install_kfp_package=False)
 def evaluate_compressed(
     settings: str,
     home: str,

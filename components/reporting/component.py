@@ -5,19 +5,19 @@ No `from __future__ import annotations` here: it breaks the compilation of compo
 
 from kfp import dsl
 
-from components.images import STEPS
+from components.images import image
 
 
-@dsl.component(base_image=STEPS, install_kfp_package=False)
+@dsl.component(base_image=image("steps"), install_kfp_package=False)
 def report_run(
     settings: str,
     home: str,
     run: str,
     cutoff: str,
-    status: dsl.PipelineTaskFinalStatus,
+    status: dsl.PipelineTaskFinalStatus,  # noqa: ARG001 - its presence makes KFP run the task at the end
     output: dsl.Output[dsl.Artifact],
 ) -> None:
-    """See `components.reporting.report_run`; `status` only makes KFP run it at the end of every run."""
+    """See `components.reporting.report_run`."""
     from forecasting.execution import run_component
 
     run_component(
@@ -32,7 +32,7 @@ def report_run(
     )
 
 
-@dsl.component(base_image=STEPS, install_kfp_package=False)
+@dsl.component(base_image=image("steps"), install_kfp_package=False)
 def record_refusal(home: str, run: str, gate: str) -> None:
     """Write into the run record that a gate said no."""
     from forecasting.contracts.layout import home_layout

@@ -5,10 +5,10 @@ No `from __future__ import annotations` here: it breaks the compilation of compo
 
 from kfp import dsl
 
-from components.images import STEPS
+from components.images import image
 
 
-@dsl.component(base_image=STEPS, install_kfp_package=False)
+@dsl.component(base_image=image("steps"), install_kfp_package=False)
 def validate_data(
     settings: str,
     home: str,

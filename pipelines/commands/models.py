@@ -1,0 +1,83 @@
+"""`almanac models list|show|rollback`."""
+
+import argparse
+import json
+import sys
+
+from forecasting.contracts.layout import home_layout
+from forecasting.contracts.vocabulary import ModelRole
+from forecasting.errors import ConfigError
+from forecasting.repository import ModelRepository
+from pipelines.records import table
+
+
+def list_models(arguments: argparse.Namespace) -> int:
+    """One line a model."""
+    repository = ModelRepository(home_layout().models)
+    documents = [
+        {"model": name, "versions": repository.versions(name), **_roles(repository, name)}
+        for name in repository.names()
+    ]
+    if arguments.json:
+        print(json.dumps(documents, indent=1))
+    elif not documents:
+        print(f"no models in {repository.root}; almanac run makes one", file=sys.stderr)
+    else:
+        rows = [("MODEL", "CHAMPION", "CANDIDATE", "PREVIOUS", "VERSIONS")]
+        for found in documents:
+            roles = [
+                str(found[role.value] or "") for role in (ModelRole.CHAMPION, ModelRole.CANDIDATE, ModelRole.PREVIOUS)
+            ]
+            rows.append((str(found["model"]), *roles, str(len(found["versions"]))))
+        print("\n".join(table(rows, right=frozenset({1, 2, 3, 4}))))
+    return 0
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """One line a version, newest first, with what is remembered of it."""
+    repository = _repository(arguments.model)
+    roles = {version: role for role, version in _roles(repository, arguments.model).items() if version is not None}
+    documents = [
+        {"version": version, "role": roles.get(version), "path": str(repository.version_dir(arguments.model, version)),
+         "record": repository.record(arguments.model, version)}
+        for version in sorted(repository.versions(arguments.model), reverse=True)
+    ]  # fmt: skip
+    if arguments.json:
+        print(json.dumps(documents, indent=1))
+        return 0
+    rows = [("VERSION", "ROLE", "RUN", "VARIANT", "PATH")]
+    for found in documents:
+        record = found["record"]
+        rows.append(
+            (
+                str(found["version"]),
+                found["role"] or "",
+                str(record.get("run", "")),
+                str(record.get("variant", "")),
+                found["path"],
+            )
+        )
+    print("\n".join(table(rows, right=frozenset({0}))))
+    return 0
+
+
+def rollback(arguments: argparse.Namespace) -> int:
+    """Make the previous version champion; servers follow within their poll interval."""
+    repository = _repository(arguments.model)
+    version = repository.rollback(arguments.model)
+    if arguments.json:
+        print(json.dumps({"model": arguments.model, **_roles(repository, arguments.model)}))
+    else:
+        print(f"version {version} of {arguments.model} is champion again")
+    return 0
+
+
+def _repository(model: str) -> ModelRepository:
+    repository = ModelRepository(home_layout().models)
+    if model not in repository.names():
+        raise ConfigError(f"there is no model {model!r} in {repository.root}; `almanac models list` names them")
+    return repository
+
+
+def _roles(repository: ModelRepository, model: str) -> dict[str, int | None]:
+    return {role.value: repository.role(model, role) for role in ModelRole}

@@ -1,0 +1,60 @@
+"""`almanac run`."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from forecasting.config import AlmanacConfig, load_config
+from forecasting.contracts.layout import home_layout
+from forecasting.contracts.steps import StepName
+from forecasting.errors import ConfigError
+from pipelines.closing import closing_lines
+from pipelines.records import run_document
+from pipelines.run import RunSpec, parse_cutoff, resume_run, start_run
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run or resume the pipeline; the exit code is that of the run record."""
+    home = home_layout()
+    config = _config(arguments)
+    if arguments.resume:
+        if arguments.cutoff or arguments.first or arguments.last or arguments.forced:
+            raise ConfigError(
+                "--resume continues a run as it was begun; --cutoff, --from, --to and --force belong to a new one"
+            )
+        record = resume_run(arguments.resume, home, config)
+    elif config is None:
+        raise ConfigError("almanac run needs -c FILE, or --resume RUN")
+    else:
+        record = start_run(config, home, _spec(arguments))
+    if arguments.json:
+        print(json.dumps(run_document(home.run(record.run), record), indent=1))
+    else:
+        print("\n".join(closing_lines(home.run(record.run), record, arguments.config)))
+    sys.stdout.flush()
+    return record.exit_code or 0
+
+
+def _config(arguments: argparse.Namespace) -> AlmanacConfig | None:
+    if arguments.config is None:
+        if arguments.overrides:
+            raise ConfigError("--set changes a configuration; give it with -c FILE")
+        return None
+    return load_config(Path(arguments.config), arguments.overrides)
+
+
+def _spec(arguments: argparse.Namespace) -> RunSpec:
+    steps = list(StepName)
+    last = StepName(arguments.last) if arguments.last else RunSpec.last
+    forced = {StepName(step) for step in arguments.forced}
+    if arguments.first:
+        first = StepName(arguments.first)
+        if steps.index(first) > steps.index(last):
+            raise ConfigError(f"--from {first} comes after --to {last}")
+        forced |= set(steps[steps.index(first) : steps.index(last) + 1])
+    return RunSpec(
+        cutoff=parse_cutoff(arguments.cutoff) if arguments.cutoff else None,
+        last=last,
+        forced=tuple(step for step in steps if step in forced),
+    )

@@ -1,0 +1,97 @@
+"""`almanac runs list|show|logs|stop`."""
+
+import argparse
+import json
+import os
+import signal
+import sys
+
+from forecasting.contracts.layout import home_layout
+from forecasting.contracts.steps import StepName
+from forecasting.contracts.vocabulary import RunStatus
+from forecasting.errors import ArtifactError, ConfigError
+from forecasting.leases import lease_held
+from forecasting.runs import find_run, load_run, request_stop
+from forecasting.runs import list_runs as run_layouts
+from pipelines.records import moment, run_document, step_remark, step_state, table
+from pipelines.run import PIPELINE_LOG
+
+
+def list_runs(arguments: argparse.Namespace) -> int:
+    """One line a run; a run whose process is gone is shown as stopped."""
+    home = home_layout()
+    rows = [("RUN", "MODEL", "STATUS", "CREATED", "CUTOFF", "SECONDS", "REMARK")]
+    documents = []
+    for layout in run_layouts(home):
+        try:
+            record = load_run(layout)
+        except ArtifactError as error:
+            print(f"almanac: {error}", file=sys.stderr)
+            continue
+        gone = record.status == RunStatus.RUNNING and not lease_held(home, record.model)
+        status = RunStatus.STOPPED if gone else record.status
+        seconds = f"{record.finished - record.created:.0f}" if record.finished else ""
+        remark = f"{record.refused_by}: {record.reason}" if record.refused_by else ""
+        rows.append(
+            (record.run, record.model, status.value, moment(record.created), record.cutoff or "", seconds, remark)
+        )
+        documents.append({**run_document(layout, record), "status": status.value})
+    if arguments.json:
+        print(json.dumps(documents, indent=1))
+    elif len(rows) == 1:
+        print(f"no runs in {home.runs}", file=sys.stderr)
+    else:
+        print("\n".join(table(rows, right=frozenset({5}))))
+    return 0
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """One run with its steps."""
+    home = home_layout()
+    layout = find_run(home, arguments.run)
+    record = load_run(layout)
+    if arguments.json:
+        print(json.dumps(run_document(layout, record), indent=1))
+        return 0
+    print(f"run      {record.run}\nmodel    {record.model}\nstatus   {record.status.value}")
+    print(
+        f"created  {moment(record.created)}\ncutoff   {record.cutoff or 'end of the table'}\nfiles    {layout.root}\n"
+    )
+    rows = [("STEP", "STATE", "SECONDS", "MIB", "REMARK")]
+    for step in StepName:
+        found = record.steps.get(step)
+        seconds = f"{found.duration_s:.1f}" if found else ""
+        memory = f"{found.peak_rss_bytes / 2**20:.0f}" if found else ""
+        rows.append((step.value, step_state(record, step), seconds, memory, step_remark(found)))
+    print("\n".join(table(rows, right=frozenset({2, 3}))))
+    return 0
+
+
+def logs(arguments: argparse.Namespace) -> int:
+    """The logs of a run, step by step, or of one step."""
+    layout = find_run(home_layout(), arguments.run)
+    steps = [StepName(arguments.step)] if arguments.step else list(StepName)
+    found = [layout.log(step) for step in steps if layout.log(step).is_file()]
+    if not found:
+        wanted = arguments.step or "any step"
+        raise ConfigError(
+            f"run {layout.name} has no log of {wanted}; {layout.logs / PIPELINE_LOG} is that of the pipeline"
+        )
+    for path in found:
+        if len(found) > 1:
+            print(f"==> {path.stem} <==")
+        sys.stdout.write(path.read_text(encoding="utf-8", errors="replace"))
+    return 0
+
+
+def stop(arguments: argparse.Namespace) -> int:
+    """Ask a run to stop: the step that runs gets SIGTERM, no other begins."""
+    home = home_layout()
+    layout = find_run(home, arguments.run)
+    record = load_run(layout)
+    if record.status != RunStatus.RUNNING or not lease_held(home, record.model):
+        raise ConfigError(f"run {record.run} is not going; it is {record.status.value}")
+    for process in request_stop(layout):
+        os.kill(process, signal.SIGTERM)
+    print(f"run {record.run} was asked to stop; almanac run --resume {record.run} continues it", file=sys.stderr)
+    return 0

@@ -1,0 +1,51 @@
+"""`almanac step`: one step of a run in this process."""
+
+import argparse
+
+from forecasting.config import load_config, step_settings
+from forecasting.contracts.codes import ExitCode
+from forecasting.contracts.layout import home_layout
+from forecasting.contracts.steps import PARENTS, StepName
+from forecasting.errors import ConfigError
+from forecasting.execution import execute_step
+from forecasting.leases import model_lease
+from forecasting.runs import clear_stop, find_run, load_run
+
+ROOMS: dict[StepName, str] = {
+    StepName.VALIDATE_DATA: "validation",
+    StepName.BUILD_FEATURES: "features",
+    StepName.TRAIN_MODEL: "training",
+    StepName.EVALUATE_MODEL: "evaluation",
+    StepName.COMPRESS_MODEL: "compression",
+    StepName.EVALUATE_COMPRESSED: "evaluation",
+    StepName.VALIDATE_SERVING: "deployment",
+    StepName.DEPLOY_MODEL: "deployment",
+    StepName.REPORT_RUN: "reporting",
+}
+
+
+def step(arguments: argparse.Namespace) -> int:
+    """Run one step again with what its parents left in the run; its output replaces the earlier one."""
+    home = home_layout()
+    layout = find_run(home, arguments.run)
+    name = StepName(arguments.name)
+    for parent in PARENTS[name]:
+        if not layout.step(parent).is_dir():
+            raise ConfigError(f"{name} reads what {parent} wrote, and run {layout.name} has none; run that step first")
+    config = load_config(layout.config)
+    with model_lease(home, config.name):
+        clear_stop(layout)
+        passed = execute_step(
+            name,
+            f"components.{ROOMS[name]}.{name}:{name}",
+            step_settings(config, name).model_dump_json(),
+            {parent.value: str(layout.step(parent)) for parent in PARENTS[name]},
+            home=str(home.root),
+            run=layout.name,
+            cutoff=load_run(layout).cutoff or "",
+            capture=False,
+            reuse=False,
+        )
+    if passed:
+        return int(ExitCode.DONE)
+    return int(ExitCode.DATA_REFUSED if name == StepName.VALIDATE_DATA else ExitCode.MODEL_REFUSED)

@@ -1,0 +1,160 @@
+"""The command line of `almanac`. Nothing heavy is imported here, so that `--help` answers at once.
+
+Each command names the function that does it as `module:function`; the function takes the parsed
+arguments and returns an exit code. Commands without one are not in this version and say so.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from forecasting.contracts.steps import StepName
+
+STEPS = [step.value for step in StepName]
+RUN_STEPS = STEPS[:-1]
+
+EXIT_CODES = """\
+exit codes:
+  0 done   1 bug   2 configuration   3 data refused   4 model refused   5 a remote system
+  75 try again   143 stopped and resumable
+"""
+
+
+@dataclass(frozen=True)
+class OptionSpec:
+    """One argument: its names and what argparse is told about it."""
+
+    names: tuple[str, ...]
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CommandSpec:
+    """One command: what it does, its options, and where its function is; none: not in this version."""
+
+    name: str
+    summary: str
+    options: tuple[OptionSpec, ...] = ()
+    function: str | None = None
+    children: tuple["CommandSpec", ...] = ()
+
+
+def _option(*names: str, **settings: Any) -> OptionSpec:
+    return OptionSpec(names, settings)
+
+
+_CONFIG = _option("-c", "--config", metavar="FILE", required=True, help="configuration (YAML)")
+_OWN_CONFIG = _option("-c", "--config", metavar="FILE", help="configuration (YAML); none: that of the run")
+_SET = _option("--set", metavar="KEY=VALUE", action="append", default=[], dest="overrides",
+               help="change one setting, such as training.max_epochs=3; may be given again")  # fmt: skip
+_JSON = _option("--json", action="store_true", help="print JSON")
+_RUN = _option("--run", metavar="RUN", default="latest", help="a run, the beginning of its name, or latest (default)")
+_RUN_NAME = _option(
+    "run", metavar="RUN", nargs="?", default="latest", help="a run, the beginning of its name, or latest (default)"
+)
+_MODEL = _option("model", metavar="MODEL", help="name of the model")
+
+
+COMMANDS: tuple[CommandSpec, ...] = (
+    CommandSpec("init", "Write a commented starter configuration for your table.", (
+        _option("source", metavar="FILE|URL", help="your table"),
+        _option("-o", "--output", metavar="CONFIG", help="where the configuration is written"),
+    )),
+    CommandSpec("run", "Run the whole pipeline on this machine.", (
+        _option("-c", "--config", metavar="FILE", help="configuration (YAML)"),
+        _SET,
+        _option("--cutoff", metavar="T", help="use the table up to this ISO 8601 time with zone only; none: all of it"),
+        _option("--resume", metavar="RUN", help="continue a run that was stopped, killed or failed; finished steps are kept"),
+        _option("--from", metavar="STEP", choices=RUN_STEPS, dest="first", help="run this step and all later ones again although nothing changed"),
+        _option("--to", metavar="STEP", choices=RUN_STEPS, dest="last", help="end the run after this step"),
+        _option("--force", metavar="STEP", choices=RUN_STEPS, action="append", default=[], dest="forced",
+                help="run this step again although nothing changed; may be given again"),
+        _JSON,
+    ), "pipelines.commands.run:run"),
+    CommandSpec("compile", "Write the pipeline as a definition for a cluster.", (
+        _CONFIG, _SET,
+        _option("-o", "--output", metavar="OUT", required=True, help="file to write (YAML)"),
+        _option("--format", choices=["kfp", "kfp-crd", "argo"], default="kfp", help="kfp: Kubeflow Pipelines IR (default)"),
+        _option("--image", metavar="TARGET=IMAGE", action="append", default=[], dest="images",
+                help="image of steps, trainer or serving; may be given again"),
+    ), "pipelines.commands.compile:compile_pipeline"),
+    CommandSpec("submit", "Submit a run to a cluster.", (_CONFIG, _SET, _option("--host", metavar="URL", help="cluster"))),
+    CommandSpec("schedule", "Run the pipeline on a schedule on a cluster.", (_CONFIG, _SET, _option("--host", metavar="URL", help="cluster"))),
+    CommandSpec("backfill", "Run the pipeline for past cutoffs.", (_CONFIG, _SET, _option("--host", metavar="URL", help="cluster"))),
+    CommandSpec("backtest", "Score models on the past without deploying any.", (_CONFIG, _SET)),
+    CommandSpec("tune", "Search for better hyper-parameters.", (_CONFIG, _SET)),
+    CommandSpec("diagnose", "Say from the learning curves what limits the model.", (_CONFIG, _SET)),
+    CommandSpec("serve", "Serve the champion: model server and gateway, until SIGTERM.", (_CONFIG, _SET), "pipelines.commands.serve:serve"),
+    CommandSpec("forecast", "Ask a running gateway for a forecast.", (
+        _CONFIG, _SET,
+        _option("--series", metavar="ID", action="append", default=[], help="series to forecast; none: all; may be given again"),
+        _option("--origin", metavar="T", help="first step to forecast, ISO 8601 time with zone; none: after the last known one"),
+        _option("--out", metavar="FILE", help="write to FILE.csv, FILE.parquet or FILE.png; none: a table on the terminal"),
+        _option("--endpoint", metavar="URL", help="gateway; none: the one that `almanac serve -c FILE` starts here"),
+        _JSON,
+    ), "pipelines.commands.forecast:forecast"),
+    CommandSpec("monitor", "Join actuals with forecasts, write live accuracy and drift.", (_CONFIG, _SET)),
+    CommandSpec("worker", "Claim retrain requests and run them.", (_CONFIG, _SET)),
+    CommandSpec("step", "Run one step of a run in this process, so that breakpoints work.", (
+        _option("name", metavar="NAME", choices=STEPS, help="the step: " + ", ".join(STEPS)),
+        _RUN,
+    ), "pipelines.commands.step:step"),
+    CommandSpec("cache", "Say what is reused and why.", children=(
+        CommandSpec("explain", "Say for each step whether it would run again, and why.", (_RUN, _OWN_CONFIG, _SET, _JSON), "pipelines.commands.cache:explain"),
+    )),
+    CommandSpec("runs", "Look at runs.", children=(
+        CommandSpec("list", "List the runs of this home, newest first.", (_JSON,), "pipelines.commands.runs:list_runs"),
+        CommandSpec("show", "Show one run: its steps, and what went wrong.", (_RUN_NAME, _JSON), "pipelines.commands.runs:show"),
+        CommandSpec("logs", "Print the logs of a run.", (
+            _RUN_NAME, _option("--step", metavar="STEP", choices=STEPS, help="only this step"),
+        ), "pipelines.commands.runs:logs"),
+        CommandSpec("stop", "Stop a run that is going; it can be resumed.", (_RUN_NAME,), "pipelines.commands.runs:stop"),
+    )),
+    CommandSpec("models", "Look at the model repository and change who is champion.", children=(
+        CommandSpec("list", "List models with champion, candidate and previous.", (_JSON,), "pipelines.commands.models:list_models"),
+        CommandSpec("show", "Show the versions of a model.", (_MODEL, _JSON), "pipelines.commands.models:show"),
+        CommandSpec("compare", "Compare two versions of a model.", (_MODEL,)),
+        CommandSpec("approve", "Approve a candidate that waits for it.", (_MODEL,)),
+        CommandSpec("promote", "Make a version champion.", (_MODEL,)),
+        CommandSpec("rollback", "Make the previous version champion again.", (_MODEL, _JSON), "pipelines.commands.models:rollback"),
+    )),
+    CommandSpec("gc", "Remove old runs and versions that nothing needs."),
+    CommandSpec("config", "Look at configurations.", children=(
+        CommandSpec("show", "Print a configuration with all defaults.", (_CONFIG, _SET, _JSON), "pipelines.commands.config:show"),
+        CommandSpec("schema", "Print the JSON Schema of configurations, for editors.", (), "pipelines.commands.config:schema"),
+        CommandSpec("check", "Check a configuration.", (_CONFIG, _SET), "pipelines.commands.config:check"),
+    )),
+)  # fmt: skip
+
+NOT_YET = "Not in this version."
+
+
+def build_parser(version: str) -> argparse.ArgumentParser:
+    """The parser of all commands. A parsed namespace has `command` (the words) and `function`."""
+    parser = argparse.ArgumentParser(
+        prog="almanac",
+        description="Turns a table of time series into a forecasting service that retrains itself.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"almanac {version}")
+    parser.add_argument("--home", metavar="DIR", help="state directory; none: $ALMANAC_HOME, else .almanac")
+    parser.add_argument("-v", "--verbose", action="store_true", help="log what happens to stderr")
+    _add_commands(parser, COMMANDS, words=())
+    return parser
+
+
+def _add_commands(parser: argparse.ArgumentParser, commands: Sequence[CommandSpec], words: tuple[str, ...]) -> None:
+    group = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
+    for command in commands:
+        available = command.function is not None or command.children
+        summary = command.summary if available else f"{command.summary} {NOT_YET}"
+        child = group.add_parser(command.name, help=summary, description=summary)
+        path = (*words, command.name)
+        if command.children:
+            _add_commands(child, command.children, path)
+            continue
+        for option in command.options:
+            child.add_argument(*option.names, **option.settings)
+        child.set_defaults(command=" ".join(path), function=command.function)

@@ -1,0 +1,87 @@
+"""A place where the real graph runs with stand-in steps."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from forecasting.contracts.layout import HomeLayout
+from forecasting.contracts.steps import StepName
+from forecasting.runs import RunRecord, list_runs, load_run
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+ROOMS = {
+    "validation": ["validate_data"],
+    "features": ["build_features"],
+    "training": ["train_model"],
+    "evaluation": ["evaluate_model", "evaluate_compressed"],
+    "compression": ["compress_model"],
+    "deployment": ["validate_serving", "deploy_model"],
+    "reporting": ["report_run"],
+}
+
+CONFIG = """\
+name: toy
+data: {uri: table.csv, target: load}
+gates:
+  model: {max_mae: 1, max_rmse: 1, max_naive_ratio: 1}
+  compressed: {max_mae: 1, max_rmse: 1, max_mae_increase_ratio: 0.1}
+  serving: {max_latency_ms: 50, max_difference_ratio: 0.001}
+"""
+
+
+@dataclass(frozen=True)
+class GoldenHome:
+    """A folder with a configuration, a table, a home and stand-in steps that its runs find first."""
+
+    folder: Path
+
+    @property
+    def layout(self) -> HomeLayout:
+        return HomeLayout(self.folder / "home")
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "toy.yaml"
+
+    def environment(self, wish: str = "") -> dict[str, str]:
+        path = os.pathsep.join([str(self.folder / "steps"), str(PROJECT / "tests" / "contract")])
+        return {**os.environ, "PYTHONPATH": path, "STAND_IN": wish, "ALMANAC_HOME": str(self.layout.root)}
+
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "pipelines.cli", *words]
+
+    def almanac(self, *words: str, wish: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*words), cwd=PROJECT, env=self.environment(wish), capture_output=True, text=True, timeout=120
+        )
+
+    def run(self, *words: str, wish: str = "") -> subprocess.CompletedProcess[str]:
+        return self.almanac("run", "-c", str(self.config), *words, wish=wish)
+
+    def latest(self) -> RunRecord:
+        return load_run(list_runs(self.layout)[0])
+
+    def states(self) -> dict[str, str]:
+        return {step.value: ("reused" if record.reused else record.status.value) for step, record in self.latest().steps.items()}
+
+    def deployment(self) -> dict[str, Any]:
+        run = self.layout.run(self.latest().run)
+        return json.loads((run.step(StepName.DEPLOY_MODEL) / "deployment.json").read_text())
+
+
+def make_golden_home(folder: Path) -> GoldenHome:
+    for room, steps in ROOMS.items():
+        package = folder / "steps" / "components" / room
+        package.mkdir(parents=True)
+        (package / "__init__.py").touch()
+        for step in steps:
+            (package / f"{step}.py").write_text(f'from stand_in_steps import step_for\n\n{step} = step_for("{step}")\n')
+    (folder / "steps" / "components" / "__init__.py").touch()
+    (folder / "toy.yaml").write_text(CONFIG)
+    (folder / "table.csv").write_text("timestamp,load\n2026-01-01,1\n")
+    return GoldenHome(folder)

@@ -1,0 +1,47 @@
+"""Step functions without any learning: they fill real directories and obey STAND_IN (`step=what`, comma-separated).
+
+what: refuse (a gate says no), crash (a bug), data (DataError), retry (RetryableError), hang (until a signal), die (SIGKILL).
+"""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+from forecasting.contracts.artifacts import DEPLOYMENT_FILE
+from forecasting.contracts.steps import StepName
+from forecasting.contracts.vocabulary import ModelRole
+from forecasting.errors import DataError, RetryableError
+from forecasting.repository import ModelRepository
+from forecasting.steps import StepContext, StepOutcome
+
+
+def step_for(name: str):
+    def step(settings, inputs, output: Path, context: StepContext) -> StepOutcome:
+        print(f"stand-in {name} prints")
+        wish = dict(pair.split("=") for pair in os.environ.get("STAND_IN", "").split(",") if pair).get(name)
+        if wish == "crash":
+            raise ZeroDivisionError("division by zero in a step")
+        if wish == "data":
+            raise DataError("table.csv: column 'target' is missing")
+        if wish == "retry":
+            raise RetryableError("the tracking server is restarting")
+        if wish == "hang":
+            signal.pause()
+        if wish == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        seen = {parent.value: (inputs[parent] / "payload.json").read_text() for parent in inputs}
+        (output / "payload.json").write_text(json.dumps({"step": name, "settings": settings.model_dump_json(), "n": len(seen)}))
+        if name == StepName.DEPLOY_MODEL:
+            _deploy(settings.name, inputs[StepName.VALIDATE_SERVING], output, context)
+        return StepOutcome(passed=wish != "refuse", summary=f"{name} said {wish or 'yes'}")
+
+    return step
+
+
+def _deploy(name: str, candidate: Path, output: Path, context: StepContext) -> None:
+    repository = ModelRepository(context.home.models)
+    version = repository.publish(name, candidate)
+    repository.promote(name, version)
+    assert repository.role(name, ModelRole.CHAMPION) == version
+    (output / DEPLOYMENT_FILE).write_text(json.dumps({"model": name, "version": version}))
