@@ -1,0 +1,70 @@
+import json
+
+import numpy as np
+import pytest
+
+from components.features.build_features import build_features
+from components.features.planes import feature_planes
+from forecasting.config.root import BuildFeaturesSettings
+from forecasting.config.sections import FeaturesConfig, ForecastConfig, ModelConfig, RollingConfig, SplitConfig
+from forecasting.contracts.layout import home_layout
+from forecasting.contracts.steps import StepName
+from forecasting.feature_store import read_feature_store, window_index
+from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec, write_series_store
+from forecasting.steps import StepContext
+from tests.unit.features.feature_specs import HOUR_S, START, gappy_series
+
+SPLIT = SplitSpec(train_end=START + 200 * HOUR_S, validation_end=START + 300 * HOUR_S, cutoff=START + 400 * HOUR_S)
+
+
+@pytest.fixture
+def built(tmp_path):
+    def build(series: list[Series]):
+        store = SeriesStore(SeriesSpec("load", ("wind",), ("temperature",), (), {}, HOUR_S, SPLIT), tuple(series))
+        source, output = tmp_path / "series", tmp_path / "features"
+        source.mkdir()
+        output.mkdir()
+        write_series_store(store, source)
+        settings = BuildFeaturesSettings(
+            name="test",
+            forecast=ForecastConfig(context=48, seasons=(24,)),
+            features=FeaturesConfig(rolling=(RollingConfig(column="load", windows=(24,)),)),
+            split=SplitConfig(),
+            model=ModelConfig(),
+        )
+        home = home_layout(tmp_path)
+        build_features(settings, {StepName.VALIDATE_DATA: source}, output, StepContext(home, home.run("r")))
+        return read_feature_store(output), output
+
+    return build
+
+
+def test_scaler_sees_the_train_cut_only(built):
+    series = gappy_series()
+    spoiled = series.values.copy()
+    spoiled[200:, :] = 1e6
+    store, _ = built([Series("a", START, spoiled)])
+    assert store.spec.scaler.location["load"] == pytest.approx(np.nanmean(series.values[:200, 0]))
+    assert store.spec.scaler.scale["load"] == pytest.approx(np.nanstd(series.values[:200, 0]))
+
+
+def test_planes_of_each_series_lie_at_its_offset(built):
+    first, second = gappy_series(400, seed=1), gappy_series(300, seed=2)
+    store, _ = built([first, Series("b", START + 100 * HOUR_S, second.values)])
+    expected = feature_planes(Series("b", START + 100 * HOUR_S, second.values), store.spec)
+    np.testing.assert_array_equal(np.asarray(store.planes[400:]), expected)
+    assert store.index.offset.tolist() == [0, 400]
+
+
+def test_profile_counts_the_train_cut(built):
+    _, output = built([gappy_series()])
+    profile = json.loads((output / "profile.json").read_text())
+    assert sum(profile["load"]["histogram"]) == profile["load"]["count"] < 200
+
+
+def test_split_never_lets_a_training_window_reach_past_the_train_cut(built):
+    store, _ = built([gappy_series()])
+    train = window_index(store, None, SPLIT.train_end, min_age=24)
+    assert train.row.max() + store.spec.horizon == 200
+    validation = window_index(store, SPLIT.train_end, SPLIT.validation_end, min_age=24)
+    assert (validation.row.min(), validation.row.max() + store.spec.horizon) == (200, 300)
