@@ -104,7 +104,9 @@ def suite_of(table: ParsedTable, settings: ValidateDataSettings) -> list[gxe.Exp
         rules += [gxe.ExpectColumnToExist(column=name), gxe.ExpectColumnValuesToBeOfType(column=name, type_="float64")]
     for name in (*data.known, *data.observed):
         # A missing covariate is NaN to the model too; only a column without any value is an error.
-        rules.append(gxe.ExpectColumnValuesToNotBeNull(column=name, mostly=mostly_there, severity=FailureSeverity.WARNING))
+        rules.append(
+            gxe.ExpectColumnValuesToNotBeNull(column=name, mostly=mostly_there, severity=FailureSeverity.WARNING)
+        )
     for name, (low, high) in limits.ranges.items():
         rules.append(
             gxe.ExpectColumnValuesToBeBetween(column=name, min_value=low, max_value=high, mostly=mostly_in_range)
@@ -121,10 +123,9 @@ def _check_of(found: Any, table: ParsedTable) -> CheckRecord:
         return CheckRecord(
             f"{rule}({columns})", False, Severity.ERROR, None, None, f"the rule could not be evaluated: {message}"
         )
-    mostly = configuration.kwargs.get("mostly")
-    observed = values.get("observed_value", values.get("unexpected_count"))
-    limit = None if mostly is None else round(1.0 - mostly, 12)
-    ratio = values.get("unexpected_percent")
+    observed, ratio = values.get("observed_value"), values.get("unexpected_percent")
+    # Great Expectations drops `mostly` where it is 1, its default.
+    limit = None if ratio is None else round(1.0 - configuration.kwargs.get("mostly", 1.0), 12)
     return CheckRecord(
         name=f"{rule}({columns})",
         passed=bool(found.success),

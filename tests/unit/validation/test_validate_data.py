@@ -99,7 +99,9 @@ def test_nothing_at_or_after_the_cutoff_reaches_the_store_but_known_covariates(m
 def test_rows_after_the_cutoff_do_not_change_what_is_before_it(make_settings: MakeSettings, context, tmp_path):
     lines = hourly_lines(200)
     short = make_settings(write_table(tmp_path / "short.csv", lines[:168]))
-    long = make_settings(write_table(tmp_path / "long.csv", lines[:168] + [f"{line.split(',')[0]},9e9,1" for line in lines[168:]]))
+    long = make_settings(
+        write_table(tmp_path / "long.csv", lines[:168] + [f"{line.split(',')[0]},9e9,1" for line in lines[168:]])
+    )
     run_step(short, context, tmp_path / "a")
     run_step(long, replace(context, cutoff="2024-01-08T00:00:00Z"), tmp_path / "b")
     assert (tmp_path / "a" / "series.parquet").read_bytes() == (tmp_path / "b" / "series.parquet").read_bytes()
@@ -121,7 +123,9 @@ def test_a_cutoff_without_a_zone_is_a_configuration_error(make_settings: MakeSet
 
 def test_a_cutoff_before_the_table_is_refused(make_settings: MakeSettings, context, tmp_path):
     settings = make_settings(write_table(tmp_path / "t.csv", hourly_lines(200)))
-    with pytest.raises(DataError, match="rows before the cutoff 2023-01-01T00:00:00Z; its first time stamp is 2024-01-01"):
+    with pytest.raises(
+        DataError, match="rows before the cutoff 2023-01-01T00:00:00Z; its first time stamp is 2024-01-01"
+    ):
         run_step(settings, replace(context, cutoff="2023-01-01T00:00:00Z"), tmp_path / "out")
 
 
@@ -156,7 +160,9 @@ def test_hours_followed_by_half_hours_are_refused_as_mixed_frequency(make_settin
 
 def test_a_table_coarser_than_the_frequency_is_refused(make_settings: MakeSettings, context, tmp_path):
     uri = write_table(tmp_path / "t.csv", hourly_lines(200))
-    with pytest.raises(DataError, match=r"data.frequency \(30min\) must be a multiple of the table's own step, which is 3600 s"):
+    with pytest.raises(
+        DataError, match=r"data.frequency \(30min\) must be a multiple of the table's own step, which is 3600 s"
+    ):
         run_step(make_settings(uri, data={"frequency": "30min"}), context, tmp_path / "out")
 
 
@@ -166,7 +172,9 @@ def test_gaps_are_filled_with_missing_values_and_named(make_settings: MakeSettin
     outcome = run_step(make_settings(write_table(tmp_path / "t.csv", lines)), context, tmp_path / "out")
     assert outcome.passed
     assert failed(tmp_path / "out") == ["gaps"]
-    assert "5 steps have no row; the longest gap is 5 steps in series 'load' from 2024-01-03T12:00:00Z" in message_of(tmp_path / "out", "gaps")
+    assert "5 steps have no row; the longest gap is 5 steps in series 'load' from 2024-01-03T12:00:00Z" in message_of(
+        tmp_path / "out", "gaps"
+    )
     target = read_series_store(tmp_path / "out").series[0].values[:, 0]
     assert np.flatnonzero(np.isnan(target)).tolist() == [60, 61, 62, 63, 64]
 
