@@ -28,7 +28,11 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class TrainingState:
-    """State at the end of an epoch. `key` names settings and features; another key is another training."""
+    """State at the end of an epoch. `key` names settings and features; another key is another training.
+
+    weights: all variables of the network, the state of its random numbers included. average, best:
+    its trainable variables only.
+    """
 
     key: str
     weights: Arrays

@@ -159,7 +159,7 @@ class TrainingLoop:
         better = validation_loss < state.best_loss
         return TrainingState(
             key=state.key,
-            weights=_values(self.network.trainable_variables),
+            weights=_values(self.network.variables),
             average=average,
             optimizer=_values(self._optimizer.variables),
             best=average if better else state.best,
@@ -217,7 +217,7 @@ class TrainingLoop:
             weights = _values(self.network.trainable_variables)
             return TrainingState(key=key, weights=weights, average=weights, optimizer=(), best=weights, best_loss=np.inf, n_stale=0)
         logger.info("resume training after epoch %d", state.n_epochs)
-        self._assign(self.network.trainable_variables, state.weights)
+        self._assign(self.network.variables, state.weights)
         self._assign(self._average, state.average)
         self._assign(self._optimizer.variables, state.optimizer)
         return state

@@ -1,0 +1,102 @@
+"""Exported and converted models against the network they came from, on real windows."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from forecasting.features.spec import read_feature_spec
+from forecasting.neural.calibration import stretch_factors
+from forecasting.neural.conversion import SIGNATURE_METADATA, convert_to_lite
+from forecasting.neural.export import CalibrationSpec, ForecastModule, export_saved_model
+from forecasting.neural.network import NetworkSpec, build_network
+from forecasting.neural.predictor import SavedModelPredictor
+from forecasting.predictors import LitePredictor
+from forecasting.windows import window_inputs
+from tests.unit.features.feature_specs import HOUR_S, START, gappy_series
+from tests.unit.neural.conftest import SMALL
+
+ORIGINS = START + HOUR_S * np.asarray([80, 150, 300, 450, 600])
+
+
+@pytest.fixture(scope="module")
+def module(hourly_store):
+    network = build_network(NetworkSpec(hourly_store.spec, SMALL))
+    rng = np.random.default_rng(0)
+    for weight in network.trainable_variables:
+        weight.assign(weight.numpy() + rng.normal(0, 0.05, weight.shape))
+    return ForecastModule(network, hourly_store.spec, CalibrationSpec((1.3, 1.0, 0.8)))
+
+
+@pytest.fixture(scope="module")
+def inputs(hourly_store):
+    return window_inputs(gappy_series(700), hourly_store.spec, ORIGINS)
+
+
+@pytest.fixture(scope="module")
+def saved(module, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("saved") / "model"
+    export_saved_model(module, directory)
+    return directory
+
+
+def test_saved_model_equals_the_module_in_the_targets_unit(module, inputs, saved):
+    found = SavedModelPredictor(saved).predict(inputs)
+    np.testing.assert_allclose(found, module.quantiles(inputs.history, inputs.future).numpy(), rtol=1e-5)
+    assert 50 < float(np.median(found)) < 150
+
+
+def test_raw_signature_makes_the_same_calendar_in_the_graph(inputs, saved, hourly_store):
+    model = tf.saved_model.load(str(saved))
+    n = len(hourly_store.spec.calendar.names)
+    raw = model.signatures["serving_raw"](
+        history=tf.constant(inputs.history[:, :, :-n]), future=tf.constant(inputs.future[:, :, :-n]), origin=tf.constant(ORIGINS)
+    )["quantiles"]
+    np.testing.assert_allclose(raw.numpy(), SavedModelPredictor(saved).predict(inputs), rtol=1e-4)
+
+
+def test_feature_spec_travels_with_the_model(saved, hourly_store):
+    assert read_feature_spec(saved / "assets.extra/almanac_feature_spec.json") == hourly_store.spec
+
+
+def test_lite_model_equals_the_float_model_for_any_batch_size(module, inputs, tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(convert_to_lite(module, quantise_weights=False))
+    predictor = LitePredictor(path)
+    expected = module.quantiles(inputs.history, inputs.future).numpy()
+    np.testing.assert_allclose(predictor.predict(inputs), expected, rtol=1e-5)
+    np.testing.assert_allclose(predictor.predict(inputs[1:3]), expected[1:3], rtol=1e-5)
+
+
+def test_int8_model_is_smaller_and_close(module, inputs, tmp_path):
+    path = tmp_path / "model.tflite"
+    small = convert_to_lite(module, quantise_weights=True)
+    path.write_bytes(small)
+    expected = module.quantiles(inputs.history, inputs.future).numpy()
+    assert np.mean(np.abs(LitePredictor(path).predict(inputs) - expected)) / np.mean(expected) < 0.02
+    assert len(small) < len(convert_to_lite(module, quantise_weights=False))
+
+
+def test_lite_model_carries_the_signature_for_tensorflow_serving(module):
+    assert SIGNATURE_METADATA.encode() in convert_to_lite(module, quantise_weights=False)
+
+
+def test_static_columns_and_lower_bound_survive_export(sales_store, tmp_path):
+    module = ForecastModule(build_network(NetworkSpec(sales_store.spec, SMALL)), sales_store.spec, CalibrationSpec((400.0, 1.0, 1.0)))
+    path = tmp_path / "model.tflite"
+    path.write_bytes(convert_to_lite(module, quantise_weights=False))
+    series = gappy_series(700, seed=3, static=(1,))
+    inputs = window_inputs(series, sales_store.spec, ORIGINS[1:])
+    found = LitePredictor(path).predict(inputs)
+    assert found.min() == 0.0
+    export_saved_model(module, tmp_path / "saved")
+    np.testing.assert_allclose(found, SavedModelPredictor(tmp_path / "saved").predict(inputs), rtol=1e-4, atol=1e-3)
+
+
+def test_stretch_factors_make_levels_hold():
+    rng = np.random.default_rng(0)
+    target = rng.normal(size=(500, 4)).astype(np.float32)
+    quantiles = np.tile(np.asarray([-0.3, 0.0, 0.4], dtype=np.float32), (500, 4, 1))
+    low, middle, high = stretch_factors(target, quantiles, np.ones_like(target), (0.1, 0.5, 0.9))
+    assert middle == 1.0
+    assert np.mean(target < -0.3 * low) == pytest.approx(0.1, abs=0.005)
+    assert np.mean(target < 0.4 * high) == pytest.approx(0.9, abs=0.005)

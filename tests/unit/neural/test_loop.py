@@ -1,0 +1,84 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from forecasting.errors import ArtifactError, DataError
+from forecasting.feature_store import WindowIndex
+from forecasting.neural.checkpoint import load_state
+from forecasting.neural.loop import TrainingLoop
+from forecasting.neural.network import NetworkSpec
+from tests.unit.neural.conftest import SHORT, SMALL
+
+
+def loop_for(store, training=SHORT) -> TrainingLoop:
+    return TrainingLoop(NetworkSpec(store.spec, SMALL), training, tf.distribute.get_strategy())
+
+
+def weights_of(loop) -> np.ndarray:
+    return np.concatenate([weight.numpy().ravel() for weight in loop.network.trainable_variables])
+
+
+def test_training_lowers_the_validation_loss(hourly_store, windows):
+    report = loop_for(hourly_store, SHORT.model_copy(update={"max_epochs": 4})).fit(hourly_store, *windows, checkpoint=None, key="k")
+    losses = [row.validation_loss for row in report.history]
+    assert min(losses[1:]) < losses[0]
+    assert losses[report.best_epoch - 1] == min(losses)
+
+
+def test_same_seed_gives_the_same_weights(hourly_store, windows):
+    first, second = loop_for(hourly_store), loop_for(hourly_store)
+    first.fit(hourly_store, *windows, checkpoint=None, key="k")
+    second.fit(hourly_store, *windows, checkpoint=None, key="k")
+    np.testing.assert_array_equal(weights_of(first), weights_of(second))
+
+
+class KilledLoop(TrainingLoop):
+    """Dies at the start of its third epoch."""
+
+    def _epoch(self, state, *args):
+        if state.n_epochs == 2:
+            raise KeyboardInterrupt
+        return super()._epoch(state, *args)
+
+
+def test_training_killed_in_the_middle_ends_with_the_weights_of_one_that_was_not(hourly_store, windows, tmp_path):
+    path = tmp_path / "state.npz"
+    settings = SHORT.model_copy(update={"max_epochs": 4})
+    whole, resumed = loop_for(hourly_store, settings), loop_for(hourly_store, settings)
+    whole.fit(hourly_store, *windows, checkpoint=None, key="k")
+    killed = KilledLoop(NetworkSpec(hourly_store.spec, SMALL), settings, tf.distribute.get_strategy())
+    with pytest.raises(KeyboardInterrupt):
+        killed.fit(hourly_store, *windows, checkpoint=path, key="k")
+    assert load_state(path, "k").n_epochs == 2
+    report = resumed.fit(hourly_store, *windows, checkpoint=path, key="k")
+    assert report.resumed_from_epoch == 2
+    np.testing.assert_array_equal(weights_of(resumed), weights_of(whole))
+
+
+def test_checkpoint_of_other_settings_is_not_resumed(hourly_store, windows, tmp_path):
+    path = tmp_path / "state.npz"
+    loop_for(hourly_store).fit(hourly_store, *windows, checkpoint=path, key="k")
+    assert loop_for(hourly_store).fit(hourly_store, *windows, checkpoint=path, key="other").resumed_from_epoch == 0
+
+
+def test_damaged_checkpoint_is_named(tmp_path):
+    path = tmp_path / "state.npz"
+    path.write_bytes(b"PK\x03\x04 truncated")
+    with pytest.raises(ArtifactError, match=r"state\.npz"):
+        load_state(path, "k")
+
+
+def test_training_stops_when_validation_gets_no_better(hourly_store, windows):
+    frozen = SHORT.model_copy(update={"learning_rate": 1e-12, "max_epochs": 30, "patience": 2, "ema": 0.0})
+    report = loop_for(hourly_store, frozen).fit(hourly_store, *windows, checkpoint=None, key="k")
+    assert report.stopped_early
+    assert len(report.history) < 30
+
+
+def test_too_few_windows_for_one_batch_is_a_data_error(hourly_store, windows):
+    train, validation = windows
+    few = WindowIndex(**{field.name: getattr(train, field.name)[:5] for field in dataclasses.fields(train)})
+    with pytest.raises(DataError, match="at least 32 training windows"):
+        loop_for(hourly_store).fit(hourly_store, few, validation, checkpoint=None, key="k")
