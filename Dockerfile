@@ -33,6 +33,12 @@ COPY pyproject.toml uv.lock ./
 FROM lock AS trainer-packages
 RUN /opt/uv/bin/uv sync --locked --no-dev --no-install-project --compile-bytecode
 
+# forecasting.wire.messages needs the generated protocol buffers (1 MB), never the library (2 GB).
+FROM trainer-packages AS message-classes
+WORKDIR /opt/almanac/lib/python3.11/site-packages
+RUN mkdir /opt/messages \
+ && find tensorflow tensorflow_serving -name '*_pb2*.py*' -exec cp --parents --preserve=timestamps --target-directory=/opt/messages {} +
+
 # --prune leaves out a package and all that only it needs; the rest keeps the versions and hashes of the lock.
 FROM lock AS steps-packages
 RUN /opt/uv/bin/uv export --quiet --locked --no-dev --no-emit-project --output-file /tmp/packages.txt \
@@ -53,10 +59,7 @@ RUN /opt/uv/bin/uv export --quiet --locked --no-dev --no-emit-project --output-f
       --prune kfp --prune kfp-kubernetes \
  && /opt/uv/bin/uv venv /opt/almanac \
  && /opt/uv/bin/uv pip install --python /opt/almanac --require-hashes --compile-bytecode --requirement /tmp/packages.txt
-# forecasting.wire.messages needs the generated protocol buffers (3 MB), never the library (2 GB).
-COPY --from=trainer-packages /opt/almanac/lib/python3.11/site-packages/tensorflow_serving /opt/almanac/lib/python3.11/site-packages/tensorflow_serving
-COPY --from=trainer-packages /opt/almanac/lib/python3.11/site-packages/tensorflow/core /opt/almanac/lib/python3.11/site-packages/tensorflow/core
-COPY --from=trainer-packages /opt/almanac/lib/python3.11/site-packages/tensorflow/tsl /opt/almanac/lib/python3.11/site-packages/tensorflow/tsl
+COPY --from=message-classes /opt/messages /opt/almanac/lib/python3.11/site-packages
 
 # --- the code, compiled ---------------------------------------------------------------------------------
 FROM python AS code
