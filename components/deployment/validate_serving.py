@@ -140,7 +140,7 @@ def _try_in_server(name: str, version_dir: Path, predictor: Predictor, windows: 
         flags = [f"--model_name={model}", f"--model_base_path={base}", "--prefer_tflite_model", "--max_num_load_retries=0"]
         start = time.perf_counter()
         with model_server(flags, log=log) as server, GrpcClient(server.grpc_address) as grpc, RestClient(server.rest_address) as rest:
-            grpc.wait_available(model, 1, timeout_s=LOAD_S)
+            grpc.wait_available(model, 1, timeout_s=LOAD_S, check=server.require_alive)
             load_s = time.perf_counter() - start
             return _Trial(
                 difference_ratio=_three_ways(model, windows, predictor, grpc, rest, spec.quantiles),
@@ -154,7 +154,7 @@ def _try_in_server(name: str, version_dir: Path, predictor: Predictor, windows: 
 def _three_ways(
     model: str, windows: ModelInputs, predictor: Predictor, grpc: GrpcClient, rest: RestClient, levels: tuple[float, ...]
 ) -> float:
-    """gRPC with all windows in one request, REST with one request each, and the model in this process."""
+    """GRPC with all windows in one request, REST with one request each, and the model in this process."""
     one_by_one = [windows[i : i + 1] for i in range(len(windows))]
     answers: list[Floats] = [
         predictor.predict(windows),

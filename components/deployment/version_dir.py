@@ -4,7 +4,13 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from forecasting.contracts.artifacts import EXPORTED_SPEC_FILE, FEATURE_SPEC_FILE, SAVED_MODEL_DIR, TFLITE_FILE, WARMUP_FILE
+from forecasting.contracts.artifacts import (
+    EXPORTED_SPEC_FILE,
+    FEATURE_SPEC_FILE,
+    SAVED_MODEL_DIR,
+    TFLITE_FILE,
+    WARMUP_FILE,
+)
 from forecasting.contracts.signature import SERVING_DEFAULT
 from forecasting.errors import ArtifactError
 from forecasting.tournament import VariantRecord

@@ -9,7 +9,7 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -150,9 +150,22 @@ class GrpcClient:
             VersionStatusRecord(entry.version, names[entry.state].name, entry.status.error_message) for entry in response.model_version_status
         )
 
-    def wait_available(self, model: str, version: int | None = None, *, timeout_s: float = 60.0) -> int:
-        """Wait until a version (or any) of a model is AVAILABLE; returns the version."""
-        return _wait_available(self.status, model, version, timeout_s)
+    def wait_available(
+        self, model: str, version: int | None = None, *, timeout_s: float = 60.0, check: Callable[[], None] | None = None
+    ) -> int:
+        """Wait until a version (or any) of a model is AVAILABLE; returns the version.
+
+        Args:
+            model: Name on the server.
+            version: A version, or none for any.
+            timeout_s: Longest wait.
+            check: Called between looks; raises where waiting on is in vain.
+
+        Raises:
+            RemoteError: The server gave up loading it.
+            RetryableError: It did not become available in time.
+        """
+        return _wait_available(self.status, model, version, timeout_s, check)
 
     def close(self) -> None:
         """Close the channel."""
@@ -195,9 +208,22 @@ class RestClient:
             for entry in document["model_version_status"]
         )
 
-    def wait_available(self, model: str, version: int | None = None, *, timeout_s: float = 60.0) -> int:
-        """Wait until a version (or any) of a model is AVAILABLE; returns the version."""
-        return _wait_available(self.status, model, version, timeout_s)
+    def wait_available(
+        self, model: str, version: int | None = None, *, timeout_s: float = 60.0, check: Callable[[], None] | None = None
+    ) -> int:
+        """Wait until a version (or any) of a model is AVAILABLE; returns the version.
+
+        Args:
+            model: Name on the server.
+            version: A version, or none for any.
+            timeout_s: Longest wait.
+            check: Called between looks; raises where waiting on is in vain.
+
+        Raises:
+            RemoteError: The server gave up loading it.
+            RetryableError: It did not become available in time.
+        """
+        return _wait_available(self.status, model, version, timeout_s, check)
 
     def close(self) -> None:
         """Close the connection."""
@@ -230,7 +256,13 @@ class RestClient:
         raise (ServedModelMissingError if response.status == 404 else RemoteError)(message)
 
 
-def _wait_available(status: Any, model: str, version: int | None, timeout_s: float) -> int:
+def _wait_available(
+    status: Callable[[str], tuple[VersionStatusRecord, ...]],
+    model: str,
+    version: int | None,
+    timeout_s: float,
+    check: Callable[[], None] | None,
+) -> int:
     deadline = time.monotonic() + timeout_s
     last = "no answer yet"
     while time.monotonic() < deadline:
@@ -244,6 +276,8 @@ def _wait_available(status: Any, model: str, version: int | None, timeout_s: flo
             last = f"version {entry.version} is {entry.state}" + (f": {entry.error}" if entry.error else "")
         if any(entry.state == _ENDED and entry.error for entry in found):
             raise RemoteError(f"model {model!r} cannot be loaded by the server: {last}")
+        if check is not None:
+            check()
         time.sleep(_PAUSE_S)
     wanted = f"version {version} of " if version is not None else ""
     raise RetryableError(f"{wanted}model {model!r} must become available within {timeout_s:g} s; {last}")

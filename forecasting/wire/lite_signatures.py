@@ -6,6 +6,7 @@ TensorFlow Serving ignores the signatures that the converter writes. It reads th
 made of the tensor names cut at ':'.
 """
 
+import struct
 from typing import Any
 
 from forecasting.errors import ArtifactError
@@ -51,7 +52,10 @@ def _parse(model: bytes) -> Any:
 
     if model[4:8] != b"TFL3":
         raise ArtifactError("a TensorFlow Lite model must have the file identifier TFL3; the file is something else or cut short")
-    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
+    try:
+        return schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
+    except (struct.error, IndexError, TypeError, ValueError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"a TensorFlow Lite model must be a whole FlatBuffer; the file is cut short or altered ({error})") from error
 
 
 def _read_map(blob: bytes) -> dict[str, Any]:

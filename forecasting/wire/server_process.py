@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from forecasting.errors import RemoteError, RetryableError
@@ -30,11 +30,23 @@ _STOP_S = 40.0
 
 @dataclass(frozen=True)
 class RunningServerRecord:
-    """Addresses (`host:port`) and process id of a started server."""
+    """Addresses (`host:port`), process and log of a started server."""
 
     grpc_address: str
     rest_address: str
     pid: int
+    log: Path
+    process: subprocess.Popen[str] = field(repr=False)
+
+    def require_alive(self) -> None:
+        """Notice a server that ended by itself.
+
+        Raises:
+            RemoteError: It did; the message holds the end of its log.
+        """
+        code = self.process.poll()
+        if code is not None:
+            raise RemoteError(f"the model server ended by itself with code {code}: {_tail(self.log)}")
 
 
 def package_environment() -> dict[str, str]:
@@ -98,7 +110,7 @@ def _read_addresses(process: subprocess.Popen[str], log: Path) -> RunningServerR
             if found := pattern.search(line):
                 addresses[name] = found.group(1)
     logger.info("model server %d listens on %s and %s", process.pid, addresses["grpc"], addresses["rest"])
-    return RunningServerRecord(addresses["grpc"], addresses["rest"], process.pid)
+    return RunningServerRecord(addresses["grpc"], addresses["rest"], process.pid, log, process)
 
 
 def _forward(process: subprocess.Popen[str], lines: queue.Queue[str]) -> None:

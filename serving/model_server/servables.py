@@ -171,13 +171,16 @@ class ServableManager:
 
     async def _load(self, served: ServedVersion) -> None:
         served.state = VersionState.LOADING
-        try:
-            backend, warmed = await asyncio.get_running_loop().run_in_executor(self._loader, self._load_warm, served.path)
-        except RequestError as error:
+        loading = asyncio.get_running_loop().run_in_executor(self._loader, self._load_warm, served.path)
+        await asyncio.wait([loading])
+        error = loading.exception()
+        if error is not None:
+            # Whatever a damaged file makes a runtime raise, the other versions go on being served.
             self._record_failure(served, error)
             return
-        served.backend, served.state, served.error_code = backend, VersionState.AVAILABLE, StatusCode.OK
-        served.error_message = ""
+        backend, warmed = loading.result()
+        served.backend, served.state = backend, VersionState.AVAILABLE
+        served.error_code, served.error_message = StatusCode.OK, ""
         if warmed.n_records:
             self._metrics.observe(WARMUP_LATENCY, warmed.duration_s * 1e6, str(served.path), "OK")
             self._metrics.count(WARMUP_RECORDS, str(served.path), by=warmed.n_records)
@@ -191,9 +194,10 @@ class ServableManager:
             backend.close()
             raise
 
-    def _record_failure(self, served: ServedVersion, error: RequestError) -> None:
+    def _record_failure(self, served: ServedVersion, error: BaseException) -> None:
         served.n_failures += 1
-        served.error_code, served.error_message = error.code, error.message
+        served.error_code = error.code if isinstance(error, RequestError) else StatusCode.INTERNAL
+        served.error_message = str(error) if isinstance(error, RequestError) else f"{type(error).__name__}: {error}"
         if served.n_failures > self._loading.max_retries:
             served.state = VersionState.END
         else:

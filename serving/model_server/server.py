@@ -64,7 +64,7 @@ async def _keep_current(config: ServerConfig, manager: ServableManager, specs: t
     while True:
         pauses = [pause for pause in (config.file_system_poll_s, config.config_poll_s) if pause > 0]
         await asyncio.sleep(min(pauses))
-        if 0 < config.config_poll_s and loop.time() >= next_config:
+        if config.config_poll_s > 0 and loop.time() >= next_config:
             next_config = loop.time() + config.config_poll_s
             await _reread(config, manager)
         elif config.file_system_poll_s > 0:

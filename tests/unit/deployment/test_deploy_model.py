@@ -1,0 +1,110 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components.deployment.deploy_model import deploy_model
+from components.deployment.golden import read_golden, write_golden
+from components.deployment.validate_serving import validate_serving
+from forecasting.config.root import DeployModelSettings, ValidateServingSettings
+from forecasting.config.sections import ForecastConfig, ServingConfig, TrackingConfig
+from forecasting.contracts.steps import StepName
+from forecasting.contracts.vocabulary import ModelRole
+from forecasting.errors import RemoteError
+from forecasting.repository import ModelRepository
+from forecasting.steps import StepContext
+from tests.unit.deployment.conftest import GATES, write_parents
+
+SETTINGS = DeployModelSettings(name="tiny", forecast=ForecastConfig(), serving=ServingConfig(), tracking=TrackingConfig())
+
+
+@pytest.fixture
+def validated(parents: dict[StepName, Path], context: StepContext) -> dict[StepName, Path]:
+    _validate(parents, context)
+    return parents
+
+
+def _validate(parents: dict[StepName, Path], context: StepContext) -> None:
+    settings = ValidateServingSettings(name="tiny", forecast=ForecastConfig(), gates=GATES, serving=ServingConfig(n_warmup_records=2))
+    assert validate_serving(settings, parents, parents[StepName.VALIDATE_SERVING], context).passed
+
+
+def _deploy(parents: dict[StepName, Path], output: Path, context: StepContext) -> dict[str, object]:
+    output.mkdir()
+    assert deploy_model(SETTINGS, parents, output, context).passed
+    return json.loads((output / "deployment.json").read_text())
+
+
+def test_a_first_deployment_is_champion_forecasts_and_is_registered(validated, context, tmp_path):
+    record = _deploy(validated, tmp_path / "out", context)
+    repository = ModelRepository(context.home.models)
+    assert (record["version"], record["previous_version"], record["variant"]) == (1, None, "tflite_int8")
+    assert repository.role("tiny", ModelRole.CHAMPION) == 1
+    assert repository.role("tiny", ModelRole.CANDIDATE) is None
+    forecast = json.loads((tmp_path / "out" / "forecast.json").read_text())
+    assert [series["id"] for series in forecast["series"]] == ["a", "b"]
+    first = forecast["series"][0]
+    assert len(first["quantiles"]) == len(first["actuals"]) == len(first["timestamps"]) == 3
+    assert None not in first["actuals"]
+    assert first["timestamps"][-1] + 3600 == record["cutoff"]
+    assert first["history_timestamps"][-1] + 3600 == first["timestamps"][0]
+    assert forecast["grpc_rest_max_difference"] < 1e-4
+    registered = _aliases(context)
+    assert registered == {"champion": "1"}
+
+
+def _aliases(context: StepContext) -> dict[str, str]:
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{context.home.tracking_database}")
+    aliases = client.get_registered_model("tiny").aliases
+    return {alias: client.get_model_version("tiny", version).tags["repository_version"] for alias, version in aliases.items()}
+
+
+def test_the_same_model_is_not_published_twice_and_a_new_one_keeps_the_old_as_previous(validated, models, context, tmp_path):
+    _deploy(validated, tmp_path / "first", context)
+    again = _deploy(validated, tmp_path / "again", context)
+    assert (again["version"], again["already_champion"]) == (1, True)
+    assert ModelRepository(context.home.models).versions("tiny") == [1]
+
+    other = write_parents(models, tmp_path / "other", variant="tflite_int8", lite_factor=1)
+    _validate(other, context)
+    second = _deploy(other, tmp_path / "second", context)
+    assert (second["version"], second["previous_version"]) == (2, 1)
+    assert _aliases(context) == {"champion": "2", "previous": "1"}
+
+
+def test_a_golden_request_that_is_answered_differently_leaves_no_trace_in_the_roles(validated, context, tmp_path):
+    golden = validated[StepName.VALIDATE_SERVING] / "golden.npz"
+    inputs, quantiles = read_golden(golden)
+    write_golden(golden, inputs, np.asarray(quantiles * 1.01, dtype=np.float32))
+    with pytest.raises(RemoteError, match="golden request of version 1"):
+        deploy_model(SETTINGS, validated, tmp_path, context)
+    roles = ModelRepository(context.home.models).roles("tiny")
+    assert (roles.champion, roles.candidate, roles.last_version) == (None, None, 1)
+
+
+def test_a_version_the_server_cannot_load_keeps_the_champion_served(validated, context, tmp_path):
+    _deploy(validated, tmp_path / "first", context)
+    lite = validated[StepName.VALIDATE_SERVING] / "version" / "model.tflite"
+    lite.write_bytes(lite.read_bytes()[:100])
+    with pytest.raises(RemoteError, match="cannot be loaded by the server"):
+        deploy_model(SETTINGS, validated, tmp_path, context)
+    repository = ModelRepository(context.home.models)
+    assert repository.roles("tiny").champion == 1
+    assert repository.roles("tiny").candidate is None
+    assert "versions: 1 " in repository.server_config.read_text()
+    assert "candidate" not in repository.server_config.read_text()
+
+
+def test_a_registry_that_refuses_leaves_the_champion_untouched(validated, context, tmp_path):
+    from mlflow.tracking import MlflowClient
+
+    context.home.root.mkdir(parents=True, exist_ok=True)
+    client = MlflowClient(tracking_uri=f"sqlite:///{context.home.tracking_database}")
+    client.delete_experiment(client.create_experiment("tiny"))
+    with pytest.raises(RemoteError, match="MLflow could not register version 1"):
+        deploy_model(SETTINGS, validated, tmp_path, context)
+    roles = ModelRepository(context.home.models).roles("tiny")
+    assert (roles.champion, roles.candidate) == (None, None)
