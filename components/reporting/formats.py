@@ -1,0 +1,70 @@
+"""Numbers as people read them; everything that is missing or not finite is a dash."""
+
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+DASH = "–"
+
+
+def as_number(value: Any) -> str:
+    """Four significant digits or so, with separators: 12,345, 131.2, 9.87, 0.0123."""
+    if not _known(value):
+        return DASH
+    size = abs(value)
+    if size >= 1_000:
+        return f"{value:,.0f}"
+    if size >= 100:
+        return f"{value:.1f}"
+    if size >= 1 or value == 0:
+        return f"{value:.2f}"
+    return f"{value:.4f}" if size >= 1e-3 else f"{value:.2e}"
+
+
+def as_share(value: Any) -> str:
+    """A ratio in percent: 47.3 %."""
+    return f"{value * 100:.1f} %" if _known(value) else DASH
+
+
+def as_signed_share(value: Any) -> str:
+    """A margin in percent with its sign: +12.3 %."""
+    return f"{value * 100:+.1f} %" if _known(value) else DASH
+
+
+def as_bytes(value: Any) -> str:
+    """A size: 460 kB, 1.57 MB."""
+    if not _known(value):
+        return DASH
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if value >= size:
+            return f"{value / size:.0f} {unit}" if value / size >= 100 else f"{value / size:.3g} {unit}"
+    return f"{value:.0f} B"
+
+
+def as_milliseconds(value: Any) -> str:
+    """A latency: 0.14 ms, 24 ms."""
+    if not _known(value):
+        return DASH
+    return f"{value:.0f} ms" if value >= 10 else f"{value:.2f} ms"
+
+
+def as_duration(value: Any) -> str:
+    """Seconds of work: 0.8 s, 41 s, 3 min 20 s, 2 h 5 min."""
+    if not _known(value):
+        return DASH
+    if value < 10:
+        return f"{value:.1f} s"
+    seconds = round(value)
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, rest = divmod(seconds, 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def as_time(value: Any) -> str:
+    """Epoch seconds as a time in UTC."""
+    return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M} UTC" if _known(value) else DASH
+
+
+def _known(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

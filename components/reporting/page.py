@@ -1,0 +1,219 @@
+"""The page of a run: evidence and charts put into the template."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from components.reporting import formats
+from components.reporting.charts import (
+    error_by_step_chart,
+    forecast_chart,
+    histogram_svg,
+    learning_curve_chart,
+    model_label,
+    slice_chart,
+)
+from components.reporting.evidence import EvidenceRecord
+from components.reporting.picture import SeriesForecastRecord
+from components.reporting.verdict import judge_run
+from forecasting.backtest.summary import better_naive
+from forecasting.contracts.steps import StepName
+from forecasting.gates import Direction
+from forecasting.tournament import VariantStatus
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+RULES = {
+    "max_mae": "Mean absolute error",
+    "max_rmse": "Root mean squared error",
+    "max_naive_ratio": "Error over the better seasonal naive's",
+    "min_naive_ratio": "Leak alarm: error over the better seasonal naive's",
+    "max_champion_ratio": "Error over the champion's",
+    "max_cold_start_naive_ratio": "New series: error over the better seasonal naive's",
+    "min_coverage": "Share of actuals inside the interval",
+    "max_coverage": "Share of actuals inside the interval",
+    "max_mae_increase_ratio": "Increase of the error over the float model's",
+    "max_latency_ms": "Latency of one forecast over gRPC, 99th percentile, ms",
+    "max_difference_ratio": "Largest difference between gRPC, REST and in process",
+}
+
+
+@dataclass(frozen=True)
+class CardRecord:
+    """A headline number."""
+
+    label: str
+    value: str
+    note: str
+
+
+def render_page(evidence: EvidenceRecord, *, forecasts: list[SeriesForecastRecord], step_s: int | None) -> str:
+    """The whole page as HTML that needs no network.
+
+    Args:
+        evidence: What the run left behind.
+        forecasts: To be drawn, at most a few.
+        step_s: Step of the series in seconds; none before validate_data has said it.
+    """
+    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
+                              trim_blocks=True, lstrip_blocks=True)  # fmt: skip
+    environment.filters |= {
+        "number": formats.as_number,
+        "share": formats.as_share,
+        "signed_share": formats.as_signed_share,
+        "bytes": formats.as_bytes,
+        "ms": formats.as_milliseconds,
+        "duration": formats.as_duration,
+        "time": formats.as_time,
+    }
+    return environment.get_template("report.html.j2").render(
+        e=evidence,
+        verdict=judge_run(evidence),
+        cards=_cards(evidence),
+        charts=_charts(evidence, forecasts, step_s=step_s),
+        accuracy=_accuracy_rows(evidence),
+        gates=_gate_tables(evidence),
+        variants=_variant_rows(evidence),
+        columns=_column_rows(evidence),
+        steps=_step_rows(evidence),
+    )
+
+
+def calendar_zone(config: str) -> ZoneInfo:
+    """Zone in which the model counts hours, for the time axis; UTC where it is not said."""
+    document = yaml.safe_load(config) or {}
+    name = (document.get("features") or {}).get("calendar_time_zone", "UTC")
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")
+
+
+def _cards(evidence: EvidenceRecord) -> list[CardRecord]:
+    cards = []
+    if evidence.backtest and "candidate" in evidence.backtest.models:
+        report = evidence.backtest
+        overall = report.models["candidate"].overall
+        naive = report.models[better_naive(report.models)].overall["mae"]
+        cards = [
+            CardRecord("MAE of the candidate", formats.as_number(overall["mae"]), f"{report.unit}; naive {formats.as_number(naive)}"),
+            CardRecord("Error over the naive's", formats.as_share(report.ratios.get("naive_ratio")), "100 % is no better than repeating the last season"),
+            CardRecord("Inside the interval", formats.as_share(overall["coverage"]), f"of actuals; {formats.as_share(report.interval)} is nominal"),
+        ]  # fmt: skip
+    chosen = _chosen_variant(evidence)
+    shipped = next((variant for variant in evidence.variants if variant.name == chosen), None)
+    if shipped:
+        cards.append(
+            CardRecord("Ships as", shipped.name, f"{formats.as_bytes(shipped.size_bytes)}, {formats.as_milliseconds(shipped.latency_p50_ms)} a forecast")
+        )
+    if evidence.deployment:
+        previous = evidence.deployment.get("previous_version")
+        note = f"previous: version {previous}" if previous is not None else "the first one"
+        cards.append(CardRecord("Champion", f"version {evidence.deployment['version']}", note))
+    return cards
+
+
+def _charts(evidence: EvidenceRecord, forecasts: list[SeriesForecastRecord], *, step_s: int | None) -> dict[str, Any]:
+    zone = calendar_zone(evidence.config)
+    report = evidence.backtest
+    training = evidence.training or {}
+    return {
+        "forecasts": [
+            {"title": f"Series {forecast.id}" if len(forecasts) > 1 else "", "source": forecast.source,
+             "svg": Markup(forecast_chart(forecast, zone, name=f"forecast-{i}"))}
+            for i, forecast in enumerate(forecasts)
+        ],
+        "by_step": Markup(error_by_step_chart(report, step_s=step_s)) if report and step_s else "",
+        "by_hour": Markup(slice_chart(report, "hour")) if report else "",
+        "by_weekday": Markup(slice_chart(report, "weekday")) if report else "",
+        "learning": Markup(learning_curve_chart(evidence.history, best_epoch=training.get("best_epoch"))) if evidence.history else "",
+    }  # fmt: skip
+
+
+def _accuracy_rows(evidence: EvidenceRecord) -> list[dict[str, Any]]:
+    if evidence.backtest is None:
+        return []
+    models = evidence.backtest.models
+    order = sorted(models, key=lambda name: (name != "candidate", name != "champion", models[name].overall["mae"]))
+    return [{"label": model_label(name), "name": name, **models[name].overall} for name in order]
+
+
+def _gate_tables(evidence: EvidenceRecord) -> list[dict[str, Any]]:
+    return [
+        {
+            "step": step.value,
+            "passed": decision.passed,
+            "reason": decision.reason,
+            "rules": [
+                {
+                    "label": RULES.get(rule.rule, rule.rule),
+                    "rule": rule.rule,
+                    "role": rule.role,
+                    "value": rule.value,
+                    "sign": "≤" if rule.direction is Direction.AT_MOST else "≥",
+                    "limit": rule.limit,
+                    "margin": rule.margin,
+                    "passed": rule.passed,
+                    "reason": rule.reason,
+                }
+                for rule in decision.rules
+            ],
+        }
+        for step, decision in evidence.decisions.items()
+        if decision.rules
+    ]
+
+
+def _chosen_variant(evidence: EvidenceRecord) -> str | None:
+    decision = evidence.decisions.get(StepName.EVALUATE_COMPRESSED)
+    return decision.variant if decision else None
+
+
+def _variant_rows(evidence: EvidenceRecord) -> list[dict[str, Any]]:
+    outcomes: Mapping[str, str] = (evidence.compressed_report or {}).get("outcomes", {})
+    chosen = _chosen_variant(evidence)
+    rows = []
+    for variant in evidence.variants:
+        model = evidence.compressed.models.get(variant.name) if evidence.compressed else None
+        failed = variant.status is not VariantStatus.BUILT
+        rows.append(
+            {
+                "variant": variant,
+                "mae": model.overall["mae"] if model else None,
+                "outcome": outcomes.get(variant.name) or (f"{variant.status.value.replace('_', ' ')}: {variant.reason}" if failed else ""),
+                "shipped": variant.name == chosen,
+            }
+        )
+    return rows
+
+
+def _column_rows(evidence: EvidenceRecord) -> list[dict[str, Any]]:
+    columns: Mapping[str, Any] = (evidence.profile or {}).get("columns", {})
+    return [
+        {"name": name, "histogram": Markup(histogram_svg(column.get("histogram_counts", ()))), **column}
+        for name, column in columns.items()
+    ]
+
+
+def _step_rows(evidence: EvidenceRecord) -> list[dict[str, Any]]:
+    steps = [step for name, step in evidence.run.steps.items() if name != StepName.REPORT_RUN]
+    longest = max((step.duration_s for step in steps), default=0.0)
+    rows = []
+    for step in steps:
+        manifest = evidence.manifests.get(step.step)
+        rows.append(
+            {
+                "record": step,
+                "width": 100 * step.duration_s / longest if longest and not step.reused else 0.0,
+                "digest": manifest.payload_digest[:12] if manifest else "",
+                "parents": {name: digest[:12] for name, digest in manifest.parents.items()} if manifest else {},
+                "n_files": len(manifest.payload) if manifest else 0,
+            }
+        )
+    return rows

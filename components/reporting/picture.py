@@ -1,0 +1,105 @@
+"""What the picture of a forecast shows: from the running server, or from the backtest of a run that went no further."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from forecasting.backtest.score import quantile_column
+from forecasting.contracts.artifacts import FEATURE_SPEC_FILE, SCORES_FILE
+from forecasting.contracts.layout import RunLayout
+from forecasting.contracts.steps import StepName
+from forecasting.contracts.vocabulary import ModelRole
+from forecasting.features.spec import read_feature_spec
+from forecasting.schema import read_series_store
+
+N_SEASONS = 7
+MAX_SERIES = 3
+
+
+@dataclass(frozen=True)
+class SeriesForecastRecord:
+    """One forecast with what came before and what came true. Times are UTC epoch seconds, NaN is missing.
+
+    history `[T]`, actuals `[H]`, quantiles `[H,Q]`, in the target's unit. source: in words.
+    """
+
+    id: str
+    target: str
+    history_timestamps: npt.NDArray[np.int64]
+    history: npt.NDArray[np.float64]
+    timestamps: npt.NDArray[np.int64]
+    actuals: npt.NDArray[np.float64]
+    quantiles: npt.NDArray[np.float64]
+    levels: tuple[float, ...]
+    source: str
+
+
+def served_forecasts(document: Mapping[str, Any]) -> list[SeriesForecastRecord]:
+    """Forecasts of forecast.json of deploy_model."""
+    source = f"answered by the model server, version {document['version']}"
+    return [
+        SeriesForecastRecord(
+            id=series["id"],
+            target=document["target"],
+            history_timestamps=np.array(series["history_timestamps"], dtype=np.int64),
+            history=_values(series["history"]),
+            timestamps=np.array(series["timestamps"], dtype=np.int64),
+            actuals=_values(series["actuals"]),
+            quantiles=_values(series["quantiles"]),
+            levels=tuple(series["levels"]),
+            source=source,
+        )
+        for series in document["series"]
+    ]
+
+
+def backtest_forecasts(run: RunLayout) -> list[SeriesForecastRecord]:
+    """The candidate's last forecasts of the backtest, for a run that was not deployed; none before evaluate_model."""
+    scores = run.step(StepName.EVALUATE_MODEL) / SCORES_FILE
+    if not scores.exists():
+        return []
+    store = read_series_store(run.step(StepName.VALIDATE_DATA))
+    spec = read_feature_spec(run.step(StepName.TRAIN_MODEL) / FEATURE_SPEC_FILE)
+    forecasts = []
+    for series in store.series[:MAX_SERIES]:
+        rows = _last_forecast(scores, series.id)
+        if rows is None:
+            continue
+        stamps = series.timestamps(spec.step_s)
+        origin = int(rows["origin"][0])
+        past = (stamps >= origin - N_SEASONS * min(spec.seasons) * spec.step_s) & (stamps < origin)
+        forecasts.append(
+            SeriesForecastRecord(
+                id=series.id,
+                target=spec.target,
+                history_timestamps=stamps[past],
+                history=series.values[past, 0],
+                timestamps=origin + spec.step_s * (rows["step"].astype(np.int64) - 1),
+                actuals=rows["actual"].astype(np.float64),
+                quantiles=np.stack([rows[quantile_column(level)] for level in spec.quantiles], axis=1).astype(np.float64),
+                levels=spec.quantiles,
+                source="the candidate's last forecast of the backtest; it is not served",
+            )
+        )
+    return forecasts
+
+
+def _last_forecast(scores: Path, series: str) -> dict[str, npt.NDArray[Any]] | None:
+    """Columns of the candidate's rows at the last origin of a series, in order of step."""
+    chosen = (pc.field("model") == ModelRole.CANDIDATE.value) & (pc.field("series") == series)
+    table = ds.dataset(scores).to_table(filter=chosen)
+    if not table.num_rows:
+        return None
+    table = table.filter(pc.equal(table["origin"], pc.max(table["origin"]))).sort_by("step")
+    columns = {name: table[name] for name in table.column_names if name not in ("model", "series")}
+    return {name: (column.cast("int64") if name == "origin" else column).to_numpy() for name, column in columns.items()}
+
+
+def _values(values: Any) -> npt.NDArray[np.float64]:
+    return np.array(values, dtype=np.float64)

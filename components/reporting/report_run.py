@@ -1,0 +1,81 @@
+"""Step report_run: one page about a run, whatever became of it."""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from components.reporting.charts import forecast_figure
+from components.reporting.evidence import EvidenceRecord, gather_evidence
+from components.reporting.page import calendar_zone, render_page
+from components.reporting.picture import SeriesForecastRecord, backtest_forecasts, served_forecasts
+from components.reporting.style import chart_style, save_png
+from components.reporting.verdict import judge_run
+from forecasting.config.root import ReportRunSettings
+from forecasting.contracts.artifacts import FORECAST_PICTURE_FILE, REPORT_FILE, RUN_REPORT_FILE
+from forecasting.contracts.layout import RunLayout
+from forecasting.contracts.steps import StepName
+from forecasting.steps import StepContext, StepOutcome
+
+logger = logging.getLogger(__name__)
+
+PICTURE_INCHES = (13.0, 6.5)
+PICTURE_DOTS_PER_INCH = 1_600 / 13.0
+"""Together 1600 × 800 dots, with type of a size that can still be read at half of that."""
+
+
+@dataclass(frozen=True)
+class PageReport:
+    """What the page says: the true status of the run, its verdict, and whether a forecast is drawn."""
+
+    status: str
+    verdict: str
+    has_forecast: bool
+
+
+def report_run(
+    settings: ReportRunSettings, inputs: Mapping[StepName, Path], output: Path, context: StepContext
+) -> StepOutcome:
+    """Write report.html, and forecast.png where there is a forecast to draw.
+
+    Args:
+        settings: Not used but for their part in the step protocol.
+        inputs: Empty: the run directory itself is read, with whatever steps are there.
+        output: Receives report.html, forecast.png and report.json.
+        context: The run.
+
+    Returns:
+        Passed, with the verdict of the run.
+
+    Raises:
+        ConfigError: The run has no record.
+        ArtifactError: The record of the run cannot be read.
+    """
+    evidence = gather_evidence(context.run)
+    forecasts = _forecasts(evidence, context.run)
+    page = render_page(evidence, forecasts=forecasts, step_s=(evidence.profile or {}).get("step_s"))
+    (output / RUN_REPORT_FILE).write_text(page, encoding="utf-8")
+    if forecasts:
+        _draw(forecasts[0], evidence, path=output / FORECAST_PICTURE_FILE)
+    verdict = judge_run(evidence)
+    report = PageReport(evidence.status.value, verdict.sentence, bool(forecasts))
+    (output / REPORT_FILE).write_text(json.dumps(asdict(report), indent=1), encoding="utf-8")
+    for problem in evidence.problems:
+        logger.warning("left out of the report: %s", problem)
+    return StepOutcome(True, f"{verdict.badge.lower()}: {verdict.sentence}")
+
+
+def _forecasts(evidence: EvidenceRecord, run: RunLayout) -> list[SeriesForecastRecord]:
+    if evidence.forecast is not None:
+        return served_forecasts(evidence.forecast)
+    return backtest_forecasts(run) if evidence.backtest is not None else []
+
+
+def _draw(forecast: SeriesForecastRecord, evidence: EvidenceRecord, *, path: Path) -> None:
+    zone = calendar_zone(evidence.config)
+    with chart_style("picture"):
+        figure = forecast_figure(forecast, zone, size=PICTURE_INCHES)
+        title = f"{evidence.run.model}: {len(forecast.timestamps)} steps ahead"
+        figure.suptitle(title, x=0.012, ha="left", fontsize=16, fontweight="bold")
+        save_png(figure, path, dots_per_inch=round(PICTURE_DOTS_PER_INCH))

@@ -1,0 +1,110 @@
+"""One look for every chart: colours, type, and how a figure becomes SVG inside a page or a PNG beside it."""
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import tzinfo
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK = "#1b2430"
+MUTED = "#667085"
+RULE = "#d5dae2"
+GRID = "#eceff3"
+BLUE = "#1d5fc2"
+BAND = "#1d5fc2"
+TEAL = "#0b8a7a"
+ORANGE = "#c8620a"
+GREY = "#98a2b3"
+LIGHT_GREY = "#c3cad5"
+
+MODEL_COLOURS = {"candidate": BLUE, "champion": TEAL}
+NAIVE_COLOURS = (GREY, LIGHT_GREY, "#dfe3ea")
+
+_SETTINGS: dict[str, object] = {
+    "svg.fonttype": "none",
+    "font.family": "DejaVu Sans",
+    "font.size": 10.5,
+    "text.color": INK,
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": RULE,
+    "axes.linewidth": 0.9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.axisbelow": True,
+    "axes.titlesize": 12,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "ytick.left": False,
+    "xtick.major.size": 3.5,
+    "lines.solid_capstyle": "round",
+    "legend.frameon": False,
+}
+
+
+@contextmanager
+def chart_style(name: str) -> Iterator[None]:
+    """Settings for drawing and saving one chart.
+
+    Args:
+        name: Different for every chart of a page: ids inside an SVG are made from it.
+    """
+    import matplotlib as mpl
+
+    with mpl.rc_context({**_SETTINGS, "svg.hashsalt": name}):
+        yield
+
+
+def new_figure(width: float, height: float) -> "tuple[Figure, Axes]":
+    """An empty figure with one pair of axes, without pyplot and its global state; inches."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.add_subplot()
+    axes.grid(axis="y", color=GRID, linewidth=1.0)
+    return figure, axes
+
+
+def to_svg(figure: "Figure", label: str) -> str:
+    """The figure as an SVG element that fills its column.
+
+    Args:
+        figure: Drawn inside `chart_style`.
+        label: What it shows, for readers who do not see it.
+    """
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+    text = stream.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    head, rest = text.split(">", 1)
+    head = re.sub(r'\s(width|height)="[^"]*"', "", head)
+    return f'{head} role="img" aria-label="{label}">{rest}'
+
+
+def save_png(figure: "Figure", path: Path, *, dots_per_inch: int) -> None:
+    """Write the figure as a PNG on white."""
+    figure.savefig(path, format="png", dpi=dots_per_inch, facecolor="white", metadata={"Software": None})
+
+
+def thousands(axes: "Axes") -> None:
+    """Write values on the y axis with separators."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+
+
+def time_axis(axes: "Axes", zone: tzinfo) -> None:
+    """Write times on the x axis in a zone, as short as they can be understood."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(tz=zone, minticks=5, maxticks=10)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=zone, show_offset=False))
