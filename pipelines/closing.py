@@ -1,14 +1,94 @@
-"""The last lines of `almanac run`."""
+"""The last lines of `almanac run`: what it came to, where the report is, how to serve it."""
 
+import shlex
+
+from forecasting.contracts.codes import KILLED, ExitCode
 from forecasting.contracts.layout import RunLayout
+from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.runs import RunRecord, failed_step
+from forecasting.summary import AccuracyReport, RunSummary, VariantReport, load_run_summary
+from pipelines.records import table
 
 
 def closing_lines(layout: RunLayout, record: RunRecord, config_path: str | None) -> list[str]:
-    """Table of errors and sizes, version, report and the command that serves it; else what went wrong."""
-    return [*_outcome_lines(layout, record, config_path)]
+    """Tables of errors and of variants, then version, report and the command that serves the champion.
+
+    Args:
+        layout: The run.
+        record: Its record, finished.
+        config_path: As given to the command, for the line that serves; none: the copy in the run.
+    """
+    summary = load_run_summary(layout)
+    lines = [*_accuracy_lines(summary), *_variant_lines(summary), *_outcome_lines(summary, record)]
+    if summary.report is not None:
+        lines.append(f"report   {summary.report}")
+    if record.status == RunStatus.SUCCEEDED and summary.version is not None:
+        lines.append(f"serve    almanac serve -c {shlex.quote(config_path or str(layout.config))}")
+    return lines
 
 
-def _outcome_lines(layout: RunLayout, record: RunRecord, config_path: str | None) -> list[str]:
-    return [record.status.value]
+def failure_line(layout: RunLayout, record: RunRecord) -> str | None:
+    """The true cause of a failed or stopped run and what to do, in one line; none where nothing failed."""
+    failed = failed_step(record)
+    if record.status == RunStatus.STOPPED:
+        return f"run {record.run} was stopped; `almanac run --resume {record.run}` continues it"
+    if failed is None and record.status == RunStatus.FAILED:
+        return f"run {record.run} ended before {record.last_step} without an error; {layout.logs / 'pipeline.log'} may say why"
+    if failed is None:
+        return None
+    if failed.exit_code == ExitCode.BUG:
+        return f"{failed.step} failed: {failed.error_type}: {failed.error} ({layout.log(failed.step)} has the details)"
+    if failed.exit_code in (ExitCode.RETRY, KILLED):
+        return f"{failed.step} failed: {failed.error}; `almanac run --resume {record.run}` tries again"
+    return f"{failed.step}: {failed.error}"
+
+
+def _accuracy_lines(summary: RunSummary) -> list[str]:
+    models = (("naive", summary.naive), ("champion", summary.champion), ("candidate", summary.candidate))
+    rows = [_accuracy_row(role, model) for role, model in models if model is not None]
+    if not rows:
+        return []
+    unit = f" ({summary.unit})" if summary.unit else ""
+    return [*table([("", f"MAE{unit}", f"RMSE{unit}"), *rows], right=frozenset({1, 2})), ""]
+
+
+def _accuracy_row(role: str, model: AccuracyReport) -> tuple[str, str, str]:
+    return (role, f"{model.mae:,.4g}", f"{model.rmse:,.4g}")
+
+
+def _variant_lines(summary: RunSummary) -> list[str]:
+    found: dict[str, VariantReport] = {}
+    for variant in (summary.float_model, summary.shipped):
+        if variant is not None:
+            found[variant.name] = variant
+    if not found:
+        return []
+    rows = [_variant_row(variant, shipped=variant == summary.shipped) for variant in found.values()]
+    return [*table([("", "size", "latency", "MAE", ""), *rows], right=frozenset({1, 2, 3})), ""]
+
+
+def _variant_row(variant: VariantReport, *, shipped: bool) -> tuple[str, str, str, str, str]:
+    size = f"{variant.size_bytes / 1024:,.0f} KiB" if variant.size_bytes else ""
+    latency = f"{variant.latency_p50_ms:.2f} ms" if variant.latency_p50_ms else ""
+    mae = f"{variant.mae:,.4g}" if variant.mae is not None else ""
+    return (variant.name, size, latency, mae, "shipped" if shipped else "")
+
+
+def _outcome_lines(summary: RunSummary, record: RunRecord) -> list[str]:
+    match record.status:
+        case RunStatus.REFUSED if record.refused_by == StepName.VALIDATE_DATA:
+            return [f"data refused: {record.reason}; nothing was trained, the champion is untouched"]
+        case RunStatus.REFUSED:
+            return [f"not promoted: {record.refused_by} refused: {record.reason}; the champion is untouched"]
+        case RunStatus.SUCCEEDED if summary.version is not None:
+            deployed = record.steps[StepName.DEPLOY_MODEL]
+            state = "is champion already" if deployed.reused else "deployed"
+            before = (
+                f" (before: {summary.previous_version})" if summary.previous_version and not deployed.reused else ""
+            )
+            return [f"model    {record.model} version {summary.version} {state}{before}"]
+        case RunStatus.SUCCEEDED:
+            return [f"ended after {record.last_step}, as asked"]
+        case _:
+            return []

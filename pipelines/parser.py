@@ -57,10 +57,7 @@ _MODEL = _option("model", metavar="MODEL", help="name of the model")
 
 
 COMMANDS: tuple[CommandSpec, ...] = (
-    CommandSpec("init", "Write a commented starter configuration for your table.", (
-        _option("source", metavar="FILE|URL", help="your table"),
-        _option("-o", "--output", metavar="CONFIG", help="where the configuration is written"),
-    )),
+    CommandSpec("init", "Write a commented starter configuration for your table."),
     CommandSpec("run", "Run the whole pipeline on this machine.", (
         _option("-c", "--config", metavar="FILE", help="configuration (YAML)"),
         _SET,
@@ -79,12 +76,12 @@ COMMANDS: tuple[CommandSpec, ...] = (
         _option("--image", metavar="TARGET=IMAGE", action="append", default=[], dest="images",
                 help="image of steps, trainer or serving; may be given again"),
     ), "pipelines.commands.compile:compile_pipeline"),
-    CommandSpec("submit", "Submit a run to a cluster.", (_CONFIG, _SET, _option("--host", metavar="URL", help="cluster"))),
-    CommandSpec("schedule", "Run the pipeline on a schedule on a cluster.", (_CONFIG, _SET, _option("--host", metavar="URL", help="cluster"))),
-    CommandSpec("backfill", "Run the pipeline for past cutoffs.", (_CONFIG, _SET, _option("--host", metavar="URL", help="cluster"))),
-    CommandSpec("backtest", "Score models on the past without deploying any.", (_CONFIG, _SET)),
-    CommandSpec("tune", "Search for better hyper-parameters.", (_CONFIG, _SET)),
-    CommandSpec("diagnose", "Say from the learning curves what limits the model.", (_CONFIG, _SET)),
+    CommandSpec("submit", "Submit a run to a cluster."),
+    CommandSpec("schedule", "Run the pipeline on a schedule on a cluster."),
+    CommandSpec("backfill", "Run the pipeline for past cutoffs."),
+    CommandSpec("backtest", "Score models on the past without deploying any."),
+    CommandSpec("tune", "Search for better hyper-parameters."),
+    CommandSpec("diagnose", "Say from the learning curves what limits the model."),
     CommandSpec("serve", "Serve the champion: model server and gateway, until SIGTERM.", (_CONFIG, _SET), "pipelines.commands.serve:serve"),
     CommandSpec("forecast", "Ask a running gateway for a forecast.", (
         _CONFIG, _SET,
@@ -94,8 +91,8 @@ COMMANDS: tuple[CommandSpec, ...] = (
         _option("--endpoint", metavar="URL", help="gateway; none: the one that `almanac serve -c FILE` starts here"),
         _JSON,
     ), "pipelines.commands.forecast:forecast"),
-    CommandSpec("monitor", "Join actuals with forecasts, write live accuracy and drift.", (_CONFIG, _SET)),
-    CommandSpec("worker", "Claim retrain requests and run them.", (_CONFIG, _SET)),
+    CommandSpec("monitor", "Join actuals with forecasts, write live accuracy and drift."),
+    CommandSpec("worker", "Claim retrain requests and run them."),
     CommandSpec("step", "Run one step of a run in this process, so that breakpoints work.", (
         _option("name", metavar="NAME", choices=STEPS, help="the step: " + ", ".join(STEPS)),
         _RUN,
@@ -114,9 +111,9 @@ COMMANDS: tuple[CommandSpec, ...] = (
     CommandSpec("models", "Look at the model repository and change who is champion.", children=(
         CommandSpec("list", "List models with champion, candidate and previous.", (_JSON,), "pipelines.commands.models:list_models"),
         CommandSpec("show", "Show the versions of a model.", (_MODEL, _JSON), "pipelines.commands.models:show"),
-        CommandSpec("compare", "Compare two versions of a model.", (_MODEL,)),
-        CommandSpec("approve", "Approve a candidate that waits for it.", (_MODEL,)),
-        CommandSpec("promote", "Make a version champion.", (_MODEL,)),
+        CommandSpec("compare", "Compare two versions of a model."),
+        CommandSpec("approve", "Approve a candidate that waits for it."),
+        CommandSpec("promote", "Make a version champion."),
         CommandSpec("rollback", "Make the previous version champion again.", (_MODEL, _JSON), "pipelines.commands.models:rollback"),
     )),
     CommandSpec("gc", "Remove old runs and versions that nothing needs."),
@@ -128,6 +125,13 @@ COMMANDS: tuple[CommandSpec, ...] = (
 )  # fmt: skip
 
 NOT_YET = "Not in this version."
+WIDTH = 100
+"""Columns of help texts, the same on every terminal so that docs/cli.md can show them."""
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=WIDTH, max_help_position=28)
 
 
 def build_parser(version: str) -> argparse.ArgumentParser:
@@ -136,7 +140,7 @@ def build_parser(version: str) -> argparse.ArgumentParser:
         prog="almanac",
         description="Turns a table of time series into a forecasting service that retrains itself.",
         epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_HelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"almanac {version}")
     parser.add_argument("--home", metavar="DIR", help="state directory; none: $ALMANAC_HOME, else .almanac")
@@ -150,7 +154,7 @@ def _add_commands(parser: argparse.ArgumentParser, commands: Sequence[CommandSpe
     for command in commands:
         available = command.function is not None or command.children
         summary = command.summary if available else f"{command.summary} {NOT_YET}"
-        child = group.add_parser(command.name, help=summary, description=summary)
+        child = group.add_parser(command.name, help=summary, description=summary, formatter_class=_HelpFormatter)
         path = (*words, command.name)
         if command.children:
             _add_commands(child, command.children, path)

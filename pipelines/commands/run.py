@@ -9,7 +9,7 @@ from forecasting.config import AlmanacConfig, load_config
 from forecasting.contracts.layout import home_layout
 from forecasting.contracts.steps import StepName
 from forecasting.errors import ConfigError
-from pipelines.closing import closing_lines
+from pipelines.closing import closing_lines, failure_line
 from pipelines.records import run_document
 from pipelines.run import RunSpec, parse_cutoff, resume_run, start_run
 
@@ -33,6 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print("\n".join(closing_lines(home.run(record.run), record, arguments.config)))
     sys.stdout.flush()
+    if cause := failure_line(home.run(record.run), record):
+        print(f"almanac: {cause}", file=sys.stderr)
     return record.exit_code or 0
 
 

@@ -24,9 +24,12 @@ ROOMS = {
     "reporting": ["report_run"],
 }
 
+EXTENDED_PACKAGE = "import pkgutil\n\n__path__ = pkgutil.extend_path(__path__, __name__)\n"
+"""Stand-in modules first, then the real package of the same name."""
+
 CONFIG = """\
 name: toy
-data: {uri: table.csv, target: load}
+data: {uri: TABLE, target: load}
 gates:
   model: {max_mae: 1, max_rmse: 1, max_naive_ratio: 1}
   compressed: {max_mae: 1, max_rmse: 1, max_mae_increase_ratio: 0.1}
@@ -49,8 +52,14 @@ class GoldenHome:
         return self.folder / "toy.yaml"
 
     def environment(self, wish: str = "") -> dict[str, str]:
-        path = os.pathsep.join([str(self.folder / "steps"), str(PROJECT / "tests" / "contract")])
-        return {**os.environ, "PYTHONPATH": path, "STAND_IN": wish, "ALMANAC_HOME": str(self.layout.root)}
+        folders = [self.folder / "steps", PROJECT / "tests" / "contract", PROJECT]
+        return {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(map(str, folders)),
+            "PYTHONSAFEPATH": "1",
+            "ALMANAC_HOME": str(self.layout.root),
+            "STAND_IN": wish,
+        }
 
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "pipelines.cli", *words]
@@ -63,25 +72,33 @@ class GoldenHome:
     def run(self, *words: str, wish: str = "") -> subprocess.CompletedProcess[str]:
         return self.almanac("run", "-c", str(self.config), *words, wish=wish)
 
+    def start(self, *words: str, wish: str = "") -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self.command("run", "-c", str(self.config), *words), cwd=PROJECT, env=self.environment(wish),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
     def latest(self) -> RunRecord:
         return load_run(list_runs(self.layout)[0])
 
     def states(self) -> dict[str, str]:
-        return {step.value: ("reused" if record.reused else record.status.value) for step, record in self.latest().steps.items()}
+        return {
+            step.value: ("reused" if record.reused else record.status.value)
+            for step, record in self.latest().steps.items()
+        }
 
     def deployment(self) -> dict[str, Any]:
         run = self.layout.run(self.latest().run)
         return json.loads((run.step(StepName.DEPLOY_MODEL) / "deployment.json").read_text())
 
 
-def make_golden_home(folder: Path) -> GoldenHome:
+def make_golden_home(folder: Path, table: Path) -> GoldenHome:
     for room, steps in ROOMS.items():
         package = folder / "steps" / "components" / room
         package.mkdir(parents=True)
-        (package / "__init__.py").touch()
+        (package / "__init__.py").write_text(EXTENDED_PACKAGE)
         for step in steps:
             (package / f"{step}.py").write_text(f'from stand_in_steps import step_for\n\n{step} = step_for("{step}")\n')
-    (folder / "steps" / "components" / "__init__.py").touch()
-    (folder / "toy.yaml").write_text(CONFIG)
-    (folder / "table.csv").write_text("timestamp,load\n2026-01-01,1\n")
+    (folder / "steps" / "components" / "__init__.py").write_text(EXTENDED_PACKAGE)
+    (folder / "toy.yaml").write_text(CONFIG.replace("TABLE", str(table)))
     return GoldenHome(folder)

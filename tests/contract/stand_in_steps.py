@@ -12,6 +12,7 @@ from forecasting.contracts.artifacts import DEPLOYMENT_FILE
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import DataError, RetryableError
+from forecasting.manifests import digest_file
 from forecasting.repository import ModelRepository
 from forecasting.steps import StepContext, StepOutcome
 
@@ -30,8 +31,9 @@ def step_for(name: str):
             signal.pause()
         if wish == "die":
             os.kill(os.getpid(), signal.SIGKILL)
-        seen = {parent.value: (inputs[parent] / "payload.json").read_text() for parent in inputs}
-        (output / "payload.json").write_text(json.dumps({"step": name, "settings": settings.model_dump_json(), "n": len(seen)}))
+        seen = {parent.value: digest_file(inputs[parent] / "payload.json") for parent in inputs}
+        settled = {"step": name, "settings": settings.model_dump_json(), "cutoff": context.cutoff, "inputs": seen}
+        (output / "payload.json").write_text(json.dumps(settled))
         if name == StepName.DEPLOY_MODEL:
             _deploy(settings.name, inputs[StepName.VALIDATE_SERVING], output, context)
         return StepOutcome(passed=wish != "refuse", summary=f"{name} said {wish or 'yes'}")

@@ -1,0 +1,268 @@
+"""The real graph, runner, cache and records with stand-in steps: which steps run, and what is written down."""
+
+import contextlib
+import json
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from forecasting.contracts.layout import RunLayout
+from forecasting.contracts.steps import StepName
+from forecasting.contracts.vocabulary import RunStatus
+from forecasting.manifests import load_manifest
+from tests.contract.golden_home import GoldenHome, make_golden_home
+
+ALL_SUCCEEDED = {step.value: "succeeded" for step in StepName}
+ALL_REUSED = {**{step.value: "reused" for step in StepName}, "report_run": "succeeded"}
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("table") / "table.csv"
+    path.write_text("timestamp,load\n2026-01-01,1\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory, table: Path) -> tuple[GoldenHome, str]:
+    home = make_golden_home(tmp_path_factory.mktemp("first"), table)
+    done = home.run()
+    assert done.returncode == 0, done.stderr
+    return home, done.stderr
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, table: Path) -> GoldenHome:
+    return make_golden_home(tmp_path / "fresh", table)
+
+
+@pytest.fixture
+def finished(tmp_path: Path, first: tuple[GoldenHome, str]) -> GoldenHome:
+    """A copy of a home in which one run succeeded."""
+    return GoldenHome(Path(shutil.copytree(first[0].folder, tmp_path / "finished")))
+
+
+def _latest(home: GoldenHome) -> RunLayout:
+    return home.layout.run(home.latest().run)
+
+
+def test_a_run_does_every_step_in_order_and_shows_one_result_line_each(first: tuple[GoldenHome, str]) -> None:
+    home, shown = first
+    assert home.states() == ALL_SUCCEEDED
+    results = [line.split()[1] for line in shown.splitlines() if line.startswith("[") and not line.endswith("…")]
+    assert results == [step.value for step in StepName]
+    assert home.deployment()["version"] == 1
+
+
+def test_every_output_has_a_manifest_that_names_what_it_was_made_from(first: tuple[GoldenHome, str]) -> None:
+    run = _latest(first[0])
+    evaluated = load_manifest(run.step(StepName.EVALUATE_MODEL))
+    assert evaluated.parents == {
+        "validate_data": load_manifest(run.step(StepName.VALIDATE_DATA)).payload_digest,
+        "train_model": load_manifest(run.step(StepName.TRAIN_MODEL)).payload_digest,
+    }
+
+
+def test_what_libraries_print_goes_to_the_log_of_the_step_and_not_to_the_terminal(
+    first: tuple[GoldenHome, str],
+) -> None:
+    home, shown = first
+    assert "stand-in train_model prints" not in shown
+    assert "stand-in train_model prints" in _latest(home).log(StepName.TRAIN_MODEL).read_text()
+
+
+def test_an_unchanged_second_run_reuses_every_step_and_says_so(finished: GoldenHome) -> None:
+    origin = finished.latest().run
+    done = finished.run()
+    assert done.returncode == 0
+    assert finished.states() == ALL_REUSED
+    assert done.stderr.count(f"unchanged, reused from {origin}") == 8
+    assert "version 1 is champion already" in done.stdout
+
+
+def test_a_changed_training_setting_runs_training_and_what_follows_from_it(finished: GoldenHome) -> None:
+    assert finished.run("--set", "training.max_epochs=3").returncode == 0
+    assert finished.states() == {**ALL_SUCCEEDED, "validate_data": "reused", "build_features": "reused"}
+    assert finished.deployment()["version"] == 2
+
+
+def test_another_cutoff_runs_everything_again(finished: GoldenHome) -> None:
+    assert finished.run("--cutoff", "2026-01-01T00:00+00:00").returncode == 0
+    assert finished.states()["validate_data"] == "succeeded"
+    assert finished.latest().cutoff == "2026-01-01T00:00:00+00:00"
+
+
+def test_an_altered_output_of_an_earlier_run_is_not_reused(finished: GoldenHome) -> None:
+    payload = _latest(finished).step(StepName.BUILD_FEATURES) / "payload.json"
+    payload.write_text(payload.read_text() + " ")
+    assert finished.run("--to", "build_features").returncode == 0
+    assert finished.states() == {"validate_data": "reused", "build_features": "succeeded", "report_run": "succeeded"}
+
+
+def test_after_a_rollback_the_same_model_is_deployed_again(finished: GoldenHome) -> None:
+    assert finished.run("--set", "training.max_epochs=3").returncode == 0
+    assert finished.almanac("models", "rollback", "toy").returncode == 0
+    assert finished.run("--set", "training.max_epochs=3").returncode == 0
+    assert finished.states()["deploy_model"] == "succeeded"
+    assert finished.deployment()["version"] == 3
+
+
+@pytest.mark.parametrize(
+    ("gate", "code"),
+    [("validate_data", 3), ("evaluate_model", 4), ("evaluate_compressed", 4), ("validate_serving", 4)],
+)
+def test_a_gate_that_says_no_ends_the_run_as_refused(fresh: GoldenHome, gate: str, code: int) -> None:
+    done = fresh.run(wish=f"{gate}=refuse")
+    assert done.returncode == code
+    record = fresh.latest()
+    assert (record.status, record.refused_by, record.reason) == (RunStatus.REFUSED, gate, f"{gate} said refuse")
+    names = [step.value for step in StepName]
+    assert list(fresh.states()) == [*names[: names.index(gate) + 1], "report_run"]
+    assert not fresh.layout.models.exists()
+    assert f"{gate} said refuse" in done.stdout
+
+
+def test_a_refusal_is_reused_like_any_other_result(fresh: GoldenHome) -> None:
+    assert fresh.run(wish="evaluate_model=refuse").returncode == 4
+    done = fresh.run()
+    assert done.returncode == 4
+    assert "unchanged, refused as in" in done.stderr
+
+
+def test_a_refused_model_leaves_the_champion_alone(finished: GoldenHome) -> None:
+    done = finished.run("--set", "training.max_epochs=3", wish="evaluate_model=refuse")
+    assert done.returncode == 4
+    assert "not promoted" in done.stdout
+    models = json.loads(finished.almanac("models", "list", "--json").stdout)
+    assert models == [{"model": "toy", "versions": [1], "champion": 1, "candidate": None, "previous": None}]
+
+
+def test_a_crash_is_written_down_with_its_cause_and_the_report_still_runs(fresh: GoldenHome) -> None:
+    done = fresh.run(wish="train_model=crash")
+    assert done.returncode == 1
+    assert list(fresh.states()) == ["validate_data", "build_features", "train_model", "report_run"]
+    failed = fresh.latest().steps[StepName.TRAIN_MODEL]
+    assert (failed.error_type, failed.error) == ("ZeroDivisionError", "division by zero in a step")
+    assert "Traceback" in _latest(fresh).log(StepName.TRAIN_MODEL).read_text()
+    assert "Traceback" not in done.stderr
+    assert not _latest(fresh).step(StepName.TRAIN_MODEL).exists()
+
+
+@pytest.mark.parametrize(
+    ("wish", "code", "line"),
+    [
+        ("data", 3, "almanac: train_model: table.csv: column 'target' is missing"),
+        ("retry", 75, "almanac: train_model failed: the tracking server is restarting; `almanac run --resume"),
+        ("die", 137, "almanac: train_model failed: the process of train_model was killed"),
+    ],
+)
+def test_an_expected_failure_is_one_line_with_its_own_exit_code(
+    fresh: GoldenHome, wish: str, code: int, line: str
+) -> None:
+    done = fresh.run("--to", "train_model", wish=f"train_model={wish}")
+    assert done.returncode == code
+    assert done.stderr.splitlines()[-1].startswith(line)
+
+
+def test_resume_keeps_what_was_finished_before_the_process_was_killed(fresh: GoldenHome) -> None:
+    assert fresh.run(wish="compress_model=die").returncode == 137
+    run = fresh.latest().run
+    trained = (fresh.layout.run(run).step(StepName.TRAIN_MODEL) / "payload.json").stat().st_mtime_ns
+    done = fresh.almanac("run", "--resume", run)
+    assert done.returncode == 0, done.stderr
+    assert fresh.latest().run == run
+    assert fresh.states() == ALL_SUCCEEDED
+    assert done.stderr.count("done already") == 4
+    assert (fresh.layout.run(run).step(StepName.TRAIN_MODEL) / "payload.json").stat().st_mtime_ns == trained
+
+
+def _start_and_wait_for(home: GoldenHome, step: str):
+    process = home.start(wish=f"{step}=hang")
+    assert process.stderr is not None
+    for line in process.stderr:
+        if f"] {step}" in line:
+            return process
+    raise AssertionError(f"the run ended before {step}")
+
+
+@contextlib.contextmanager
+def _hanging(home: GoldenHome, step: str):
+    process = _start_and_wait_for(home, step)
+    log = None
+    while log is None or f"stand-in {step} prints" not in log.read_text():
+        log = next(iter(home.layout.runs.glob(f"*/logs/{step}.log")), None)
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_run_answers_143_and_can_be_resumed(fresh: GoldenHome, number: signal.Signals) -> None:
+    with _hanging(fresh, "train_model") as process:
+        process.send_signal(number)
+        _, shown = process.communicate(timeout=60)
+    assert process.returncode == 143
+    record = fresh.latest()
+    assert (record.status, record.steps[StepName.TRAIN_MODEL].status) == (RunStatus.STOPPED, RunStatus.STOPPED)
+    assert f"almanac run --resume {record.run}" in shown
+    assert fresh.almanac("run", "--resume", "latest").returncode == 0
+    assert fresh.states() == ALL_SUCCEEDED
+
+
+def test_a_second_run_of_the_same_model_at_once_is_told_to_try_again(fresh: GoldenHome) -> None:
+    with _hanging(fresh, "validate_data"):
+        done = fresh.run()
+        assert done.returncode == 75
+        assert "a run of 'toy' is already going" in done.stderr
+        assert fresh.almanac("runs", "stop").returncode == 0
+
+
+def test_resume_with_another_configuration_is_refused(finished: GoldenHome) -> None:
+    done = finished.run("--resume", "latest", "--set", "training.max_epochs=3")
+    assert done.returncode == 2
+    assert "had another configuration" in done.stderr
+
+
+def test_force_runs_a_step_again_although_nothing_changed(finished: GoldenHome) -> None:
+    assert finished.run("--force", "train_model").returncode == 0
+    assert finished.states() == {**ALL_REUSED, "train_model": "succeeded"}
+
+
+def test_from_and_to_run_a_part_again(finished: GoldenHome) -> None:
+    assert finished.run("--from", "train_model", "--to", "evaluate_model").returncode == 0
+    assert finished.states() == {
+        "validate_data": "reused",
+        "build_features": "reused",
+        "train_model": "succeeded",
+        "evaluate_model": "succeeded",
+        "report_run": "succeeded",
+    }
+
+
+def test_explain_says_that_all_is_unchanged_and_names_a_changed_setting(finished: GoldenHome) -> None:
+    unchanged = json.loads(finished.almanac("cache", "explain", "--json").stdout)
+    assert [report["step"] for report in unchanged if not report["reused"]] == ["report_run"]
+    changed = finished.almanac(
+        "cache", "explain", "-c", str(finished.config), "--set", "training.max_epochs=3", "--json"
+    )
+    reasons = {report["step"]: report["reasons"] for report in json.loads(changed.stdout)}
+    assert reasons["train_model"] == ["setting training.max_epochs: 10 → 3"]
+    assert reasons["evaluate_model"] == ["train_model would run again"]
+    assert reasons["build_features"] == []
+
+
+def test_a_step_runs_alone_in_the_calling_process(finished: GoldenHome) -> None:
+    done = finished.almanac("step", "train_model")
+    assert done.returncode == 0, done.stderr
+    assert "stand-in train_model prints" in done.stdout
+
+
+def test_a_step_whose_parent_never_ran_is_refused(fresh: GoldenHome) -> None:
+    fresh.run("--to", "validate_data")
+    done = fresh.almanac("step", "train_model")
+    assert done.returncode == 2
+    assert "train_model reads what build_features wrote" in done.stderr
