@@ -1,0 +1,86 @@
+"""Who may import whom, and that each image holds what the code in it imports."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import grimp
+import pytest
+
+from tests.contract.dockerfile import packages_of, read_dockerfile
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("forecasting", "components", "pipelines", "serving")
+IMPORT_NAMES = {
+    "tensorflow": "tensorflow",
+    "tensorflow-serving-api": "tensorflow_serving",
+    "keras": "keras",
+    "ai-edge-litert": "ai_edge_litert",
+    "apache-beam": "apache_beam",
+    "great-expectations": "great_expectations",
+    "mlflow": "mlflow",
+    "matplotlib": "matplotlib",
+    "kfp": "kfp",
+    "kfp-kubernetes": "kfp_kubernetes",
+}
+"""Import name of each package that some image leaves out."""
+
+
+@pytest.fixture(scope="module")
+def graph() -> grimp.ImportGraph:
+    return grimp.build_graph(*PACKAGES, include_external_packages=True, cache_dir=None)
+
+
+def test_every_import_contract_is_kept():
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()", "--no-cache", "--no-logo"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_a_component_never_imports_a_server_or_a_pipeline(graph):
+    for importer in graph.find_descendants("components"):
+        imported = graph.find_modules_directly_imported_by(importer)
+        assert not [name for name in imported if name.split(".")[0] in ("serving", "pipelines")], importer
+
+
+def test_every_room_of_components_is_in_the_independence_contract():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    listed = {name for contract in contracts if contract["type"] == "independence" for name in contract["modules"]}
+    rooms = {f"components.{path.parent.name}" for path in (ROOT / "components").glob("*/__init__.py")}
+    assert rooms == listed
+
+
+STEPS_BY_IMAGE = [
+    ("steps", "components.validation.validate_data"),
+    ("steps", "components.features.build_features"),
+    ("steps", "components.evaluation.evaluate_compressed"),
+    ("steps", "components.reporting.report_run"),
+    ("serving", "components.deployment.validate_serving"),
+    ("serving", "components.deployment.deploy_model"),
+    ("serving", "serving.model_server.__main__"),
+    ("gateway", "serving.gateway.__main__"),
+]
+
+
+@pytest.mark.parametrize(("image", "module"), STEPS_BY_IMAGE)
+def test_an_image_holds_every_package_that_its_code_imports(image, module, graph):
+    pruned = packages_of(read_dockerfile(), image).pruned
+    for name in (IMPORT_NAMES[package] for package in pruned):
+        chain = graph.find_shortest_chain(module, name) if name in graph.modules else None
+        assert chain is None, f"the image {image} has no {name}, which {' → '.join(chain or ())} needs"
+
+
+def test_every_component_names_the_image_whose_packages_were_checked():
+    named = {}
+    for path in sorted((ROOT / "components").glob("*/component.py")):
+        image = ""
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if "base_image=image(" in line:
+                image = line.split('image("')[1].split('"')[0]
+            elif line.startswith("def "):
+                named[f"components.{path.parent.name}.{line[4:].split('(')[0]}"] = image
+    checked = {module: image for image, module in STEPS_BY_IMAGE if module.startswith("components.")}
+    whole_lock = {module for module, image in named.items() if image == "trainer"}
+    light = {module for module in named if module.endswith(".record_refusal")}
+    assert {module: image for module, image in named.items() if module not in whole_lock | light} == checked
