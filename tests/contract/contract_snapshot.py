@@ -54,7 +54,9 @@ def _module_snapshot(module: ModuleType) -> dict[str, Any]:
 def _class_snapshot(kind: type) -> Any:
     if issubclass(kind, enum.Enum):
         return {member.name: member.value for member in kind}
-    fields = [f"{field.name}: {field.type}" for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
+    fields = (
+        [f"{field.name}: {field.type}" for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
+    )
     members = [name for name, member in vars(kind).items() if not name.startswith("_") and name not in {f.split(":")[0] for f in fields}
                and (isinstance(member, property) or inspect.isfunction(member))]  # fmt: skip
     return {"fields": fields, "members": sorted(members)}
@@ -76,7 +78,9 @@ def main() -> int:
     if GOLDEN.is_file():
         frozen = read_golden()
         if frozen != current and frozen["contract_version"] == current["contract_version"]:
-            print("forecasting.contracts changed: raise CONTRACT_VERSION and add a line under Contracts to CHANGELOG.md first")
+            print(
+                "forecasting.contracts changed: raise CONTRACT_VERSION and add a line under Contracts to CHANGELOG.md first"
+            )
             return 1
     GOLDEN.write_text(json.dumps(current, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return 0

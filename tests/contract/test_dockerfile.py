@@ -26,7 +26,9 @@ def test_the_four_targets_exist_and_the_components_name_no_other():
 def test_every_base_is_an_earlier_stage_or_pinned_to_a_patch_release():
     earlier: set[str] = set()
     for name, stage in STAGES.items():
-        assert stage.base in earlier or re.fullmatch(r"[\w./-]+:\d+\.\d+\.\d+-[\w-]+(@sha256:[0-9a-f]{64})?", stage.base), stage.base
+        assert stage.base in earlier or re.fullmatch(
+            r"[\w./-]+:\d+\.\d+\.\d+-[\w-]+(@sha256:[0-9a-f]{64})?", stage.base
+        ), stage.base
         earlier.add(name)
     assert not [stage.base for stage in STAGES.values() if stage.base.endswith(":latest")]
 
@@ -36,7 +38,11 @@ def test_a_target_ends_as_a_numeric_user_without_rights(target):
     users = [user for stage in lineage(STAGES, target) for user in stage.values("USER")]
     assert re.fullmatch(r"[1-9]\d{3,}:[1-9]\d{3,}", users[-1])
     last = STAGES[target].instructions
-    assert not [step for step in last[last.index(next(step for step in last if step.word == "USER")) :] if step.word in ("RUN", "COPY", "ADD")]
+    assert not [
+        step
+        for step in last[last.index(next(step for step in last if step.word == "USER")) :]
+        if step.word in ("RUN", "COPY", "ADD")
+    ]
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -61,7 +67,9 @@ def test_the_code_is_compiled_too():
 
 def test_uv_has_the_version_of_the_makefile():
     (pinned,) = re.findall(r"uv==([\d.]+)", (ROOT / "Dockerfile").read_text(encoding="utf-8"))
-    (made,) = re.findall(r"^UV_VERSION := ([\d.]+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    (made,) = re.findall(
+        r"^UV_VERSION := ([\d.]+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
     assert pinned == made
 
 
@@ -102,8 +110,17 @@ def test_a_target_starts_a_module_that_exists(target):
 def test_the_builder_sees_what_is_copied_and_nothing_else():
     lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     allowed = {line[1:] for line in lines if line.startswith("!")}
-    copied = [words.split()[:-1] for stage in STAGES.values() for words in stage.values("COPY") if not words.startswith("--from")]
+    copied = [
+        words.split()[:-1]
+        for stage in STAGES.values()
+        for words in stage.values("COPY")
+        if not words.startswith("--from")
+    ]
     sources = {source.removeprefix("./") for words in copied for source in words}
     assert "*" in lines
     assert sources <= allowed
-    assert not [name for name in (".git", ".venv", ".almanac", "build") if any(fnmatch.fnmatch(name, pattern) for pattern in allowed)]
+    assert not [
+        name
+        for name in (".git", ".venv", ".almanac", "build")
+        if any(fnmatch.fnmatch(name, pattern) for pattern in allowed)
+    ]

@@ -33,7 +33,13 @@ def graph() -> grimp.ImportGraph:
 
 
 def test_every_import_contract_is_kept():
-    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()", "--no-cache", "--no-logo"]
+    command = [
+        sys.executable,
+        "-c",
+        "from importlinter.cli import lint_imports_command; lint_imports_command()",
+        "--no-cache",
+        "--no-logo",
+    ]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
 
@@ -45,7 +51,9 @@ def test_a_component_never_imports_a_server_or_a_pipeline(graph):
 
 
 def test_every_room_of_components_is_in_the_independence_contract():
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
     listed = {name for contract in contracts if contract["type"] == "independence" for name in contract["modules"]}
     rooms = {f"components.{path.parent.name}" for path in (ROOT / "components").glob("*/__init__.py")}
     assert rooms == listed
