@@ -1,0 +1,64 @@
+"""docs/cli.md and docs/config.md say what the program does."""
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines.docs_cli import all_parsers, cli_page
+from pipelines.docs_config import config_page
+from pipelines.parser import build_parser
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+DESIGNED = """
+almanac init|run|compile|submit|schedule|backfill|backtest|tune|diagnose|serve|forecast|monitor|worker|step|gc
+almanac cache explain
+almanac runs list|show|logs|stop
+almanac models list|show|compare|approve|promote|rollback
+almanac config show|schema|check
+"""
+
+
+def test_the_page_on_the_command_line_is_what_help_prints() -> None:
+    assert (PROJECT / "docs/cli.md").read_text(encoding="utf-8") == cli_page(), (
+        "run python -m pipelines.docs_cli > docs/cli.md"
+    )
+
+
+def test_the_page_on_the_configuration_is_what_the_model_says() -> None:
+    assert (PROJECT / "docs/config.md").read_text(encoding="utf-8") == config_page(), (
+        "run python -m pipelines.docs_config > docs/config.md"
+    )
+
+
+def test_every_designed_command_exists() -> None:
+    designed = set()
+    for line in DESIGNED.split("\n"):
+        *words, last = line.split(" ")
+        designed |= {" ".join([*words, name]) for name in last.split("|") if name}
+    found = {parser.prog for parser in all_parsers(build_parser("1"))}
+    assert designed <= found
+
+
+@pytest.mark.parametrize(
+    "command", ["init", "submit", "schedule", "backfill", "backtest", "tune", "diagnose", "monitor", "worker", "gc",
+                "models compare", "models approve", "models promote"],
+)  # fmt: skip
+def test_a_command_of_a_later_version_says_so(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from pipelines.cli import main
+
+    assert main([*command.split(), "-c", "any.yaml", "any"]) == 2
+    assert capsys.readouterr().err == f"almanac: almanac {command} is not in this version\n"
+
+
+def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
+    code = "import sys, pipelines.cli\ntry: pipelines.cli.main(['run', '--help'])\nexcept SystemExit: pass\nprint(*sys.modules)"
+    began = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert not loaded & {"pydantic", "numpy", "pandas", "kfp", "yaml", "tensorflow"}
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert ended.ru_utime + ended.ru_stime - began.ru_utime - began.ru_stime < 0.3
