@@ -96,6 +96,14 @@ def test_nothing_at_or_after_the_cutoff_reaches_the_store_but_known_covariates(m
     assert values[n_before:, 2].tolist() == list(range(n_before, 200))
 
 
+def test_the_profile_describes_only_what_is_before_the_cutoff(make_settings: MakeSettings, context, tmp_path):
+    settings = make_settings(write_table(tmp_path / "t.csv", hourly_lines(200)), data={"known": ["temperature"]})
+    run_step(settings, replace(context, cutoff="2024-01-08T00:00:00Z"), tmp_path / "out")
+    profile = json.loads((tmp_path / "out" / "profile.json").read_text())
+    assert (profile["n_steps"], profile["last"]) == (168, "2024-01-07T23:00:00Z")
+    assert profile["columns"]["temperature"]["n"] == 168
+
+
 def test_rows_after_the_cutoff_do_not_change_what_is_before_it(make_settings: MakeSettings, context, tmp_path):
     lines = hourly_lines(200)
     short = make_settings(write_table(tmp_path / "short.csv", lines[:168]))
