@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,23 +58,42 @@ def package_environment() -> dict[str, str]:
 
 @contextmanager
 def model_server(flags: Sequence[str], *, log: Path) -> Iterator[RunningServerRecord]:
-    """Run a model server on free ports of the loopback while the block runs.
+    """Run a model server while the block runs, on free ports of the loopback where the flags name no others.
 
     Args:
-        flags: Further flags; the ports are chosen here.
+        flags: Flags of `python -m serving.model_server`; later ones win over the free ports.
         log: File to which the server's log is appended.
 
     Raises:
         RemoteError: It does not start; the message holds the end of its log.
     """
     command = [sys.executable, "-m", SERVER_MODULE, "--port=0", "--rest_api_port=0", *flags]
+    with listening_process(command, {"grpc": _GRPC_LINE, "rest": _REST_LINE}, log=log) as (process, addresses):
+        yield RunningServerRecord(addresses["grpc"], addresses["rest"], process.pid, log, process)
+
+
+@contextmanager
+def listening_process(
+    command: Sequence[str], patterns: Mapping[str, re.Pattern[str]], *, log: Path
+) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+    """Run a process of ours that prints one line a port; yields it and the addresses it printed.
+
+    Args:
+        command: Program and arguments.
+        patterns: What the lines look like, by name; group 1 is the address.
+        log: File to which its standard error is appended.
+
+    Raises:
+        RemoteError: It ends before it listens.
+        RetryableError: It does not listen in time.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as stream:
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=stream, stdin=subprocess.DEVNULL, text=True, env=package_environment()
+            list(command), stdout=subprocess.PIPE, stderr=stream, stdin=subprocess.DEVNULL, text=True, env=package_environment()
         )
     try:
-        yield _read_addresses(process, log)
+        yield process, _read_addresses(process, patterns, log)
     finally:
         stop_process(process, timeout_s=_STOP_S)
 
@@ -91,26 +110,29 @@ def stop_process(process: subprocess.Popen[str], *, timeout_s: float) -> int:
         return process.wait()
 
 
-def _read_addresses(process: subprocess.Popen[str], log: Path) -> RunningServerRecord:
+def _read_addresses(process: subprocess.Popen[str], patterns: Mapping[str, re.Pattern[str]], log: Path) -> dict[str, str]:
     lines: queue.Queue[str] = queue.Queue()
     # A thread reads for as long as the process lives, so that its output pipe can never fill up.
     threading.Thread(target=_forward, args=(process, lines), daemon=True).start()
     addresses: dict[str, str] = {}
     deadline = time.monotonic() + _START_S
-    while len(addresses) < 2:
+    while len(addresses) < len(patterns):
         try:
             line = lines.get(timeout=0.1)
         except queue.Empty:
             if process.poll() is not None:
-                raise RemoteError(f"the model server ended at once with code {process.returncode}: {_tail(log)}") from None
+                raise RemoteError(f"{_name(process)} ended at once with code {process.returncode}: {_tail(log)}") from None
             if time.monotonic() > deadline:
-                raise RetryableError(f"the model server must listen within {_START_S:g} s; its log is {log}") from None
+                raise RetryableError(f"{_name(process)} must listen within {_START_S:g} s; its log is {log}") from None
             continue
-        for name, pattern in (("grpc", _GRPC_LINE), ("rest", _REST_LINE)):
-            if found := pattern.search(line):
-                addresses[name] = found.group(1)
-    logger.info("model server %d listens on %s and %s", process.pid, addresses["grpc"], addresses["rest"])
-    return RunningServerRecord(addresses["grpc"], addresses["rest"], process.pid, log, process)
+        addresses |= {name: found.group(1) for name, pattern in patterns.items() if (found := pattern.search(line))}
+    logger.info("%s %d listens on %s", _name(process), process.pid, " and ".join(addresses.values()))
+    return addresses
+
+
+def _name(process: subprocess.Popen[str]) -> str:
+    words = process.args if isinstance(process.args, list) else [str(process.args)]
+    return str(words[2] if len(words) > 2 else words[0])
 
 
 def _forward(process: subprocess.Popen[str], lines: queue.Queue[str]) -> None:

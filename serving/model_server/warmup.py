@@ -46,8 +46,9 @@ def warm_up(backend: Backend, version_dir: Path) -> WarmupReport:
             if n_records > MAX_RECORDS:
                 raise invalid(f"Number of warmup records exceeds the maximum ({MAX_RECORDS}) at {path}")
             _replay(backend, PredictionLog.FromString(record))
-    except (ArtifactError, DecodeError, ValueError) as error:
-        raise RequestError(StatusCode.DATA_LOSS, f"warm-up of {version_dir} failed at record {n_records}: {error}") from error
+    except (ArtifactError, DecodeError, RequestError, ValueError) as error:
+        code = error.code if isinstance(error, RequestError) else StatusCode.DATA_LOSS
+        raise RequestError(code, f"warm-up of {version_dir} failed at record {n_records}: {error}") from error
     return WarmupReport(n_records, time.perf_counter() - start)
 
 

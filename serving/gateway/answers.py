@@ -1,0 +1,39 @@
+"""Errors and bodies of the gateway's HTTP interface."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from forecasting.errors import AlmanacError
+
+JSON = "application/json"
+TEXT = "text/plain; charset=utf-8"
+
+
+class AnswerError(AlmanacError):
+    """A request ends with an HTTP status other than 200; the message is for the client."""
+
+    def __init__(self, code: int, message: str) -> None:
+        """Keep the status beside the message."""
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One HTTP response."""
+
+    code: int
+    body: bytes
+    content_type: str = JSON
+
+
+def as_json(document: Any, code: int = 200) -> Answer:
+    """A JSON response."""
+    return Answer(code, orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY))
+
+
+def as_error(error: AnswerError) -> Answer:
+    """`{"error": …}`."""
+    return as_json({"error": str(error)}, error.code)

@@ -1,0 +1,75 @@
+"""Parse and check the body of `POST /v1/forecast`."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from serving.gateway.answers import AnswerError
+
+_KEYS = ("series", "origin", "quantiles")
+
+
+@dataclass(frozen=True)
+class ForecastRequest:
+    """What is asked for. series: ids, none for all. origin: first forecast step in epoch seconds, none for
+    the latest. quantiles: levels, none for all that the model has.
+    """
+
+    series: tuple[str, ...] | None = None
+    origin: int | None = None
+    quantiles: tuple[float, ...] | None = None
+
+
+def parse_forecast_request(body: bytes) -> ForecastRequest:
+    """Read a body.
+
+    Raises:
+        AnswerError: 400, saying what is wrong and where.
+    """
+    try:
+        # orjson bounds the depth itself, so deep nesting is a parse error and no crash.
+        document: Any = orjson.loads(body) if body.strip() else {}
+    except orjson.JSONDecodeError as error:
+        raise AnswerError(400, f"the body must be JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise AnswerError(400, f"the body must be a JSON object, found {type(document).__name__}")
+    for key in document:
+        if key not in _KEYS:
+            raise AnswerError(400, f"unknown key {key!r}; known are {', '.join(_KEYS)}")
+    return ForecastRequest(_series(document.get("series")), _origin(document.get("origin")), _quantiles(document.get("quantiles")))
+
+
+def _series(value: Any) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
+        raise AnswerError(400, "'series' must be a list of at least one id, or null for all series")
+    if len(set(value)) != len(value):
+        raise AnswerError(400, "'series' must not name an id twice")
+    return tuple(value)
+
+
+def _origin(value: Any) -> int | None:
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError) as error:
+        raise AnswerError(400, f"'origin' must be an ISO 8601 time such as 2026-01-31T00:00:00Z, found {value!r}") from error
+    if moment.tzinfo is None:
+        raise AnswerError(400, f"'origin' must carry a time zone (Z for UTC), found {value!r}")
+    seconds = moment.astimezone(UTC).timestamp()
+    if seconds != int(seconds):
+        raise AnswerError(400, f"'origin' must be a whole second, found {value!r}")
+    return int(seconds)
+
+
+def _quantiles(value: Any) -> tuple[float, ...] | None:
+    if value is None:
+        return None
+    valid = isinstance(value, list) and value and all(isinstance(item, float) and 0 < item < 1 for item in value)
+    if not valid:
+        raise AnswerError(400, "'quantiles' must be a list of levels between 0 and 1, or null for all")
+    return tuple(value)

@@ -1,0 +1,188 @@
+"""Ask the model server and turn quantiles into forecasts."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import grpc
+import numpy as np
+import numpy.typing as npt
+
+from forecasting.contracts.signature import POINT_QUANTILE
+from forecasting.contracts.vocabulary import ModelRole
+from forecasting.errors import AlmanacError, RemoteError, RetryableError
+from forecasting.repository import ModelRepository
+from forecasting.schema import Series
+from forecasting.windows import ModelInputs
+from forecasting.wire.client import (
+    CHANNEL_OPTIONS,
+    PREDICT_METHOD,
+    STATUS_METHOD,
+    ServedModelMissingError,
+    grpc_error,
+    predict_request,
+    read_prediction,
+)
+from forecasting.wire.messages import GetModelStatusRequest, GetModelStatusResponse, PredictRequest, PredictResponse
+from serving.gateway.answers import AnswerError
+from serving.gateway.forecast_request import ForecastRequest
+from serving.gateway.served_model import ServedModel
+
+logger = logging.getLogger(__name__)
+
+BATCH = 256
+_AVAILABLE = 30
+_ATTEMPTS = 20
+_PAUSE_S = 0.1
+
+
+class Forecaster:
+    """Forecasts of one model through one server.
+
+    Every request names the version whose feature spec made its inputs, so that a promotion between
+    the two can never feed one model with the columns of another. While the server switches, the
+    version that it has available is asked.
+    """
+
+    def __init__(self, name: str, repository: ModelRepository, models: "ModelLoader", address: str, *, timeout_s: float) -> None:
+        """Open a channel to the server's gRPC address; must be called inside the event loop."""
+        self.name = name
+        self._repository, self._models, self._address, self._timeout_s = repository, models, address, timeout_s
+        self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+        self._predict = self._channel.unary_unary(
+            PREDICT_METHOD, request_serializer=PredictRequest.SerializeToString, response_deserializer=PredictResponse.FromString
+        )
+        self._status = self._channel.unary_unary(
+            STATUS_METHOD, request_serializer=GetModelStatusRequest.SerializeToString, response_deserializer=GetModelStatusResponse.FromString
+        )
+
+    async def forecast(self, request: ForecastRequest) -> dict[str, Any]:
+        """Answer a request.
+
+        Raises:
+            AnswerError: The request cannot be answered; 4xx where the client must change it, 502 and 503 otherwise.
+        """
+        try:
+            served = await self._champion()
+            for _ in range(_ATTEMPTS):
+                series = served.pick(request.series)
+                levels = _levels(request, served)
+                try:
+                    quantiles, origins = await self._ask(served, series, request.origin)
+                except ServedModelMissingError:
+                    served = await self._available()
+                    continue
+                return _document(served, series, origins, quantiles, levels)
+        except RetryableError as error:
+            raise AnswerError(503, str(error)) from error
+        except AnswerError:
+            raise
+        except AlmanacError as error:
+            raise AnswerError(502, str(error)) from error
+        raise AnswerError(503, f"the model server has no version of {self.name!r} available")
+
+    async def current(self) -> ServedModel:
+        """The champion with its series, for the state pages."""
+        return await self._champion()
+
+    async def available_versions(self) -> list[int]:
+        """Versions of the model that the server has available, highest first.
+
+        Raises:
+            AlmanacError: The server cannot be reached or refuses.
+        """
+        message = GetModelStatusRequest()
+        message.model_spec.name = self.name
+        try:
+            response = await self._status(message, timeout=self._timeout_s)
+        except grpc.RpcError as error:
+            found = grpc_error(error, self._address)
+            if isinstance(found, ServedModelMissingError):
+                return []
+            raise found from error
+        return [entry.version for entry in response.model_version_status if entry.state == _AVAILABLE]
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await self._channel.close()
+
+    async def _champion(self) -> ServedModel:
+        version = self._repository.role(self.name, ModelRole.CHAMPION)
+        if version is None:
+            raise AnswerError(503, f"model {self.name!r} has no champion yet; run the pipeline first")
+        return await self._models.load(version)
+
+    async def _available(self) -> ServedModel:
+        versions = await self.available_versions()
+        if not versions:
+            await asyncio.sleep(_PAUSE_S)
+            return await self._champion()
+        return await self._models.load(versions[0])
+
+    async def _ask(self, served: ServedModel, series: Sequence[Series], origin: int | None) -> tuple[npt.NDArray[np.float32], list[int]]:
+        loop, parts, origins = asyncio.get_running_loop(), [], []
+        for start in range(0, len(series), BATCH):
+            inputs, chosen = await loop.run_in_executor(None, served.inputs, series[start : start + BATCH], origin)
+            parts.append(await self._quantiles(served, inputs))
+            origins += chosen
+        return np.concatenate(parts), origins
+
+    async def _quantiles(self, served: ServedModel, inputs: ModelInputs) -> npt.NDArray[np.float32]:
+        message = predict_request(self.name, inputs.as_dict(), version=served.version)
+        try:
+            answer = read_prediction(await self._predict(message, timeout=self._timeout_s)).quantiles
+        except grpc.RpcError as error:
+            raise grpc_error(error, self._address) from error
+        shape = (len(inputs), served.spec.horizon, len(served.spec.quantiles))
+        if answer.shape != shape or not np.isfinite(answer).all():
+            raise RemoteError(f"the model server must answer with finite quantiles of shape {shape}, found shape {answer.shape} or a missing value")
+        return answer
+
+
+class ModelLoader:
+    """Reads a version at most once and keeps the latest two, so that a swap and a rollback cost no reading."""
+
+    def __init__(self, load: Callable[[int], ServedModel]) -> None:
+        """Load with a function from version to `ServedModel`."""
+        self._load = load
+        self._loaded: dict[int, ServedModel] = {}
+        self._busy = asyncio.Lock()
+
+    async def load(self, version: int) -> ServedModel:
+        """A version, from memory or from disk."""
+        if version not in self._loaded:
+            async with self._busy:
+                if version not in self._loaded:
+                    found = await asyncio.get_running_loop().run_in_executor(None, self._load, version)
+                    self._loaded = {**dict(list(self._loaded.items())[-1:]), version: found}
+                    logger.info("serving %s version %d with %d series", found.name, version, len(found.series))
+        return self._loaded[version]
+
+
+def _levels(request: ForecastRequest, served: ServedModel) -> tuple[float, ...]:
+    levels = request.quantiles or served.spec.quantiles
+    for level in levels:
+        if level not in served.spec.quantiles:
+            raise AnswerError(400, f"'quantiles' must be among {list(served.spec.quantiles)}, found {level}")
+    return levels
+
+
+def _document(
+    served: ServedModel, series: Sequence[Series], origins: list[int], quantiles: npt.NDArray[np.float32], levels: tuple[float, ...]
+) -> dict[str, Any]:
+    known = served.spec.quantiles
+    point = known.index(POINT_QUANTILE)
+    steps = served.spec.step_s * np.arange(served.spec.horizon, dtype=np.int64)
+    stamps = np.datetime_as_string((np.array(origins)[:, None] + steps).astype("datetime64[s]"), timezone="UTC")
+    forecasts = [
+        {
+            "series": one.id,
+            "origin": str(stamps[i, 0]),
+            "timestamps": stamps[i].tolist(),
+            "point": np.ascontiguousarray(quantiles[i, :, point]),
+            "quantiles": {f"{level:g}": np.ascontiguousarray(quantiles[i, :, known.index(level)]) for level in levels},
+        }
+        for i, one in enumerate(series)
+    ]
+    return {"model": served.name, "version": served.version, "target": served.spec.target, "step_s": served.spec.step_s, "forecasts": forecasts}

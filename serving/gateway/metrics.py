@@ -1,0 +1,35 @@
+"""The gateway's Prometheus metrics; names and labels are the contract's."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from forecasting.contracts.metric_names import (
+    IN_FLIGHT,
+    LABELS,
+    MODEL_CUTOFF,
+    MODEL_VERSION,
+    REQUEST_SECONDS,
+    REQUESTS,
+    SERIES_FORECAST,
+)
+
+_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+class GatewayMetrics:
+    """Counters of one gateway process, in a registry of their own."""
+
+    def __init__(self) -> None:
+        """Start with nothing counted."""
+        self.registry = CollectorRegistry()
+        self.requests = Counter(REQUESTS, "HTTP requests answered.", LABELS[REQUESTS], registry=self.registry)
+        self.seconds = Histogram(
+            REQUEST_SECONDS, "Time to answer, seconds.", LABELS[REQUEST_SECONDS], buckets=_BUCKETS_S, registry=self.registry
+        )
+        self.series = Counter(SERIES_FORECAST, "Series forecast.", LABELS[SERIES_FORECAST], registry=self.registry)
+        self.in_flight = Gauge(IN_FLIGHT, "HTTP requests being answered.", registry=self.registry)
+        self.version = Gauge(MODEL_VERSION, "Version in a role.", LABELS[MODEL_VERSION], registry=self.registry)
+        self.cutoff = Gauge(MODEL_CUTOFF, "Cutoff of the served champion, epoch seconds.", LABELS[MODEL_CUTOFF], registry=self.registry)
+
+    def page(self) -> bytes:
+        """The Prometheus page."""
+        return generate_latest(self.registry)

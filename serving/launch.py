@@ -1,0 +1,119 @@
+"""Start the model server and the gateway as processes and keep them until SIGTERM."""
+
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from forecasting.config.sections import ServingConfig
+from forecasting.contracts.codes import ExitCode
+from forecasting.contracts.vocabulary import ModelRole
+from forecasting.errors import ConfigError, RemoteError, RetryableError
+from forecasting.repository import ModelRepository
+from forecasting.wire.server_process import RunningServerRecord, listening_process, model_server
+
+GATEWAY_MODULE = "serving.gateway"
+_GATEWAY_LINE = re.compile(r"Gateway at (\S+)")
+READY_S = 120.0
+LOOK_S = 0.2
+
+
+def serve(models_dir: Path, model: str, series_dir: Path | None, serving: ServingConfig) -> int:
+    """Serve the champion of a model until SIGTERM or ^C; prints the ports and a line when ready.
+
+    Args:
+        models_dir: Model repository.
+        model: Model name.
+        series_dir: Series store for the gateway; none for the one that the champion was deployed with.
+        serving: Addresses and ports.
+
+    Returns:
+        0 after SIGTERM or ^C, 5 where one of the two processes ended by itself.
+
+    Raises:
+        ConfigError: The model has no champion, or a port is taken.
+    """
+    repository = ModelRepository(models_dir)
+    version = repository.role(model, ModelRole.CHAMPION)
+    if version is None:
+        raise ConfigError(f"model {model!r} has no champion in {models_dir}; run the pipeline first")
+    logs = models_dir.parent / "logs"
+    stop = threading.Event()
+    with _stopped_by_signals(stop), _running_server(repository, serving, logs) as server:
+        command = _gateway_command(models_dir, model, series_dir, serving, server.grpc_address)
+        with listening_process(command, {"http": _GATEWAY_LINE}, log=logs / "gateway.log") as (gateway, addresses):
+            print(f"gRPC     {server.grpc_address}", f"REST     http://{server.rest_address}", sep="\n")
+            print(f"gateway  http://{addresses['http']}", flush=True)
+            _wait_ready(addresses["http"], server, gateway, stop)
+            if not stop.is_set():
+                print(f"ready: {model} version {version}; logs in {logs}", flush=True)
+            return _watch(stop, server.process, gateway)
+
+
+def _gateway_command(models_dir: Path, model: str, series_dir: Path | None, serving: ServingConfig, grpc_address: str) -> list[str]:
+    command = [sys.executable, "-m", GATEWAY_MODULE, f"--model={model}", f"--models-dir={models_dir}", f"--grpc={grpc_address}"]
+    command += [f"--port={serving.gateway_port}", f"--bind-address={serving.bind_address}"]
+    return [*command, f"--series-dir={series_dir}"] if series_dir is not None else command
+
+
+@contextmanager
+def _running_server(repository: ModelRepository, serving: ServingConfig, logs: Path) -> Iterator[RunningServerRecord]:
+    flags = [
+        f"--port={serving.grpc_port}",
+        f"--rest_api_port={serving.rest_port}",
+        f"--bind_address={serving.bind_address}",
+        # Written anew, which also repairs a pin that a crash left behind its role.
+        f"--model_config_file={repository.write_server_config()}",
+        "--model_config_file_poll_wait_seconds=1",
+        "--prefer_tflite_model",
+    ]
+    with model_server(flags, log=logs / "model_server.log") as server:
+        yield server
+
+
+@contextmanager
+def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
+    def handle(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _wait_ready(address: str, server: RunningServerRecord, gateway: subprocess.Popen[str], stop: threading.Event) -> None:
+    deadline, last = time.monotonic() + READY_S, "no answer"
+    while not stop.is_set():
+        server.require_alive()
+        if gateway.poll() is not None:
+            raise RemoteError(f"the gateway ended with code {gateway.returncode}; see its log")
+        try:
+            with urllib.request.urlopen(f"http://{address}/readyz", timeout=5):
+                return
+        except urllib.error.HTTPError as error:
+            last = error.read().decode("utf-8", "replace")
+        except OSError as error:
+            last = str(error)
+        if time.monotonic() > deadline:
+            raise RetryableError(f"the gateway must be ready within {READY_S:g} s; it says: {last}")
+        stop.wait(LOOK_S)
+
+
+def _watch(stop: threading.Event, server: subprocess.Popen[str], gateway: subprocess.Popen[str]) -> int:
+    while not stop.wait(LOOK_S):
+        for name, process in (("model server", server), ("gateway", gateway)):
+            if process.poll() is not None:
+                print(f"the {name} ended by itself with code {process.returncode}; stopping", file=sys.stderr, flush=True)
+                return int(ExitCode.REMOTE)
+    return int(ExitCode.DONE)
