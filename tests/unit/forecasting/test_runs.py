@@ -1,0 +1,147 @@
+"""Run records: names, status, exit codes, and what becomes of steps that were killed."""
+
+from pathlib import Path
+
+import pytest
+
+from forecasting.contracts.layout import HomeLayout, RunLayout
+from forecasting.contracts.steps import StepName
+from forecasting.contracts.vocabulary import RunStatus
+from forecasting.errors import ArtifactError, ConfigError, RetryableError
+from forecasting.leases import lease_held, model_lease
+from forecasting.runs import (
+    RunRecord,
+    StepRecord,
+    create_run,
+    find_run,
+    finish_run,
+    list_runs,
+    load_run,
+    refuse_run,
+    request_stop,
+    run_name,
+    write_step,
+)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> HomeLayout:
+    return HomeLayout(tmp_path)
+
+
+def _create(home: HomeLayout, name: str = "20260101T000000Z-toy") -> RunLayout:
+    return create_run(home, RunRecord(name, "toy", 0.0, None, "digest"))
+
+
+def _step(step: StepName, status: RunStatus, exit_code: int | None = None) -> StepRecord:
+    return StepRecord(step, status, started=1.0, summary=f"{step} {status}", exit_code=exit_code, process=4321)
+
+
+def test_the_name_of_a_run_is_its_time_in_utc_and_its_model() -> None:
+    assert run_name("electricity", 1_795_244_400.0) == "20261121T070000Z-electricity"
+
+
+def test_a_name_that_is_taken_gets_a_number(home: HomeLayout) -> None:
+    assert [_create(home).name for _ in range(3)] == [
+        "20260101T000000Z-toy",
+        "20260101T000000Z-toy-2",
+        "20260101T000000Z-toy-3",
+    ]
+
+
+def test_runs_are_listed_newest_first_also_beyond_nine_in_a_second(home: HomeLayout) -> None:
+    for _ in range(11):
+        _create(home)
+    _create(home, "20251231T000000Z-toy")
+    names = [run.name for run in list_runs(home)]
+    assert names[:2] == ["20260101T000000Z-toy-11", "20260101T000000Z-toy-10"]
+    assert names[-1] == "20251231T000000Z-toy"
+
+
+def test_a_record_reads_back_as_it_was_written(home: HomeLayout) -> None:
+    record = RunRecord(
+        "20260101T000000Z-toy", "toy", 1.5, "2026-01-01T00:00:00+00:00", "digest",
+        last_step=StepName.TRAIN_MODEL, forced=(StepName.TRAIN_MODEL,), process=7,
+    )  # fmt: skip
+    run = create_run(home, record)
+    assert load_run(run) == record
+
+
+def test_all_steps_done_is_success_and_zero(home: HomeLayout) -> None:
+    run = _create(home)
+    write_step(run, _step(StepName.DEPLOY_MODEL, RunStatus.SUCCEEDED))
+    done = finish_run(run)
+    assert (done.status, done.exit_code) == (RunStatus.SUCCEEDED, 0)
+
+
+@pytest.mark.parametrize(("gate", "code"), [(StepName.VALIDATE_DATA, 3), (StepName.VALIDATE_SERVING, 4)])
+def test_a_refusal_names_its_gate_and_reason(home: HomeLayout, gate: StepName, code: int) -> None:
+    run = _create(home)
+    write_step(run, _step(StepName.VALIDATE_DATA, RunStatus.SUCCEEDED))
+    write_step(run, _step(gate, RunStatus.REFUSED))
+    refuse_run(run, gate)
+    assert load_run(run).reason == f"{gate} refused"
+    done = finish_run(run)
+    assert (done.status, done.refused_by, done.exit_code) == (RunStatus.REFUSED, gate, code)
+
+
+def test_a_run_that_ends_without_its_last_step_and_without_an_error_is_a_failure(home: HomeLayout) -> None:
+    run = _create(home)
+    write_step(run, _step(StepName.VALIDATE_DATA, RunStatus.SUCCEEDED))
+    done = finish_run(run)
+    assert (done.status, done.exit_code) == (RunStatus.FAILED, 1)
+
+
+def test_a_step_that_still_runs_at_the_end_was_killed(home: HomeLayout) -> None:
+    run = _create(home)
+    write_step(run, _step(StepName.TRAIN_MODEL, RunStatus.RUNNING))
+    done = finish_run(run)
+    assert (done.status, done.exit_code) == (RunStatus.FAILED, 137)
+    assert "killed" in (load_run(run).steps[StepName.TRAIN_MODEL].error or "")
+
+
+def test_a_killed_step_of_a_run_that_was_asked_to_stop_is_stopped(home: HomeLayout) -> None:
+    run = _create(home)
+    write_step(run, _step(StepName.TRAIN_MODEL, RunStatus.RUNNING))
+    assert request_stop(run) == [4321]
+    assert finish_run(run).exit_code == 143
+
+
+def test_a_failed_report_does_not_make_a_deployed_run_fail(home: HomeLayout) -> None:
+    run = _create(home)
+    write_step(run, _step(StepName.DEPLOY_MODEL, RunStatus.SUCCEEDED))
+    write_step(run, _step(StepName.REPORT_RUN, RunStatus.FAILED, exit_code=1))
+    done = finish_run(run)
+    assert (done.status, done.exit_code) == (RunStatus.SUCCEEDED, 1)
+
+
+def test_a_run_is_found_by_the_beginning_of_its_name(home: HomeLayout) -> None:
+    _create(home, "20260101T000000Z-toy")
+    _create(home, "20260202T000000Z-toy")
+    assert find_run(home, "202601").name == "20260101T000000Z-toy"
+    assert find_run(home, "latest").name == "20260202T000000Z-toy"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("2026", "begins the names of 2 runs"), ("2027", "there is no run '2027'")]
+)
+def test_a_name_that_fits_none_or_several_runs_is_refused(home: HomeLayout, name: str, message: str) -> None:
+    _create(home, "20260101T000000Z-toy")
+    _create(home, "20260202T000000Z-toy")
+    with pytest.raises(ConfigError, match=message):
+        find_run(home, name)
+
+
+def test_a_damaged_record_is_named(home: HomeLayout) -> None:
+    run = _create(home)
+    run.record.write_text('{"run": "x"')
+    with pytest.raises(ArtifactError, match=r"run\.json cannot be read"):
+        load_run(run)
+
+
+def test_one_run_of_a_model_at_a_time_and_another_model_beside_it(home: HomeLayout) -> None:
+    with model_lease(home, "toy"), model_lease(home, "other"):
+        assert lease_held(home, "toy")
+        with pytest.raises(RetryableError, match="a run of 'toy' is already going"), model_lease(home, "toy"):
+            pass
+    assert not lease_held(home, "toy")
