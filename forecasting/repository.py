@@ -16,6 +16,7 @@ import fcntl
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -31,6 +32,7 @@ ROLES_FILE = "roles.json"
 SERVER_CONFIG_FILE = "models.config"
 RECORDS_DIR = "records"
 LOCK_FILE = ".lock"
+_LEFTOVER_S = 86_400
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,11 @@ class RolesRecord:
 
     def of(self, role: ModelRole) -> int | None:
         """The version in a role."""
-        return {ModelRole.CHAMPION: self.champion, ModelRole.CANDIDATE: self.candidate, ModelRole.PREVIOUS: self.previous}[role]
+        return {
+            ModelRole.CHAMPION: self.champion,
+            ModelRole.CANDIDATE: self.candidate,
+            ModelRole.PREVIOUS: self.previous,
+        }[role]
 
 
 class ModelRepository:
@@ -84,7 +90,9 @@ class ModelRepository:
         except FileNotFoundError:
             return RolesRecord()
         except (ValueError, TypeError) as error:
-            raise ArtifactError(f"{path} cannot be read: {error}; restore it from `models.config` or a backup") from error
+            raise ArtifactError(
+                f"{path} cannot be read: {error}; restore it from `models.config` or a backup"
+            ) from error
 
     def role(self, name: str, role: ModelRole) -> int | None:
         """The version in a role, or none."""
@@ -207,6 +215,7 @@ class ModelRepository:
                 self.version_dir(name, version).rename(hidden)
                 shutil.rmtree(hidden)
                 (self.root / name / RECORDS_DIR / f"{version}.json").unlink(missing_ok=True)
+            self._clear_leftovers(name)
         return dropped
 
     def write_server_config(self) -> Path:
@@ -214,6 +223,12 @@ class ModelRepository:
         with self._locked():
             self._derive_config()
         return self.server_config
+
+    def _clear_leftovers(self, name: str) -> None:
+        """Delete what killed publications left; a day old, so that none is still being written."""
+        for left in [*(self.root / name).glob(".incoming-*"), *(self.root / name).glob(".dropped-*")]:
+            if left.stat().st_mtime < time.time() - _LEFTOVER_S:
+                shutil.rmtree(left)
 
     def _require(self, name: str, version: int) -> None:
         if not self.version_dir(name, version).is_dir():

@@ -39,7 +39,9 @@ def serve(models_dir: Path, model: str, series_dir: Path | None, serving: Servin
         0 after SIGTERM or ^C, 5 where one of the two processes ended by itself.
 
     Raises:
-        ConfigError: The model has no champion, or a port is taken.
+        ConfigError: The model has no champion.
+        RemoteError: A process does not start, for example because its port is taken.
+        RetryableError: The champion is not available in time.
     """
     repository = ModelRepository(models_dir)
     version = repository.role(model, ModelRole.CHAMPION)
@@ -58,8 +60,17 @@ def serve(models_dir: Path, model: str, series_dir: Path | None, serving: Servin
             return _watch(stop, server.process, gateway)
 
 
-def _gateway_command(models_dir: Path, model: str, series_dir: Path | None, serving: ServingConfig, grpc_address: str) -> list[str]:
-    command = [sys.executable, "-m", GATEWAY_MODULE, f"--model={model}", f"--models-dir={models_dir}", f"--grpc={grpc_address}"]
+def _gateway_command(
+    models_dir: Path, model: str, series_dir: Path | None, serving: ServingConfig, grpc_address: str
+) -> list[str]:
+    command = [
+        sys.executable,
+        "-m",
+        GATEWAY_MODULE,
+        f"--model={model}",
+        f"--models-dir={models_dir}",
+        f"--grpc={grpc_address}",
+    ]
     command += [f"--port={serving.gateway_port}", f"--bind-address={serving.bind_address}"]
     return [*command, f"--series-dir={series_dir}"] if series_dir is not None else command
 
@@ -81,7 +92,7 @@ def _running_server(repository: ModelRepository, serving: ServingConfig, logs: P
 
 @contextmanager
 def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
-    def handle(number: int, frame: FrameType | None) -> None:
+    def handle(_number: int, _frame: FrameType | None) -> None:
         stop.set()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -92,7 +103,9 @@ def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _wait_ready(address: str, server: RunningServerRecord, gateway: subprocess.Popen[str], stop: threading.Event) -> None:
+def _wait_ready(
+    address: str, server: RunningServerRecord, gateway: subprocess.Popen[str], stop: threading.Event
+) -> None:
     deadline, last = time.monotonic() + READY_S, "no answer"
     while not stop.is_set():
         server.require_alive()
@@ -114,6 +127,8 @@ def _watch(stop: threading.Event, server: subprocess.Popen[str], gateway: subpro
     while not stop.wait(LOOK_S):
         for name, process in (("model server", server), ("gateway", gateway)):
             if process.poll() is not None:
-                print(f"the {name} ended by itself with code {process.returncode}; stopping", file=sys.stderr, flush=True)
+                print(
+                    f"the {name} ended by itself with code {process.returncode}; stopping", file=sys.stderr, flush=True
+                )
                 return int(ExitCode.REMOTE)
     return int(ExitCode.DONE)

@@ -53,7 +53,9 @@ class ForecastRecord:
         return asdict(self)
 
 
-def ask_forecast(model: str, store: SeriesStore, spec: FeatureSpec, grpc: GrpcClient, rest: RestClient) -> ForecastRecord:
+def ask_forecast(
+    model: str, store: SeriesStore, spec: FeatureSpec, grpc: GrpcClient, rest: RestClient
+) -> ForecastRecord:
     """Forecast up to three series at the last origin whose whole horizon lies before the cutoff.
 
     Raises:

@@ -110,8 +110,15 @@ def deploy_model(
     repository = ModelRepository(context.home.models)
     registry = Registry(settings.name, settings.tracking, context.home)
     before = repository.roles(settings.name)
-    already = before.champion is not None and repository.record(settings.name, before.champion).get("digest") == package.digest
-    version = before.champion if already and before.champion is not None else repository.publish(package.name, package.source, package.origin)
+    already = (
+        before.champion is not None
+        and repository.record(settings.name, before.champion).get("digest") == package.digest
+    )
+    version = (
+        before.champion
+        if already and before.champion is not None
+        else repository.publish(package.name, package.source, package.origin)
+    )
     with _withdrawn_on_failure(repository, package.name, before, already=already):
         if not already:
             repository.set_candidate(package.name, version)
@@ -138,19 +145,33 @@ def deploy_model(
         (output / name).write_text(json.dumps(asdict(record), indent=1), encoding="utf-8")
     (output / FORECAST_FILE).write_text(json.dumps(forecast.as_document()), encoding="utf-8")
     dropped = repository.prune(package.name, settings.serving.keep_versions)
-    logger.info("version %d of %s is champion (previous %s, pruned %s)", version, package.name, roles.previous, dropped or "none")
-    return StepOutcome(True, f"version {version} ({package.variant}) " + ("is champion already" if already else "promoted to champion"))
+    logger.info(
+        "version %d of %s is champion (previous %s, pruned %s)",
+        version,
+        package.name,
+        roles.previous,
+        dropped or "none",
+    )
+    return StepOutcome(
+        True, f"version {version} ({package.variant}) " + ("is champion already" if already else "promoted to champion")
+    )
 
 
 def _read_package(settings: DeployModelSettings, inputs: Mapping[StepName, Path], context: StepContext) -> _Package:
     candidate = inputs[StepName.VALIDATE_SERVING]
     source = candidate / VERSION_DIR
     store = read_series_store(inputs[StepName.VALIDATE_DATA])
-    limits = [rule.limit for rule in read_decision(candidate / DECISION_FILE).rules if rule.rule == "max_difference_ratio"]
+    limits = [
+        rule.limit for rule in read_decision(candidate / DECISION_FILE).rules if rule.rule == "max_difference_ratio"
+    ]
     variant = read_decision(inputs[StepName.EVALUATE_COMPRESSED] / DECISION_FILE).variant
     if not limits or variant is None:
-        raise ArtifactError(f"the decisions of {candidate} and of evaluate_compressed must name a difference limit and a variant; run both again")
-    digest = digest_text(json.dumps({path.relative_to(source).as_posix(): digest_file(path) for path in payload_files(source)}))
+        raise ArtifactError(
+            f"the decisions of {candidate} and of evaluate_compressed must name a difference limit and a variant; run both again"
+        )
+    digest = digest_text(
+        json.dumps({path.relative_to(source).as_posix(): digest_file(path) for path in payload_files(source)})
+    )
     evaluations = {step: inputs[step] for step in (StepName.EVALUATE_MODEL, StepName.EVALUATE_COMPRESSED)}
     return _Package(
         name=settings.name,
@@ -168,8 +189,13 @@ def _read_package(settings: DeployModelSettings, inputs: Mapping[StepName, Path]
             "digest": digest,
             "cutoff": store.spec.split.cutoff,
         },
-        metrics={name: value for step, folder in evaluations.items() for name, value in _overall_metrics(step, folder / METRICS_FILE)},
-        files={step.value: folder / METRICS_FILE for step, folder in evaluations.items()} | {"version": source / EXPORTED_SPEC_FILE},
+        metrics={
+            name: value
+            for step, folder in evaluations.items()
+            for name, value in _overall_metrics(step, folder / METRICS_FILE)
+        },
+        files={step.value: folder / METRICS_FILE for step, folder in evaluations.items()}
+        | {"version": source / EXPORTED_SPEC_FILE},
     )
 
 
@@ -183,7 +209,9 @@ def _overall_metrics(step: StepName, path: Path) -> Iterator[tuple[str, float]]:
 
 
 @contextmanager
-def _withdrawn_on_failure(repository: ModelRepository, name: str, before: RolesRecord, *, already: bool) -> Iterator[None]:
+def _withdrawn_on_failure(
+    repository: ModelRepository, name: str, before: RolesRecord, *, already: bool
+) -> Iterator[None]:
     """Undo what this deployment changed of the roles when anything goes wrong, however it does."""
     try:
         yield
@@ -207,8 +235,14 @@ def _switch(
     ]
     log = context.run.logs / f"{StepName.DEPLOY_MODEL}-server.log"
     champion = served_name(package.name, ModelRole.CHAMPION)
-    with model_server(flags, log=log) as server, GrpcClient(server.grpc_address) as grpc, RestClient(server.rest_address) as rest:
-        role = ModelRole.CANDIDATE if repository.role(package.name, ModelRole.CANDIDATE) == version else ModelRole.CHAMPION
+    with (
+        model_server(flags, log=log) as server,
+        GrpcClient(server.grpc_address) as grpc,
+        RestClient(server.rest_address) as rest,
+    ):
+        role = (
+            ModelRole.CANDIDATE if repository.role(package.name, ModelRole.CANDIDATE) == version else ModelRole.CHAMPION
+        )
         served = served_name(package.name, role)
         grpc.wait_available(served, version, timeout_s=LOAD_S, check=server.require_alive)
         golden = _check_golden(package, grpc, served, version)
@@ -252,4 +286,6 @@ def _wait_for_echo(package: _Package, grpc: GrpcClient, served: str, version: in
                 return
             last = f"version {echoed} answered"
         time.sleep(CONFIG_POLL_S / 4)
-    raise RetryableError(f"the server must answer unpinned requests of {served!r} from version {version} within {SWITCH_S:g} s; {last}")
+    raise RetryableError(
+        f"the server must answer unpinned requests of {served!r} from version {version} within {SWITCH_S:g} s; {last}"
+    )

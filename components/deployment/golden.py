@@ -25,7 +25,7 @@ def read_golden(path: Path) -> tuple[ModelInputs, npt.NDArray[np.float32]]:
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            static = arrays[STATIC] if STATIC in arrays else None
+            static = arrays.get(STATIC)
             return ModelInputs(arrays[HISTORY], arrays[FUTURE], static), arrays[QUANTILES]
     except (OSError, ValueError, KeyError) as error:
         raise ArtifactError(f"{path} must hold the golden request: {error}; run validate_serving again") from error

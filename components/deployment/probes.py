@@ -34,7 +34,9 @@ def pick_windows(store: SeriesStore, spec: FeatureSpec, n_windows: int) -> Model
         if len(found) >= n_windows:
             break
     if not found:
-        raise ArtifactError("no series has a window with known covariates and a past target before the cutoff; the candidate cannot be tried")
+        raise ArtifactError(
+            "no series has a window with known covariates and a past target before the cutoff; the candidate cannot be tried"
+        )
     return stack_inputs(found)
 
 

@@ -110,7 +110,10 @@ class Registry:
             RemoteError: MLflow answers with an error.
         """
         with _remote_errors(f"set the aliases of {self._model!r}"):
-            known = {found.tags.get(VERSION_TAG): found.version for found in self._client.search_model_versions(f"name = '{self._model}'")}
+            known = {
+                found.tags.get(VERSION_TAG): found.version
+                for found in self._client.search_model_versions(f"name = '{self._model}'")
+            }
             for role in (ModelRole.CHAMPION, ModelRole.PREVIOUS):
                 registered = known.get(str(roles.of(role)))
                 if registered is not None:
@@ -118,10 +121,14 @@ class Registry:
                 elif known:
                     self._client.delete_registered_model_alias(self._model, role.value)
 
-    def _log_run(self, version: int, metrics: Mapping[str, float], parameters: Mapping[str, Any], files: Mapping[str, Path]) -> str:
+    def _log_run(
+        self, version: int, metrics: Mapping[str, float], parameters: Mapping[str, Any], files: Mapping[str, Path]
+    ) -> str:
         joined = os.environ.get(_RUN_VARIABLE)
         # A run that the pipeline system has opened is joined and left open for it to close.
-        run_id = joined or self._client.create_run(self._experiment_id(), run_name=f"{self._model}-{version}").info.run_id
+        run_id = (
+            joined or self._client.create_run(self._experiment_id(), run_name=f"{self._model}-{version}").info.run_id
+        )
         for name, value in metrics.items():
             if math.isfinite(value):
                 self._client.log_metric(run_id, name, value)

@@ -104,7 +104,9 @@ def validate_serving(
             settings.gates.serving,
             latency_ms=trial.grpc.p99_ms if trial else np.nan,
             # NaN wins: a window with gaps that has no finite answer must refuse the candidate.
-            difference_ratio=float(np.maximum(trial.difference_ratio, trial.gaps_difference_ratio)) if trial else np.nan,
+            difference_ratio=float(np.maximum(trial.difference_ratio, trial.gaps_difference_ratio))
+            if trial
+            else np.nan,
         )
     )
     write_decision(decision, output / DECISION_FILE)
@@ -119,7 +121,9 @@ def _shipped_variant(inputs: Mapping[StepName, Path]) -> VariantRecord:
     for variant in read_tournament(inputs[StepName.COMPRESS_MODEL] / TOURNAMENT_FILE):
         if variant.name == name:
             return variant
-    raise ArtifactError(f"{path} names the variant {name!r}, which the tournament does not have; run evaluate_compressed again")
+    raise ArtifactError(
+        f"{path} names the variant {name!r}, which the tournament does not have; run evaluate_compressed again"
+    )
 
 
 def _load_predictor(version_dir: Path) -> Predictor:
@@ -131,15 +135,26 @@ def _load_predictor(version_dir: Path) -> Predictor:
     return SavedModelPredictor(version_dir)
 
 
-def _try_in_server(name: str, version_dir: Path, predictor: Predictor, windows: ModelInputs, spec: FeatureSpec, log: Path) -> _Trial:
+def _try_in_server(
+    name: str, version_dir: Path, predictor: Predictor, windows: ModelInputs, spec: FeatureSpec, log: Path
+) -> _Trial:
     model = served_name(name, ModelRole.CANDIDATE)
     gaps = with_gaps(windows[0:1], spec)
     with tempfile.TemporaryDirectory(prefix="almanac-candidate-") as base:
         (Path(base) / "1").symlink_to(version_dir.resolve(), target_is_directory=True)
         # No retries: what does not load at once is refused now, not in five minutes.
-        flags = [f"--model_name={model}", f"--model_base_path={base}", "--prefer_tflite_model", "--max_num_load_retries=0"]
+        flags = [
+            f"--model_name={model}",
+            f"--model_base_path={base}",
+            "--prefer_tflite_model",
+            "--max_num_load_retries=0",
+        ]
         start = time.perf_counter()
-        with model_server(flags, log=log) as server, GrpcClient(server.grpc_address) as grpc, RestClient(server.rest_address) as rest:
+        with (
+            model_server(flags, log=log) as server,
+            GrpcClient(server.grpc_address) as grpc,
+            RestClient(server.rest_address) as rest,
+        ):
             grpc.wait_available(model, 1, timeout_s=LOAD_S, check=server.require_alive)
             load_s = time.perf_counter() - start
             return _Trial(
@@ -152,7 +167,12 @@ def _try_in_server(name: str, version_dir: Path, predictor: Predictor, windows: 
 
 
 def _three_ways(
-    model: str, windows: ModelInputs, predictor: Predictor, grpc: GrpcClient, rest: RestClient, levels: tuple[float, ...]
+    model: str,
+    windows: ModelInputs,
+    predictor: Predictor,
+    grpc: GrpcClient,
+    rest: RestClient,
+    levels: tuple[float, ...],
 ) -> float:
     """GRPC with all windows in one request, REST with one request each, and the model in this process."""
     one_by_one = [windows[i : i + 1] for i in range(len(windows))]

@@ -83,7 +83,9 @@ def read_prediction(response: Any) -> PredictionRecord:
         RemoteError: It has no usable output `quantiles`.
     """
     if QUANTILES not in response.outputs:
-        raise RemoteError(f"the model server must answer with the output {QUANTILES!r}, found {sorted(response.outputs)}")
+        raise RemoteError(
+            f"the model server must answer with the output {QUANTILES!r}, found {sorted(response.outputs)}"
+        )
     try:
         quantiles = from_tensor(response.outputs[QUANTILES])
     except ValueError as error:
@@ -107,13 +109,19 @@ class GrpcClient:
         self._address, self._timeout_s = address, timeout_s
         self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
         self._predict = self._channel.unary_unary(
-            PREDICT_METHOD, request_serializer=PredictRequest.SerializeToString, response_deserializer=PredictResponse.FromString
+            PREDICT_METHOD,
+            request_serializer=PredictRequest.SerializeToString,
+            response_deserializer=PredictResponse.FromString,
         )
         self._status = self._channel.unary_unary(
-            STATUS_METHOD, request_serializer=GetModelStatusRequest.SerializeToString, response_deserializer=GetModelStatusResponse.FromString
+            STATUS_METHOD,
+            request_serializer=GetModelStatusRequest.SerializeToString,
+            response_deserializer=GetModelStatusResponse.FromString,
         )
 
-    def predict(self, model: str, inputs: Arrays, *, signature: str = SERVING_DEFAULT, version: int | None = None) -> PredictionRecord:
+    def predict(
+        self, model: str, inputs: Arrays, *, signature: str = SERVING_DEFAULT, version: int | None = None
+    ) -> PredictionRecord:
         """Ask for quantiles.
 
         Args:
@@ -145,13 +153,23 @@ class GrpcClient:
             response = self._status(request, timeout=self._timeout_s)
         except grpc.RpcError as error:
             raise grpc_error(error, self._address) from error
-        names = response.DESCRIPTOR.fields_by_name["model_version_status"].message_type.enum_types_by_name["State"].values_by_number
+        names = (
+            response.DESCRIPTOR.fields_by_name["model_version_status"]
+            .message_type.enum_types_by_name["State"]
+            .values_by_number
+        )
         return tuple(
-            VersionStatusRecord(entry.version, names[entry.state].name, entry.status.error_message) for entry in response.model_version_status
+            VersionStatusRecord(entry.version, names[entry.state].name, entry.status.error_message)
+            for entry in response.model_version_status
         )
 
     def wait_available(
-        self, model: str, version: int | None = None, *, timeout_s: float = 60.0, check: Callable[[], None] | None = None
+        self,
+        model: str,
+        version: int | None = None,
+        *,
+        timeout_s: float = 60.0,
+        check: Callable[[], None] | None = None,
     ) -> int:
         """Wait until a version (or any) of a model is AVAILABLE; returns the version.
 
@@ -174,7 +192,9 @@ class GrpcClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
@@ -187,7 +207,9 @@ class RestClient:
         self._lock = threading.Lock()
         self._connection = http.client.HTTPConnection(address, timeout=timeout_s)
 
-    def predict(self, model: str, inputs: Arrays, *, signature: str = SERVING_DEFAULT, version: int | None = None) -> PredictionRecord:
+    def predict(
+        self, model: str, inputs: Arrays, *, signature: str = SERVING_DEFAULT, version: int | None = None
+    ) -> PredictionRecord:
         """Ask for quantiles in the column format; see `GrpcClient.predict`. REST does not say which version answered."""
         path = f"/v1/models/{model}" + (f"/versions/{version}" if version is not None else "") + ":predict"
         # Bare NaN tokens, which json writes, are how TensorFlow Serving reads a missing value.
@@ -198,7 +220,9 @@ class RestClient:
         try:
             return PredictionRecord(np.asarray(values, dtype=np.float32), None)
         except (TypeError, ValueError) as error:
-            raise RemoteError(f"the model server at {self._address} must answer with numbers under 'outputs': {error}") from error
+            raise RemoteError(
+                f"the model server at {self._address} must answer with numbers under 'outputs': {error}"
+            ) from error
 
     def status(self, model: str) -> tuple[VersionStatusRecord, ...]:
         """See `GrpcClient.status`."""
@@ -209,7 +233,12 @@ class RestClient:
         )
 
     def wait_available(
-        self, model: str, version: int | None = None, *, timeout_s: float = 60.0, check: Callable[[], None] | None = None
+        self,
+        model: str,
+        version: int | None = None,
+        *,
+        timeout_s: float = 60.0,
+        check: Callable[[], None] | None = None,
     ) -> int:
         """Wait until a version (or any) of a model is AVAILABLE; returns the version.
 
@@ -232,7 +261,9 @@ class RestClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> Any:

@@ -51,11 +51,15 @@ def _parse(model: bytes) -> Any:
     from ai_edge_litert import schema_py_generated as schema
 
     if model[4:8] != b"TFL3":
-        raise ArtifactError("a TensorFlow Lite model must have the file identifier TFL3; the file is something else or cut short")
+        raise ArtifactError(
+            "a TensorFlow Lite model must have the file identifier TFL3; the file is something else or cut short"
+        )
     try:
         return schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
     except (struct.error, IndexError, TypeError, ValueError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"a TensorFlow Lite model must be a whole FlatBuffer; the file is cut short or altered ({error})") from error
+        raise ArtifactError(
+            f"a TensorFlow Lite model must be a whole FlatBuffer; the file is cut short or altered ({error})"
+        ) from error
 
 
 def _read_map(blob: bytes) -> dict[str, Any]:

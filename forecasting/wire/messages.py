@@ -30,7 +30,9 @@ def _light_tensorflow() -> Iterator[None]:
             return
         found = importlib.util.find_spec("tensorflow")
         if found is None or found.submodule_search_locations is None:
-            raise ConfigError("the package tensorflow must be installed: its message classes are needed to speak to a model server")
+            raise ConfigError(
+                "the package tensorflow must be installed: its message classes are needed to speak to a model server"
+            )
         stand_in = ModuleType("tensorflow")
         stand_in.__path__ = list(found.submodule_search_locations)
         sys.modules["tensorflow"] = stand_in

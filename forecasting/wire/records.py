@@ -64,6 +64,8 @@ def read_records(path: Path) -> Iterator[bytes]:
             (length,) = struct.unpack("<Q", head[:8])
             body = stream.read(length + 4)
             if len(body) < length + 4 or _masked(body[:length]) != body[length:]:
-                raise ArtifactError(f"{path} must be a TFRecord file; the record at byte {position} is cut short or altered")
+                raise ArtifactError(
+                    f"{path} must be a TFRecord file; the record at byte {position} is cut short or altered"
+                )
             yield body[:length]
             position += 16 + length

@@ -90,7 +90,12 @@ def listening_process(
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as stream:
         process = subprocess.Popen(
-            list(command), stdout=subprocess.PIPE, stderr=stream, stdin=subprocess.DEVNULL, text=True, env=package_environment()
+            list(command),
+            stdout=subprocess.PIPE,
+            stderr=stream,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            env=package_environment(),
         )
     try:
         yield process, _read_addresses(process, patterns, log)
@@ -110,7 +115,9 @@ def stop_process(process: subprocess.Popen[str], *, timeout_s: float) -> int:
         return process.wait()
 
 
-def _read_addresses(process: subprocess.Popen[str], patterns: Mapping[str, re.Pattern[str]], log: Path) -> dict[str, str]:
+def _read_addresses(
+    process: subprocess.Popen[str], patterns: Mapping[str, re.Pattern[str]], log: Path
+) -> dict[str, str]:
     lines: queue.Queue[str] = queue.Queue()
     # A thread reads for as long as the process lives, so that its output pipe can never fill up.
     threading.Thread(target=_forward, args=(process, lines), daemon=True).start()
@@ -121,7 +128,9 @@ def _read_addresses(process: subprocess.Popen[str], patterns: Mapping[str, re.Pa
             line = lines.get(timeout=0.1)
         except queue.Empty:
             if process.poll() is not None:
-                raise RemoteError(f"{_name(process)} ended at once with code {process.returncode}: {_tail(log)}") from None
+                raise RemoteError(
+                    f"{_name(process)} ended at once with code {process.returncode}: {_tail(log)}"
+                ) from None
             if time.monotonic() > deadline:
                 raise RetryableError(f"{_name(process)} must listen within {_START_S:g} s; its log is {log}") from None
             continue

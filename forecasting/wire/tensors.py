@@ -83,7 +83,9 @@ def from_tensor(tensor: Any) -> npt.NDArray[Any]:
     size = math.prod(shape)
     if tensor.tensor_content:
         if len(tensor.tensor_content) != size * dtype.itemsize:
-            raise ValueError(f"tensor_content must hold {size * dtype.itemsize} bytes for shape {shape}, found {len(tensor.tensor_content)}")
+            raise ValueError(
+                f"tensor_content must hold {size * dtype.itemsize} bytes for shape {shape}, found {len(tensor.tensor_content)}"
+            )
         return np.frombuffer(tensor.tensor_content, dtype=dtype).reshape(shape)
     values = np.array(getattr(tensor, _TYPES[tensor.dtype][1]), dtype=dtype)
     if values.size > size or (values.size == 0 and size > 0):

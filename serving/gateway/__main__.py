@@ -25,10 +25,16 @@ DRAIN_S = 30.0
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all flags."""
-    parser = argparse.ArgumentParser(prog="python -m serving.gateway", allow_abbrev=False, description="HTTP gateway of one model.")
+    parser = argparse.ArgumentParser(
+        prog="python -m serving.gateway", allow_abbrev=False, description="HTTP gateway of one model."
+    )
     parser.add_argument("--model", required=True, help="name of the model")
     parser.add_argument("--models-dir", type=Path, required=True, help="model repository")
-    parser.add_argument("--series-dir", type=Path, help="series store with the history; left out: the one the champion was deployed with")
+    parser.add_argument(
+        "--series-dir",
+        type=Path,
+        help="series store with the history; left out: the one the champion was deployed with",
+    )
     parser.add_argument("--grpc", default=f"127.0.0.1:{GRPC_PORT}", help="gRPC address of the model server")
     parser.add_argument("--bind-address", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=GATEWAY_PORT, help="HTTP port; 0: any free one")

@@ -35,7 +35,9 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 class GatewayApp:
     """The ASGI application."""
 
-    def __init__(self, forecaster: Forecaster, repository: ModelRepository, metrics: GatewayMetrics, *, max_body_bytes: int) -> None:
+    def __init__(
+        self, forecaster: Forecaster, repository: ModelRepository, metrics: GatewayMetrics, *, max_body_bytes: int
+    ) -> None:
         """Answer with a forecaster."""
         self._forecaster, self._repository, self._metrics = forecaster, repository, metrics
         self._max_body_bytes = max_body_bytes
@@ -61,14 +63,24 @@ class GatewayApp:
     async def _answer(self, scope: Scope, receive: Receive, route: str) -> Answer:
         expected = _ROUTES.get(route, "GET")
         if route == "other":
-            raise AnswerError(404, f"there is no {scope['path']!r}; see POST /v1/forecast, GET /v1/series, GET {MODELS_PREFIX}NAME")
+            raise AnswerError(
+                404, f"there is no {scope['path']!r}; see POST /v1/forecast, GET /v1/series, GET {MODELS_PREFIX}NAME"
+            )
         if scope["method"] != expected:
             raise AnswerError(405, f"{route} takes {expected}, found {scope['method']}")
         match route:
             case "/v1/forecast":
                 return await self._forecast(await _read_body(receive, self._max_body_bytes))
             case "/v1/series":
-                return as_json({"series": [_series_entry(served, one) for served in [await self._served()] for one in served.series.values()]})
+                return as_json(
+                    {
+                        "series": [
+                            _series_entry(served, one)
+                            for served in [await self._served()]
+                            for one in served.series.values()
+                        ]
+                    }
+                )
             case "/healthz":
                 return Answer(200, b"ok\n", TEXT)
             case "/readyz":
@@ -146,7 +158,11 @@ class GatewayApp:
 def _route(path: str) -> str:
     if path in _ROUTES:
         return path
-    return MODELS_PREFIX + "{name}" if path.startswith(MODELS_PREFIX) and "/" not in path[len(MODELS_PREFIX) :] else "other"
+    return (
+        MODELS_PREFIX + "{name}"
+        if path.startswith(MODELS_PREFIX) and "/" not in path[len(MODELS_PREFIX) :]
+        else "other"
+    )
 
 
 def _series_entry(served: ServedModel, series: Any) -> dict[str, Any]:

@@ -13,8 +13,10 @@ _KEYS = ("series", "origin", "quantiles")
 
 @dataclass(frozen=True)
 class ForecastRequest:
-    """What is asked for. series: ids, none for all. origin: first forecast step in epoch seconds, none for
-    the latest. quantiles: levels, none for all that the model has.
+    """What is asked for.
+
+    series: ids, none for all. origin: first forecast step in epoch seconds, none for the latest.
+    quantiles: levels, none for all that the model has.
     """
 
     series: tuple[str, ...] | None = None
@@ -38,7 +40,9 @@ def parse_forecast_request(body: bytes) -> ForecastRequest:
     for key in document:
         if key not in _KEYS:
             raise AnswerError(400, f"unknown key {key!r}; known are {', '.join(_KEYS)}")
-    return ForecastRequest(_series(document.get("series")), _origin(document.get("origin")), _quantiles(document.get("quantiles")))
+    return ForecastRequest(
+        _series(document.get("series")), _origin(document.get("origin")), _quantiles(document.get("quantiles"))
+    )
 
 
 def _series(value: Any) -> tuple[str, ...] | None:
@@ -57,7 +61,9 @@ def _origin(value: Any) -> int | None:
     try:
         moment = datetime.fromisoformat(value)
     except (TypeError, ValueError) as error:
-        raise AnswerError(400, f"'origin' must be an ISO 8601 time such as 2026-01-31T00:00:00Z, found {value!r}") from error
+        raise AnswerError(
+            400, f"'origin' must be an ISO 8601 time such as 2026-01-31T00:00:00Z, found {value!r}"
+        ) from error
     if moment.tzinfo is None:
         raise AnswerError(400, f"'origin' must carry a time zone (Z for UTC), found {value!r}")
     seconds = moment.astimezone(UTC).timestamp()

@@ -45,16 +45,22 @@ class Forecaster:
     version that it has available is asked.
     """
 
-    def __init__(self, name: str, repository: ModelRepository, models: "ModelLoader", address: str, *, timeout_s: float) -> None:
+    def __init__(
+        self, name: str, repository: ModelRepository, models: "ModelLoader", address: str, *, timeout_s: float
+    ) -> None:
         """Open a channel to the server's gRPC address; must be called inside the event loop."""
         self.name = name
         self._repository, self._models, self._address, self._timeout_s = repository, models, address, timeout_s
         self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
         self._predict = self._channel.unary_unary(
-            PREDICT_METHOD, request_serializer=PredictRequest.SerializeToString, response_deserializer=PredictResponse.FromString
+            PREDICT_METHOD,
+            request_serializer=PredictRequest.SerializeToString,
+            response_deserializer=PredictResponse.FromString,
         )
         self._status = self._channel.unary_unary(
-            STATUS_METHOD, request_serializer=GetModelStatusRequest.SerializeToString, response_deserializer=GetModelStatusResponse.FromString
+            STATUS_METHOD,
+            request_serializer=GetModelStatusRequest.SerializeToString,
+            response_deserializer=GetModelStatusResponse.FromString,
         )
 
     async def forecast(self, request: ForecastRequest) -> dict[str, Any]:
@@ -120,7 +126,9 @@ class Forecaster:
             return await self._champion()
         return await self._models.load(versions[0])
 
-    async def _ask(self, served: ServedModel, series: Sequence[Series], origin: int | None) -> tuple[npt.NDArray[np.float32], list[int]]:
+    async def _ask(
+        self, served: ServedModel, series: Sequence[Series], origin: int | None
+    ) -> tuple[npt.NDArray[np.float32], list[int]]:
         loop, parts, origins = asyncio.get_running_loop(), [], []
         for start in range(0, len(series), BATCH):
             inputs, chosen = await loop.run_in_executor(None, served.inputs, series[start : start + BATCH], origin)
@@ -136,7 +144,9 @@ class Forecaster:
             raise grpc_error(error, self._address) from error
         shape = (len(inputs), served.spec.horizon, len(served.spec.quantiles))
         if answer.shape != shape or not np.isfinite(answer).all():
-            raise RemoteError(f"the model server must answer with finite quantiles of shape {shape}, found shape {answer.shape} or a missing value")
+            raise RemoteError(
+                f"the model server must answer with finite quantiles of shape {shape}, found shape {answer.shape} or a missing value"
+            )
         return answer
 
 
@@ -169,7 +179,11 @@ def _levels(request: ForecastRequest, served: ServedModel) -> tuple[float, ...]:
 
 
 def _document(
-    served: ServedModel, series: Sequence[Series], origins: list[int], quantiles: npt.NDArray[np.float32], levels: tuple[float, ...]
+    served: ServedModel,
+    series: Sequence[Series],
+    origins: list[int],
+    quantiles: npt.NDArray[np.float32],
+    levels: tuple[float, ...],
 ) -> dict[str, Any]:
     known = served.spec.quantiles
     point = known.index(POINT_QUANTILE)
@@ -185,4 +199,10 @@ def _document(
         }
         for i, one in enumerate(series)
     ]
-    return {"model": served.name, "version": served.version, "target": served.spec.target, "step_s": served.spec.step_s, "forecasts": forecasts}
+    return {
+        "model": served.name,
+        "version": served.version,
+        "target": served.spec.target,
+        "step_s": served.spec.step_s,
+        "forecasts": forecasts,
+    }

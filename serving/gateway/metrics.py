@@ -23,12 +23,18 @@ class GatewayMetrics:
         self.registry = CollectorRegistry()
         self.requests = Counter(REQUESTS, "HTTP requests answered.", LABELS[REQUESTS], registry=self.registry)
         self.seconds = Histogram(
-            REQUEST_SECONDS, "Time to answer, seconds.", LABELS[REQUEST_SECONDS], buckets=_BUCKETS_S, registry=self.registry
+            REQUEST_SECONDS,
+            "Time to answer, seconds.",
+            LABELS[REQUEST_SECONDS],
+            buckets=_BUCKETS_S,
+            registry=self.registry,
         )
         self.series = Counter(SERIES_FORECAST, "Series forecast.", LABELS[SERIES_FORECAST], registry=self.registry)
         self.in_flight = Gauge(IN_FLIGHT, "HTTP requests being answered.", registry=self.registry)
         self.version = Gauge(MODEL_VERSION, "Version in a role.", LABELS[MODEL_VERSION], registry=self.registry)
-        self.cutoff = Gauge(MODEL_CUTOFF, "Cutoff of the served champion, epoch seconds.", LABELS[MODEL_CUTOFF], registry=self.registry)
+        self.cutoff = Gauge(
+            MODEL_CUTOFF, "Cutoff of the served champion, epoch seconds.", LABELS[MODEL_CUTOFF], registry=self.registry
+        )
 
     def page(self) -> bytes:
         """The Prometheus page."""

@@ -62,7 +62,11 @@ class ServedModel:
         last = series.n_steps
         if n_known:
             covered = np.isfinite(series.values[:, series.values.shape[1] - n_known :]).all(axis=1)
-            runs = np.convolve(covered, np.ones(horizon, dtype=int), mode="valid") if series.n_steps >= horizon else np.zeros(0)
+            runs = (
+                np.convolve(covered, np.ones(horizon, dtype=int), mode="valid")
+                if series.n_steps >= horizon
+                else np.zeros(0)
+            )
             starts = np.flatnonzero(runs == horizon)
             starts = starts[starts >= 1]
             if not len(starts):
@@ -86,7 +90,9 @@ class ServedModel:
             window = window_inputs(one, self.spec, np.array([chosen]))
             n_known = len(self.spec.known)
             if not np.isfinite(window.future[..., :n_known]).all():
-                raise AnswerError(400, f"series {one.id!r}: a known covariate is missing in the horizon of {_iso(chosen)}")
+                raise AnswerError(
+                    400, f"series {one.id!r}: a known covariate is missing in the horizon of {_iso(chosen)}"
+                )
             parts.append(window)
             origins.append(chosen)
         return stack_inputs(parts), origins
@@ -94,14 +100,21 @@ class ServedModel:
     def _origin(self, series: Series, asked: int | None) -> int:
         possible = self.origins(series)
         if possible is None:
-            raise AnswerError(400, f"series {series.id!r} cannot be forecast: it has no target, or covariates never cover {self.spec.horizon} steps")
+            raise AnswerError(
+                400,
+                f"series {series.id!r} cannot be forecast: it has no target, or covariates never cover {self.spec.horizon} steps",
+            )
         if asked is None:
             return possible.default
         if (asked - series.start) % self.spec.step_s:
-            raise AnswerError(400, f"'origin' must lie on the grid of {self.spec.step_s} s steps from {_iso(series.start)}, found {_iso(asked)}")
+            raise AnswerError(
+                400,
+                f"'origin' must lie on the grid of {self.spec.step_s} s steps from {_iso(series.start)}, found {_iso(asked)}",
+            )
         if not possible.first <= asked <= possible.last:
             raise AnswerError(
-                400, f"'origin' of series {series.id!r} must be from {_iso(possible.first)} to {_iso(possible.last)}, found {_iso(asked)}"
+                400,
+                f"'origin' of series {series.id!r} must be from {_iso(possible.first)} to {_iso(possible.last)}, found {_iso(asked)}",
             )
         return asked
 
@@ -123,12 +136,16 @@ def load_served_model(repository: ModelRepository, name: str, version: int, seri
     known = record.get("series_dir")
     folder = series_dir or (Path(known) if known else None)
     if folder is None or not folder.is_dir():
-        raise ConfigError(f"the series store of {name!r} version {version} must be a directory, found {folder}; name one with --series-dir")
+        raise ConfigError(
+            f"the series store of {name!r} version {version} must be a directory, found {folder}; name one with --series-dir"
+        )
     try:
         spec = read_feature_spec(repository.version_dir(name, version) / EXPORTED_SPEC_FILE)
         store = read_series_store(folder)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ArtifactError(f"version {version} of {name!r} or its series store {folder} cannot be read: {error}") from error
+        raise ArtifactError(
+            f"version {version} of {name!r} or its series store {folder} cannot be read: {error}"
+        ) from error
     if (store.spec.columns, store.spec.step_s) != (spec.value_columns, spec.step_s):
         raise ArtifactError(
             f"version {version} of {name!r} reads {spec.value_columns} each {spec.step_s} s, "

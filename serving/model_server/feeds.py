@@ -43,7 +43,9 @@ def check_fetches(signature: Any, output_filter: Sequence[str]) -> tuple[str, ..
     """
     for position, alias in enumerate(output_filter):
         if alias not in signature.outputs:
-            raise invalid(f"output tensor alias not found in signature: {alias} Outputs expected to be in the set {_set(signature.outputs)}.")
+            raise invalid(
+                f"output tensor alias not found in signature: {alias} Outputs expected to be in the set {_set(signature.outputs)}."
+            )
         if alias in output_filter[:position]:
             raise invalid(f"duplicate output tensor alias: {alias}")
     return tuple(output_filter) or tuple(sorted(signature.outputs))
@@ -51,7 +53,9 @@ def check_fetches(signature: Any, output_filter: Sequence[str]) -> tuple[str, ..
 
 def _check_one(alias: str, expected: Any, array: Any) -> None:
     if expected.dtype == types_pb2.DT_STRING or type_number(array.dtype) != expected.dtype:
-        raise invalid(f"input {alias}: type mismatch: actual {type_name(type_number(array.dtype))} vs. expect {type_name(expected.dtype)}")
+        raise invalid(
+            f"input {alias}: type mismatch: actual {type_name(type_number(array.dtype))} vs. expect {type_name(expected.dtype)}"
+        )
     if expected.tensor_shape.unknown_rank:
         return
     sizes = [dim.size for dim in expected.tensor_shape.dim]

@@ -52,12 +52,32 @@ def build_parser() -> argparse.ArgumentParser:
     official.add_argument("--model_name", default="default", help="name of the model; ignored with --model_config_file")
     official.add_argument("--model_base_path", type=Path, help="folder with version directories")
     official.add_argument("--model_config_file", type=Path, help="ModelServerConfig in protobuf text format")
-    official.add_argument("--model_config_file_poll_wait_seconds", type=float, default=0.0, help="read it anew this often; 0: never")
-    official.add_argument("--file_system_poll_wait_seconds", type=float, default=1.0, help="look for versions this often; 0: once; negative: never")
-    official.add_argument("--prefer_tflite_model", type=_truth, nargs="?", const=True, default=False, help="serve model.tflite where a version has one")
-    official.add_argument("--max_num_load_retries", type=int, default=5, help="how often a version that fails to load is tried again")
-    official.add_argument("--load_retry_interval_micros", type=int, default=60_000_000, help="time between these attempts")
-    official.add_argument("--rest_api_timeout_in_ms", type=int, default=30_000, help="longest time for one HTTP request")
+    official.add_argument(
+        "--model_config_file_poll_wait_seconds", type=float, default=0.0, help="read it anew this often; 0: never"
+    )
+    official.add_argument(
+        "--file_system_poll_wait_seconds",
+        type=float,
+        default=1.0,
+        help="look for versions this often; 0: once; negative: never",
+    )
+    official.add_argument(
+        "--prefer_tflite_model",
+        type=_truth,
+        nargs="?",
+        const=True,
+        default=False,
+        help="serve model.tflite where a version has one",
+    )
+    official.add_argument(
+        "--max_num_load_retries", type=int, default=5, help="how often a version that fails to load is tried again"
+    )
+    official.add_argument(
+        "--load_retry_interval_micros", type=int, default=60_000_000, help="time between these attempts"
+    )
+    official.add_argument(
+        "--rest_api_timeout_in_ms", type=int, default=30_000, help="longest time for one HTTP request"
+    )
     official.add_argument("--tensorflow_intra_op_parallelism", type=int, default=1, help="threads within one operation")
     own = parser.add_argument_group("our own flags")
     own.add_argument("--bind_address", default="127.0.0.1", help="address both ports listen on")

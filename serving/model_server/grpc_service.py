@@ -49,7 +49,9 @@ class GrpcServer:
         try:
             self.port = self._server.add_insecure_port(address)
         except RuntimeError as error:
-            raise ConfigError(f"cannot listen for gRPC on {address}: the port is taken or the address is not of this machine") from error
+            raise ConfigError(
+                f"cannot listen for gRPC on {address}: the port is taken or the address is not of this machine"
+            ) from error
 
     async def start(self) -> None:
         """Listen, and answer health checks."""
@@ -115,5 +117,7 @@ def _as_async(answer: Callable[[Any], Any]) -> Answer:
 
 def _unary(request_class: Any, handler: Callable[..., Awaitable[Any]]) -> grpc.RpcMethodHandler:
     return grpc.unary_unary_rpc_method_handler(
-        handler, request_deserializer=request_class.FromString, response_serializer=lambda message: message.SerializeToString()
+        handler,
+        request_deserializer=request_class.FromString,
+        response_serializer=lambda message: message.SerializeToString(),
     )

@@ -51,7 +51,9 @@ class InferenceService:
             raise RequestError(StatusCode.FAILED_PRECONDITION, f'Serving signature key "{key}" not found.')
         return signatures[key]
 
-    async def run(self, served: ServedVersion, signature: Any, feeds: Arrays, fetches: tuple[str, ...], api: str) -> Arrays:
+    async def run(
+        self, served: ServedVersion, signature: Any, feeds: Arrays, fetches: tuple[str, ...], api: str
+    ) -> Arrays:
         """Check the inputs and run the model, timed."""
         check_feeds(signature, feeds)
         start = time.perf_counter()

@@ -41,7 +41,11 @@ class ServerMetrics:
     def __init__(self) -> None:
         """Start with nothing counted."""
         self._counters: dict[str, dict[tuple[str, ...], int]] = {REQUEST_COUNT: {}, WARMUP_RECORDS: {}}
-        self._histograms: dict[str, dict[tuple[str, ...], _Histogram]] = {REQUEST_LATENCY: {}, RUNTIME_LATENCY: {}, WARMUP_LATENCY: {}}
+        self._histograms: dict[str, dict[tuple[str, ...], _Histogram]] = {
+            REQUEST_LATENCY: {},
+            RUNTIME_LATENCY: {},
+            WARMUP_LATENCY: {},
+        }
 
     def count(self, name: str, *labels: str, by: int = 1) -> None:
         """Raise a counter; labels in the order of the metric."""

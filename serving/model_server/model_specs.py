@@ -63,12 +63,18 @@ def specs_of(message: Any) -> tuple[ServedModelSpec, ...]:
     specs: dict[str, ServedModelSpec] = {}
     for entry in message.model_config_list.config:
         if not entry.name or entry.name in specs:
-            raise ConfigError(f"every model of the configuration must have a name of its own, found {entry.name!r} twice or empty")
+            raise ConfigError(
+                f"every model of the configuration must have a name of its own, found {entry.name!r} twice or empty"
+            )
         if not Path(entry.base_path).is_absolute():
             raise ConfigError(f"base_path of model {entry.name!r} must be absolute, found {entry.base_path!r}")
         if entry.model_platform not in ("", "tensorflow"):
-            raise ConfigError(f"model_platform of model {entry.name!r} must be \"tensorflow\", found {entry.model_platform!r}")
-        specs[entry.name] = ServedModelSpec(entry.name, Path(entry.base_path), _policy(entry.model_version_policy), dict(entry.version_labels))
+            raise ConfigError(
+                f'model_platform of model {entry.name!r} must be "tensorflow", found {entry.model_platform!r}'
+            )
+        specs[entry.name] = ServedModelSpec(
+            entry.name, Path(entry.base_path), _policy(entry.model_version_policy), dict(entry.version_labels)
+        )
     return tuple(specs.values())
 
 
@@ -88,4 +94,6 @@ def present_versions(base_path: Path) -> dict[int, Path]:
     """Version directories: children whose names are whole numbers; anything else is ignored."""
     if not base_path.is_dir():
         return {}
-    return {int(child.name): child for child in sorted(base_path.iterdir()) if child.name.isdecimal() and child.is_dir()}
+    return {
+        int(child.name): child for child in sorted(base_path.iterdir()) if child.name.isdecimal() and child.is_dir()
+    }

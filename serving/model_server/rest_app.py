@@ -70,7 +70,7 @@ class RestApp:
         try:
             body = await _read_body(scope, receive, self._max_body_bytes)
             if method == "POST" and (match := _PREDICT.fullmatch(path)):
-                return await self._predict(*match.groups(), body)
+                return await self._predict(match, body)
             if method == "GET" and (match := _READ.fullmatch(path)):
                 return self._read(*match.groups())
             raise invalid(f"Malformed request: {method} {path}")
@@ -85,9 +85,14 @@ class RestApp:
         if path == "/readyz":
             ready = self._service.manager.ready() and not self.draining
             return _Answer(200, b"ready\n", _TEXT) if ready else _Answer(503, b"not ready\n", _TEXT)
-        return None if path.lower().startswith("/v1/") else _Answer(404, b"<html><body>Not Found</body></html>\n", "text/html")
+        return (
+            None
+            if path.lower().startswith("/v1/")
+            else _Answer(404, b"<html><body>Not Found</body></html>\n", "text/html")
+        )
 
-    async def _predict(self, quoted_name: str, version: str | None, label: str | None, verb: str, body: bytes) -> _Answer:
+    async def _predict(self, match: re.Match[str], body: bytes) -> _Answer:
+        quoted_name, version, label, verb = match.groups()
         name, start, status = urllib.parse.unquote(quoted_name), time.perf_counter(), StatusCode.UNKNOWN
         metrics = self._service.metrics
         try:
@@ -109,7 +114,9 @@ class RestApp:
 
     async def _run(self, name: str, version: str | None, label: str | None, body: bytes) -> _Answer:
         request = parse_body(body)
-        served = self._service.manager.find(name, int(version) if version else None, urllib.parse.unquote(label) if label else None)
+        served = self._service.manager.find(
+            name, int(version) if version else None, urllib.parse.unquote(label) if label else None
+        )
         signatures = served.backend.signatures if served.backend else {}
         if request.signature_name not in signatures:
             raise invalid(f'Serving signature name: "{request.signature_name}" not found in signature def')
@@ -133,7 +140,9 @@ class RestApp:
     def _metadata(self, name: str, version: str | None, label: str | None) -> dict[str, Any]:
         served = self._service.manager.find(name, int(version) if version else None, label)
         signatures = json_format.MessageToDict(
-            self._service.signature_map(served), always_print_fields_with_no_presence=True, preserving_proto_field_name=True
+            self._service.signature_map(served),
+            always_print_fields_with_no_presence=True,
+            preserving_proto_field_name=True,
         )
         return {
             "model_spec": {"name": name, "signature_name": "", "version": str(served.version)},
@@ -149,7 +158,9 @@ def _spec(name: str, version: str | None) -> Any:
 
 
 def _status_document(response: Any) -> dict[str, Any]:
-    return json_format.MessageToDict(response, always_print_fields_with_no_presence=True, preserving_proto_field_name=True)
+    return json_format.MessageToDict(
+        response, always_print_fields_with_no_presence=True, preserving_proto_field_name=True
+    )
 
 
 async def _read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
@@ -177,5 +188,7 @@ def _inflate(body: bytes) -> bytes:
     except (zlib.error, gzip.BadGzipFile):
         return b""
     if engine.unconsumed_tail:
-        raise RequestError(StatusCode.RESOURCE_EXHAUSTED, f"the unpacked body must not exceed {_MAX_INFLATED_BYTES} bytes")
+        raise RequestError(
+            StatusCode.RESOURCE_EXHAUSTED, f"the unpacked body must not exceed {_MAX_INFLATED_BYTES} bytes"
+        )
     return inflated

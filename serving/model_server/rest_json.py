@@ -113,17 +113,25 @@ def _row_feeds(rows: list[Any], signature: Any) -> Arrays:
     names = sorted(signature.inputs)
     if not isinstance(rows[0], dict):
         if len(names) != 1:
-            raise invalid("instances is a plain list, but expecting list of objects as multiple input tensors required as per tensorinfo_map")
-        return {names[0]: _stacked(rows, signature.inputs[names[0]].dtype, "Expecting value/list but got object at item")}
+            raise invalid(
+                "instances is a plain list, but expecting list of objects as multiple input tensors required as per tensorinfo_map"
+            )
+        return {
+            names[0]: _stacked(rows, signature.inputs[names[0]].dtype, "Expecting value/list but got object at item")
+        }
     for position, row in enumerate(rows):
         if not isinstance(row, dict):
             raise invalid(f"Expecting object but got {_kind(row).lower()} at item {position} of input list")
         for key in row:
             if key not in signature.inputs:
-                raise invalid(f"Failed to process element: {position} key: {key} of 'instances' list. JSON object: does not have named input: {key}")
+                raise invalid(
+                    f"Failed to process element: {position} key: {key} of 'instances' list. JSON object: does not have named input: {key}"
+                )
         if len(row) != len(names):
             missing = next(name for name in names if name not in row)
-            raise invalid(f"Failed to process element: {position} of 'instances' list. JSON object must have keys: {', '.join(names)}; missing: {missing}")
+            raise invalid(
+                f"Failed to process element: {position} of 'instances' list. JSON object must have keys: {', '.join(names)}; missing: {missing}"
+            )
     return {name: _stacked([row[name] for row in rows], signature.inputs[name].dtype, "") for name in names}
 
 
@@ -131,7 +139,9 @@ def _column_feeds(values: Any, signature: Any) -> Arrays:
     names = sorted(signature.inputs)
     if not isinstance(values, dict):
         if len(names) != 1:
-            raise invalid("inputs is a plain value/list, but expecting an object as multiple input tensors required as per tensorinfo_map")
+            raise invalid(
+                "inputs is a plain value/list, but expecting an object as multiple input tensors required as per tensorinfo_map"
+            )
         return {names[0]: _array(values, signature.inputs[names[0]].dtype)}
     for name in names:
         if name not in values:
@@ -194,7 +204,11 @@ def _fast_array(value: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any] | None:
 def _has_bool(value: Any) -> bool:
     """Whether a list holds a truth value, which NumPy would take for a number."""
     if isinstance(value, list):
-        return any(map(_has_bool, value)) if value and isinstance(value[0], list) else any(kind is bool for kind in set(map(type, value)))
+        return (
+            any(map(_has_bool, value))
+            if value and isinstance(value[0], list)
+            else any(kind is bool for kind in set(map(type, value)))
+        )
     return isinstance(value, bool)
 
 
@@ -203,14 +217,18 @@ def _flatten(value: Any, shape: list[int], level: int, flat: list[Any], dtype_nu
         if level >= len(shape):
             raise invalid(f"Encountered list at unexpected level: {level} expected < {len(shape)}")
         if len(value) != shape[level]:
-            raise invalid(f"Encountered list at unexpected size: {len(value)} at level: {level} expected size: {shape[level]}")
+            raise invalid(
+                f"Encountered list at unexpected size: {len(value)} at level: {level} expected size: {shape[level]}"
+            )
         for item in value:
             _flatten(item, shape, level + 1, flat, dtype_number)
         return
     if level != len(shape):
         raise invalid(f"JSON Value: {_text(value)} found at level: {level}, expecting a list of level {len(shape)}")
     if not _allowed(value, numpy_type(dtype_number).kind):
-        raise invalid(f"JSON Value: {_text(value)} Type: {_kind(value)} is not of expected type: {type_name(dtype_number)}")
+        raise invalid(
+            f"JSON Value: {_text(value)} Type: {_kind(value)} is not of expected type: {type_name(dtype_number)}"
+        )
     flat.append(value)
 
 
@@ -230,7 +248,15 @@ def _numeric(dtype_number: int) -> np.dtype[Any]:
 
 
 def _kind(value: Any) -> str:
-    kinds: Mapping[type, str] = {type(None): "Null", str: "String", bool: "Bool", int: "Number", float: "Number", list: "List", dict: "Object"}
+    kinds: Mapping[type, str] = {
+        type(None): "Null",
+        str: "String",
+        bool: "Bool",
+        int: "Number",
+        float: "Number",
+        list: "List",
+        dict: "Object",
+    }
     return kinds[type(value)]
 
 
@@ -259,5 +285,9 @@ def _finite(value: Any) -> bool:
 def _plain(array: npt.NDArray[Any]) -> Any:
     if array.dtype.kind == "f":
         # The shortest text of the float32, not of the double it widens to.
-        return np.array([float(str(value)) if math.isfinite(value) else float(value) for value in array.ravel()]).reshape(array.shape).tolist()
+        return (
+            np.array([float(str(value)) if math.isfinite(value) else float(value) for value in array.ravel()])
+            .reshape(array.shape)
+            .tolist()
+        )
     return array.tolist()

@@ -184,7 +184,9 @@ class ServableManager:
         if warmed.n_records:
             self._metrics.observe(WARMUP_LATENCY, warmed.duration_s * 1e6, str(served.path), "OK")
             self._metrics.count(WARMUP_RECORDS, str(served.path), by=warmed.n_records)
-        logger.info("model %s version %d is available (%d warm-up records)", served.name, served.version, warmed.n_records)
+        logger.info(
+            "model %s version %d is available (%d warm-up records)", served.name, served.version, warmed.n_records
+        )
 
     def _load_warm(self, path: Path) -> tuple[Backend, WarmupReport]:
         backend = load_backend(path, prefer_tflite=self._loading.prefer_tflite, threads=self._loading.threads)
@@ -202,7 +204,9 @@ class ServableManager:
             served.state = VersionState.END
         else:
             served.retry_at_s = time.monotonic() + self._loading.retry_interval_s
-        logger.error("model %s version %d cannot be loaded (%d. time): %s", served.name, served.version, served.n_failures, error)
+        logger.error(
+            "model %s version %d cannot be loaded (%d. time): %s", served.name, served.version, served.n_failures, error
+        )
 
     async def _unload(self, dropped: list[ServedVersion]) -> None:
         for served in dropped:

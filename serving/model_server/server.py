@@ -11,6 +11,7 @@ from serving.model_server.flags import ServerConfig
 from serving.model_server.grpc_service import GrpcServer
 from serving.model_server.inference import InferenceService
 from serving.model_server.metrics import ServerMetrics
+from serving.model_server.model_specs import ServedModelSpec
 from serving.model_server.rest_app import RestApp
 from serving.model_server.servables import ServableManager
 
@@ -54,7 +55,7 @@ async def serve_models(config: ServerConfig) -> None:
         raise results[0]
 
 
-async def _keep_current(config: ServerConfig, manager: ServableManager, specs: tuple) -> None:  # type: ignore[type-arg]
+async def _keep_current(config: ServerConfig, manager: ServableManager, specs: tuple[ServedModelSpec, ...]) -> None:
     """Load the models, then follow the configuration file and the disk."""
     await manager.configure(specs)
     loop = asyncio.get_running_loop()

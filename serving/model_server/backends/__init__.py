@@ -51,4 +51,7 @@ def load_backend(version_dir: Path, *, prefer_tflite: bool, threads: int = 1) ->
         from serving.model_server.backends.session import SessionBackend
 
         return SessionBackend(version_dir, threads=threads)
-    raise RequestError(StatusCode.NOT_FOUND, f"Could not find SavedModel .pb or .pbtxt at supplied export directory path: {version_dir}")
+    raise RequestError(
+        StatusCode.NOT_FOUND,
+        f"Could not find SavedModel .pb or .pbtxt at supplied export directory path: {version_dir}",
+    )

@@ -16,7 +16,9 @@ from forecasting.repository import ModelRepository
 from forecasting.steps import StepContext
 from tests.unit.deployment.conftest import GATES, write_parents
 
-SETTINGS = DeployModelSettings(name="tiny", forecast=ForecastConfig(), serving=ServingConfig(), tracking=TrackingConfig())
+SETTINGS = DeployModelSettings(
+    name="tiny", forecast=ForecastConfig(), serving=ServingConfig(), tracking=TrackingConfig()
+)
 
 
 @pytest.fixture
@@ -26,7 +28,9 @@ def validated(parents: dict[StepName, Path], context: StepContext) -> dict[StepN
 
 
 def _validate(parents: dict[StepName, Path], context: StepContext) -> None:
-    settings = ValidateServingSettings(name="tiny", forecast=ForecastConfig(), gates=GATES, serving=ServingConfig(n_warmup_records=2))
+    settings = ValidateServingSettings(
+        name="tiny", forecast=ForecastConfig(), gates=GATES, serving=ServingConfig(n_warmup_records=2)
+    )
     assert validate_serving(settings, parents, parents[StepName.VALIDATE_SERVING], context).passed
 
 
@@ -59,10 +63,15 @@ def _aliases(context: StepContext) -> dict[str, str]:
 
     client = MlflowClient(tracking_uri=f"sqlite:///{context.home.tracking_database}")
     aliases = client.get_registered_model("tiny").aliases
-    return {alias: client.get_model_version("tiny", version).tags["repository_version"] for alias, version in aliases.items()}
+    return {
+        alias: client.get_model_version("tiny", version).tags["repository_version"]
+        for alias, version in aliases.items()
+    }
 
 
-def test_the_same_model_is_not_published_twice_and_a_new_one_keeps_the_old_as_previous(validated, models, context, tmp_path):
+def test_the_same_model_is_not_published_twice_and_a_new_one_keeps_the_old_as_previous(
+    validated, models, context, tmp_path
+):
     _deploy(validated, tmp_path / "first", context)
     again = _deploy(validated, tmp_path / "again", context)
     assert (again["version"], again["already_champion"]) == (1, True)

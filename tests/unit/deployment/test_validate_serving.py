@@ -12,7 +12,9 @@ from forecasting.wire.messages import PredictionLog
 from forecasting.wire.records import read_records
 from tests.unit.deployment.conftest import GATES, write_parents
 
-SETTINGS = ValidateServingSettings(name="tiny", forecast=ForecastConfig(), gates=GATES, serving=ServingConfig(n_warmup_records=2))
+SETTINGS = ValidateServingSettings(
+    name="tiny", forecast=ForecastConfig(), gates=GATES, serving=ServingConfig(n_warmup_records=2)
+)
 
 
 def test_a_sound_candidate_passes_with_latencies_and_a_version_directory_that_serves(parents, context, tmp_path):
@@ -22,7 +24,10 @@ def test_a_sound_candidate_passes_with_latencies_and_a_version_directory_that_se
     assert (version / "saved_model.pb").is_file()
     assert (version / "model.tflite").is_file()
     assert (version / "assets.extra" / "almanac_feature_spec.json").is_file()
-    logs = [PredictionLog.FromString(record) for record in read_records(version / "assets.extra" / "tf_serving_warmup_requests")]
+    logs = [
+        PredictionLog.FromString(record)
+        for record in read_records(version / "assets.extra" / "tf_serving_warmup_requests")
+    ]
     assert [log.predict_log.request.model_spec.name for log in logs] == ["tiny-candidate", "tiny-candidate"]
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["variant"] == "tflite_int8"

@@ -56,7 +56,9 @@ def build(cache: Path) -> Path:
     folder = cache / hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
     if not folder.is_dir():
         temporary = folder.with_name(f"{folder.name}.{hashlib.sha256(str(id(folder)).encode()).hexdigest()[:8]}")
-        subprocess.run([sys.executable, "-m", "tests.unit.serving.tiny_models", str(temporary)], check=True, capture_output=True)
+        subprocess.run(
+            [sys.executable, "-m", "tests.unit.serving.tiny_models", str(temporary)], check=True, capture_output=True
+        )
         if not folder.is_dir():
             temporary.rename(folder)
     return folder
@@ -119,7 +121,7 @@ def _make(out: Path) -> None:
                 tf.TensorSpec([None, HORIZON, 2], tf.float32, name="future"),
             ]
         )
-        def serve(self, history, future):  # noqa: ANN001, ANN202
+        def serve(self, history, future):
             target = history[..., 0]
             missing = tf.math.is_nan(target)
             known = tf.reduce_sum(tf.cast(~missing, tf.float32), axis=1, keepdims=True)

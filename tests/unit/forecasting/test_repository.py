@@ -1,0 +1,167 @@
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from google.protobuf import text_format
+
+from forecasting.contracts.vocabulary import ModelRole
+from forecasting.errors import ArtifactError, ConfigError
+from forecasting.repository import ModelRepository
+from forecasting.wire.messages import ModelServerConfig
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "source"
+    (folder / "variables").mkdir(parents=True)
+    (folder / "saved_model.pb").write_bytes(b"graph")
+    (folder / "variables" / "variables.index").write_bytes(b"weights")
+    return folder
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> ModelRepository:
+    return ModelRepository(tmp_path / "models")
+
+
+def _pins(repository: ModelRepository) -> dict[str, list[int]]:
+    message = text_format.Parse(repository.server_config.read_text(), ModelServerConfig())
+    return {
+        entry.name: list(entry.model_version_policy.specific.versions) for entry in message.model_config_list.config
+    }
+
+
+def test_a_published_version_is_a_whole_copy_with_the_next_number(repository, source):
+    assert [repository.publish("m", source), repository.publish("m", source)] == [1, 2]
+    assert (repository.version_dir("m", 2) / "variables" / "variables.index").read_bytes() == b"weights"
+    assert repository.versions("m") == [1, 2]
+    assert repository.roles("m").champion is None
+
+
+def test_a_number_is_never_used_again_even_when_its_version_was_deleted(repository, source):
+    for _ in range(3):
+        repository.publish("m", source)
+    assert repository.prune("m", keep=1) == [1, 2]
+    repository.version_dir("m", 3).rename(repository.root / "gone")
+    assert repository.publish("m", source) == 4
+
+
+def test_champion_and_candidate_are_two_pinned_names_over_one_folder(repository, source):
+    first, second = repository.publish("m", source), repository.publish("m", source)
+    repository.promote("m", first)
+    repository.set_candidate("m", second)
+    assert _pins(repository) == {"m": [1], "m-candidate": [2]}
+    message = text_format.Parse(repository.server_config.read_text(), ModelServerConfig())
+    assert {entry.base_path for entry in message.model_config_list.config} == {str(repository.root / "m")}
+
+
+def test_promotion_keeps_the_old_champion_as_previous_and_rollback_swaps_them(repository, source):
+    first, second = repository.publish("m", source), repository.publish("m", source)
+    repository.promote("m", first)
+    repository.set_candidate("m", second)
+    repository.promote("m", second)
+    assert (repository.role("m", ModelRole.CHAMPION), repository.role("m", ModelRole.PREVIOUS)) == (2, 1)
+    assert _pins(repository) == {"m": [2]}
+    assert repository.rollback("m") == 1
+    assert (repository.role("m", ModelRole.CHAMPION), repository.role("m", ModelRole.PREVIOUS)) == (1, 2)
+    assert _pins(repository) == {"m": [1]}
+
+
+def test_promoting_the_champion_again_does_not_lose_previous(repository, source):
+    for _ in range(2):
+        repository.promote("m", repository.publish("m", source))
+    repository.promote("m", 2)
+    assert repository.roles("m").previous == 1
+
+
+def test_a_rollback_without_previous_is_refused(repository, source):
+    repository.promote("m", repository.publish("m", source))
+    with pytest.raises(ConfigError, match="no previous version"):
+        repository.rollback("m")
+
+
+def test_a_version_that_does_not_exist_gets_no_role(repository, source):
+    repository.publish("m", source)
+    with pytest.raises(ArtifactError, match=r"must have version 9, found \[1\]"):
+        repository.set_candidate("m", 9)
+
+
+def test_pruning_never_deletes_a_version_with_a_role(repository, source):
+    for _ in range(6):
+        repository.publish("m", source)
+    repository.promote("m", 1)
+    repository.promote("m", 2)
+    repository.set_candidate("m", 3)
+    assert repository.prune("m", keep=1) == [4, 5]
+    assert repository.versions("m") == [1, 2, 3, 6]
+
+
+def test_a_pin_that_a_crash_left_behind_its_role_is_repaired_at_the_next_start(repository, source):
+    repository.promote("m", repository.publish("m", source))
+    second = repository.publish("m", source)
+    stale = repository.server_config.read_text()
+    repository.promote("m", second)
+    repository.server_config.write_text(stale)
+    repository.write_server_config()
+    assert _pins(repository) == {"m": [2]}
+
+
+def test_pruning_clears_what_a_killed_publication_left_a_day_ago(repository, source):
+    repository.publish("m", source)
+    old, young = repository.root / "m" / ".incoming-old", repository.root / "m" / ".incoming-young"
+    old.mkdir()
+    young.mkdir()
+    os.utime(old, (0, 0))
+    repository.prune("m", keep=2)
+    assert (old.exists(), young.exists()) == (False, True)
+
+
+def test_the_configuration_holds_every_model_of_the_folder(repository, source):
+    for name in ("a", "b"):
+        repository.promote(name, repository.publish(name, source))
+    assert _pins(repository) == {"a": [1], "b": [1]}
+
+
+def test_an_empty_source_is_refused_and_leaves_nothing(repository, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ArtifactError, match="directory with files"):
+        repository.publish("m", tmp_path / "empty")
+    assert repository.versions("m") == []
+
+
+def _publish_five(root: Path, source: Path) -> list[int]:
+    return [ModelRepository(root).publish("m", source) for _ in range(5)]
+
+
+def test_two_processes_that_publish_at_once_never_get_the_same_number(repository, source):
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        answers = pool.starmap(_publish_five, [(repository.root, source)] * 2)
+    assert sorted(answers[0] + answers[1]) == list(range(1, 11))
+    assert repository.versions("m") == list(range(1, 11))
+
+
+def test_a_publication_that_is_killed_never_shows_half_a_version(repository, source):
+    for index in range(30):
+        (source / f"part-{index:03d}").write_bytes(os.urandom(2000))
+    program = (
+        "import sys; from pathlib import Path; from forecasting.repository import ModelRepository\n"
+        "r = ModelRepository(Path(sys.argv[1])); print('go', flush=True)\n"
+        "while True: r.publish('m', Path(sys.argv[2]))"
+    )
+    repository.publish("m", source)
+    for _ in range(3):
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, str(repository.root), str(source)], stdout=subprocess.PIPE
+        )
+        process.stdout.readline()
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.3)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    versions = repository.versions("m")
+    assert {len(list(repository.version_dir("m", version).rglob("*"))) for version in versions} == {33}
+    assert repository.publish("m", source) > versions[-1]

@@ -1,0 +1,196 @@
+"""The gateway in front of a running server; history from a series store."""
+
+import http.client
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from forecasting.repository import ModelRepository
+from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec, read_series_store, write_series_store
+from forecasting.windows import window_inputs
+from forecasting.wire.client import GrpcClient
+from forecasting.wire.server_process import listening_process, model_server
+from tests.unit.serving import tiny_models
+
+START = 1_388_534_400  # 2014-01-01T00:00:00Z
+LINE = {"http": re.compile(r"Gateway at (\S+)")}
+
+
+@pytest.fixture(scope="module")
+def home(models, tmp_path_factory):
+    """A repository whose champion is factor 2, and a store: 40 known targets, covariates for 48 hours."""
+    root = tmp_path_factory.mktemp("home")
+    clock = np.arange(48, dtype=np.float64)
+    values = np.column_stack([np.where(clock < 40, 10 + clock % 4, np.nan), 20 + clock % 5])
+    short = values.copy()
+    short[41:, 1] = np.nan
+    spec = SeriesSpec(
+        "Demand", (), ("Temperature",), (), {}, 3600, SplitSpec(START + 20 * 3600, START + 30 * 3600, START + 40 * 3600)
+    )
+    (root / "series").mkdir()
+    write_series_store(SeriesStore(spec, (Series("a", START, values), Series("b", START, short))), root / "series")
+    repository = ModelRepository(root / "models")
+    version = tiny_models.write_version(models, root / "version", factor=2, lite=True)
+    repository.promote("tiny", repository.publish("tiny", version, {"series_dir": str(root / "series")}))
+    return root
+
+
+@pytest.fixture(scope="module")
+def address(home):
+    config = ModelRepository(home / "models").server_config
+    with model_server([f"--model_config_file={config}", "--prefer_tflite_model"], log=home / "server.log") as server:
+        with GrpcClient(server.grpc_address) as client:
+            client.wait_available("tiny", 1)
+        command = [sys.executable, "-m", "serving.gateway", "--model=tiny", f"--models-dir={home / 'models'}"]
+        command += [f"--grpc={server.grpc_address}", "--port=0", "--max-body-bytes=1000000"]
+        with listening_process(command, LINE, log=home / "gateway.log") as (_, addresses):
+            yield addresses["http"]
+
+
+def _ask(address, method, path, body=None):
+    connection = http.client.HTTPConnection(address, timeout=20)
+    connection.request(method, path, body if isinstance(body, bytes | None) else json.dumps(body).encode())
+    response = connection.getresponse()
+    text = response.read()
+    connection.close()
+    return response.status, json.loads(text) if response.getheader(
+        "content-type"
+    ) == "application/json" else text.decode()
+
+
+def test_a_forecast_is_the_models_answer_to_the_stores_window(address, home):
+    status, document = _ask(address, "POST", "/v1/forecast", {"series": ["a"]})
+    assert status == 200
+    assert (document["model"], document["version"], document["target"]) == ("tiny", 1, "Demand")
+    (forecast,) = document["forecasts"]
+    assert forecast["timestamps"] == ["2014-01-02T16:00:00Z", "2014-01-02T17:00:00Z", "2014-01-02T18:00:00Z"]
+    series = read_series_store(home / "series").get("a")
+    wanted = tiny_models.expected(window_inputs(series, tiny_models.SPEC, np.array([START + 40 * 3600])), 2.0)[0]
+    np.testing.assert_allclose(forecast["point"], wanted[:, 1], rtol=1e-6)
+    np.testing.assert_allclose(forecast["quantiles"]["0.9"], wanted[:, 2], rtol=1e-6)
+    assert list(forecast["quantiles"]) == ["0.1", "0.5", "0.9"]
+
+
+def test_without_ids_every_series_is_forecast_at_its_own_latest_origin(address):
+    status, document = _ask(address, "POST", "/v1/forecast", b"")
+    assert status == 200
+    origins = {forecast["series"]: forecast["origin"] for forecast in document["forecasts"]}
+    assert origins == {"a": "2014-01-02T16:00:00Z", "b": "2014-01-02T14:00:00Z"}
+
+
+def test_an_origin_in_another_zone_and_a_choice_of_quantiles_are_taken(address):
+    body = {"series": ["a"], "origin": "2014-01-02T02:00:00+02:00", "quantiles": [0.9]}
+    status, document = _ask(address, "POST", "/v1/forecast", body)
+    assert status == 200
+    assert document["forecasts"][0]["origin"] == "2014-01-02T00:00:00Z"
+    assert list(document["forecasts"][0]["quantiles"]) == ["0.9"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [
+        (b"{", 400, "must be JSON"),
+        (b"[" * 200_000, 400, "must be JSON"),
+        (b"[1]", 400, "must be a JSON object, found list"),
+        ({"serie": ["a"]}, 400, "unknown key 'serie'"),
+        ({"series": []}, 400, "'series' must be a list"),
+        ({"series": ["a", "a"]}, 400, "must not name an id twice"),
+        ({"series": ["zz"]}, 404, "no series 'zz'"),
+        ({"origin": "soon"}, 400, "'origin' must be an ISO 8601 time"),
+        ({"origin": "2014-01-02T00:00:00"}, 400, "must carry a time zone"),
+        ({"series": ["a"], "origin": "2014-01-02T00:30:00Z"}, 400, "on the grid of 3600 s"),
+        ({"series": ["a"], "origin": "2015-01-02T00:00:00Z"}, 400, "from 2014-01-01T01:00:00Z to 2014-01-02T21:00:00Z"),
+        ({"quantiles": [0.2]}, 400, "'quantiles' must be among"),
+        (b" " * 1_000_001, 413, "must not exceed 1000000 bytes"),
+    ],
+)
+def test_bad_requests_get_one_clear_line(address, body, status, message):
+    found, document = _ask(address, "POST", "/v1/forecast", body)
+    assert found == status
+    assert message in document["error"]
+
+
+def test_wrong_paths_and_methods_are_named(address):
+    assert _ask(address, "GET", "/v1/forecast")[0] == 405
+    assert _ask(address, "GET", "/nothing")[0] == 404
+    assert _ask(address, "GET", "/v1/models/other")[0] == 404
+
+
+def test_the_model_page_shows_roles_and_what_the_server_has(address):
+    status, document = _ask(address, "GET", "/v1/models/tiny")
+    assert status == 200
+    assert (document["champion"], document["candidate"], document["available_versions"]) == (1, None, [1])
+    assert (document["horizon"], document["cutoff"], document["n_series"]) == (3, "2014-01-02T16:00:00Z", 2)
+
+
+def test_series_are_listed_with_their_origins(address):
+    status, document = _ask(address, "GET", "/v1/series")
+    assert status == 200
+    assert document["series"][1] == {
+        "id": "b",
+        "first_origin": "2014-01-01T01:00:00Z",
+        "last_origin": "2014-01-02T14:00:00Z",
+        "default_origin": "2014-01-02T14:00:00Z",
+    }
+
+
+def test_metrics_count_by_route_and_carry_no_client_text(address):
+    _ask(address, "POST", "/v1/forecast", {"series": ["secret-id"]})
+    _ask(address, "GET", "/secret-path")
+    status, page = _ask(address, "GET", "/metrics")
+    assert status == 200
+    assert 'forecast_requests_total{code="404",model="tiny",route="/v1/forecast"}' in page
+    assert 'forecast_model_version{model="tiny",role="champion"} 1.0' in page
+    assert "forecast_model_cutoff_timestamp_seconds" in page
+    assert "secret" not in page
+
+
+def test_readiness_follows_the_model_server(home, address, tmp_path):
+    assert _ask(address, "GET", "/readyz")[0] == 200
+    command = [
+        sys.executable,
+        "-m",
+        "serving.gateway",
+        "--model=tiny",
+        f"--models-dir={home / 'models'}",
+        "--grpc=127.0.0.1:1",
+        "--port=0",
+    ]
+    with listening_process(command, LINE, log=tmp_path / "log") as (_, addresses):
+        assert _ask(addresses["http"], "GET", "/healthz")[0] == 200
+        assert _ask(addresses["http"], "GET", "/readyz")[0] == 503
+        assert _ask(addresses["http"], "POST", "/v1/forecast", {"series": ["a"]})[0] == 503
+
+
+def test_serve_prints_its_ports_is_ready_and_ends_with_zero_on_sigterm(home):
+    program = (
+        "import sys; from pathlib import Path; from serving.launch import serve; from forecasting.config.sections import ServingConfig\n"
+        "sys.exit(serve(Path(sys.argv[1]), 'tiny', None, ServingConfig(grpc_port=0, rest_port=0, gateway_port=0)))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program, str(home / "models")], stdout=subprocess.PIPE, text=True)
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith("ready"):
+            break
+    gateway = re.search(r"gateway  http://(\S+)", "".join(lines)).group(1)
+    assert _ask(gateway, "POST", "/v1/forecast", {"series": ["a"]})[0] == 200
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(40) == 0
+    with pytest.raises(ConnectionRefusedError):
+        _ask(gateway, "GET", "/healthz")
+
+
+def test_serve_without_a_champion_is_refused(tmp_path):
+    from forecasting.config.sections import ServingConfig
+    from forecasting.errors import ConfigError
+    from serving.launch import serve
+
+    with pytest.raises(ConfigError, match="has no champion"):
+        serve(Path(tmp_path), "tiny", None, ServingConfig())
