@@ -124,4 +124,5 @@ USER 10001:10001
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
   CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/healthz', timeout=4)"]
-ENTRYPOINT ["python", "-m", "serving.gateway"]
+# What is given after the image name is added: --model=NAME --grpc=HOST:8500.
+ENTRYPOINT ["python", "-m", "serving.gateway", "--bind-address=0.0.0.0", "--models-dir=/var/lib/almanac/models"]

@@ -10,6 +10,7 @@ import pytest
 from components.images import DEFAULTS
 from forecasting.contracts.layout import HOME_VARIABLE
 from forecasting.contracts.ports import GATEWAY_PORT, GRPC_PORT, REST_PORT
+from serving.gateway.__main__ import build_parser
 from serving.model_server.flags import parse_flags
 from tests.contract.dockerfile import lineage, packages_of, read_dockerfile
 
@@ -98,10 +99,17 @@ def test_the_model_server_understands_its_default_arguments():
     assert config.model_config_file == Path("/var/lib/almanac/models/models.config")
 
 
+def test_the_gateway_understands_its_default_arguments():
+    (entry,) = STAGES["gateway"].values("ENTRYPOINT")
+    flags = build_parser().parse_args([*json.loads(entry)[3:], "--model=demand", "--grpc=serving:8500"])
+    assert (flags.port, flags.bind_address) == (GATEWAY_PORT, "0.0.0.0")
+    assert flags.models_dir == Path("/var/lib/almanac/models")
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_target_starts_a_module_that_exists(target):
     (entry,) = STAGES[target].values("ENTRYPOINT")
-    python, flag, module = json.loads(entry)
+    python, flag, module, *_ = json.loads(entry)
     path = ROOT / module.replace(".", "/")
     assert (python, flag) == ("python", "-m")
     assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file()
