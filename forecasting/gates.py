@@ -51,7 +51,9 @@ class GateResult:
         sign = "<=" if self.direction is Direction.AT_MOST else ">="
         verdict = "holds" if self.passed else "fails"
         measured = f"{self.value:.4g}" if math.isfinite(self.value) else "could not be measured"
-        return f"{self.rule} {verdict}: {measured}, must be {sign} {self.limit:.4g}" + (f" ({self.reason})" if self.reason else "")
+        return f"{self.rule} {verdict}: {measured}, must be {sign} {self.limit:.4g}" + (
+            f" ({self.reason})" if self.reason else ""
+        )
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,9 @@ def model_rules(report: ModelGateReport, limits: ModelGateConfig) -> list[GateRu
     ]
     if report.champion_ratio is not None:
         rules.append(
-            GateRule("max_champion_ratio", report.champion_ratio, limits.max_champion_ratio, reason=report.champion_problem)
+            GateRule(
+                "max_champion_ratio", report.champion_ratio, limits.max_champion_ratio, reason=report.champion_problem
+            )
         )
     if limits.max_cold_start_naive_ratio is not None:
         rules.append(

@@ -61,7 +61,10 @@ def read_tournament(path: Path) -> tuple[VariantRecord, ...]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))["variants"]
         variants = tuple(
-            VariantRecord(**{key: value for key, value in entry.items() if key in known} | {"status": VariantStatus(entry["status"])})
+            VariantRecord(
+                **{key: value for key, value in entry.items() if key in known}
+                | {"status": VariantStatus(entry["status"])}
+            )
             for entry in document
         )
     except (OSError, json.JSONDecodeError, KeyError, TypeError, ValueError) as error:

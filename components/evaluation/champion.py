@@ -32,7 +32,9 @@ def load_champion(directory: Path) -> Champion:
     try:
         spec = read_feature_spec(directory / EXPORTED_SPEC_FILE)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ArtifactError(f"{directory / EXPORTED_SPEC_FILE} must hold the champion's feature spec: {error}") from error
+        raise ArtifactError(
+            f"{directory / EXPORTED_SPEC_FILE} must hold the champion's feature spec: {error}"
+        ) from error
     return Champion(int(directory.name), _predictor(directory), spec)
 
 

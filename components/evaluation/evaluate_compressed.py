@@ -45,7 +45,10 @@ class CompressedEvaluationReport:
 
 
 def evaluate_compressed(
-    settings: EvaluateCompressedSettings, inputs: Mapping[StepName, Path], output: Path, context: StepContext
+    settings: EvaluateCompressedSettings,
+    inputs: Mapping[StepName, Path],
+    output: Path,
+    context: StepContext,  # noqa: ARG001 - the step protocol
 ) -> StepOutcome:
     """Score the variants that were built, judge each, and name the one to ship.
 

@@ -1,7 +1,7 @@
 """The charts of a run report, each from plain numbers to one SVG element."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -31,33 +31,57 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _WIDE = (10.4, 4.2)
-_HALF = (6.4, 3.8)
+_HALF = (5.9, 3.6)
+_DAY_S = 86_400
+"""Dates on an axis are days since 1970-01-01."""
 _UNITS = {1: "seconds", 60: "minutes", 3_600: "hours", 86_400: "days", 604_800: "weeks"}
 
 
-def forecast_figure(forecast: SeriesForecastRecord, zone: ZoneInfo, *, size: tuple[float, float]) -> "Figure":
-    """History, actuals, median and band of one forecast; to be drawn and saved inside `chart_style`."""
+def forecast_figure(
+    forecast: SeriesForecastRecord, zone: ZoneInfo, *, size: tuple[float, float], weight: float = 1.0
+) -> "Figure":
+    """History, actuals, median and band of one forecast; to be drawn and saved inside `chart_style`.
+
+    Args:
+        forecast: What is drawn.
+        zone: Of the times on the x axis.
+        size: Inches.
+        weight: Factor on the width of lines.
+    """
     figure, axes = new_figure(*size)
     # The last known value begins the lines of the horizon, so that they do not hang in the air.
-    past, ahead = _times(forecast.history_timestamps), _times(forecast.timestamps)
+    past, future = forecast.history_timestamps / _DAY_S, forecast.timestamps / _DAY_S
     low, high = forecast.levels[0], forecast.levels[-1]
     median = forecast.quantiles[:, forecast.levels.index(POINT_QUANTILE)]
     if len(forecast.levels) > 1:
-        label = f"{high - low:.0%} interval"
+        label = f"{100 * (high - low):.0f} % interval"
         axes.fill_between(
-            ahead, forecast.quantiles[:, 0], forecast.quantiles[:, -1], color=BAND, alpha=0.17, linewidth=0, label=label
+            future,
+            forecast.quantiles[:, 0],
+            forecast.quantiles[:, -1],
+            color=BAND,
+            alpha=0.17,
+            linewidth=0,
+            label=label,
         )
-    axes.plot(past, forecast.history, color=INK, linewidth=1.5, label="history")
-    joined = [*past[-1:], *ahead], [*forecast.history[-1:], *forecast.actuals]
+    axes.plot(past, forecast.history, color=INK, linewidth=1.5 * weight, label="history")
     if np.isfinite(forecast.actuals).any():
-        axes.plot(*joined, color=ORANGE, linewidth=1.7, label="actual")
-    axes.plot(ahead, median, color=BLUE, linewidth=2.4, label="forecast (median)")
-    axes.axvline(ahead[0], color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)))
+        days, values = np.r_[past[-1:], future], np.r_[forecast.history[-1:], forecast.actuals]
+        axes.plot(days, values, color=ORANGE, linewidth=1.7 * weight, label="actual")
+    axes.plot(future, median, color=BLUE, linewidth=2.4 * weight, label="forecast (median)")
+    axes.axvline(future[0], color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)))
     axes.annotate(
-        "forecast begins ", (ahead[0], 1.0), xycoords=("data", "axes fraction"), ha="right", va="top", color=MUTED, fontsize="small"
+        "forecast begins ",
+        (future[0], 1.0),
+        xycoords=("data", "axes fraction"),
+        ha="right",
+        va="top",
+        color=MUTED,
+        fontsize="small",
     )
     axes.set_ylabel(forecast.target)
-    axes.set_xlabel(f"local time, {zone.key}" if zone.key != "UTC" else "UTC")
+    years = sorted({datetime.fromtimestamp(day * _DAY_S, zone).year for day in (*past[:1], future[-1])})
+    axes.set_xlabel(f"{' to '.join(map(str, years))}, {'UTC' if zone.key == 'UTC' else f'local time of {zone.key}'}")
     axes.margins(x=0.01)
     thousands(axes)
     time_axis(axes, zone)
@@ -81,7 +105,11 @@ def error_by_step_chart(report: BacktestReport, *, step_s: int) -> str:
             errors = np.array(model.by_step["mae"], dtype=np.float64)
             width = 2.4 if name in MODEL_COLOURS else 1.6
             axes.plot(
-                factor * np.arange(1, len(errors) + 1), errors, color=_colour(name, report), linewidth=width, label=model_label(name)
+                factor * np.arange(1, len(errors) + 1),
+                errors,
+                color=_colour(name, report),
+                linewidth=width,
+                label=model_label(name),
             )
         axes.set_xlabel(f"{unit} ahead")
         axes.set_ylabel(f"MAE, {report.unit}")
@@ -124,9 +152,25 @@ def learning_curve_chart(history: Sequence[Mapping[str, Any]], *, best_epoch: in
     epochs = [row["epoch"] for row in history]
     with chart_style("learning"):
         figure, axes = new_figure(*_HALF)
-        axes.plot(epochs, [row["train_loss"] for row in history], color=NAIVE_COLOURS[0], linewidth=2.0, marker="o", markersize=3.5, label="train")
-        axes.plot(epochs, [row["validation_loss"] for row in history], color=BLUE, linewidth=2.4, marker="o", markersize=3.5, label="validation")
-        if best_epoch in epochs:
+        axes.plot(
+            epochs,
+            [row["train_loss"] for row in history],
+            color=NAIVE_COLOURS[0],
+            linewidth=2.0,
+            marker="o",
+            markersize=3.5,
+            label="train",
+        )
+        axes.plot(
+            epochs,
+            [row["validation_loss"] for row in history],
+            color=BLUE,
+            linewidth=2.4,
+            marker="o",
+            markersize=3.5,
+            label="validation",
+        )
+        if best_epoch is not None and best_epoch in epochs:
             axes.axvline(best_epoch, color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)), label="best epoch")
         axes.set_xlabel("epoch")
         axes.set_ylabel("quantile loss, scaled")
@@ -157,10 +201,6 @@ def model_label(name: str) -> str:
     return name
 
 
-def _times(stamps: Any) -> list[datetime]:
-    return [datetime.fromtimestamp(int(stamp), UTC) for stamp in stamps]
-
-
 def _drawing_order(report: BacktestReport) -> list[tuple[str, Any]]:
     """Baselines first, so that the candidate lies on top."""
     return sorted(report.models.items(), key=lambda item: (item[0] == "candidate", item[0] == "champion"))
@@ -171,6 +211,12 @@ def _colour(name: str, report: BacktestReport) -> str:
         return MODEL_COLOURS[name]
     others = [other for other in report.models if other not in MODEL_COLOURS]
     return NAIVE_COLOURS[others.index(name) % len(NAIVE_COLOURS)]
+
+
+def ahead(n_steps: int, step_s: int) -> str:
+    """A horizon in words: 24 hours ahead."""
+    unit, factor = _step_unit(step_s)
+    return f"{n_steps * factor:g} {unit} ahead"
 
 
 def _step_unit(step_s: int) -> tuple[str, float]:

@@ -92,7 +92,7 @@ def gather_evidence(run: RunLayout) -> EvidenceRecord:
     reader = _Reader(run)
     died = _died(record)
     decisions = {step: reader.read(read_decision, step, DECISION_FILE) for step in GATE_STEPS}
-    manifests = {step: reader.read(_manifest, step, "") for step in StepName}
+    manifests = {step: reader.read(load_manifest, step, "") for step in StepName if step != StepName.REPORT_RUN}
     return EvidenceRecord(
         run=record,
         status=RunStatus.FAILED if died else derive_status(record),
@@ -118,12 +118,10 @@ def gather_evidence(run: RunLayout) -> EvidenceRecord:
 
 def _died(record: RunRecord) -> StepRecord | None:
     """A step that still counts as running: when the report is made nothing else runs, so its process is gone."""
-    left = [step for name, step in record.steps.items() if name != StepName.REPORT_RUN and step.status == RunStatus.RUNNING]
+    left = [
+        step for name, step in record.steps.items() if name != StepName.REPORT_RUN and step.status == RunStatus.RUNNING
+    ]
     return left[0] if left else None
-
-
-def _manifest(directory: Path) -> Manifest:
-    return load_manifest(directory)
 
 
 def _history(path: Path) -> tuple[Mapping[str, Any], ...]:

@@ -12,23 +12,31 @@ def as_number(value: Any) -> str:
     if not _known(value):
         return DASH
     size = abs(value)
+    if value == 0:
+        return "0"
     if size >= 1_000:
         return f"{value:,.0f}"
     if size >= 100:
         return f"{value:.1f}"
-    if size >= 1 or value == 0:
+    if size >= 1:
         return f"{value:.2f}"
     return f"{value:.4f}" if size >= 1e-3 else f"{value:.2e}"
 
 
 def as_share(value: Any) -> str:
-    """A ratio in percent: 47.3 %."""
-    return f"{value * 100:.1f} %" if _known(value) else DASH
+    """A ratio in percent: 47.3 %, 0.012 %."""
+    if not _known(value):
+        return DASH
+    if 0 < abs(value) < 1e-5:
+        return "< 0.001 %"
+    return f"{value * 100:.2g} %" if 0 < abs(value) < 1e-3 else f"{value * 100:.1f} %"
 
 
 def as_signed_share(value: Any) -> str:
     """A margin in percent with its sign: +12.3 %."""
-    return f"{value * 100:+.1f} %" if _known(value) else DASH
+    if not _known(value):
+        return DASH
+    return f"{value * 100:+,.0f} %" if abs(value) >= 10 else f"{value * 100:+.1f} %"
 
 
 def as_bytes(value: Any) -> str:
@@ -49,7 +57,7 @@ def as_milliseconds(value: Any) -> str:
 
 
 def as_duration(value: Any) -> str:
-    """Seconds of work: 0.8 s, 41 s, 3 min 20 s, 2 h 5 min."""
+    """Seconds: 0.8 s, 41 s, 3 min 20 s, 2 h 5 min, 1 h."""
     if not _known(value):
         return DASH
     if value < 10:
@@ -57,8 +65,11 @@ def as_duration(value: Any) -> str:
     seconds = round(value)
     if seconds < 60:
         return f"{seconds} s"
-    minutes, rest = divmod(seconds, 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+    if seconds < 3_600:
+        large, small = f"{seconds // 60} min", f"{seconds % 60} s"
+    else:
+        large, small = f"{seconds // 3_600} h", f"{seconds % 3_600 // 60} min"
+    return large if small.startswith("0 ") else f"{large} {small}"
 
 
 def as_time(value: Any) -> str:

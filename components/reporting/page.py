@@ -110,7 +110,11 @@ def _cards(evidence: EvidenceRecord) -> list[CardRecord]:
     shipped = next((variant for variant in evidence.variants if variant.name == chosen), None)
     if shipped:
         cards.append(
-            CardRecord("Ships as", shipped.name, f"{formats.as_bytes(shipped.size_bytes)}, {formats.as_milliseconds(shipped.latency_p50_ms)} a forecast")
+            CardRecord(
+                "Ships as",
+                shipped.name,
+                f"{formats.as_bytes(shipped.size_bytes)}, {formats.as_milliseconds(shipped.latency_p50_ms)} a forecast",
+            )
         )
     if evidence.deployment:
         previous = evidence.deployment.get("previous_version")
@@ -186,7 +190,8 @@ def _variant_rows(evidence: EvidenceRecord) -> list[dict[str, Any]]:
             {
                 "variant": variant,
                 "mae": model.overall["mae"] if model else None,
-                "outcome": outcomes.get(variant.name) or (f"{variant.status.value.replace('_', ' ')}: {variant.reason}" if failed else ""),
+                "outcome": outcomes.get(variant.name)
+                or (f"{variant.status.value.replace('_', ' ')}: {variant.reason}" if failed else ""),
                 "shipped": variant.name == chosen,
             }
         )

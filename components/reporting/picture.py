@@ -82,7 +82,9 @@ def backtest_forecasts(run: RunLayout) -> list[SeriesForecastRecord]:
                 history=series.values[past, 0],
                 timestamps=origin + spec.step_s * (rows["step"].astype(np.int64) - 1),
                 actuals=rows["actual"].astype(np.float64),
-                quantiles=np.stack([rows[quantile_column(level)] for level in spec.quantiles], axis=1).astype(np.float64),
+                quantiles=np.stack([rows[quantile_column(level)] for level in spec.quantiles], axis=1).astype(
+                    np.float64
+                ),
                 levels=spec.quantiles,
                 source="the candidate's last forecast of the backtest; it is not served",
             )

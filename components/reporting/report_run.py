@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from components.reporting.charts import forecast_figure
+from components.reporting.charts import ahead, forecast_figure
 from components.reporting.evidence import EvidenceRecord, gather_evidence
 from components.reporting.page import calendar_zone, render_page
 from components.reporting.picture import SeriesForecastRecord, backtest_forecasts, served_forecasts
@@ -20,9 +20,10 @@ from forecasting.steps import StepContext, StepOutcome
 
 logger = logging.getLogger(__name__)
 
-PICTURE_INCHES = (13.0, 6.5)
-PICTURE_DOTS_PER_INCH = 1_600 / 13.0
-"""Together 1600 × 800 dots, with type of a size that can still be read at half of that."""
+PICTURE_INCHES = (16.0, 8.0)
+PICTURE_DOTS_PER_INCH = 100
+PICTURE_FONT_SIZE = 16.0
+"""Together 1600 × 800 dots, with type that can still be read at half of that."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,10 @@ class PageReport:
 
 
 def report_run(
-    settings: ReportRunSettings, inputs: Mapping[StepName, Path], output: Path, context: StepContext
+    settings: ReportRunSettings,  # noqa: ARG001 - the step protocol
+    inputs: Mapping[StepName, Path],  # noqa: ARG001 - the step protocol
+    output: Path,
+    context: StepContext,
 ) -> StepOutcome:
     """Write report.html, and forecast.png where there is a forecast to draw.
 
@@ -54,10 +58,11 @@ def report_run(
     """
     evidence = gather_evidence(context.run)
     forecasts = _forecasts(evidence, context.run)
-    page = render_page(evidence, forecasts=forecasts, step_s=(evidence.profile or {}).get("step_s"))
+    step_s = (evidence.profile or {}).get("step_s")
+    page = render_page(evidence, forecasts=forecasts, step_s=step_s)
     (output / RUN_REPORT_FILE).write_text(page, encoding="utf-8")
-    if forecasts:
-        _draw(forecasts[0], evidence, path=output / FORECAST_PICTURE_FILE)
+    if forecasts and step_s:
+        _draw(forecasts[0], evidence, step_s=step_s, path=output / FORECAST_PICTURE_FILE)
     verdict = judge_run(evidence)
     report = PageReport(evidence.status.value, verdict.sentence, bool(forecasts))
     (output / REPORT_FILE).write_text(json.dumps(asdict(report), indent=1), encoding="utf-8")
@@ -72,10 +77,16 @@ def _forecasts(evidence: EvidenceRecord, run: RunLayout) -> list[SeriesForecastR
     return backtest_forecasts(run) if evidence.backtest is not None else []
 
 
-def _draw(forecast: SeriesForecastRecord, evidence: EvidenceRecord, *, path: Path) -> None:
+def _draw(forecast: SeriesForecastRecord, evidence: EvidenceRecord, *, step_s: int, path: Path) -> None:
     zone = calendar_zone(evidence.config)
-    with chart_style("picture"):
-        figure = forecast_figure(forecast, zone, size=PICTURE_INCHES)
-        title = f"{evidence.run.model}: {len(forecast.timestamps)} steps ahead"
-        figure.suptitle(title, x=0.012, ha="left", fontsize=16, fontweight="bold")
-        save_png(figure, path, dots_per_inch=round(PICTURE_DOTS_PER_INCH))
+    with chart_style("picture", font_size=PICTURE_FONT_SIZE):
+        figure = forecast_figure(forecast, zone, size=PICTURE_INCHES, weight=1.5)
+        which = (
+            f"{forecast.target} of {forecast.id}"
+            if (evidence.profile or {}).get("n_series", 1) > 1
+            else forecast.target
+        )
+        title = f"{evidence.run.model}: {which}, {ahead(len(forecast.timestamps), step_s)}"
+        figure.suptitle(title, x=0.012, ha="left", fontsize=22, fontweight="bold")
+        figure.get_layout_engine().set(w_pad=0.15, h_pad=0.15)  # type: ignore[union-attr, call-arg]
+        save_png(figure, path, dots_per_inch=PICTURE_DOTS_PER_INCH)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,10 +26,9 @@ LIGHT_GREY = "#c3cad5"
 MODEL_COLOURS = {"candidate": BLUE, "champion": TEAL}
 NAIVE_COLOURS = (GREY, LIGHT_GREY, "#dfe3ea")
 
-_SETTINGS: dict[str, object] = {
+_SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "DejaVu Sans",
-    "font.size": 10.5,
     "text.color": INK,
     "axes.labelcolor": MUTED,
     "axes.edgecolor": RULE,
@@ -38,7 +37,6 @@ _SETTINGS: dict[str, object] = {
     "axes.spines.right": False,
     "axes.spines.left": False,
     "axes.axisbelow": True,
-    "axes.titlesize": 12,
     "xtick.color": MUTED,
     "ytick.color": MUTED,
     "ytick.left": False,
@@ -49,15 +47,16 @@ _SETTINGS: dict[str, object] = {
 
 
 @contextmanager
-def chart_style(name: str) -> Iterator[None]:
+def chart_style(name: str, *, font_size: float = 10.5) -> Iterator[None]:
     """Settings for drawing and saving one chart.
 
     Args:
         name: Different for every chart of a page: ids inside an SVG are made from it.
+        font_size: Points.
     """
     import matplotlib as mpl
 
-    with mpl.rc_context({**_SETTINGS, "svg.hashsalt": name}):
+    with mpl.rc_context({**_SETTINGS, "svg.hashsalt": name, "font.size": font_size}):
         yield
 
 
@@ -102,9 +101,12 @@ def thousands(axes: "Axes") -> None:
 
 
 def time_axis(axes: "Axes", zone: tzinfo) -> None:
-    """Write times on the x axis in a zone, as short as they can be understood."""
+    """Write times on the x axis in a zone, as short as they can be understood beside the year."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     locator = AutoDateLocator(tz=zone, minticks=5, maxticks=10)
+    formats = ["%Y", "%b %Y", "%-d %b", "%H:%M", "%H:%M", "%S.%f"]
+    zero_formats = ["", "%b %Y", "%-d %b", "%-d %b", "%H:%M", "%H:%M"]
+    formatter = ConciseDateFormatter(locator, tz=zone, formats=formats, zero_formats=zero_formats, show_offset=False)
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=zone, show_offset=False))
+    axes.xaxis.set_major_formatter(formatter)

@@ -41,8 +41,8 @@ def _succeeded(evidence: EvidenceRecord) -> VerdictReport:
         last = evidence.run.last_step
         return VerdictReport("neutral", "Done", f"The run ended after {last}, as asked; nothing was deployed.", ())
     version = deployment["version"]
-    if deployment.get("already_champion"):
-        sentence = f"Nothing new to deploy: version {version} is this very model and is the champion already."
+    if deployment.get("already_champion") or evidence.run.steps[StepName.DEPLOY_MODEL].reused:
+        sentence = f"Nothing new to deploy: version {version} is this very model and was deployed before."
         return VerdictReport("good", "Unchanged", sentence, tuple(_accuracy_lines(evidence)))
     sentence = f"Version {version} passed every gate and is the champion now."
     return VerdictReport("good", "Promoted", sentence, tuple(_accuracy_lines(evidence)))
@@ -51,7 +51,9 @@ def _succeeded(evidence: EvidenceRecord) -> VerdictReport:
 def _refused(evidence: EvidenceRecord) -> VerdictReport:
     step = next(step for step in evidence.run.steps.values() if step.status == RunStatus.REFUSED)
     what = "The data was refused" if step.step == StepName.VALIDATE_DATA else f"{step.step} refused the candidate"
-    return VerdictReport("bad", "Not promoted", f"{what}. {_champion_line(evidence)}", tuple(_refusal_lines(evidence, step.step)))
+    return VerdictReport(
+        "bad", "Not promoted", f"{what}. {_champion_line(evidence)}", tuple(_refusal_lines(evidence, step.step))
+    )
 
 
 def _refusal_lines(evidence: EvidenceRecord, step: StepName) -> list[str]:
@@ -95,13 +97,15 @@ def _accuracy_lines(evidence: EvidenceRecord) -> list[str]:
     mae = report.models["candidate"].overall["mae"]
     naive = report.models[better_naive(report.models)].overall["mae"]
     lines = [
-        f"Its mean absolute error is {as_number(mae)} {report.unit} over {report.n_points:,} steps of the test period, "
-        f"{_compared(mae, naive)} than the better seasonal naive's {as_number(naive)}."
+        (
+            f"The mean absolute error of {report.unit} is {as_number(mae)} over {report.n_points:,} steps of the test period, "
+            f"{_compared(mae, naive)} than the better seasonal naive's {as_number(naive)}."
+        )
     ]
     if "champion" in report.models:
         champion = report.models["champion"].overall["mae"]
         lines.append(f"The champion before it has {as_number(champion)} on the same steps.")
-    decision = next((found for found in reversed(evidence.decisions.values()) if found.variant), None)
+    decision = next((found for found in reversed(list(evidence.decisions.values())) if found.variant), None)
     return [*lines, f"What ships: {decision.reason}."] if decision else lines
 
 

@@ -83,7 +83,9 @@ def plan_backtest(store: SeriesStore, origins: npt.NDArray[np.int64], *, horizon
             "check split.test and the cutoff"
         )
     folds = np.concatenate([folds for folds, _ in parts])
-    return BacktestSpec(store.series, rows, folds, origins[folds], np.concatenate([actual for _, actual in parts]), step_s)
+    return BacktestSpec(
+        store.series, rows, folds, origins[folds], np.concatenate([actual for _, actual in parts]), step_s
+    )
 
 
 def _series_windows(
@@ -105,6 +107,7 @@ def _first_known(series: Series) -> int:
 
 def history_steps(backtest: BacktestSpec) -> npt.NDArray[np.int64]:
     """Steps between the first known value of its series and the origin of each window `[W]`."""
-    starts = np.array([series.start + _first_known(series) * backtest.step_s for series in backtest.series], dtype=np.int64)
+    starts = np.array(
+        [series.start + _first_known(series) * backtest.step_s for series in backtest.series], dtype=np.int64
+    )
     return (backtest.origins - starts[backtest.rows]) // backtest.step_s
-

@@ -75,7 +75,9 @@ def score_predictors(
         if time.monotonic() - reported > _PROGRESS_EVERY_S:
             reported = time.monotonic()
             logger.info("scored %d of %d windows in %.0f s", end, backtest.n_windows, reported - started)
-    logger.info("scored %d windows with %s in %.1f s", backtest.n_windows, ", ".join(predictors), time.monotonic() - started)
+    logger.info(
+        "scored %d windows with %s in %.1f s", backtest.n_windows, ", ".join(predictors), time.monotonic() - started
+    )
     everywhere = np.ones(shape[:2], dtype=np.bool_)
     return {name: ForecastRecord(spec.quantiles, answer, everywhere) for name, answer in answers.items()}
 
@@ -93,7 +95,9 @@ def block_inputs(backtest: BacktestSpec, spec: FeatureSpec, *, first: int, end: 
 
 def _checked(answer: npt.NDArray[np.float32], shape: tuple[int, ...], name: str) -> npt.NDArray[np.float32]:
     if answer.shape != shape:
-        raise ArtifactError(f"{name} must answer quantiles of shape {list(shape)}, found {list(answer.shape)}; train it again")
+        raise ArtifactError(
+            f"{name} must answer quantiles of shape {list(shape)}, found {list(answer.shape)}; train it again"
+        )
     return answer
 
 
@@ -126,7 +130,9 @@ def write_scores(path: Path, backtest: BacktestSpec, *, forecasts: Mapping[str, 
         for name, record in forecasts.items():
             for first in range(0, backtest.n_windows, _WINDOWS_PER_ROW_GROUP):
                 chosen = slice(first, min(first + _WINDOWS_PER_ROW_GROUP, backtest.n_windows))
-                writer.write_table(_score_rows(backtest, record, name=name, levels=levels, chosen=chosen, schema=schema))
+                writer.write_table(
+                    _score_rows(backtest, record, name=name, levels=levels, chosen=chosen, schema=schema)
+                )
 
 
 def _score_rows(

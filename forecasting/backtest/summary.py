@@ -179,7 +179,9 @@ def read_backtest_report(path: Path) -> BacktestReport:
 def _model(document: Any) -> ModelReport:
     return ModelReport(
         overall=_with_nan(document["overall"]),
-        by_step={name: tuple(_with_nan(dict(enumerate(values))).values()) for name, values in document["by_step"].items()},
+        by_step={
+            name: tuple(_with_nan(dict(enumerate(values))).values()) for name, values in document["by_step"].items()
+        },
         slices={name: _with_nan(scores) for name, scores in document["slices"].items()},
     )
 

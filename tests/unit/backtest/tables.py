@@ -23,7 +23,7 @@ def hourly_spec(*, known: tuple[str, ...] = (), static: tuple[str, ...] = (), **
         "observed": (),
         "known": known,
         "static": static,
-        "categories": {name: ("north", "south") for name in static},
+        "categories": dict.fromkeys(static, ("north", "south")),
         "step_s": HOUR_S,
         "context": 48,
         "horizon": 24,
@@ -54,7 +54,7 @@ def hourly_store(
         observed=(),
         known=names[1:],
         static=static,
-        categories={name: ("north", "south") for name in static},
+        categories=dict.fromkeys(static, ("north", "south")),
         step_s=HOUR_S,
         split=SplitSpec(train_end=test_start - DAY_S, validation_end=test_start, cutoff=cutoff),
     )

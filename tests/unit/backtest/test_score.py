@@ -71,7 +71,9 @@ def test_target_after_the_origin_changes_no_forecast() -> None:
 
 
 def test_table_has_one_row_a_model_series_origin_and_step(tmp_path: Path) -> None:
-    record = score_predictors({"copy": KnownColumnPredictor(half_width=1.0)}, SPEC, backtest=BACKTEST, batch_size=64)["copy"]
+    record = score_predictors({"copy": KnownColumnPredictor(half_width=1.0)}, SPEC, backtest=BACKTEST, batch_size=64)[
+        "copy"
+    ]
     write_scores(tmp_path / "scores.parquet", BACKTEST, forecasts={"candidate": record, "champion": record})
     table = pq.read_table(tmp_path / "scores.parquet").to_pylist()
     assert len(table) == 2 * 6 * 24

@@ -41,7 +41,9 @@ def report_of(offset: float = 0.25) -> BacktestReport:
     demand = [daily_wave(10), daily_wave(5, level=50.0)]
     store = hourly_store({"Demand": demand, "Copy": demand}, starts=(MONDAY, MONDAY + 5 * DAY_S))
     backtest = open_backtest(store, SPEC, settings=SETTINGS)
-    predictors = {"candidate": KnownColumnPredictor(offset=offset, half_width=1.0)} | naive_predictors((24, 48), SPEC.quantiles)
+    predictors = {"candidate": KnownColumnPredictor(offset=offset, half_width=1.0)} | naive_predictors(
+        (24, 48), SPEC.quantiles
+    )
     forecasts = score_predictors(predictors, SPEC, backtest=backtest, batch_size=64)
     return backtest_report(store, SPEC, backtest=backtest, forecasts=forecasts, settings=SETTINGS)
 

@@ -24,7 +24,9 @@ def _export(directory: Path, offset: float) -> None:
 
     model = Model()
     tf.saved_model.save(model, str(directory / "saved_model"), signatures={"serving_default": model.serve})
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(directory / "saved_model"), signature_keys=["serving_default"])
+    converter = tf.lite.TFLiteConverter.from_saved_model(
+        str(directory / "saved_model"), signature_keys=["serving_default"]
+    )
     (directory / "model.tflite").write_bytes(converter.convert())
 
 

@@ -5,7 +5,9 @@ from forecasting.tournament import VariantRecord, VariantStatus
 
 
 def scored(name: str, *, mae: float, size: int, latency_ms: float) -> ScoredVariantRecord:
-    variant = VariantRecord(name, f"variants/{name}/model.tflite", VariantStatus.BUILT, size_bytes=size, latency_p50_ms=latency_ms)
+    variant = VariantRecord(
+        name, f"variants/{name}/model.tflite", VariantStatus.BUILT, size_bytes=size, latency_p50_ms=latency_ms
+    )
     return ScoredVariantRecord(variant, mae)
 
 
@@ -16,7 +18,10 @@ PRUNED = scored("pruned_tflite_int8", mae=101.5, size=455, latency_ms=0.138)
 
 
 def test_fastest_variant_ships_where_latency_is_preferred() -> None:
-    assert choose_variant([FLOAT, LITE, scored("tflite_int8", mae=101, size=460, latency_ms=0.1)], prefer="latency").name == "tflite_int8"
+    assert (
+        choose_variant([FLOAT, LITE, scored("tflite_int8", mae=101, size=460, latency_ms=0.1)], prefer="latency").name
+        == "tflite_int8"
+    )
 
 
 def test_latencies_within_a_tenth_are_equal_and_the_more_accurate_ships() -> None:
@@ -42,7 +47,7 @@ def test_float_model_ships_when_it_is_alone() -> None:
 def test_reason_says_accuracy_size_and_speed_against_the_float_model() -> None:
     reason = choose_variant([FLOAT, INT8], prefer="latency").reason
     assert reason == (
-        "tflite_int8: MAE 100.5, 0.50% above the float model's 100, 3.5 × smaller, 18.6 × faster; "
+        "tflite_int8: MAE 100.5, 0.50 % above the float model's 100, 3.5 × smaller, 18.6 × faster; "
         "best latency of the variants that passed"
     )
 

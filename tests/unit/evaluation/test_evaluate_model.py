@@ -24,7 +24,9 @@ SPEC = hourly_spec(known=("Copy",))
 MODEL_LIMITS = ModelGateConfig(max_mae=0.5, max_rmse=0.6, max_naive_ratio=0.6)
 
 
-def settings_of(limits: ModelGateConfig = MODEL_LIMITS, *, cold_start_below: str | None = None) -> EvaluateModelSettings:
+def settings_of(
+    limits: ModelGateConfig = MODEL_LIMITS, *, cold_start_below: str | None = None
+) -> EvaluateModelSettings:
     return EvaluateModelSettings(
         name="demand",
         forecast=ForecastConfig(horizon=24, context=48, segment=24, seasons=(24, 48)),
@@ -136,7 +138,10 @@ def test_new_series_are_judged_on_their_own(tmp_path: Path) -> None:
 def test_scores_of_all_models_are_over_the_same_steps(tmp_path: Path) -> None:
     judge(tmp_path, KnownColumnPredictor(offset=0.2), champion=champion_off_by(0.4))
     table = pq.read_table(tmp_path / "scores.parquet").to_pandas()
-    steps = {name: set(zip(rows["origin"], rows["step"], strict=True)) for name, rows in table.groupby("model", observed=True)}
+    steps = {
+        name: set(zip(rows["origin"], rows["step"], strict=True))
+        for name, rows in table.groupby("model", observed=True)
+    }
     assert sorted(steps) == ["candidate", "champion", "seasonal_naive_24", "seasonal_naive_48"]
     assert len(steps["candidate"]) == 72
     assert len({frozenset(found) for found in steps.values()}) == 1

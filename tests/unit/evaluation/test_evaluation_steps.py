@@ -91,7 +91,9 @@ def add_variants(inputs: Mapping[StepName, Path], tiny_models: Mapping[str, Path
         shutil.copy(tiny_models[model] / "model.tflite", path)
         relative = path.relative_to(folder).as_posix()
         variants.append(
-            VariantRecord(name, relative, VariantStatus.BUILT, size_bytes=1_000 // (number + 1), latency_p50_ms=1 / number)
+            VariantRecord(
+                name, relative, VariantStatus.BUILT, size_bytes=1_000 // (number + 1), latency_p50_ms=1 / number
+            )
         )
     variants.append(VariantRecord("broken", "", VariantStatus.REJECTED, "the converter failed"))
     variants.append(VariantRecord("late", "", VariantStatus.LEFT_OUT, "no time was left"))
@@ -131,7 +133,7 @@ def test_variant_within_its_limits_ships_and_the_reason_says_why(
     summary = run_evaluate_compressed(inputs, context)
     decision = read_decision(inputs[StepName.EVALUATE_COMPRESSED] / "decision.json")
     assert decision.variant == "tflite_int8"
-    assert "MAE 0.252, 0.80% above the float model's 0.25, 3.0 × smaller, 4.0 × faster" in decision.reason
+    assert "MAE 0.252, 0.80 % above the float model's 0.25, 3.0 × smaller, 4.0 × faster" in decision.reason
     assert summary == f"ships {decision.reason}"
     metrics = read_backtest_report(inputs[StepName.EVALUATE_COMPRESSED] / "metrics.json")
     assert list(metrics.models) == ["saved_model", "tflite_float32", "tflite_int8"]

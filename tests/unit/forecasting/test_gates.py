@@ -73,7 +73,12 @@ def test_model_worse_than_the_champion_by_more_than_the_limit_is_refused() -> No
 
 def test_champion_that_cannot_be_scored_refuses_with_its_reason() -> None:
     report = ModelGateReport(
-        mae=90.0, rmse=120.0, naive_ratio=0.5, coverage=0.8, champion_ratio=math.nan, champion_problem="no column 'Promo'"
+        mae=90.0,
+        rmse=120.0,
+        naive_ratio=0.5,
+        coverage=0.8,
+        champion_ratio=math.nan,
+        champion_problem="no column 'Promo'",
     )
     decision = decide(model_rules(report, LIMITS))
     assert not decision.passed
@@ -89,7 +94,12 @@ def test_model_far_too_good_trips_the_leak_alarm() -> None:
 
 def test_optional_limits_make_rules_only_where_they_are_set() -> None:
     limits = ModelGateConfig(
-        max_mae=100, max_rmse=150, max_naive_ratio=0.6, max_cold_start_naive_ratio=0.9, min_coverage=0.7, max_coverage=0.9
+        max_mae=100,
+        max_rmse=150,
+        max_naive_ratio=0.6,
+        max_cold_start_naive_ratio=0.9,
+        min_coverage=0.7,
+        max_coverage=0.9,
     )
     report = ModelGateReport(mae=90.0, rmse=120.0, naive_ratio=0.5, coverage=0.95, cold_start_naive_ratio=0.95)
     failed = [result.rule for result in decide(model_rules(report, limits)).rules if not result.passed]

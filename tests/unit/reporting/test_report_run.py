@@ -1,0 +1,233 @@
+"""The run report: of a promotion, of every kind of refusal and failure, and of a run that is damaged."""
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from components.evaluation.champion import Champion
+from components.evaluation.evaluate_model import ChampionSource
+from components.reporting.report_run import report_run
+from forecasting.config.root import ReportRunSettings
+from forecasting.config.sections import DataConfig, ForecastConfig, TrackingConfig
+from forecasting.contracts.layout import HomeLayout, RunLayout
+from forecasting.contracts.steps import StepName
+from forecasting.contracts.vocabulary import RunStatus
+from forecasting.runs import StepRecord, write_step
+from forecasting.steps import StepContext
+from tests.unit.backtest.tables import KnownColumnPredictor
+from tests.unit.reporting.runs import (
+    SPEC,
+    add_evaluation,
+    add_training,
+    add_validation,
+    begin_run,
+    fail_step,
+    whole_run,
+)
+
+SETTINGS = ReportRunSettings(name="demand", data=DataConfig(), forecast=ForecastConfig(), tracking=TrackingConfig())
+VOID_TAGS = {"meta", "link", "br", "rect", "path", "use"}
+
+
+class Page(HTMLParser):
+    """Text, headings and balance of tags of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.links: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.links += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href")]
+        if tag not in VOID_TAGS:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.links += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href")]
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID_TAGS:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] not in ("style", "script"):
+            self.words.append(data.strip())
+
+    @property
+    def text(self) -> str:
+        return " ".join(word for word in self.words if word)
+
+
+def report(run: RunLayout) -> tuple[Page, Path]:
+    output = run.step(StepName.REPORT_RUN)
+    output.mkdir()
+    context = StepContext(HomeLayout(run.root.parent.parent), run)
+    assert report_run(SETTINGS, {}, output, context).passed
+    return Page((output / "report.html").read_text()), output
+
+
+def test_promotion_says_version_accuracy_and_what_ships(tmp_path: Path) -> None:
+    page, output = report(whole_run(tmp_path))
+    assert "Promoted" in page.text
+    assert "Version 7 passed every gate and is the champion now." in page.text
+    assert "The mean absolute error of Demand is 0.2500 over 72 steps of the test period, 75.0 % lower" in page.text
+    assert "What ships: tflite_int8: MAE 0.2505, 0.20 % above the float model's 0.25" in page.text
+    assert json.loads((output / "report.json").read_text())["status"] == "succeeded"
+
+
+def test_page_has_every_part_of_a_whole_run(tmp_path: Path) -> None:
+    page, _ = report(whole_run(tmp_path))
+    for heading in (
+        "Forecast",
+        "Accuracy",
+        "Gates",
+        "Variants",
+        "In the server",
+        "Data",
+        "Steps and lineage",
+        "Configuration",
+    ):
+        assert heading in page.words
+    for caption in (
+        "Error by step of the horizon",
+        "Error by hour of the day",
+        "Error by day of the week",
+        "Learning curve",
+    ):
+        assert caption in page.words
+
+
+def test_page_is_well_formed_and_needs_no_network(tmp_path: Path) -> None:
+    run = whole_run(tmp_path)
+    page, output = report(run)
+    html = (output / "report.html").read_text()
+    assert page.open == []
+    assert [link for link in page.links if not link.startswith(("#", "data:"))] == []
+    assert "<script" not in html
+    assert re.findall(r"url\((?!#)", html) == []
+
+
+def test_ids_of_the_charts_do_not_clash(tmp_path: Path) -> None:
+    _, output = report(whole_run(tmp_path))
+    charts = re.findall(r"<svg(?! class=\"spark\").*?</svg>", (output / "report.html").read_text(), flags=re.DOTALL)
+    assert len(charts) == 5
+    # Structural ids of the drawing library are the same in every chart and nothing refers to them.
+    used = [set(re.findall(r'(?:xlink:href="#|url\(#)([^")]+)', chart)) for chart in charts]
+    defined = [set(re.findall(r'id="([^"]+)"', chart)) for chart in charts]
+    for i, references in enumerate(used):
+        assert references <= defined[i]
+        others = set().union(*(ids for j, ids in enumerate(defined) if j != i))
+        assert references & others == set()
+    for chart in charts:
+        ET.fromstring(chart)
+
+
+def test_picture_of_the_forecast_has_the_promised_size(tmp_path: Path) -> None:
+    _, output = report(whole_run(tmp_path))
+    header = (output / "forecast.png").read_bytes()[:24]
+    assert header[:8] == b"\x89PNG\r\n\x1a\n"
+    assert (int.from_bytes(header[16:20]), int.from_bytes(header[20:24])) == (1600, 800)
+
+
+def test_gate_table_shows_value_limit_and_margin(tmp_path: Path) -> None:
+    page, _ = report(whole_run(tmp_path))
+    assert "Mean absolute error max_mae candidate 0.2500 ≤ 0.5000 +50.0 %" in page.text
+
+
+def test_variant_that_failed_says_why_and_the_shipped_one_is_marked(tmp_path: Path) -> None:
+    page, _ = report(whole_run(tmp_path))
+    assert "tflite_int8 ships 772 kB 611 kB 0.25 ms 0.50 ms" in page.text
+    assert "max_mae_increase_ratio fails: 0.05, must be <= 0.02" in page.text
+    assert "rejected: the converter failed" in page.text
+
+
+def test_refused_candidate_is_not_promoted_and_the_failed_rule_is_named(tmp_path: Path) -> None:
+    run = begin_run(tmp_path)
+    add_validation(run)
+    add_training(run)
+    champion = ChampionSource(6, Champion(6, KnownColumnPredictor(offset=0.2), SPEC))
+    assert not add_evaluation(run, offset=0.4, champion=champion)
+    page, output = report(run)
+    assert "Not promoted" in page.text
+    assert "evaluate_model refused the candidate. Version 6 stays the champion." in page.text
+    assert "max_champion_ratio fails: 2, must be <= 1.02" in page.text
+    assert json.loads((output / "report.json").read_text())["status"] == "refused"
+
+
+def test_refused_candidate_is_drawn_from_the_backtest(tmp_path: Path) -> None:
+    run = begin_run(tmp_path)
+    add_validation(run)
+    add_training(run)
+    assert not add_evaluation(run, offset=0.55)
+    page, output = report(run)
+    assert "it is not served" in page.text
+    assert (output / "forecast.png").exists()
+
+
+def test_refused_data_shows_the_failed_check_and_no_model(tmp_path: Path) -> None:
+    run = begin_run(tmp_path)
+    add_validation(run, problem="row 17 has a time stamp seen before")
+    page, output = report(run)
+    assert "The data was refused. What was served before is served still." in page.text
+    assert page.text.count("row 17 has a time stamp seen before") >= 2
+    assert "Accuracy" not in page.words
+    assert not (output / "forecast.png").exists()
+
+
+def test_crash_shows_step_error_and_log_and_escapes_what_it_quotes(tmp_path: Path) -> None:
+    run = begin_run(tmp_path)
+    add_validation(run)
+    fail_step(run, StepName.BUILD_FEATURES)
+    page, output = report(run)
+    assert "build_features failed with ArtifactError: the disk <is> full" in page.text
+    assert "logs/build_features.log" in page.text
+    assert "the disk &lt;is&gt; full" in (output / "report.html").read_text()
+
+
+def test_step_whose_process_is_gone_counts_as_failed(tmp_path: Path) -> None:
+    run = begin_run(tmp_path)
+    add_validation(run)
+    write_step(run, StepRecord(StepName.BUILD_FEATURES, RunStatus.RUNNING, 1.0))
+    page, output = report(run)
+    assert "build_features ended without a word: its process was killed" in page.text
+    assert json.loads((output / "report.json").read_text())["status"] == "failed"
+
+
+def test_stopped_run_says_how_it_is_continued(tmp_path: Path) -> None:
+    run = begin_run(tmp_path)
+    add_validation(run)
+    fail_step(run, StepName.BUILD_FEATURES, status=RunStatus.STOPPED)
+    page, _ = report(run)
+    assert "The run was stopped in build_features." in page.text
+    assert "almanac run --resume run-1 continues it" in page.text
+
+
+def test_run_without_any_step_has_a_report(tmp_path: Path) -> None:
+    page, output = report(begin_run(tmp_path))
+    assert "Incomplete" in page.text
+    assert not (output / "forecast.png").exists()
+
+
+def test_damaged_file_is_left_out_and_named(tmp_path: Path) -> None:
+    run = whole_run(tmp_path)
+    (run.step(StepName.EVALUATE_MODEL) / "metrics.json").write_text("{")
+    page, _ = report(run)
+    assert "evaluate_model/metrics.json must hold the metrics of a backtest" in page.text
+    assert str(run.root) not in page.text
+    assert "Version 7 passed every gate" in page.text
+
+
+@pytest.mark.parametrize("step", [StepName.VALIDATE_DATA, StepName.DEPLOY_MODEL])
+def test_lineage_shows_the_digest_of_every_step(tmp_path: Path, step: StepName) -> None:
+    run = whole_run(tmp_path)
+    page, _ = report(run)
+    digest = json.loads((run.step(StepName.DEPLOY_MODEL) / "manifest.json").read_text())["parents"]["validate_data"]
+    assert step.value in page.words
+    assert digest[:12] in page.words
