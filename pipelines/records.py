@@ -1,5 +1,6 @@
 """Run records as people and machines read them."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -38,7 +39,7 @@ def step_remark(found: StepRecord | None) -> str:
     return f"from {found.reused_from}: {found.summary}" if found.reused else found.summary
 
 
-def table(rows: list[tuple[str, ...]], right: frozenset[int] = frozenset()) -> list[str]:
+def table(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> list[str]:
     """Lines of a table with columns as wide as their widest cell; columns in `right` are aligned right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [

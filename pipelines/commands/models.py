@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from typing import Any
 
 from forecasting.contracts.layout import home_layout
 from forecasting.contracts.vocabulary import ModelRole
@@ -14,21 +15,19 @@ from pipelines.records import table
 def list_models(arguments: argparse.Namespace) -> int:
     """One line a model."""
     repository = ModelRepository(home_layout().models)
-    documents = [
-        {"model": name, "versions": repository.versions(name), **_roles(repository, name)}
-        for name in repository.names()
-    ]
+    names = repository.names()
     if arguments.json:
+        documents = [
+            {"model": name, "versions": repository.versions(name), **_roles(repository, name)} for name in names
+        ]
         print(json.dumps(documents, indent=1))
-    elif not documents:
+    elif not names:
         print(f"no models in {repository.root}; almanac run makes one", file=sys.stderr)
     else:
-        rows = [("MODEL", "CHAMPION", "CANDIDATE", "PREVIOUS", "VERSIONS")]
-        for found in documents:
-            roles = [
-                str(found[role.value] or "") for role in (ModelRole.CHAMPION, ModelRole.CANDIDATE, ModelRole.PREVIOUS)
-            ]
-            rows.append((str(found["model"]), *roles, str(len(found["versions"]))))
+        rows = [["MODEL", *(role.value.upper() for role in ModelRole), "VERSIONS"]]
+        for name in names:
+            roles = [str(version or "") for version in _roles(repository, name).values()]
+            rows.append([name, *roles, str(len(repository.versions(name)))])
         print("\n".join(table(rows, right=frozenset({1, 2, 3, 4}))))
     return 0
 
@@ -36,27 +35,16 @@ def list_models(arguments: argparse.Namespace) -> int:
 def show(arguments: argparse.Namespace) -> int:
     """One line a version, newest first, with what is remembered of it."""
     repository = _repository(arguments.model)
-    roles = {version: role for role, version in _roles(repository, arguments.model).items() if version is not None}
-    documents = [
-        {"version": version, "role": roles.get(version), "path": str(repository.version_dir(arguments.model, version)),
-         "record": repository.record(arguments.model, version)}
-        for version in sorted(repository.versions(arguments.model), reverse=True)
-    ]  # fmt: skip
+    versions = sorted(repository.versions(arguments.model), reverse=True)
+    documents = [_version(repository, arguments.model, version) for version in versions]
     if arguments.json:
         print(json.dumps(documents, indent=1))
         return 0
-    rows = [("VERSION", "ROLE", "RUN", "VARIANT", "PATH")]
+    rows = [["VERSION", "ROLE", "RUN", "VARIANT", "PATH"]]
     for found in documents:
         record = found["record"]
-        rows.append(
-            (
-                str(found["version"]),
-                found["role"] or "",
-                str(record.get("run", "")),
-                str(record.get("variant", "")),
-                found["path"],
-            )
-        )
+        remembered = [str(record.get("run", "")), str(record.get("variant", ""))]
+        rows.append([str(found["version"]), found["role"] or "", *remembered, found["path"]])
     print("\n".join(table(rows, right=frozenset({0}))))
     return 0
 
@@ -81,3 +69,9 @@ def _repository(model: str) -> ModelRepository:
 
 def _roles(repository: ModelRepository, model: str) -> dict[str, int | None]:
     return {role.value: repository.role(model, role) for role in ModelRole}
+
+
+def _version(repository: ModelRepository, model: str, version: int) -> dict[str, Any]:
+    roles = {held: role for role, held in _roles(repository, model).items() if held is not None}
+    path = str(repository.version_dir(model, version))
+    return {"version": version, "role": roles.get(version), "path": path, "record": repository.record(model, version)}

@@ -1,0 +1,166 @@
+"""Ask a gateway for forecasts and write them where a user wants them."""
+
+import csv
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from forecasting.errors import ConfigError, RemoteError, RetryableError
+
+TIMEOUT_S = 60.0
+MAX_DRAWN = 6
+"""Series in a picture at most."""
+SUFFIXES = (".csv", ".parquet", ".png")
+
+
+@dataclass(frozen=True)
+class ForecastTableSpec:
+    """Forecasts as a table: one row a series and step; columns series, timestamp, point, then one a quantile."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+def ask_gateway(endpoint: str, series: Sequence[str], origin: str | None) -> dict[str, Any]:
+    """The gateway's answer to a forecast request.
+
+    Args:
+        endpoint: `http://host:port`.
+        series: Ids; none: all series.
+        origin: First step to forecast, ISO 8601; none: the latest possible.
+
+    Raises:
+        ConfigError: The gateway refuses the request, or the endpoint is no URL.
+        RetryableError: The gateway is not ready.
+        RemoteError: It cannot be reached, or answers with an error.
+    """
+    if not endpoint.startswith(("http://", "https://")):
+        raise ConfigError(f"--endpoint must be a URL such as http://127.0.0.1:8080, found {endpoint!r}")
+    body = json.dumps({"series": list(series) or None, "origin": origin}).encode()
+    request = urllib.request.Request(
+        endpoint.rstrip("/") + "/v1/forecast", data=body, headers={"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
+            answer = json.load(response)
+    except urllib.error.HTTPError as error:
+        raise _refusal(endpoint, error) from error
+    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        reason = getattr(error, "reason", error)
+        raise RemoteError(f"no gateway answers at {endpoint} ({reason}); `almanac serve -c FILE` starts one") from error
+    except json.JSONDecodeError as error:
+        raise RemoteError(f"{endpoint} must answer with JSON: {error}") from error
+    if not isinstance(answer, dict) or "forecasts" not in answer:
+        raise RemoteError(f"{endpoint} must answer with forecasts; is it a gateway?")
+    return answer
+
+
+def forecast_table(answer: dict[str, Any]) -> ForecastTableSpec:
+    """Rows of an answer."""
+    forecasts = answer["forecasts"]
+    levels = list(forecasts[0]["quantiles"]) if forecasts else []
+    return ForecastTableSpec(
+        ("series", "timestamp", "point", *(f"q{level}" for level in levels)),
+        tuple(row for forecast in forecasts for row in _rows(forecast, levels)),
+    )
+
+
+def write_forecasts(answer: dict[str, Any], path: Path) -> None:
+    """Write an answer as CSV, Parquet or a picture, by the suffix of the file.
+
+    Raises:
+        ConfigError: The suffix is none of these, or the folder does not exist.
+    """
+    check_output(path)
+    match path.suffix:
+        case ".csv":
+            _write_csv(forecast_table(answer), path)
+        case ".parquet":
+            _write_parquet(forecast_table(answer), path)
+        case _:
+            _draw(answer, path)
+
+
+def check_output(path: Path) -> None:
+    """Refuse an output that cannot be written, before anything is asked.
+
+    Raises:
+        ConfigError: The suffix is unknown, or the folder does not exist.
+    """
+    if path.suffix not in SUFFIXES:
+        raise ConfigError(f"--out must end in {', '.join(SUFFIXES)}, found {path}")
+    if not path.resolve().parent.is_dir():
+        raise ConfigError(f"--out {path}: there is no folder {path.resolve().parent}")
+
+
+def _refusal(endpoint: str, error: urllib.error.HTTPError) -> Exception:
+    text = error.read(65_536).decode("utf-8", "replace")
+    try:
+        message = json.loads(text)["error"]
+    except (json.JSONDecodeError, KeyError, TypeError):
+        message = text.strip() or error.reason
+    line = f"{endpoint} answers {error.code}: {message}"
+    if error.code in (429, 503):
+        return RetryableError(line)
+    return ConfigError(line) if 400 <= error.code < 500 else RemoteError(line)
+
+
+def _rows(forecast: dict[str, Any], levels: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    quantiles = [forecast["quantiles"][level] for level in levels]
+    for step, timestamp in enumerate(forecast["timestamps"]):
+        yield (forecast["series"], timestamp, forecast["point"][step], *(values[step] for values in quantiles))
+
+
+def _write_csv(found: ForecastTableSpec, path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(found.columns)
+        writer.writerows(found.rows)
+
+
+def _write_parquet(found: ForecastTableSpec, path: Path) -> None:
+    from datetime import datetime
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = dict(zip(found.columns, zip(*found.rows, strict=True), strict=True)) if found.rows else {}
+    stamps = [datetime.fromisoformat(text) for text in columns.pop("timestamp", ())]
+    arrays = {
+        "series": pa.array(columns.pop("series", ()), pa.string()),
+        "timestamp": pa.array(stamps, pa.timestamp("s", "UTC")),
+    }
+    arrays |= {name: pa.array(values, pa.float32()) for name, values in columns.items()}
+    pq.write_table(pa.table(arrays), path)
+
+
+def _draw(answer: dict[str, Any], path: Path) -> None:
+    from datetime import datetime
+
+    from matplotlib.figure import Figure
+
+    forecasts = answer["forecasts"][:MAX_DRAWN]
+    figure = Figure(figsize=(16, 1 + 3.5 * max(len(forecasts), 1)), dpi=100, layout="constrained")
+    for axes, forecast in zip(figure.subplots(len(forecasts), 1, squeeze=False)[:, 0], forecasts, strict=True):
+        times = [datetime.fromisoformat(text) for text in forecast["timestamps"]]
+        levels = sorted(forecast["quantiles"], key=float)
+        low, high = levels[0], levels[-1]
+        axes.fill_between(
+            times, forecast["quantiles"][low], forecast["quantiles"][high],
+            color="#9ecae1", alpha=0.5, linewidth=0, label=f"{low} to {high} quantile",
+        )  # fmt: skip
+        axes.plot(times, forecast["point"], color="#08519c", linewidth=2, label="median")
+        axes.set_title(
+            f"{forecast['series']}: {answer['target']}, {answer['model']} version {answer['version']}", loc="left"
+        )
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", color="#dddddd")
+        axes.set_axisbelow(True)
+        axes.set_ylabel(str(answer["target"]))
+        axes.set_xlabel("UTC")
+        axes.legend(frameon=False, loc="upper right")
+    figure.savefig(path)

@@ -1,0 +1,142 @@
+"""Forecasts as the command line asks for and writes them, against a real HTTP server."""
+
+import http.server
+import json
+import threading
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from forecasting.config.sections import ServingConfig
+from forecasting.errors import ConfigError, RemoteError, RetryableError
+from pipelines.commands.forecast import local_endpoint
+from pipelines.forecasts import ask_gateway, forecast_table, write_forecasts
+
+ANSWER: dict[str, Any] = {
+    "model": "toy",
+    "version": 3,
+    "target": "load",
+    "step_s": 3600,
+    "forecasts": [
+        {
+            "series": "a",
+            "origin": "2026-01-01T00:00:00Z",
+            "timestamps": ["2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z"],
+            "point": [2.0, 5.0],
+            "quantiles": {"0.1": [1.0, 4.0], "0.5": [2.0, 5.0], "0.9": [3.0, 6.0]},
+        }
+    ],
+}
+
+
+class Gateway(http.server.BaseHTTPRequestHandler):
+    """Answers with the first of `answers`; keeps the bodies it was sent."""
+
+    code = 200
+    answer = json.dumps(ANSWER)
+    bodies: typing.ClassVar[list[bytes]] = []
+
+    def do_POST(self) -> None:
+        self.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(self.code)
+        self.end_headers()
+        self.wfile.write(self.answer.encode())
+
+    def log_message(self, *args: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def gateway() -> Iterator[tuple[str, type[Gateway]]]:
+    handler = type("Handler", (Gateway,), {"bodies": []})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", handler
+        server.shutdown()
+
+
+def test_the_request_names_series_and_origin(gateway: tuple[str, type[Gateway]]) -> None:
+    endpoint, handler = gateway
+    assert ask_gateway(endpoint + "/", ["a"], "2026-01-01T00:00:00Z") == ANSWER
+    assert [json.loads(body) for body in handler.bodies] == [{"series": ["a"], "origin": "2026-01-01T00:00:00Z"}]
+
+
+def test_no_series_asks_for_all(gateway: tuple[str, type[Gateway]]) -> None:
+    endpoint, handler = gateway
+    ask_gateway(endpoint, [], None)
+    assert json.loads(handler.bodies[0])["series"] is None
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [(400, ConfigError), (404, ConfigError), (429, RetryableError), (503, RetryableError), (500, RemoteError)],
+)
+def test_an_error_of_the_gateway_keeps_its_message(
+    gateway: tuple[str, type[Gateway]], code: int, error: type[Exception]
+) -> None:
+    endpoint, handler = gateway
+    handler.code, handler.answer = code, '{"error": "there is no series \'x\'"}'
+    with pytest.raises(error, match=f"answers {code}: there is no series 'x'"):
+        ask_gateway(endpoint, ["x"], None)
+
+
+@pytest.mark.parametrize("answer", ["<html>", '{"other": 1}', "[1]"])
+def test_an_answer_of_something_else_is_an_error(gateway: tuple[str, type[Gateway]], answer: str) -> None:
+    endpoint, handler = gateway
+    handler.answer = answer
+    with pytest.raises(RemoteError, match="must answer with"):
+        ask_gateway(endpoint, [], None)
+
+
+def test_a_gateway_that_is_not_there_is_told_how_to_start() -> None:
+    with pytest.raises(RemoteError, match=r"no gateway answers at http://127.0.0.1:1 .*almanac serve"):
+        ask_gateway("http://127.0.0.1:1", [], None)
+
+
+def test_rows_hold_series_time_point_and_quantiles() -> None:
+    found = forecast_table(ANSWER)
+    assert found.columns == ("series", "timestamp", "point", "q0.1", "q0.5", "q0.9")
+    assert found.rows == (
+        ("a", "2026-01-01T00:00:00Z", 2.0, 1.0, 2.0, 3.0),
+        ("a", "2026-01-01T01:00:00Z", 5.0, 4.0, 5.0, 6.0),
+    )
+
+
+def test_csv_has_a_header_and_a_line_a_step(tmp_path: Path) -> None:
+    write_forecasts(ANSWER, tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text().splitlines() == [
+        "series,timestamp,point,q0.1,q0.5,q0.9",
+        "a,2026-01-01T00:00:00Z,2.0,1.0,2.0,3.0",
+        "a,2026-01-01T01:00:00Z,5.0,4.0,5.0,6.0",
+    ]
+
+
+def test_parquet_has_typed_columns(tmp_path: Path) -> None:
+    write_forecasts(ANSWER, tmp_path / "out.parquet")
+    table = pq.read_table(tmp_path / "out.parquet")
+    assert str(table.schema.field("timestamp").type) == "timestamp[s, tz=UTC]" or "UTC" in str(
+        table.schema.field("timestamp").type
+    )
+    assert table.column("q0.9").to_pylist() == [3.0, 6.0]
+
+
+def test_a_picture_is_drawn(tmp_path: Path) -> None:
+    write_forecasts(ANSWER, tmp_path / "out.png")
+    assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("name", "message"), [("out.xlsx", "must end in"), ("absent/out.csv", "there is no folder")])
+def test_an_output_that_cannot_be_written_is_refused(tmp_path: Path, name: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        write_forecasts(ANSWER, tmp_path / name)
+
+
+def test_the_local_gateway_is_where_the_configuration_says() -> None:
+    assert local_endpoint(ServingConfig(gateway_port=8123)) == "http://127.0.0.1:8123"
+    assert local_endpoint(ServingConfig(bind_address="0.0.0.0", gateway_port=8123)) == "http://127.0.0.1:8123"
+    with pytest.raises(ConfigError, match="any free port"):
+        local_endpoint(ServingConfig(gateway_port=0))

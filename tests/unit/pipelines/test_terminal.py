@@ -1,0 +1,56 @@
+"""What of a pipeline's output reaches the terminal."""
+
+import io
+from pathlib import Path
+
+from forecasting.contracts.steps import StepName
+from forecasting.contracts.vocabulary import RunStatus
+from forecasting.progress import end_line, is_progress_line, is_start_line, start_line
+from forecasting.runs import StepRecord
+from pipelines.terminal import ProgressSieve
+
+
+class Screen(io.StringIO):
+    """A terminal that keeps what it is sent."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def _record(**values: object) -> StepRecord:
+    return StepRecord(StepName.TRAIN_MODEL, RunStatus.SUCCEEDED, started=0.0, duration_s=41.2, **values)
+
+
+def test_a_result_line_has_position_step_seconds_and_summary() -> None:
+    line = end_line(_record(summary="8 epochs"), StepName.DEPLOY_MODEL)
+    assert line.split() == ["[3/9]", "train_model", "41.2", "s", "8", "epochs"]
+
+
+def test_positions_count_to_the_last_step_asked_for() -> None:
+    assert start_line(StepName.REPORT_RUN, StepName.TRAIN_MODEL).startswith("[4/4] report_run")
+    assert start_line(StepName.VALIDATE_DATA, StepName.TRAIN_MODEL).startswith("[1/4] validate_data")
+
+
+def test_lines_are_told_from_what_libraries_print() -> None:
+    assert is_start_line(start_line(StepName.TRAIN_MODEL, StepName.DEPLOY_MODEL))
+    assert is_progress_line(end_line(_record(reused_from="r1"), StepName.DEPLOY_MODEL))
+    assert not is_progress_line("[notice] A new release of pip is available")
+    assert not is_start_line("downloading …")
+
+
+def test_noise_goes_to_the_log_and_lines_cut_in_two_are_joined(tmp_path: Path) -> None:
+    terminal = io.StringIO()
+    with ProgressSieve(tmp_path / "log", terminal) as sieve:
+        sieve.write("    [1/9] validate")
+        sieve.write("_data  1.0 s  fine\nnoise\nlast words")
+    assert terminal.getvalue() == "[1/9] validate_data  1.0 s  fine\n"
+    assert (tmp_path / "log").read_text() == "    [1/9] validate_data  1.0 s  fine\nnoise\nlast words"
+
+
+def test_on_a_terminal_the_line_of_the_running_step_is_replaced_by_its_result(tmp_path: Path) -> None:
+    screen = Screen()
+    with ProgressSieve(tmp_path / "log", screen) as sieve:
+        sieve.write("[1/9] validate_data …\n")
+        sieve.write("[1/9] validate_data  1.0 s  fine\n")
+    assert screen.getvalue().endswith("\r\033[K[1/9] validate_data  1.0 s  fine\n")
+    assert "…\n" not in screen.getvalue()
