@@ -190,4 +190,4 @@ def _summary(report: BacktestReport, decision: GateDecision, *, limit: float) ->
     naive = models[better_naive(models)].overall["mae"]
     champion = f", champion {models[CHAMPION].overall['mae']:.4g}" if CHAMPION in models else ""
     text = f"MAE {models[CANDIDATE].overall['mae']:.4g} (naive {naive:.4g}{champion}, limit {limit:.4g})"
-    return text if decision.passed else f"{text}; refused: {decision.reason}"
+    return text if decision.passed else f"{text}; {decision.reason}"
