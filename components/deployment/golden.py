@@ -1,5 +1,6 @@
 """The golden request: one window and its answer, replayed on the server that is to serve the version."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -27,5 +28,5 @@ def read_golden(path: Path) -> tuple[ModelInputs, npt.NDArray[np.float32]]:
         with np.load(path, allow_pickle=False) as arrays:
             static = arrays.get(STATIC)
             return ModelInputs(arrays[HISTORY], arrays[FUTURE], static), arrays[QUANTILES]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ArtifactError(f"{path} must hold the golden request: {error}; run validate_serving again") from error
