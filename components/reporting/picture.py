@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
@@ -100,7 +101,12 @@ def _last_forecast(scores: Path, series: str) -> dict[str, npt.NDArray[Any]] | N
         return None
     table = table.filter(pc.equal(table["origin"], pc.max(table["origin"]))).sort_by("step")
     columns = {name: table[name] for name in table.column_names if name not in ("model", "series")}
-    return {name: (column.cast("int64") if name == "origin" else column).to_numpy() for name, column in columns.items()}
+    return {name: (_seconds(column) if name == "origin" else column).to_numpy() for name, column in columns.items()}
+
+
+def _seconds(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Epoch seconds: Parquet keeps no times in whole seconds, so the unit read is a finer one."""
+    return column.cast(pa.timestamp("s", tz="UTC")).cast(pa.int64())
 
 
 def _values(values: Any) -> npt.NDArray[np.float64]:

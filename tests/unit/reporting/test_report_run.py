@@ -10,6 +10,7 @@ import pytest
 
 from components.evaluation.champion import Champion
 from components.evaluation.evaluate_model import ChampionSource
+from components.reporting.picture import backtest_forecasts
 from components.reporting.report_run import report_run
 from forecasting.config.root import ReportRunSettings
 from forecasting.config.sections import DataConfig, ForecastConfig, TrackingConfig
@@ -18,8 +19,9 @@ from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.runs import StepRecord, write_step
 from forecasting.steps import StepContext
-from tests.unit.backtest.tables import KnownColumnPredictor
+from tests.unit.backtest.tables import DAY_S, HOUR_S, MONDAY, KnownColumnPredictor
 from tests.unit.reporting.runs import (
+    DEMAND,
     SPEC,
     add_evaluation,
     add_training,
@@ -169,6 +171,20 @@ def test_refused_candidate_is_drawn_from_the_backtest(tmp_path: Path) -> None:
     page, output = report(run)
     assert "it is not served" in page.text
     assert (output / "forecast.png").exists()
+
+
+def test_forecast_of_the_backtest_is_the_last_one_with_its_history(tmp_path: Path) -> None:
+    run = begin_run(tmp_path)
+    add_validation(run)
+    add_training(run)
+    add_evaluation(run, offset=0.55)
+    forecast = backtest_forecasts(run)[0]
+    last = MONDAY + 9 * DAY_S
+    assert forecast.timestamps.tolist() == [last + hour * HOUR_S for hour in range(24)]
+    assert forecast.history_timestamps.tolist() == [last + hour * HOUR_S for hour in range(-168, 0)]
+    assert forecast.actuals == pytest.approx(DEMAND[216:])
+    assert forecast.history == pytest.approx(DEMAND[48:216])
+    assert forecast.quantiles[:, 1] == pytest.approx(DEMAND[216:] + 0.55, rel=1e-5)
 
 
 def test_refused_data_shows_the_failed_check_and_no_model(tmp_path: Path) -> None:
