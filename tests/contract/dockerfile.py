@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,3 +72,27 @@ def packages_of(stages: dict[str, StageSpec], target: str) -> InstalledSpec:
     words = [word for command in commands for word in shlex.split(command)]
     pruned = tuple(words[i + 1] for i, word in enumerate(words) if word == "--prune")
     return InstalledSpec(tuple(command for command in commands if "/uv " in command), pruned)
+
+
+def locked_packages(pruned: tuple[str, ...]) -> set[str]:
+    """Names of the packages that the lock gives the project without development groups, on any platform.
+
+    Args:
+        pruned: Packages to leave out, with all that only they need.
+    """
+    lock = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))
+    needs: dict[tuple[str, str], list[dict]] = {}
+    for package in lock["package"]:
+        needs.setdefault((package["name"], ""), []).extend(package.get("dependencies", []))
+        for extra, wanted in package.get("optional-dependencies", {}).items():
+            needs.setdefault((package["name"], extra), []).extend(wanted)
+    found: set[tuple[str, str]] = set()
+    waiting = [("almanac", "")]
+    while waiting:
+        node = waiting.pop()
+        if node in found or node[0] in pruned:
+            continue
+        found.add(node)
+        for need in needs.get(node, []):
+            waiting += [(need["name"], extra) for extra in ("", *need.get("extra", []))]
+    return {name for name, _ in found}
