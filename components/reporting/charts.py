@@ -109,7 +109,7 @@ def error_by_step_chart(report: BacktestReport, *, step_s: int) -> str:
                 errors,
                 color=_colour(name, report),
                 linewidth=width,
-                label=model_label(name),
+                label=_legend_label(name),
             )
         axes.set_xlabel(f"{unit} ahead")
         axes.set_ylabel(f"MAE, {report.unit}")
@@ -133,10 +133,10 @@ def slice_chart(report: BacktestReport, kind: str) -> str:
         for name, model in models:
             errors = [model.slices.get(part, {}).get("mae", np.nan) for part in names]
             if name == "candidate":
-                axes.bar(range(len(names)), errors, width=0.72, color=_colour(name, report), label=model_label(name))
+                axes.bar(range(len(names)), errors, width=0.72, color=_colour(name, report), label=_legend_label(name))
             else:
                 axes.plot(range(len(names)), errors, color=_colour(name, report), linewidth=1.8, marker="o", markersize=3.5,
-                          label=model_label(name))  # fmt: skip
+                          label=_legend_label(name))  # fmt: skip
         every = 3 if kind == "hour" else 1
         axes.set_xticks(range(0, len(names), every), labels[::every])
         axes.set_xlabel("hour of the day, local time" if kind == "hour" else "day of the week, local time")
@@ -172,6 +172,7 @@ def learning_curve_chart(history: Sequence[Mapping[str, Any]], *, best_epoch: in
         )
         if best_epoch is not None and best_epoch in epochs:
             axes.axvline(best_epoch, color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)), label="best epoch")
+        axes.set_xlim(min(epochs) - 0.3, max(epochs) + 0.3)
         axes.set_xlabel("epoch")
         axes.set_ylabel("quantile loss, scaled")
         _whole_numbers(axes)
@@ -228,7 +229,12 @@ def _step_unit(step_s: int) -> tuple[str, float]:
 def _whole_numbers(axes: "Axes") -> None:
     from matplotlib.ticker import MaxNLocator
 
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, steps=[1, 2, 3, 4, 6, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1, steps=[1, 2, 3, 4, 6, 10]))
+
+
+def _legend_label(name: str) -> str:
+    """`model_label`, short enough for a chart of half the width."""
+    return f"naive, {name.removeprefix(NAIVE_PREFIX)} steps" if name.startswith(NAIVE_PREFIX) else name
 
 
 def _legend_above(axes: "Axes") -> None:
