@@ -101,7 +101,7 @@ def check_step(table: ParsedTable, sorting: SortingReport, step: StepReport) -> 
             f"rows must be {step.step_s} s apart; {n_found:,} of {len(sorting.rows.times):,} are off this grid, the first is "
             f"{table.source.row_name(row)}: series {_series_name(table, row)!r} at {iso_time(table.times.seconds[row])}"
         )
-        if 86_400 <= step.step_s and table.times.n_naive:
+        if step.step_s >= 86_400 and table.times.n_naive:
             message += "; a table of local dates needs data.time_zone: UTC"
     return CheckRecord("regular_step", not n_found, Severity.ERROR, n_found, 0, message)
 

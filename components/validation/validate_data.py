@@ -28,7 +28,10 @@ logger = logging.getLogger(__name__)
 
 
 def validate_data(
-    settings: StepSettings, inputs: Mapping[StepName, Path], output: Path, context: StepContext
+    settings: StepSettings,
+    inputs: Mapping[StepName, Path],
+    output: Path,
+    context: StepContext,  # noqa: ARG001  (every step has it)
 ) -> StepOutcome:
     """Validate the table of `data.uri` and write it as a series store.
 

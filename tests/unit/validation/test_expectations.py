@@ -107,5 +107,5 @@ def test_random_ids_and_times_become_stable_numbers():
 
 
 def test_a_site_without_a_result_is_an_error(tmp_path):
-    with pytest.raises(ArtifactError, match="must have one result and one suite, found 0 and 0"):
+    with pytest.raises(ArtifactError, match=r"must have one result and one suite, found 0 and 0"):
         make_self_contained(tmp_path, tmp_path / "docs")

@@ -29,7 +29,7 @@ def test_a_missing_column_is_named_with_the_nearest(context, tmp_path):
 def test_a_column_that_occurs_twice_is_refused(context, tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("time,load,load\n2024-01-01T00:00:00Z,1,2\n")
-    with pytest.raises(DataError, match="it has 'load' 2 times"):
+    with pytest.raises(DataError, match=r"it has 'load' 2 times"):
         open_source(data_config(path), context.home)
 
 
@@ -45,7 +45,7 @@ def test_an_empty_table_is_refused_in_one_line(context, tmp_path, text):
 def test_a_line_with_too_few_fields_is_refused_in_one_line(context, tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("time,load\n2024-01-01T00:00:00Z,1\n2024-01-01T01:00:00Z\n")
-    with pytest.raises(DataError, match="cannot be read as CSV.*Expected 2 columns, got 1") as raised:
+    with pytest.raises(DataError, match=r"cannot be read as CSV.*Expected 2 columns, got 1") as raised:
         open_source(data_config(path), context.home)
     assert "\n" not in str(raised.value)
 
@@ -53,26 +53,26 @@ def test_a_line_with_too_few_fields_is_refused_in_one_line(context, tmp_path):
 def test_text_that_is_not_utf8_is_refused_in_one_line(context, tmp_path):
     path = tmp_path / "t.csv"
     path.write_bytes(b"time,load\n2024-01-01T00:00:00Z,\xff\xfe\n")
-    with pytest.raises(DataError, match="cannot be read as CSV"):
+    with pytest.raises(DataError, match=r"cannot be read as CSV"):
         open_source(data_config(path), context.home)
 
 
 def test_a_file_that_only_claims_to_be_parquet_is_refused(context, tmp_path):
     path = tmp_path / "t.parquet"
     path.write_text("time,load\n")
-    with pytest.raises(DataError, match="cannot be read as Parquet"):
+    with pytest.raises(DataError, match=r"cannot be read as Parquet"):
         open_source(data_config(path), context.home)
 
 
 def test_a_file_of_another_kind_is_a_configuration_error(context, tmp_path):
     path = tmp_path / "t.xlsx"
     path.write_text("")
-    with pytest.raises(ConfigError, match="must name a file that ends in one of .csv"):
+    with pytest.raises(ConfigError, match=r"must name a file that ends in one of .csv"):
         open_source(data_config(path), context.home)
 
 
 def test_an_address_of_another_kind_is_a_configuration_error(context):
-    with pytest.raises(ConfigError, match="does not read s3://"):
+    with pytest.raises(ConfigError, match=r"does not read s3://"):
         open_source(data_config("s3://bucket/table.parquet"), context.home)
 
 
@@ -102,7 +102,7 @@ def test_a_column_with_two_uses_is_read_once():
 
 
 def test_an_unknown_example_is_refused_with_the_names_of_those_there_are(context):
-    with pytest.raises(ConfigError, match="the example 'weather'; there are electricity, retail"):
+    with pytest.raises(ConfigError, match=r"the example 'weather'; there are electricity, retail"):
         open_source(data_config("example://weather"), context.home)
 
 

@@ -125,14 +125,14 @@ def test_a_cutoff_inside_an_hour_leaves_out_the_whole_hour(make_settings: MakeSe
 
 def test_a_cutoff_without_a_zone_is_a_configuration_error(make_settings: MakeSettings, context, tmp_path):
     settings = make_settings(write_table(tmp_path / "t.csv", hourly_lines(200)))
-    with pytest.raises(ConfigError, match="must carry a time zone"):
+    with pytest.raises(ConfigError, match=r"must carry a time zone"):
         run_step(settings, replace(context, cutoff="2024-01-08T00:00:00"), tmp_path / "out")
 
 
 def test_a_cutoff_before_the_table_is_refused(make_settings: MakeSettings, context, tmp_path):
     settings = make_settings(write_table(tmp_path / "t.csv", hourly_lines(200)))
     with pytest.raises(
-        DataError, match="rows before the cutoff 2023-01-01T00:00:00Z; its first time stamp is 2024-01-01"
+        DataError, match=r"rows before the cutoff 2023-01-01T00:00:00Z; its first time stamp is 2024-01-01"
     ):
         run_step(settings, replace(context, cutoff="2023-01-01T00:00:00Z"), tmp_path / "out")
 
@@ -277,14 +277,14 @@ def test_many_series_keep_their_names_categories_and_own_starts(make_settings: M
 def test_settings_of_another_step_are_refused(context, tmp_path, make_settings):
     from forecasting.config.root import StepSettings
 
-    with pytest.raises(ConfigError, match="validate_data needs its own settings"):
+    with pytest.raises(ConfigError, match=r"validate_data needs its own settings"):
         validate_data(StepSettings(name="load"), {}, tmp_path, context)
 
 
 def test_a_range_of_a_column_without_a_role_is_a_configuration_error(make_settings: MakeSettings, context, tmp_path):
     uri = write_table(tmp_path / "t.csv", hourly_lines(200))
     settings = make_settings(uri, validation={"ranges": {"temperature": [0, 40]}})
-    with pytest.raises(ConfigError, match="validation.ranges names 'temperature', which is none of"):
+    with pytest.raises(ConfigError, match=r"validation.ranges names 'temperature', which is none of"):
         run_step(settings, context, tmp_path / "out")
 
 
