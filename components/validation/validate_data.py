@@ -29,9 +29,9 @@ logger = logging.getLogger(__name__)
 
 def validate_data(
     settings: StepSettings,
-    inputs: Mapping[StepName, Path],
+    inputs: Mapping[StepName, Path],  # noqa: ARG001 - the step protocol
     output: Path,
-    context: StepContext,  # noqa: ARG001  (every step has it)
+    context: StepContext,
 ) -> StepOutcome:
     """Validate the table of `data.uri` and write it as a series store.
 
