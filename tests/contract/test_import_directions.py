@@ -21,6 +21,12 @@ def graph() -> grimp.ImportGraph:
     return grimp.build_graph(*PACKAGES, include_external_packages=True, cache_dir=None)
 
 
+@pytest.fixture(scope="module")
+def distributions() -> dict[str, list[str]]:
+    """Distributions by import name; looking them up takes most of a second."""
+    return dict(packages_distributions())
+
+
 def test_every_import_contract_is_kept():
     command = [
         sys.executable,
@@ -61,11 +67,11 @@ STEPS_BY_IMAGE = [
 
 
 @pytest.mark.parametrize(("image", "module"), STEPS_BY_IMAGE)
-def test_an_image_holds_every_package_that_its_code_imports(image, module, graph):
+def test_an_image_holds_every_package_that_its_code_imports(image, module, graph, distributions):
     held = locked_packages(packages_of(read_dockerfile(), image).pruned)
     reached = {module, *graph.find_upstream_modules(module)}
     names = {name.split(".")[0] for name in reached} - set(PACKAGES) - sys.stdlib_module_names
-    owners = {name: {canonical(owner) for owner in packages_distributions()[name]} for name in names}
+    owners = {name: {canonical(owner) for owner in distributions[name]} for name in names}
     for name in sorted(name for name in names if not owners[name] & held):
         chain = graph.find_shortest_chain(module, name) or ()
         pytest.fail(f"the image {image} has no {name}, which {' → '.join(chain)} needs")
