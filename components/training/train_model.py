@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from forecasting.config.root import TrainModelSettings
 from forecasting.contracts.artifacts import (
@@ -22,6 +23,10 @@ from forecasting.features.spec import write_feature_spec
 from forecasting.manifests import digest_text, load_manifest
 from forecasting.steps import StepContext, StepOutcome
 
+if TYPE_CHECKING:
+    from forecasting.neural.loop import TrainingLoop
+    from forecasting.neural.network import NetworkSpec
+
 logger = logging.getLogger(__name__)
 
 
@@ -38,6 +43,7 @@ class TrainingReport:
     best_epoch: int
     best_validation_loss: float
     stopped_early: bool
+    refit: bool
     resumed_from_epoch: int
     calibration: tuple[float, ...]
     cpu_s: float
@@ -56,13 +62,16 @@ def train_model(settings: TrainModelSettings, inputs: Mapping[StepName, Path], o
     features = inputs[StepName.BUILD_FEATURES]
     store = read_feature_store(features)
     train, validation = training_windows(store)
-    loop = TrainingLoop(NetworkSpec(store.spec, settings.model), settings.training, strategy)
+    loop_spec = NetworkSpec(store.spec, settings.model)
+    loop = TrainingLoop(loop_spec, settings.training, strategy)
     key = digest_text(settings.model_dump_json() + load_manifest(features).payload_digest)
     report = loop.fit(store, train, validation, checkpoint=context.run.checkpoints / "train_model.npz", key=key)
     factors = (1.0,) * len(store.spec.quantiles)
     if settings.model.calibrate:
         scored = predict_scaled(loop.network, store, validation, settings.training.batch_size)
         factors = stretch_factors(scored["target"], scored["quantiles"], scored["present"], store.spec.quantiles)
+    if settings.training.refit:
+        loop = _refit(loop_spec, settings, store, report.best_epoch, strategy=strategy, checkpoint=context.run.checkpoints / "refit.npz", key=key)
     export_saved_model(ForecastModule(loop.network, store.spec, CalibrationSpec(factors)), output / SAVED_MODEL_DIR)
     loop.network.save_weights(output / WEIGHTS_FILE)
     write_feature_spec(store.spec, output / FEATURE_SPEC_FILE)
@@ -76,6 +85,7 @@ def train_model(settings: TrainModelSettings, inputs: Mapping[StepName, Path], o
         best_epoch=report.best_epoch,
         best_validation_loss=min(row.validation_loss for row in report.history),
         stopped_early=report.stopped_early,
+        refit=settings.training.refit,
         resumed_from_epoch=report.resumed_from_epoch,
         calibration=factors,
         cpu_s=report.cpu_s,
@@ -87,8 +97,21 @@ def train_model(settings: TrainModelSettings, inputs: Mapping[StepName, Path], o
     return StepOutcome(
         passed=True,
         summary=f"{report.n_parameters:,} parameters on {report.n_train_windows:,} windows, {len(report.history)} epochs, "
-        f"best {report.best_epoch}, {report.n_replicas} replica{'s' if report.n_replicas > 1 else ''}",
+        f"best {report.best_epoch}{' (refit)' if settings.training.refit else ''}, {report.n_replicas} replica{'s' if report.n_replicas > 1 else ''}",
     )
+
+
+def _refit(spec: "NetworkSpec", settings: TrainModelSettings, store: FeatureStore, n_epochs: int, *, strategy: Any,
+           checkpoint: Path, key: str) -> "TrainingLoop":  # fmt: skip
+    """Train from the start on train and validation together; the number of epochs was found before."""
+    from forecasting.neural.loop import TrainingLoop
+
+    training = settings.training.model_copy(update={"max_epochs": n_epochs})
+    windows = window_index(store, None, store.split.validation_end, min_age=store.spec.segment)
+    logger.info("refit on %d windows of train and validation for %d epochs", len(windows), n_epochs)
+    loop = TrainingLoop(spec, training, strategy)
+    loop.fit(store, windows, None, checkpoint=checkpoint, key=f"{key}-refit-{n_epochs}")
+    return loop
 
 
 def training_windows(store: FeatureStore) -> tuple[WindowIndex, WindowIndex]:

@@ -130,6 +130,7 @@ class TrainingConfig(Section):
     max_epochs: int = Field(10, gt=0, description="Passes over the training windows at most.")
     max_steps_per_epoch: int | None = Field(None, gt=0, description="Steps in an epoch at most; none: every window once.")
     patience: int = Field(3, gt=0, description="Epochs without a better validation loss before training stops.")
+    refit: bool = Field(True, description="Train once more for the best number of epochs on train and validation together, so that the model knows the latest weeks.")
     optimizer: Literal["adamw", "adam"] = Field("adamw", description="Optimiser.")
     learning_rate: float = Field(3e-3, gt=0, description="Largest learning rate.")
     schedule: Literal["cosine", "constant"] = Field("cosine", description="Course of the learning rate after the warm-up.")

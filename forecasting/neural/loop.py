@@ -1,6 +1,7 @@
 """The training loop: one for every distribution strategy."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -60,30 +61,30 @@ class TrainingLoop:
         self._distributed_step = tf.function(self._step, autograph=False)
         self._update_average = tf.function(self._average_weights, autograph=False)
 
-    def fit(self, store: FeatureStore, train: WindowIndex, validation: WindowIndex, *, checkpoint: Path | None, key: str) -> FitReport:
+    def fit(self, store: FeatureStore, train: WindowIndex, validation: WindowIndex | None, *, checkpoint: Path | None, key: str) -> FitReport:
         """Train until the epochs are used up or validation stops getting better.
 
-        Leaves the best averaged weights in `network`.
+        Leaves the best averaged weights in `network`, or the last ones without validation.
 
         Args:
             store: Feature store.
             train: Windows to learn from.
-            validation: Windows that decide when to stop.
+            validation: Windows that decide when to stop; none: all epochs are used.
             checkpoint: Where the state is kept after every epoch; a state of the same key is resumed.
             key: Names settings and features.
 
         Raises:
-            DataError: There are fewer training windows than one batch, or no validation window.
+            DataError: There are fewer training windows than one batch.
         """
         training = self._training
-        if len(train) < training.batch_size or not len(validation):
+        if len(train) < training.batch_size:
             raise DataError(
-                f"training needs at least {training.batch_size} training windows (training.batch_size) and 1 validation window, "
-                f"found {len(train)} and {len(validation)}; give more history or a smaller context"
+                f"training needs at least {training.batch_size} training windows (training.batch_size), found {len(train)}; "
+                "give more history or a smaller context"
             )
         began = time.process_time()
         gather = window_gather(store, train)
-        held_out = self._validation_batches(store, validation)
+        held_out = self._validation_batches(store, validation) if validation is not None else None
         n_steps = len(train) // training.batch_size
         if training.max_steps_per_epoch is not None:
             n_steps = min(n_steps, training.max_steps_per_epoch)
@@ -98,11 +99,11 @@ class TrainingLoop:
         losses = [row.validation_loss for row in state.history]
         return FitReport(
             history=state.history,
-            best_epoch=int(np.argmin(losses)) + 1,
+            best_epoch=int(np.argmin(losses)) + 1 if validation is not None else len(losses),
             stopped_early=state.n_epochs < training.max_epochs,
             resumed_from_epoch=resumed_from,
             n_train_windows=len(train),
-            n_validation_windows=len(validation),
+            n_validation_windows=len(validation) if validation is not None else 0,
             n_parameters=int(sum(np.prod(weight.shape) for weight in self.network.trainable_variables)),
             n_replicas=self._strategy.num_replicas_in_sync,
             cpu_s=round(time.process_time() - began, 2),
@@ -136,7 +137,7 @@ class TrainingLoop:
                 self._optimizer = keras.optimizers.Adam(schedule)
             self._optimizer.build(self.network.trainable_variables)
 
-    def _epoch(self, state: TrainingState, gather: WindowGather, n_windows: int, n_steps: int, held_out: list[dict[str, Tensor]]) -> TrainingState:
+    def _epoch(self, state: TrainingState, gather: WindowGather, n_windows: int, n_steps: int, held_out: list[dict[str, Tensor]] | None) -> TrainingState:
         epoch, began = state.n_epochs, time.monotonic()
         rng = np.random.default_rng((self._training.seed, epoch))
         numbers = rng.permutation(n_windows)[: n_steps * self._training.batch_size].astype(np.int32)
@@ -146,7 +147,7 @@ class TrainingLoop:
             losses.append(self._distributed_step(batch))
             self._update_average()
         average = _values(self._average)
-        validation_loss = self._validate(average, held_out)
+        validation_loss = self._validate(average, held_out) if held_out is not None else math.nan
         record = EpochRecord(
             epoch=epoch + 1,
             train_loss=float(np.mean([float(loss) for loss in losses])),
@@ -154,16 +155,18 @@ class TrainingLoop:
             learning_rate=float(self._optimizer.learning_rate),
             duration_s=round(time.monotonic() - began, 2),
         )
-        logger.info("epoch %d/%d train %.4f validation %.4f in %.1f s", record.epoch, self._training.max_epochs, record.train_loss,
-                    validation_loss, record.duration_s)  # fmt: skip
-        better = validation_loss < state.best_loss
+        logger.info(
+            "epoch %d/%d train %.4f validation %.4f in %.1f s",
+            record.epoch, self._training.max_epochs, record.train_loss, validation_loss, record.duration_s,
+        )  # fmt: skip
+        better = held_out is None or validation_loss < state.best_loss
         return TrainingState(
             key=state.key,
             weights=_values(self.network.variables),
             average=average,
             optimizer=_values(self._optimizer.variables),
             best=average if better else state.best,
-            best_loss=min(validation_loss, state.best_loss),
+            best_loss=validation_loss if better else state.best_loss,
             n_stale=0 if better else state.n_stale + 1,
             history=(*state.history, record),
         )

@@ -77,6 +77,14 @@ def test_training_stops_when_validation_gets_no_better(hourly_store, windows):
     assert len(report.history) < 30
 
 
+def test_without_validation_every_epoch_is_used_and_the_average_is_kept(hourly_store, windows):
+    loop = loop_for(hourly_store)
+    report = loop.fit(hourly_store, windows[0], None, checkpoint=None, key="k")
+    assert (report.best_epoch, report.stopped_early, report.n_validation_windows) == (2, False, 0)
+    averages = np.concatenate([average.numpy().ravel() for average in loop._average])
+    np.testing.assert_array_equal(weights_of(loop), averages)
+
+
 def test_too_few_windows_for_one_batch_is_a_data_error(hourly_store, windows):
     train, validation = windows
     few = WindowIndex(**{field.name: getattr(train, field.name)[:5] for field in dataclasses.fields(train)})
