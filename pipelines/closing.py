@@ -2,12 +2,20 @@
 
 import shlex
 
+from forecasting.contracts.artifacts import DEPLOYMENT_FILE
 from forecasting.contracts.codes import KILLED, ExitCode
 from forecasting.contracts.layout import RunLayout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.runs import RunRecord, failed_step
-from forecasting.summary import AccuracyReport, RunSummary, VariantReport, load_run_summary
+from forecasting.summary import (
+    AccuracyReport,
+    RunSummary,
+    VariantReport,
+    found_or_none,
+    load_run_summary,
+    read_document,
+)
 from pipelines.records import table
 
 
@@ -20,7 +28,7 @@ def closing_lines(layout: RunLayout, record: RunRecord, config_path: str | None)
         config_path: As given to the command, for the line that serves; none: the copy in the run.
     """
     summary = load_run_summary(layout)
-    lines = [*_accuracy_lines(summary), *_variant_lines(summary), *_outcome_lines(summary, record)]
+    lines = [*_accuracy_lines(summary), *_variant_lines(summary), *_outcome_lines(layout, summary, record)]
     if summary.report is not None:
         lines.append(f"report   {summary.report}")
     if record.status == RunStatus.SUCCEEDED and summary.version is not None:
@@ -75,19 +83,22 @@ def _variant_row(variant: VariantReport, *, shipped: bool) -> tuple[str, str, st
     return (variant.name, size, latency, mae, "shipped" if shipped else "")
 
 
-def _outcome_lines(summary: RunSummary, record: RunRecord) -> list[str]:
+def _already_champion(layout: RunLayout) -> bool:
+    deployment = found_or_none(read_document, layout.step(StepName.DEPLOY_MODEL) / DEPLOYMENT_FILE)
+    return bool(deployment and deployment.get("already_champion"))
+
+
+def _outcome_lines(layout: RunLayout, summary: RunSummary, record: RunRecord) -> list[str]:
     match record.status:
         case RunStatus.REFUSED if record.refused_by == StepName.VALIDATE_DATA:
             return [f"data refused: {record.reason}; nothing was trained, the champion is untouched"]
         case RunStatus.REFUSED:
             return [f"not promoted: {record.refused_by} refused: {record.reason}; the champion is untouched"]
         case RunStatus.SUCCEEDED if summary.version is not None:
-            deployed = record.steps[StepName.DEPLOY_MODEL]
-            state = "is champion already" if deployed.reused else "deployed"
-            before = (
-                f" (before: {summary.previous_version})" if summary.previous_version and not deployed.reused else ""
-            )
-            return [f"model    {record.model} version {summary.version} {state}{before}"]
+            already = record.steps[StepName.DEPLOY_MODEL].reused or _already_champion(layout)
+            before = f" (before: {summary.previous_version})" if summary.previous_version else ""
+            state = "is champion already" if already else f"deployed{before}"
+            return [f"model    {record.model} version {summary.version} {state}"]
         case RunStatus.SUCCEEDED:
             return [f"ended after {record.last_step}, as asked"]
         case _:

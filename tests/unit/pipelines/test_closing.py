@@ -1,0 +1,92 @@
+"""The last lines of a run."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from forecasting.contracts.layout import HomeLayout, RunLayout
+from forecasting.contracts.steps import StepName
+from forecasting.contracts.vocabulary import RunStatus
+from forecasting.runs import RunRecord, StepRecord, create_run, finish_run, write_step
+from forecasting.tournament import VariantRecord
+from pipelines.closing import closing_lines, failure_line
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunLayout:
+    return create_run(HomeLayout(tmp_path), RunRecord("20260101T000000Z-toy", "toy", 0.0, None, "digest"))
+
+
+def _record(step: StepName, status: RunStatus, **values) -> StepRecord:
+    return StepRecord(step, status, started=0.0, **values)
+
+
+def _deploy(run: RunLayout, **values: object) -> None:
+    directory = run.step(StepName.DEPLOY_MODEL)
+    directory.mkdir()
+    (directory / "deployment.json").write_text(json.dumps({"version": 4, "previous_version": 3, **values}))
+    write_step(run, _record(StepName.DEPLOY_MODEL, RunStatus.SUCCEEDED))
+
+
+def test_a_deployed_run_names_version_and_the_command_that_serves_it(run: RunLayout) -> None:
+    _deploy(run)
+    lines = closing_lines(run, finish_run(run), "my configs/toy.yaml")
+    assert lines == [
+        "model    toy version 4 deployed (before: 3)",
+        "serve    almanac serve -c 'my configs/toy.yaml'",
+    ]
+
+
+def test_a_model_that_was_champion_before_is_not_called_deployed(run: RunLayout) -> None:
+    _deploy(run, already_champion=True)
+    assert closing_lines(run, finish_run(run), "toy.yaml")[0] == "model    toy version 4 is champion already"
+
+
+@pytest.mark.parametrize(
+    ("gate", "line"),
+    [
+        (StepName.VALIDATE_DATA, "data refused: too many gaps; nothing was trained, the champion is untouched"),
+        (StepName.EVALUATE_MODEL, "not promoted: evaluate_model refused: too many gaps; the champion is untouched"),
+    ],
+)
+def test_a_refused_run_says_why_and_that_the_champion_is_untouched(run: RunLayout, gate: StepName, line: str) -> None:
+    write_step(run, _record(StepName.VALIDATE_DATA, RunStatus.SUCCEEDED))
+    write_step(run, _record(gate, RunStatus.REFUSED, summary="too many gaps"))
+    record = finish_run(run)
+    assert closing_lines(run, record, "toy.yaml") == [line]
+    assert failure_line(run, record) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ({"exit_code": 3, "error": "no column"}, "train_model: no column"),
+        (
+            {"exit_code": 75, "error": "busy"},
+            "train_model failed: busy; `almanac run --resume 20260101T000000Z-toy` tries again",
+        ),
+        (
+            {"exit_code": 1, "error": "by zero", "error_type": "ZeroDivisionError"},
+            "train_model failed: ZeroDivisionError: by zero (",
+        ),
+    ],
+)
+def test_a_failed_run_says_the_true_cause(run: RunLayout, values: dict[str, object], line: str) -> None:
+    write_step(run, _record(StepName.TRAIN_MODEL, RunStatus.FAILED, **values))
+    record = finish_run(run)
+    assert (failure_line(run, record) or "").startswith(line)
+    assert closing_lines(run, record, "toy.yaml") == []
+
+
+def test_sizes_and_latencies_are_shown_with_what_ships(run: RunLayout) -> None:
+    directory = run.step(StepName.COMPRESS_MODEL)
+    directory.mkdir()
+    variant = VariantRecord(
+        name="saved_model", path="", size_bytes=2_097_152, compressed_bytes=1, latency_p50_ms=2.6, latency_p99_ms=3.0,
+        parity_max_ratio=0.0, parity_mean_ratio=0.0, sparsity=0.0, status="built", reason="",
+    )  # fmt: skip
+    (directory / "tournament.json").write_text(json.dumps({"variants": [vars(variant)]}))
+    _deploy(run)
+    lines = closing_lines(run, finish_run(run), "toy.yaml")
+    assert lines[1].split() == ["saved_model", "2,048", "KiB", "2.60", "ms"]
