@@ -23,6 +23,7 @@ from typing import Any, Protocol, Self, TextIO
 from pydantic import ValidationError
 
 from forecasting.cache import NEVER_REUSED, STEP_KINDS, KeyRecord, find_finished, step_key, write_key
+from forecasting.capture import captured, shown
 from forecasting.config.root import STEP_SETTINGS, StepSettings
 from forecasting.contracts.codes import ExitCode
 from forecasting.contracts.layout import RunLayout, home_layout
@@ -130,7 +131,7 @@ def execute_step(
     context.run.logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         stack.enter_context(step_lease(context.run, step))
-        terminal = stack.enter_context(_captured(context.run.log(step)) if capture else _shown())
+        terminal = stack.enter_context(captured(context.run.log(step)) if capture else shown())
         stack.enter_context(_stop_signals())
         recorder = stack.enter_context(_Recorder(context.run, step, terminal))
         settings = _parse_settings(step, settings_json)
@@ -326,6 +327,9 @@ def _stop_signals() -> Iterator[None]:
         return
 
     def stop(number: int, _frame: FrameType | None) -> None:
+        # A second signal, such as ^C to the whole group and SIGTERM from the run, must not break the unwinding.
+        for other in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(other, signal.SIG_IGN)
         raise StoppedError(f"stopped by {signal.Signals(number).name}; `almanac run --resume` continues the run")
 
     before: dict[signal.Signals, Callable[[int, FrameType | None], Any] | int | None] = {
@@ -336,49 +340,3 @@ def _stop_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def _shown() -> Iterator[TextIO]:
-    yield sys.stderr
-
-
-@contextmanager
-def _captured(log: Path) -> Iterator[TextIO]:
-    """Send file descriptors 1 and 2 and Python's logging to a file; gives the terminal as it was.
-
-    Descriptors, because libraries in C++ and processes that a step starts write there too.
-    """
-    with log.open("a", encoding="utf-8", buffering=1) as stream, _logging_to(stream):
-        _flush()
-        saved = [os.dup(1), os.dup(2)]
-        os.dup2(stream.fileno(), 1)
-        os.dup2(stream.fileno(), 2)
-        try:
-            with os.fdopen(os.dup(saved[1]), "w", encoding="utf-8") as terminal:
-                yield terminal
-        finally:
-            _flush()
-            for number, descriptor in enumerate(saved, start=1):
-                os.dup2(descriptor, number)
-                os.close(descriptor)
-
-
-@contextmanager
-def _logging_to(stream: TextIO) -> Iterator[None]:
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root.handlers[:] = [handler]
-    root.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        root.handlers[:] = before
-        root.setLevel(level)
-
-
-def _flush() -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
