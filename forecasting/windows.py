@@ -41,8 +41,9 @@ class ModelInputs:
 
 
 def window_inputs(series: Series, spec: FeatureSpec, origins: Timestamps) -> ModelInputs:
-    """Inputs for forecasts that start at some origins; nothing of the target or of an observed column
-    at or after an origin is read.
+    """Inputs for forecasts that start at some origins.
+
+    Nothing of the target or of an observed column at or after an origin is read.
 
     Args:
         series: Rows beyond either end count as missing.
@@ -83,7 +84,9 @@ def actuals(series: Series, spec: FeatureSpec, origins: Timestamps) -> npt.NDArr
 def _row_of(series: Series, spec: FeatureSpec, origins: Timestamps) -> npt.NDArray[np.int64]:
     distance = np.asarray(origins, dtype=np.int64) - series.start
     if np.any(distance % spec.step_s):
-        raise ValueError(f"origins of series {series.id!r} must lie a whole number of {spec.step_s} s steps from {series.start}")
+        raise ValueError(
+            f"origins of series {series.id!r} must lie a whole number of {spec.step_s} s steps from {series.start}"
+        )
     return distance // spec.step_s
 
 

@@ -15,16 +15,20 @@ ALLOWED = Path(__file__).with_name("allowed_skips.txt")
 
 def skipped_tests(report: Path) -> list[tuple[str, str]]:
     """Name and reason of every skipped test in a JUnit report."""
-    found = []
-    for case in ET.parse(report).iter("testcase"):
-        for skip in case.findall("skipped"):
-            found.append((f"{case.get('classname')}::{case.get('name')}", skip.get("message") or ""))
-    return found
+    return [
+        (f"{case.get('classname')}::{case.get('name')}", skip.get("message") or "")
+        for case in ET.parse(report).iter("testcase")
+        for skip in case.findall("skipped")
+    ]
 
 
 def main(reports: list[str]) -> int:
     """Print every skip; 1 when one is not allowed."""
-    allowed = [line.strip() for line in ALLOWED.read_text(encoding="utf-8").splitlines() if line.strip() and not line.startswith("#")]
+    allowed = [
+        line.strip()
+        for line in ALLOWED.read_text(encoding="utf-8").splitlines()
+        if line.strip() and not line.startswith("#")
+    ]
     refused = 0
     for report in reports:
         for name, reason in skipped_tests(Path(report)):

@@ -35,7 +35,7 @@ from forecasting.tournament import FLOAT_REFERENCE, VariantRecord, VariantStatus
 from forecasting.windows import ModelInputs, stack_inputs, window_inputs
 
 if TYPE_CHECKING:
-    from forecasting.neural.export import ForecastModule
+    pass
 
 logger = logging.getLogger(__name__)
 
@@ -53,13 +53,20 @@ class CompressionReport:
     durations_s: Mapping[str, float]
 
 
-def compress_model(settings: CompressModelSettings, inputs: Mapping[StepName, Path], output: Path, context: StepContext) -> StepOutcome:
+def compress_model(
+    settings: CompressModelSettings,
+    inputs: Mapping[StepName, Path],
+    output: Path,
+    context: StepContext,  # noqa: ARG001 - the step protocol
+) -> StepOutcome:
     """Write variants/<name>/model.tflite and tournament.json."""
     from forecasting.neural.strategy import make_strategy
 
     make_strategy(settings.training.model_copy(update={"strategy": "default"}))
     store = read_feature_store(inputs[StepName.BUILD_FEATURES])
-    windows = parity_windows(read_series_store(inputs[StepName.VALIDATE_DATA]), store, settings.compression.n_parity_windows)
+    windows = parity_windows(
+        read_series_store(inputs[StepName.VALIDATE_DATA]), store, settings.compression.n_parity_windows
+    )
     tournament = _Tournament(settings, store, windows, inputs[StepName.TRAIN_MODEL], output)
     variants = tournament.run()
     write_tournament(variants, output / TOURNAMENT_FILE)
@@ -72,7 +79,11 @@ def _summary(variants: list[VariantRecord]) -> str:
     built = {variant.name: variant.size_bytes or 0 for variant in variants if variant.status is VariantStatus.BUILT}
     smallest = min(built, key=lambda name: built[name])
     first = f"{len(built)} variants, {built[FLOAT_REFERENCE] / 1e3:,.0f} kB float → {built[smallest] / 1e3:,.0f} kB {smallest}"
-    others = [f"{variant.name} {variant.status.value.replace('_', ' ')}" for variant in variants if variant.status is not VariantStatus.BUILT]
+    others = [
+        f"{variant.name} {variant.status.value.replace('_', ' ')}"
+        for variant in variants
+        if variant.status is not VariantStatus.BUILT
+    ]
     return "; ".join([first, *others])
 
 
@@ -91,7 +102,9 @@ def parity_windows(series_store: SeriesStore, store: FeatureStore, count: int) -
 class _Tournament:
     """Builds one variant after another while time lasts."""
 
-    def __init__(self, settings: CompressModelSettings, store: FeatureStore, windows: ModelInputs, model: Path, output: Path) -> None:
+    def __init__(
+        self, settings: CompressModelSettings, store: FeatureStore, windows: ModelInputs, model: Path, output: Path
+    ) -> None:
         from forecasting.neural.export import CalibrationSpec, ForecastModule
         from forecasting.neural.loop import TrainingLoop
         from forecasting.neural.network import NetworkSpec
@@ -104,10 +117,14 @@ class _Tournament:
         self._output = output
         self._began = time.monotonic()
         self.durations_s: dict[str, float] = {}
-        self._loop = TrainingLoop(NetworkSpec(store.spec, settings.model), settings.training, tf.distribute.get_strategy())
+        self._loop = TrainingLoop(
+            NetworkSpec(store.spec, settings.model), settings.training, tf.distribute.get_strategy()
+        )
         self._loop.network.load_weights(model / WEIGHTS_FILE)
         calibration = json.loads((model / MODEL_SPEC_FILE).read_text(encoding="utf-8"))["calibration"]
-        self._module: ForecastModule = ForecastModule(self._loop.network, store.spec, CalibrationSpec(tuple(calibration)))
+        self._module: ForecastModule = ForecastModule(
+            self._loop.network, store.spec, CalibrationSpec(tuple(calibration))
+        )
 
     def run(self) -> list[VariantRecord]:
         """Reports of all variants, the float SavedModel first."""
@@ -118,7 +135,9 @@ class _Tournament:
             left = self._settings.compression.time_budget_s - elapsed
             slowest = max(self.durations_s.values(), default=0.0)
             if left < slowest:
-                reason = f"{left:.0f} s of compression.time_budget_s left, the slowest variant so far took {slowest:.0f} s"
+                reason = (
+                    f"{left:.0f} s of compression.time_budget_s left, the slowest variant so far took {slowest:.0f} s"
+                )
                 variants.append(VariantRecord(name, "", VariantStatus.LEFT_OUT, reason))
                 continue
             began = time.monotonic()
@@ -155,26 +174,42 @@ class _Tournament:
         relative = path.relative_to(self._output).as_posix()
         record = _record(name, relative, size, compressed, latency)
         status = VariantStatus.REJECTED if reason else VariantStatus.BUILT
-        return replace(record, status=status, reason=reason, parity_max_ratio=largest, parity_mean_ratio=mean, sparsity=sparsity)
+        return replace(
+            record, status=status, reason=reason, parity_max_ratio=largest, parity_mean_ratio=mean, sparsity=sparsity
+        )
 
     def _arrays(self) -> tuple[object, ...]:
         windows = self._windows
-        return (windows.history, windows.future) if windows.static is None else (windows.history, windows.future, windows.static)
+        return (
+            (windows.history, windows.future)
+            if windows.static is None
+            else (windows.history, windows.future, windows.static)
+        )
 
     def _prune(self) -> float:
         from forecasting.neural.pruning import prune_network
 
         settings = self._settings.compression
         train = window_index(self._store, None, self._store.split.train_end, min_age=self._store.spec.segment)
-        report = prune_network(self._loop, self._store, train, sparsity=settings.sparsity, n_steps=settings.finetune_steps)
+        report = prune_network(
+            self._loop, self._store, train, sparsity=settings.sparsity, n_steps=settings.finetune_steps
+        )
         return round(report.sparsity, 4)
 
 
 def parity_problem(largest: float, mean: float, *, quantised: bool) -> str:
     """Why a conversion is not its source; empty when it is. Ratios that are not numbers never pass."""
     if quantised:
-        return "" if mean <= MAX_QUANTISED_MEAN_RATIO else f"mean difference {mean:.2%} from the float model, at most {MAX_QUANTISED_MEAN_RATIO:.0%}"
-    return "" if largest <= MAX_FLOAT_RATIO else f"largest difference {largest:.2%} from the float model, at most {MAX_FLOAT_RATIO:.1%}"
+        return (
+            ""
+            if mean <= MAX_QUANTISED_MEAN_RATIO
+            else f"mean difference {mean:.2%} from the float model, at most {MAX_QUANTISED_MEAN_RATIO:.0%}"
+        )
+    return (
+        ""
+        if largest <= MAX_FLOAT_RATIO
+        else f"largest difference {largest:.2%} from the float model, at most {MAX_FLOAT_RATIO:.1%}"
+    )
 
 
 def _record(name: str, path: str, size: int, compressed: int, latency: LatencyReport) -> VariantRecord:

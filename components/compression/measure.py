@@ -33,7 +33,9 @@ def measure_latency(predictor: Predictor, windows: ModelInputs) -> LatencyReport
         began = time.perf_counter()
         predictor.predict(window)
         times_ms.append(1e3 * (time.perf_counter() - began))
-    return LatencyReport(p50_ms=round(float(np.percentile(times_ms, 50)), 4), p99_ms=round(float(np.percentile(times_ms, 99)), 4))
+    return LatencyReport(
+        p50_ms=round(float(np.percentile(times_ms, 50)), 4), p99_ms=round(float(np.percentile(times_ms, 99)), 4)
+    )
 
 
 def parity_ratios(found: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]) -> tuple[float, float]:

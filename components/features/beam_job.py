@@ -83,7 +83,9 @@ def run_moments(store: SeriesStore, output: Path, options: PipelineOptions) -> C
     return moments
 
 
-def run_planes(store: SeriesStore, spec: FeatureSpec, moments: ColumnMoments, parts: Path, options: PipelineOptions) -> ColumnHistogram:
+def run_planes(
+    store: SeriesStore, spec: FeatureSpec, moments: ColumnMoments, parts: Path, options: PipelineOptions
+) -> ColumnHistogram:
     """Second pass: features of every series into `parts/<number>.npy`, and histograms of the train cut."""
     path = parts / "histogram.npz"
     numbered = [NumberedSeries(n, series) for n, series in enumerate(store.series)]
@@ -92,7 +94,8 @@ def run_planes(store: SeriesStore, spec: FeatureSpec, moments: ColumnMoments, pa
         _ = series | "Planes" >> beam.Map(partial(_save_planes, spec=spec, parts=str(parts)))
         _ = (
             series
-            | "Histogram" >> beam.Map(partial(_histogram, step_s=spec.step_s, train_end=store.spec.split.train_end, moments=moments))
+            | "Histogram"
+            >> beam.Map(partial(_histogram, step_s=spec.step_s, train_end=store.spec.split.train_end, moments=moments))
             | "Merge" >> beam.CombineGlobally(MergeHistograms())
             | "Write" >> beam.Map(partial(_save_histogram, path=str(path)))
         )

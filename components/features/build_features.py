@@ -40,7 +40,10 @@ class FeaturesReport:
 
 
 def build_features(
-    settings: BuildFeaturesSettings, inputs: Mapping[StepName, Path], output: Path, context: StepContext
+    settings: BuildFeaturesSettings,
+    inputs: Mapping[StepName, Path],
+    output: Path,
+    context: StepContext,  # noqa: ARG001 - the step protocol
 ) -> StepOutcome:
     """Write planes.npy, index.parquet, feature_spec.json, schema.json, profile.json and report.json."""
     from components.features.beam_job import beam_options, run_moments, run_planes
@@ -57,7 +60,9 @@ def build_features(
     write_series_index(series_index(store), output, spec.static)
     write_feature_spec(spec, output / FEATURE_SPEC_FILE)
     write_series_spec(store.spec, output)
-    (output / PROFILE_FILE).write_text(json.dumps(train_profile(store.spec.columns, moments, histogram)), encoding="utf-8")
+    (output / PROFILE_FILE).write_text(
+        json.dumps(train_profile(store.spec.columns, moments, histogram)), encoding="utf-8"
+    )
     blocks = feature_blocks(spec)
     report = FeaturesReport(
         n_series=len(store.series),
@@ -114,7 +119,9 @@ def series_index(store: SeriesStore) -> SeriesIndex:
         offset=np.cumsum(lengths) - lengths,
         n_steps=lengths,
         start=np.asarray([series.start for series in store], dtype=np.int64),
-        static=np.asarray([series.static for series in store], dtype=np.int64).reshape(len(lengths), len(store.spec.static)),
+        static=np.asarray([series.static for series in store], dtype=np.int64).reshape(
+            len(lengths), len(store.spec.static)
+        ),
     )
 
 
@@ -122,7 +129,9 @@ def join_planes(parts: Path, path: Path, store: SeriesStore, spec: FeatureSpec) 
     """Join the part files in the order of the store; returns the number of rows."""
     blocks = feature_blocks(spec)
     n_rows = sum(series.n_steps for series in store)
-    planes = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(n_rows, len(blocks.past) + len(blocks.known)))
+    planes = np.lib.format.open_memmap(
+        path, mode="w+", dtype=np.float32, shape=(n_rows, len(blocks.past) + len(blocks.known))
+    )
     row = 0
     for n in range(len(store.series)):
         part = np.load(parts / f"{n}.npy")
@@ -132,7 +141,9 @@ def join_planes(parts: Path, path: Path, store: SeriesStore, spec: FeatureSpec) 
     return row
 
 
-def train_profile(names: tuple[str, ...], moments: ColumnMoments, histogram: ColumnHistogram) -> dict[str, dict[str, object]]:
+def train_profile(
+    names: tuple[str, ...], moments: ColumnMoments, histogram: ColumnHistogram
+) -> dict[str, dict[str, object]]:
     """Statistics of the train cut by column, for reports and drift."""
     return {
         name: {

@@ -41,7 +41,11 @@ def train_histogram(series: Series, step_s: int, train_end: int, moments: Column
         values = rows[:, i][~np.isnan(rows[:, i])]
         low, high = moments.minimum[i], moments.maximum[i]
         high = high if high > low else low + 1.0
-        counts.append(np.histogram(values, bins=HISTOGRAM_BINS, range=(low, high))[0] if moments.count[i] else np.zeros(HISTOGRAM_BINS))
+        counts.append(
+            np.histogram(values, bins=HISTOGRAM_BINS, range=(low, high))[0]
+            if moments.count[i]
+            else np.zeros(HISTOGRAM_BINS)
+        )
     return ColumnHistogram(moments.minimum, moments.maximum, np.asarray(counts, dtype=np.int64))
 
 

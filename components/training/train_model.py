@@ -49,7 +49,9 @@ class TrainingReport:
     cpu_s: float
 
 
-def train_model(settings: TrainModelSettings, inputs: Mapping[StepName, Path], output: Path, context: StepContext) -> StepOutcome:
+def train_model(
+    settings: TrainModelSettings, inputs: Mapping[StepName, Path], output: Path, context: StepContext
+) -> StepOutcome:
     """Write saved_model/, model.weights.h5, feature_spec.json, model_spec.json, history.json and report.json."""
     from forecasting.neural.strategy import make_strategy
 
@@ -71,7 +73,15 @@ def train_model(settings: TrainModelSettings, inputs: Mapping[StepName, Path], o
         scored = predict_scaled(loop.network, store, validation, settings.training.batch_size)
         factors = stretch_factors(scored["target"], scored["quantiles"], scored["present"], store.spec.quantiles)
     if settings.training.refit:
-        loop = _refit(loop_spec, settings, store, report.best_epoch, strategy=strategy, checkpoint=context.run.checkpoints / "refit.npz", key=key)
+        loop = _refit(
+            loop_spec,
+            settings,
+            store,
+            report.best_epoch,
+            strategy=strategy,
+            checkpoint=context.run.checkpoints / "refit.npz",
+            key=key,
+        )
     export_saved_model(ForecastModule(loop.network, store.spec, CalibrationSpec(factors)), output / SAVED_MODEL_DIR)
     loop.network.save_weights(output / WEIGHTS_FILE)
     write_feature_spec(store.spec, output / FEATURE_SPEC_FILE)
@@ -90,7 +100,12 @@ def train_model(settings: TrainModelSettings, inputs: Mapping[StepName, Path], o
         calibration=factors,
         cpu_s=report.cpu_s,
     )
-    model_spec = {"architecture": "segment_lstm", "calibration": factors, "model": settings.model.model_dump(), "n_parameters": report.n_parameters}
+    model_spec = {
+        "architecture": "segment_lstm",
+        "calibration": factors,
+        "model": settings.model.model_dump(),
+        "n_parameters": report.n_parameters,
+    }
     _write_json(output / MODEL_SPEC_FILE, model_spec)
     _write_json(output / HISTORY_FILE, [asdict(row) for row in report.history])
     _write_json(output / REPORT_FILE, asdict(summary))

@@ -78,14 +78,16 @@ def _resolve_uri(config: AlmanacConfig, folder: Path) -> AlmanacConfig:
 
 
 def _problem_line(problem: Any) -> str:
-    location = [part for part in problem["loc"]]
+    location = list(problem["loc"])
     name = ".".join(str(part) for part in location)
     if problem["type"] == "extra_forbidden":
         return f"unknown key {name!r}{_nearest(location)}"
     if problem["type"] == "missing":
         return f"{name!r} must be set; it has no default"
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{name or 'configuration'}: {message}" + (f" (found {problem['input']!r})" if name and not isinstance(problem["input"], dict | BaseModel) else "")
+    return f"{name or 'configuration'}: {message}" + (
+        f" (found {problem['input']!r})" if name and not isinstance(problem["input"], dict | BaseModel) else ""
+    )
 
 
 def _nearest(location: list[Any]) -> str:

@@ -44,7 +44,9 @@ class AlmanacConfig(Section):
     @classmethod
     def _check_name(cls, name: str) -> str:
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,62}", name) or name.endswith("-candidate"):
-            raise ValueError("name must be lower-case letters, digits and dashes, start with a letter and not end in -candidate")
+            raise ValueError(
+                "name must be lower-case letters, digits and dashes, start with a letter and not end in -candidate"
+            )
         return name
 
     @model_validator(mode="after")

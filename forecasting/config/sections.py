@@ -25,28 +25,47 @@ class Section(BaseModel):
 class DataConfig(Section):
     """Where the table is and what its columns mean."""
 
-    uri: str = Field("example://electricity", description="File (CSV or Parquet), relative to the configuration, or example://NAME.")
+    uri: str = Field(
+        "example://electricity", description="File (CSV or Parquet), relative to the configuration, or example://NAME."
+    )
     time_column: str = Field("timestamp", description="Column of the time stamps.")
-    time_zone: str | None = Field(None, description="Zone of time stamps that carry none (IANA name); none: such stamps are refused.")
+    time_zone: str | None = Field(
+        None, description="Zone of time stamps that carry none (IANA name); none: such stamps are refused."
+    )
     target: str = Field("target", description="Column to forecast.")
-    id_columns: tuple[str, ...] = Field((), description="Columns that together name a series; none: the table is one series.")
+    id_columns: tuple[str, ...] = Field(
+        (), description="Columns that together name a series; none: the table is one series."
+    )
     known: tuple[str, ...] = Field((), description="Numeric covariates known for the horizon too.")
     observed: tuple[str, ...] = Field((), description="Numeric covariates known up to the origin only.")
     static: tuple[str, ...] = Field((), description="Categorical columns with one value per series.")
-    censored_by: str | None = Field(None, description="Column that is non-zero where the target is not the true demand (a stock-out).")
+    censored_by: str | None = Field(
+        None, description="Column that is non-zero where the target is not the true demand (a stock-out)."
+    )
     frequency: str = Field("1h", description="Step of the series after resampling (pandas offset of fixed length).")
-    aggregation: dict[str, Aggregation] = Field(default_factory=dict, description="How a column is resampled; mean where not named.")
+    aggregation: dict[str, Aggregation] = Field(
+        default_factory=dict, description="How a column is resampled; mean where not named."
+    )
 
 
 class ValidationConfig(Section):
     """What a table must satisfy before it is used."""
 
     max_missing_ratio: float = Field(0.1, ge=0, le=1, description="Largest share of missing target steps in a series.")
-    max_duplicate_ratio: float = Field(0.0, ge=0, le=1, description="Largest share of rows with a time stamp seen before.")
+    max_duplicate_ratio: float = Field(
+        0.0, ge=0, le=1, description="Largest share of rows with a time stamp seen before."
+    )
     max_age: str | None = Field(None, description="Largest distance of the last time stamp from the cutoff; none: any.")
-    ranges: dict[str, tuple[float | None, float | None]] = Field(default_factory=dict, description="Smallest and largest plausible value of a column.")
+    ranges: dict[str, tuple[float | None, float | None]] = Field(
+        default_factory=dict, description="Smallest and largest plausible value of a column."
+    )
     max_out_of_range_ratio: float = Field(0.0, ge=0, le=1, description="Largest share of values outside their range.")
-    max_leak_correlation: float = Field(0.98, gt=0, le=1, description="A covariate whose changes correlate more with the target's raises the leak alarm.")
+    max_leak_correlation: float = Field(
+        0.98,
+        gt=0,
+        le=1,
+        description="A covariate whose changes correlate more with the target's raises the leak alarm.",
+    )
     data_docs: bool = Field(True, description="Write the Great Expectations Data Docs.")
 
 
@@ -57,7 +76,9 @@ class ForecastConfig(Section):
     context: int = Field(336, gt=0, description="Past steps the model reads; a multiple of the segment.")
     segment: int = Field(24, gt=0, description="Steps in one segment of the recurrence, usually one season.")
     quantiles: tuple[float, ...] = Field((0.1, 0.5, 0.9), description="Quantile levels, ascending, with 0.5.")
-    seasons: tuple[int, ...] = Field((24, 168), description="Season lengths in steps: the naive baselines and the model's lags.")
+    seasons: tuple[int, ...] = Field(
+        (24, 168), description="Season lengths in steps: the naive baselines and the model's lags."
+    )
 
     @field_validator("quantiles")
     @classmethod
@@ -82,7 +103,9 @@ class RollingConfig(Section):
 
     column: str = Field("target", description="Target, observed or known column.")
     windows: tuple[int, ...] = Field((24, 168), description="Window lengths in steps.")
-    statistics: tuple[Statistic, ...] = Field(("mean", "std", "min", "max"), description="What is computed over each window.")
+    statistics: tuple[Statistic, ...] = Field(
+        ("mean", "std", "min", "max"), description="What is computed over each window."
+    )
 
 
 class FourierConfig(Section):
@@ -95,12 +118,18 @@ class FourierConfig(Section):
 class FeaturesConfig(Section):
     """Features: each is written once and runs in Beam and in the exported graph."""
 
-    calendar_time_zone: str = Field("UTC", description="Zone in which hours, days and holidays are counted (IANA name).")
+    calendar_time_zone: str = Field(
+        "UTC", description="Zone in which hours, days and holidays are counted (IANA name)."
+    )
     calendar: tuple[CalendarColumn, ...] = Field(("day_of_week", "is_day_off"), description="Calendar columns.")
-    holidays: str | None = Field(None, description="Country, or country and region (AU-VIC), whose public holidays count; none: no holidays.")
+    holidays: str | None = Field(
+        None, description="Country, or country and region (AU-VIC), whose public holidays count; none: no holidays."
+    )
     fourier: tuple[FourierConfig, ...] = Field((FourierConfig(),), description="Fourier terms.")
     rolling: tuple[RollingConfig, ...] = Field((RollingConfig(),), description="Rolling statistics.")
-    beam_runner: Literal["DirectRunner", "PortableRunner"] = Field("DirectRunner", description="Apache Beam runner of build_features.")
+    beam_runner: Literal["DirectRunner", "PortableRunner"] = Field(
+        "DirectRunner", description="Apache Beam runner of build_features."
+    )
     beam_options: tuple[str, ...] = Field((), description="Further Beam options, as on its command line.")
 
 
@@ -118,28 +147,46 @@ class ModelConfig(Section):
     head_units: int = Field(48, gt=0, description="Width of the head of each horizon step.")
     step_units: int = Field(16, gt=0, description="Width of the decoder's message to each horizon step.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout in the head.")
-    scaling: Literal["train", "window"] = Field("train", description="Scale of the target: from the train cut, or from each window (many series of different size).")
-    calibrate: bool = Field(True, description="Widen or narrow the quantiles so that they hold on the validation period.")
+    scaling: Literal["train", "window"] = Field(
+        "train",
+        description="Scale of the target: from the train cut, or from each window (many series of different size).",
+    )
+    calibrate: bool = Field(
+        True, description="Widen or narrow the quantiles so that they hold on the validation period."
+    )
 
 
 class TrainingConfig(Section):
     """The training loop."""
 
-    strategy: Literal["auto", "default", "mirrored"] = Field("auto", description="tf.distribute strategy; auto mirrors when there is more than one GPU.")
+    strategy: Literal["auto", "default", "mirrored"] = Field(
+        "auto", description="tf.distribute strategy; auto mirrors when there is more than one GPU."
+    )
     batch_size: int = Field(128, gt=0, description="Windows in a step, over all replicas.")
     max_epochs: int = Field(10, gt=0, description="Passes over the training windows at most.")
-    max_steps_per_epoch: int | None = Field(None, gt=0, description="Steps in an epoch at most; none: every window once.")
+    max_steps_per_epoch: int | None = Field(
+        None, gt=0, description="Steps in an epoch at most; none: every window once."
+    )
     patience: int = Field(3, gt=0, description="Epochs without a better validation loss before training stops.")
-    refit: bool = Field(True, description="Train once more for the best number of epochs on train and validation together, so that the model knows the latest weeks.")
+    refit: bool = Field(
+        True,
+        description="Train once more for the best number of epochs on train and validation together, so that the model knows the latest weeks.",
+    )
     optimizer: Literal["adamw", "adam"] = Field("adamw", description="Optimiser.")
     learning_rate: float = Field(3e-3, gt=0, description="Largest learning rate.")
-    schedule: Literal["cosine", "constant"] = Field("cosine", description="Course of the learning rate after the warm-up.")
+    schedule: Literal["cosine", "constant"] = Field(
+        "cosine", description="Course of the learning rate after the warm-up."
+    )
     warmup_steps: int = Field(100, ge=0, description="Steps of linear warm-up.")
     weight_decay: float = Field(1e-2, ge=0, description="Decoupled weight decay (AdamW).")
     clip_norm: float = Field(1.0, gt=0, description="Global norm to which gradients are clipped.")
-    ema: float = Field(0.99, ge=0, lt=1, description="Momentum of the weight average used for validation and export; 0: none.")
+    ema: float = Field(
+        0.99, ge=0, lt=1, description="Momentum of the weight average used for validation and export; 0: none."
+    )
     seed: int = Field(1, description="Seed of initial weights, shuffling and dropout.")
-    threads: int = Field(1, gt=0, description="Threads within one operation; one is fastest for recurrent models on CPUs.")
+    threads: int = Field(
+        1, gt=0, description="Threads within one operation; one is fastest for recurrent models on CPUs."
+    )
 
 
 class BacktestConfig(Section):
@@ -147,7 +194,9 @@ class BacktestConfig(Section):
 
     stride: int = Field(24, gt=0, description="Steps between origins.")
     batch_size: int = Field(256, gt=0, description="Windows scored at once.")
-    cold_start_below: str | None = Field(None, description="Series with less history than this at the origin form the slice cold_start; none: no slice.")
+    cold_start_below: str | None = Field(
+        None, description="Series with less history than this at the origin form the slice cold_start; none: no slice."
+    )
 
 
 class CompressionConfig(Section):
@@ -157,8 +206,12 @@ class CompressionConfig(Section):
         ("tflite_float32", "tflite_int8", "pruned_tflite_int8"), description="Variants built beside the float SavedModel.")  # fmt: skip
     sparsity: float = Field(0.5, ge=0, lt=1, description="Share of weights set to zero by magnitude pruning.")
     finetune_steps: int = Field(150, ge=0, description="Training steps while pruning.")
-    time_budget_s: float = Field(60.0, gt=0, description="Seconds for the whole tournament; variants that do not fit are left out and named.")
-    n_parity_windows: int = Field(64, gt=0, description="Real windows on which every converted model is compared with the float model.")
+    time_budget_s: float = Field(
+        60.0, gt=0, description="Seconds for the whole tournament; variants that do not fit are left out and named."
+    )
+    n_parity_windows: int = Field(
+        64, gt=0, description="Real windows on which every converted model is compared with the float model."
+    )
 
 
 class ServingConfig(Section):
@@ -169,8 +222,12 @@ class ServingConfig(Section):
     rest_port: int = Field(8501, ge=0, le=65535, description="TensorFlow Serving REST; 0: any free port.")
     gateway_port: int = Field(8080, ge=0, le=65535, description="Gateway HTTP; 0: any free port.")
     n_warmup_records: int = Field(4, gt=0, description="Warm-up requests stored with a version.")
-    prefer: Literal["accuracy", "size", "latency"] = Field("latency", description="What decides between variants that pass the gate.")
-    keep_versions: int = Field(5, gt=1, description="Versions kept in the repository, champion and previous always among them.")
+    prefer: Literal["accuracy", "size", "latency"] = Field(
+        "latency", description="What decides between variants that pass the gate."
+    )
+    keep_versions: int = Field(
+        5, gt=1, description="Versions kept in the repository, champion and previous always among them."
+    )
 
 
 class TrackingConfig(Section):

@@ -26,7 +26,7 @@ class ArrayNamespace(Protocol):
         """Join along an axis."""
 
     def where(self, condition: Array, x: Array, y: Array) -> Array:
-        """x where the condition holds, else y; shapes broadcast."""
+        """X where the condition holds, else y; shapes broadcast."""
 
     def is_nan(self, x: Array) -> Array:
         """True where not a number."""

@@ -66,7 +66,9 @@ def _add(x: Array, y: Array) -> Array:
     return x + y
 
 
-def _reduce(x: Array, window: int, combine: Callable[[Array, Array], Array], identity: float, xp: ArrayNamespace) -> Array:
+def _reduce(
+    x: Array, window: int, combine: Callable[[Array, Array], Array], identity: float, xp: ArrayNamespace
+) -> Array:
     """Combine each step with the `window - 1` before it, along axis 1."""
     total: Array | None = None
     covered, size, rest, power = 0, 1, window, x

@@ -7,6 +7,7 @@ training, the exported graph, the gateway and the client make the same columns.
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from forecasting.contracts.signature import SignatureSpec
 
@@ -54,7 +55,10 @@ class CalendarSpec:
     def names(self) -> tuple[str, ...]:
         """Columns in order: calendar columns, then sine and cosine of each Fourier order."""
         waves = [
-            f"fourier_{term.period_s}_{kind}_{k}" for term in self.fourier for k in range(1, term.order + 1) for kind in ("sin", "cos")
+            f"fourier_{term.period_s}_{kind}_{k}"
+            for term in self.fourier
+            for k in range(1, term.order + 1)
+            for kind in ("sin", "cos")
         ]
         return (*self.columns, *waves)
 
@@ -133,19 +137,17 @@ def write_feature_spec(spec: FeatureSpec, path: Path) -> None:
 
 def read_feature_spec(path: Path) -> FeatureSpec:
     """Read a spec written by `write_feature_spec`."""
-    document = json.loads(path.read_text(encoding="utf-8"))
-    calendar = document.pop("calendar")
-    return FeatureSpec(
-        **{
-            **{key: tuple(value) if isinstance(value, list) else value for key, value in document.items()},
-            "categories": {name: tuple(values) for name, values in document["categories"].items()},
-            "calendar": CalendarSpec(
-                **{
-                    **{key: tuple(value) if isinstance(value, list) else value for key, value in calendar.items()},
-                    "fourier": tuple(FourierSpec(**term) for term in calendar["fourier"]),
-                }
-            ),
-            "rolling": tuple(RollingSpec(**rolling) for rolling in document["rolling"]),
-            "scaler": ScalerSpec(**document["scaler"]),
-        }
+    document = _with_tuples(json.loads(path.read_text(encoding="utf-8")))
+    calendar = document["calendar"]
+    document["categories"] = {name: tuple(values) for name, values in document["categories"].items()}
+    document["calendar"] = CalendarSpec(
+        **{**_with_tuples(calendar), "fourier": tuple(FourierSpec(**term) for term in calendar["fourier"])}
     )
+    document["rolling"] = tuple(RollingSpec(**rolling) for rolling in document["rolling"])
+    document["scaler"] = ScalerSpec(**document["scaler"])
+    return FeatureSpec(**document)
+
+
+def _with_tuples(document: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no tuples."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in document.items()}

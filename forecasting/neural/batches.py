@@ -40,7 +40,12 @@ class WindowGather:
         history = tf.gather(self.planes, tf.maximum(row + back, 0))
         # Steps before the first of the series belong to its neighbour in the planes: blank them.
         history = history * tf.cast(back + age >= 0, tf.float32)[:, :, None]
-        batch = {"history": history, "future": ahead[:, :, self.n_past :], "target": ahead[:, :, 0], "present": ahead[:, :, 1]}
+        batch = {
+            "history": history,
+            "future": ahead[:, :, self.n_past :],
+            "target": ahead[:, :, 0],
+            "present": ahead[:, :, 1],
+        }
         if self.static is not None:
             batch["static"] = tf.gather(self.static, numbers)
         return batch
@@ -61,7 +66,9 @@ def window_gather(store: FeatureStore, windows: WindowIndex) -> WindowGather:
     )
 
 
-def epoch_dataset(gather: WindowGather, numbers: npt.NDArray[np.int32], batch_size: int, *, drop_remainder: bool) -> tf.data.Dataset:
+def epoch_dataset(
+    gather: WindowGather, numbers: npt.NDArray[np.int32], batch_size: int, *, drop_remainder: bool
+) -> tf.data.Dataset:
     """Batches of the windows in the given order."""
     dataset = tf.data.Dataset.from_tensor_slices(numbers).batch(batch_size, drop_remainder=drop_remainder)
     return dataset.map(gather).prefetch(2)

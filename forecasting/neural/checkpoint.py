@@ -56,7 +56,12 @@ def save_state(state: TrainingState, path: Path) -> None:
     """Write a state; a reader sees the old or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {f"{group}_{i}": array for group in _GROUPS for i, array in enumerate(getattr(state, group))}
-    meta = {"key": state.key, "best_loss": state.best_loss, "n_stale": state.n_stale, "history": [asdict(row) for row in state.history]}
+    meta = {
+        "key": state.key,
+        "best_loss": state.best_loss,
+        "n_stale": state.n_stale,
+        "history": [asdict(row) for row in state.history],
+    }
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     with temporary.open("wb") as stream:
         np.savez(stream, allow_pickle=False, meta=np.asarray(json.dumps(meta)), **arrays)

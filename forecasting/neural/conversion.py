@@ -108,7 +108,8 @@ def _add_serving_metadata(parsed: Any, graph: Any, inputs: dict[str, int], outpu
     flex = flexbuffers.Builder()
     with flex.Map():
         flex.Key(SERVING_DEFAULT)
-        flex._WriteBlob(raw, append_zero=True, type_=flexbuffers.Type.STRING)  # String() would encode it as UTF-8
+        # The public String() would encode the bytes as UTF-8.
+        flex._WriteBlob(raw, append_zero=True, type_=flexbuffers.Type.STRING)  # noqa: SLF001
     buffer = schema.BufferT()
     buffer.data = bytearray(flex.Finish())
     parsed.buffers.append(buffer)

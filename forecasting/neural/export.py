@@ -97,8 +97,12 @@ class ForecastModule:
         n_calendar = len(spec.calendar.names)
         specs = self._input_specs()
         shapes = spec.signature
-        specs[HISTORY] = tf.TensorSpec([None, shapes.history_length, shapes.n_history_columns - n_calendar], tf.float32, name=HISTORY)
-        specs[FUTURE] = tf.TensorSpec([None, shapes.horizon, shapes.n_future_columns - n_calendar], tf.float32, name=FUTURE)
+        specs[HISTORY] = tf.TensorSpec(
+            [None, shapes.history_length, shapes.n_history_columns - n_calendar], tf.float32, name=HISTORY
+        )
+        specs[FUTURE] = tf.TensorSpec(
+            [None, shapes.horizon, shapes.n_future_columns - n_calendar], tf.float32, name=FUTURE
+        )
         specs[ORIGIN] = tf.TensorSpec([None], tf.int64, name=ORIGIN)
 
         def serve(**inputs: Tensor) -> dict[str, Tensor]:

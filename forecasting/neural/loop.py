@@ -56,12 +56,22 @@ class TrainingLoop:
         self._horizon = spec.features.horizon
         with strategy.scope():
             self.network = build_network(spec)
-        self._average = [tf.Variable(np.asarray(weight), trainable=False) for weight in self.network.trainable_variables]
-        self._optimizer: keras.optimizers.Optimizer | None = None
+        self._average = [
+            tf.Variable(np.asarray(weight), trainable=False) for weight in self.network.trainable_variables
+        ]
+        self._optimizer: Any = None
         self._distributed_step = tf.function(self._step, autograph=False)
         self._update_average = tf.function(self._average_weights, autograph=False)
 
-    def fit(self, store: FeatureStore, train: WindowIndex, validation: WindowIndex | None, *, checkpoint: Path | None, key: str) -> FitReport:
+    def fit(
+        self,
+        store: FeatureStore,
+        train: WindowIndex,
+        validation: WindowIndex | None,
+        *,
+        checkpoint: Path | None,
+        key: str,
+    ) -> FitReport:
         """Train until the epochs are used up or validation stops getting better.
 
         Leaves the best averaged weights in `network`, or the last ones without validation.
@@ -109,7 +119,9 @@ class TrainingLoop:
             cpu_s=round(time.process_time() - began, 2),
         )
 
-    def fine_tune(self, store: FeatureStore, train: WindowIndex, n_steps: int, after_step: Callable[[int], None]) -> None:
+    def fine_tune(
+        self, store: FeatureStore, train: WindowIndex, n_steps: int, after_step: Callable[[int], None]
+    ) -> None:
         """Go on from the present weights for some steps, with a tenth of the learning rate.
 
         Args:
@@ -137,7 +149,14 @@ class TrainingLoop:
                 self._optimizer = keras.optimizers.Adam(schedule)
             self._optimizer.build(self.network.trainable_variables)
 
-    def _epoch(self, state: TrainingState, gather: WindowGather, n_windows: int, n_steps: int, held_out: list[dict[str, Tensor]] | None) -> TrainingState:
+    def _epoch(
+        self,
+        state: TrainingState,
+        gather: WindowGather,
+        n_windows: int,
+        n_steps: int,
+        held_out: list[dict[str, Tensor]] | None,
+    ) -> TrainingState:
         epoch, began = state.n_epochs, time.monotonic()
         rng = np.random.default_rng((self._training.seed, epoch))
         numbers = rng.permutation(n_windows)[: n_steps * self._training.batch_size].astype(np.int32)
@@ -186,7 +205,9 @@ class TrainingLoop:
             gradients = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         gradients, _ = tf.clip_by_global_norm(gradients, self._training.clip_norm)
         # The optimiser sums over replicas once more; the gradients are already the global ones.
-        self._optimizer.apply_gradients([(gradient / n_replicas, weight) for gradient, weight in zip(gradients, variables, strict=True)])
+        self._optimizer.apply_gradients(
+            [(gradient / n_replicas, weight) for gradient, weight in zip(gradients, variables, strict=True)]
+        )
         return loss
 
     def _loss(self, batch: dict[str, Tensor], *, training: bool) -> Tensor:
@@ -196,7 +217,10 @@ class TrainingLoop:
 
     def _average_weights(self) -> None:
         momentum = self._training.ema
-        warm = tf.minimum(momentum, tf.cast(self._optimizer.iterations, tf.float32) / (tf.cast(self._optimizer.iterations, tf.float32) + 10.0))
+        warm = tf.minimum(
+            momentum,
+            tf.cast(self._optimizer.iterations, tf.float32) / (tf.cast(self._optimizer.iterations, tf.float32) + 10.0),
+        )
         for average, weight in zip(self._average, self.network.trainable_variables, strict=True):
             average.assign(warm * average + (1.0 - warm) * weight.value)
 
@@ -218,7 +242,9 @@ class TrainingLoop:
         state = load_state(checkpoint, key) if checkpoint is not None else None
         if state is None:
             weights = _values(self.network.trainable_variables)
-            return TrainingState(key=key, weights=weights, average=weights, optimizer=(), best=weights, best_loss=np.inf, n_stale=0)
+            return TrainingState(
+                key=key, weights=weights, average=weights, optimizer=(), best=weights, best_loss=np.inf, n_stale=0
+            )
         logger.info("resume training after epoch %d", state.n_epochs)
         self._assign(self.network.variables, state.weights)
         self._assign(self._average, state.average)
@@ -230,7 +256,9 @@ class TrainingLoop:
             variable.assign(value)
 
 
-def predict_scaled(network: SegmentNetwork, store: FeatureStore, windows: WindowIndex, batch_size: int) -> dict[str, npt.NDArray[np.float32]]:
+def predict_scaled(
+    network: SegmentNetwork, store: FeatureStore, windows: WindowIndex, batch_size: int
+) -> dict[str, npt.NDArray[np.float32]]:
     """Scaled quantiles, targets and presence of windows, for calibration.
 
     Returns:

@@ -50,7 +50,9 @@ class NetworkSpec:
 
 
 class SegmentNetwork(keras.Model):
-    """history_features `[B,context,past+known]`, future_features `[B,H,known]`, static `[B,S]` →
+    """The network: features of a window to scaled quantiles.
+
+    history_features `[B,context,past+known]`, future_features `[B,H,known]`, static `[B,S]` →
     quantiles `[B,H,Q]` in scaled units, and the window's scale `[B,1]`.
     """
 
@@ -69,9 +71,13 @@ class SegmentNetwork(keras.Model):
         self.dropout = layers.Dropout(model.dropout, seed=0)
         self.gaps = layers.Dense(len(features.quantiles), kernel_initializer="zeros", name="gaps")
         self.skip = layers.Dense(1, kernel_initializer=_lag_mean(len(features.seasons)), name="skip")
-        self.static_embedding = layers.Dense(16, activation="tanh", name="static_embedding") if features.static else None
+        self.static_embedding = (
+            layers.Dense(16, activation="tanh", name="static_embedding") if features.static else None
+        )
 
-    def call(self, history_features: Tensor, future_features: Tensor, static: Tensor | None = None, training: bool = False) -> Tensor:
+    def call(
+        self, history_features: Tensor, future_features: Tensor, static: Tensor | None = None, training: bool = False
+    ) -> Tensor:
         """Scaled quantiles `[B,H,Q]` and window scale `[B,1]`."""
         features = self.spec.features
         past, known = history_features[:, :, : self.n_past], history_features[:, :, self.n_past :]
@@ -162,8 +168,10 @@ def build_network(spec: NetworkSpec) -> SegmentNetwork:
 
 
 def _spread(median: Tensor, raw: Tensor, levels: tuple[float, ...]) -> Tensor:
-    """Quantiles `[rows,Q]` from the skip `[rows,1]` and head outputs `[rows,Q]`: the median, then
-    positive gaps outwards. Sums stay in rank 2, which the TensorFlow Lite converter needs.
+    """Quantiles `[rows,Q]` from the skip `[rows,1]` and head outputs `[rows,Q]`.
+
+    The median first, then positive gaps outwards. Sums stay in rank 2, which the TensorFlow Lite
+    converter needs.
     """
     middle = levels.index(POINT_QUANTILE)
     columns: dict[int, Tensor] = {middle: raw[:, middle : middle + 1] + median}
@@ -213,7 +221,7 @@ def _lag_mean(n_seasons: int) -> keras.initializers.Initializer:
     """The skip starts as the mean of the seasonal lags, which are its first inputs."""
 
     class LagMean(keras.initializers.Initializer):
-        def __call__(self, shape: tuple[int, int], dtype: Any = None, **_: Any) -> Tensor:
+        def __call__(self, shape: tuple[int, int], **_: Any) -> Tensor:
             kernel = np.zeros(shape, dtype=np.float32)
             kernel[:n_seasons] = 1.0 / n_seasons
             return tf.constant(kernel)

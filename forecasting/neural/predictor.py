@@ -24,7 +24,9 @@ class SavedModelPredictor:
             self._model = tf.saved_model.load(str(directory))
             self._serve = self._model.signatures[SERVING_DEFAULT]
         except (OSError, KeyError) as error:
-            raise ArtifactError(f"{directory} must hold a SavedModel with the signature {SERVING_DEFAULT}: {error}") from error
+            raise ArtifactError(
+                f"{directory} must hold a SavedModel with the signature {SERVING_DEFAULT}: {error}"
+            ) from error
 
     def predict(self, inputs: ModelInputs) -> npt.NDArray[np.float32]:
         """Quantiles `[B,H,Q]`."""

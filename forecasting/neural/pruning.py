@@ -27,7 +27,9 @@ class PruningReport:
     n_kernel_weights: int
 
 
-def prune_network(loop: TrainingLoop, store: FeatureStore, train: WindowIndex, *, sparsity: float, n_steps: int) -> PruningReport:
+def prune_network(
+    loop: TrainingLoop, store: FeatureStore, train: WindowIndex, *, sparsity: float, n_steps: int
+) -> PruningReport:
     """Set the smallest weights of every kernel to zero while the rest adapts.
 
     Args:

@@ -25,7 +25,9 @@ def make_strategy(training: TrainingConfig) -> tf.distribute.Strategy:
             cpu = tf.config.list_physical_devices("CPU")[0]
             tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * N_LOGICAL_CPUS)
     except RuntimeError as error:
-        raise ConfigError(f"training.strategy and training.threads must be set before TensorFlow starts: {error}") from error
+        raise ConfigError(
+            f"training.strategy and training.threads must be set before TensorFlow starts: {error}"
+        ) from error
     if training.strategy == "mirrored" and not gpus:
         return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(N_LOGICAL_CPUS)])
     if training.strategy == "mirrored" or (training.strategy == "auto" and len(gpus) > 1):

@@ -29,7 +29,14 @@ def test_calendar_agrees_over_decades_with_leap_days_and_clock_changes():
     spec = melbourne_spec()
     rng = np.random.default_rng(0)
     leap_days = np.asarray([951_782_400, 1_330_473_600, 1_709_164_800])
-    stamps = np.concatenate([rng.integers(0, 2_000_000_000, 5_000), leap_days, np.asarray(spec.calendar.transitions), np.asarray(spec.calendar.transitions) - 1])
+    stamps = np.concatenate(
+        [
+            rng.integers(0, 2_000_000_000, 5_000),
+            leap_days,
+            np.asarray(spec.calendar.transitions),
+            np.asarray(spec.calendar.transitions) - 1,
+        ]
+    )
     expected = calendar_columns(stamps, spec.calendar)
     found = calendar_columns(tf.constant(stamps), spec.calendar, TENSORFLOW).numpy()
     np.testing.assert_allclose(found, expected, atol=1e-6)

@@ -16,7 +16,15 @@ def melbourne_spec(n_steps: int = 400, *, context: int = 48, horizon: int = 24, 
     features = FeaturesConfig(
         calendar_time_zone="Australia/Melbourne",
         holidays="AU-VIC",
-        calendar=("hour_of_day", "day_of_week", "day_of_month", "day_of_year", "is_holiday", "is_day_off", "is_day_off_tomorrow"),
+        calendar=(
+            "hour_of_day",
+            "day_of_week",
+            "day_of_month",
+            "day_of_year",
+            "is_holiday",
+            "is_day_off",
+            "is_day_off_tomorrow",
+        ),
         fourier=(FourierConfig(period="24h", order=2), FourierConfig(period="7d", order=1)),
     )
     statistics = [RollingSpec("load", window, name) for window in (24, 30) for name in ("mean", "std", "min", "max")]
@@ -34,7 +42,9 @@ def melbourne_spec(n_steps: int = 400, *, context: int = 48, horizon: int = 24, 
         "quantiles": (0.1, 0.5, 0.9),
         "calendar": calendar_spec(features, START, START + n_steps * HOUR_S),
         "rolling": (*statistics, RollingSpec("temperature", 24, "mean")),
-        "scaler": ScalerSpec({"load": 100.0, "wind": 5.0, "temperature": 15.0}, {"load": 20.0, "wind": 2.0, "temperature": 6.0}),
+        "scaler": ScalerSpec(
+            {"load": 100.0, "wind": 5.0, "temperature": 15.0}, {"load": 20.0, "wind": 2.0, "temperature": 6.0}
+        ),
         "target_scaling": "train",
     }
     return FeatureSpec(**{**values, **changes})

@@ -40,9 +40,8 @@ def test_last_day_of_a_leap_year_is_day_366():
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.datetimes(min_value=dt.datetime(1990, 1, 1), max_value=dt.datetime(2045, 1, 1)))
-def test_calendar_equals_the_standard_library(moment: dt.datetime):
-    stamp = int(moment.replace(tzinfo=dt.UTC).timestamp())
+@given(st.integers(631_152_000, 2_366_841_600))
+def test_calendar_equals_the_standard_library_from_1990_to_2044(stamp: int):
     local = dt.datetime.fromtimestamp(stamp, tz=MELBOURNE)
     expected = [
         (local.hour * 3600 + local.minute * 60 + local.second) / 86400,
@@ -51,7 +50,14 @@ def test_calendar_equals_the_standard_library(moment: dt.datetime):
         (local.timetuple().tm_yday - 1) / 366,
         float(local.weekday() >= 5),
     ]
-    found = melbourne_columns(moment.replace(tzinfo=dt.UTC), "hour_of_day", "day_of_week", "day_of_month", "day_of_year", "is_weekend")
+    found = melbourne_columns(
+        dt.datetime.fromtimestamp(stamp, tz=dt.UTC),
+        "hour_of_day",
+        "day_of_week",
+        "day_of_month",
+        "day_of_year",
+        "is_weekend",
+    )
     assert found == pytest.approx(expected, abs=1e-5)
 
 

@@ -32,9 +32,13 @@ def hourly_store() -> FeatureStore:
 @pytest.fixture(scope="session")
 def sales_store() -> FeatureStore:
     """Two series of very different size with a static column, scaled by window, bounded at zero."""
-    spec = melbourne_spec(700, horizon=30, target_scaling="window", lower_bound=0.0, static=("shop",), categories={"shop": ("x", "y")})
+    spec = melbourne_spec(
+        700, horizon=30, target_scaling="window", lower_bound=0.0, static=("shop",), categories={"shop": ("x", "y")}
+    )
     small = gappy_series(700, seed=3)
-    return feature_store(spec, [Series("a", START, small.values, (0,)), Series("b", START, small.values * [50.0, 1.0, 1.0], (1,))])
+    return feature_store(
+        spec, [Series("a", START, small.values, (0,)), Series("b", START, small.values * [50.0, 1.0, 1.0], (1,))]
+    )
 
 
 @pytest.fixture(scope="session")

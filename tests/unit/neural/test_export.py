@@ -49,7 +49,9 @@ def test_raw_signature_makes_the_same_calendar_in_the_graph(inputs, saved, hourl
     model = tf.saved_model.load(str(saved))
     n = len(hourly_store.spec.calendar.names)
     raw = model.signatures["serving_raw"](
-        history=tf.constant(inputs.history[:, :, :-n]), future=tf.constant(inputs.future[:, :, :-n]), origin=tf.constant(ORIGINS)
+        history=tf.constant(inputs.history[:, :, :-n]),
+        future=tf.constant(inputs.future[:, :, :-n]),
+        origin=tf.constant(ORIGINS),
     )["quantiles"]
     np.testing.assert_allclose(raw.numpy(), SavedModelPredictor(saved).predict(inputs), rtol=1e-4)
 
@@ -81,7 +83,9 @@ def test_lite_model_carries_the_signature_for_tensorflow_serving(module):
 
 
 def test_static_columns_and_lower_bound_survive_export(sales_store, tmp_path):
-    module = ForecastModule(build_network(NetworkSpec(sales_store.spec, SMALL)), sales_store.spec, CalibrationSpec((400.0, 1.0, 1.0)))
+    module = ForecastModule(
+        build_network(NetworkSpec(sales_store.spec, SMALL)), sales_store.spec, CalibrationSpec((400.0, 1.0, 1.0))
+    )
     path = tmp_path / "model.tflite"
     path.write_bytes(convert_to_lite(module, quantise_weights=False))
     series = gappy_series(700, seed=3, static=(1,))

@@ -21,7 +21,9 @@ def weights_of(loop) -> np.ndarray:
 
 
 def test_training_lowers_the_validation_loss(hourly_store, windows):
-    report = loop_for(hourly_store, SHORT.model_copy(update={"max_epochs": 4})).fit(hourly_store, *windows, checkpoint=None, key="k")
+    report = loop_for(hourly_store, SHORT.model_copy(update={"max_epochs": 4})).fit(
+        hourly_store, *windows, checkpoint=None, key="k"
+    )
     losses = [row.validation_loss for row in report.history]
     assert min(losses[1:]) < losses[0]
     assert losses[report.best_epoch - 1] == min(losses)

@@ -29,7 +29,9 @@ def test_untrained_network_forecasts_the_seasonal_lag(hourly_store):
     batch = batch_of(hourly_store, [300])
     quantiles, _ = build_network(NetworkSpec(hourly_store.spec, SMALL))(batch["history"], batch["future"])
     present = batch["history"][0, -24:, 1].numpy() > 0
-    np.testing.assert_allclose(quantiles[0, :, 1].numpy()[present], batch["history"][0, -24:, 0].numpy()[present], atol=1e-5)
+    np.testing.assert_allclose(
+        quantiles[0, :, 1].numpy()[present], batch["history"][0, -24:, 0].numpy()[present], atol=1e-5
+    )
 
 
 def test_forecast_of_a_window_scaled_series_grows_with_its_size(sales_store):
