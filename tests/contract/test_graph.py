@@ -110,3 +110,15 @@ def test_a_run_that_ends_early_has_only_the_steps_up_to_there() -> None:
     components = set(done.stdout.split())
     assert {"comp-validate-data", "comp-train-model", "comp-report-run"} <= components
     assert "comp-evaluate-model" not in components
+
+
+def test_the_else_of_each_gate_records_the_refusal_of_that_gate(graph: dict[str, Any]) -> None:
+    recorded = {}
+    for name, task in _tasks(graph).items():
+        condition = task.get("triggerPolicy", {}).get("condition", "")
+        if condition.startswith("!("):
+            (refusal,) = graph["components"][task["componentRef"]["name"]]["dag"]["tasks"].values()
+            gate = refusal["inputs"]["parameters"]["gate"]["runtimeValue"]["constant"]
+            recorded[gate] = f"pipelinechannel--{gate.replace('_', '-')}-Output" in condition
+            assert refusal["componentRef"]["name"].startswith("comp-record-refusal"), name
+    assert recorded == {gate.value: True for gate in GATES}
