@@ -1,6 +1,10 @@
 """The last lines of `almanac run`: what it came to, where the report is, how to serve it."""
 
+import os
 import shlex
+import shutil
+import sys
+from pathlib import Path
 
 from forecasting.contracts.artifacts import DEPLOYMENT_FILE
 from forecasting.contracts.codes import KILLED, ExitCode
@@ -32,8 +36,16 @@ def closing_lines(layout: RunLayout, record: RunRecord, config_path: str | None)
     if summary.report is not None:
         lines.append(f"report   {summary.report}")
     if record.status == RunStatus.SUCCEEDED and summary.version is not None:
-        lines.append(f"serve    almanac serve -c {shlex.quote(config_path or str(layout.config))}")
+        lines.append(f"serve    {command_word()} serve -c {shlex.quote(config_path or str(layout.config))}")
     return lines
+
+
+def command_word() -> str:
+    """What to type for `almanac` in this shell: the bare name where it is on the PATH, else the way to it."""
+    called = Path(sys.argv[0])
+    if called.name != "almanac" or shutil.which("almanac") == str(called.resolve()):
+        return "almanac"
+    return shlex.quote(os.path.relpath(called))
 
 
 def failure_line(layout: RunLayout, record: RunRecord) -> str | None:

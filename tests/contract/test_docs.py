@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from forecasting.contracts.steps import StepName
+
 ROOT = Path(__file__).parents[2]
 TOP_FOLDERS = ("forecasting", "components", "pipelines", "serving", "infra", "tests", "docs")
 
@@ -111,3 +113,8 @@ def test_the_lock_has_a_hash_for_every_file_and_names_one_index():
 def test_the_lock_resolves_for_both_python_versions():
     lock = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))
     assert lock["requires-python"] == ">=3.11, <3.13"
+
+
+def test_the_picture_of_the_graph_shows_every_step():
+    picture = (ROOT / "docs/images/pipeline.svg").read_text(encoding="utf-8")
+    assert [step.value for step in StepName if step.value not in picture] == []
