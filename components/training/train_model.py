@@ -24,8 +24,8 @@ from forecasting.manifests import digest_text, load_manifest
 from forecasting.steps import StepContext, StepOutcome
 
 if TYPE_CHECKING:
-    from forecasting.neural.loop import TrainingLoop
-    from forecasting.neural.network import NetworkSpec
+    from forecasting.neural.loop import FitReport, TrainingLoop
+    from forecasting.neural.network import NetworkSpec, SegmentNetwork
 
 logger = logging.getLogger(__name__)
 
@@ -56,63 +56,72 @@ def train_model(
     from forecasting.neural.strategy import make_strategy
 
     strategy = make_strategy(settings.training)
-    from forecasting.neural.calibration import stretch_factors
     from forecasting.neural.export import CalibrationSpec, ForecastModule, export_saved_model
-    from forecasting.neural.loop import TrainingLoop, predict_scaled
-    from forecasting.neural.network import NetworkSpec
 
     features = inputs[StepName.BUILD_FEATURES]
     store = read_feature_store(features)
-    train, validation = training_windows(store)
-    loop_spec = NetworkSpec(store.spec, settings.model)
-    loop = TrainingLoop(loop_spec, settings.training, strategy)
     key = digest_text(settings.model_dump_json() + load_manifest(features).payload_digest)
-    report = loop.fit(store, train, validation, checkpoint=context.run.checkpoints / "train_model.npz", key=key)
+    network, fit, factors = _train(settings, store, strategy, checkpoints=context.run.checkpoints, key=key)
+    export_saved_model(ForecastModule(network, store.spec, CalibrationSpec(factors)), output / SAVED_MODEL_DIR)
+    network.save_weights(output / WEIGHTS_FILE)
+    write_feature_spec(store.spec, output / FEATURE_SPEC_FILE)
+    model_spec = {
+        "architecture": "segment_lstm",
+        "calibration": factors,
+        "model": settings.model.model_dump(),
+        "n_parameters": fit.n_parameters,
+    }
+    _write_json(output / MODEL_SPEC_FILE, model_spec)
+    _write_json(output / HISTORY_FILE, [asdict(row) for row in fit.history])
+    _write_json(output / REPORT_FILE, asdict(_report(settings, fit, factors)))
+    refit = " (refit)" if settings.training.refit else ""
+    return StepOutcome(
+        passed=True,
+        summary=f"{fit.n_parameters:,} parameters on {fit.n_train_windows:,} windows, {len(fit.history)} epochs, "
+        f"best {fit.best_epoch}{refit}, {fit.n_replicas} replica{'s' if fit.n_replicas > 1 else ''}",
+    )
+
+
+def _train(
+    settings: TrainModelSettings, store: FeatureStore, strategy: Any, *, checkpoints: Path, key: str
+) -> tuple["SegmentNetwork", "FitReport", tuple[float, ...]]:
+    """Fit with early stopping, calibrate on validation, and refit where the settings say so.
+
+    The factors come from the first fit, which has not learnt from the validation period.
+    """
+    from forecasting.neural.calibration import stretch_factors
+    from forecasting.neural.loop import TrainingLoop, predict_scaled
+    from forecasting.neural.network import NetworkSpec
+
+    train, validation = training_windows(store)
+    spec = NetworkSpec(store.spec, settings.model)
+    loop = TrainingLoop(spec, settings.training, strategy)
+    fit = loop.fit(store, train, validation, checkpoint=checkpoints / "train_model.npz", key=key)
     factors = (1.0,) * len(store.spec.quantiles)
     if settings.model.calibrate:
         scored = predict_scaled(loop.network, store, validation, settings.training.batch_size)
         factors = stretch_factors(scored["target"], scored["quantiles"], scored["present"], store.spec.quantiles)
     if settings.training.refit:
-        loop = _refit(
-            loop_spec,
-            settings,
-            store,
-            report.best_epoch,
-            strategy=strategy,
-            checkpoint=context.run.checkpoints / "refit.npz",
-            key=key,
-        )
-    export_saved_model(ForecastModule(loop.network, store.spec, CalibrationSpec(factors)), output / SAVED_MODEL_DIR)
-    loop.network.save_weights(output / WEIGHTS_FILE)
-    write_feature_spec(store.spec, output / FEATURE_SPEC_FILE)
-    summary = TrainingReport(
+        path = checkpoints / "refit.npz"
+        loop = _refit(spec, settings, store, fit.best_epoch, strategy=strategy, checkpoint=path, key=key)
+    return loop.network, fit, factors
+
+
+def _report(settings: TrainModelSettings, fit: "FitReport", factors: tuple[float, ...]) -> TrainingReport:
+    return TrainingReport(
         strategy=settings.training.strategy,
-        n_replicas=report.n_replicas,
-        n_parameters=report.n_parameters,
-        n_train_windows=report.n_train_windows,
-        n_validation_windows=report.n_validation_windows,
-        n_epochs=len(report.history),
-        best_epoch=report.best_epoch,
-        best_validation_loss=min(row.validation_loss for row in report.history),
-        stopped_early=report.stopped_early,
+        n_replicas=fit.n_replicas,
+        n_parameters=fit.n_parameters,
+        n_train_windows=fit.n_train_windows,
+        n_validation_windows=fit.n_validation_windows,
+        n_epochs=len(fit.history),
+        best_epoch=fit.best_epoch,
+        best_validation_loss=min(row.validation_loss for row in fit.history),
+        stopped_early=fit.stopped_early,
         refit=settings.training.refit,
-        resumed_from_epoch=report.resumed_from_epoch,
+        resumed_from_epoch=fit.resumed_from_epoch,
         calibration=factors,
-        cpu_s=report.cpu_s,
-    )
-    model_spec = {
-        "architecture": "segment_lstm",
-        "calibration": factors,
-        "model": settings.model.model_dump(),
-        "n_parameters": report.n_parameters,
-    }
-    _write_json(output / MODEL_SPEC_FILE, model_spec)
-    _write_json(output / HISTORY_FILE, [asdict(row) for row in report.history])
-    _write_json(output / REPORT_FILE, asdict(summary))
-    return StepOutcome(
-        passed=True,
-        summary=f"{report.n_parameters:,} parameters on {report.n_train_windows:,} windows, {len(report.history)} epochs, "
-        f"best {report.best_epoch}{' (refit)' if settings.training.refit else ''}, {report.n_replicas} replica{'s' if report.n_replicas > 1 else ''}",
+        cpu_s=fit.cpu_s,
     )
 
 
