@@ -1,0 +1,239 @@
+"""From a table to a served forecast with the real command: one promoted run that all tests here share."""
+
+import csv
+import json
+import signal
+import sqlite3
+import subprocess
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from forecasting.cache import STEP_KINDS
+from forecasting.contracts.steps import StepName
+from forecasting.features.spec import read_feature_spec
+from forecasting.manifests import verify
+from forecasting.schema import read_series_store
+from forecasting.windows import ModelInputs, window_inputs
+from serving.client import GrpcClient, RestClient
+from tests.integration.load_home import (
+    LoadHome,
+    ServedLoad,
+    document,
+    error_lines,
+    half_written,
+    load_rows,
+    make_home,
+    result_lines,
+    serving,
+    wait_until,
+    write_rows,
+)
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def journey(tmp_path_factory: pytest.TempPathFactory) -> tuple[LoadHome, subprocess.CompletedProcess[str]]:
+    """A home in which the first run was promoted, and what the run said."""
+    home = make_home(tmp_path_factory.mktemp("journey"))
+    return home, home.run()
+
+
+@pytest.fixture(scope="module")
+def promoted(journey: tuple[LoadHome, subprocess.CompletedProcess[str]]) -> LoadHome:
+    """The home with its champion; only looked at, never changed."""
+    home, done = journey
+    assert done.returncode == 0, done.stderr
+    return home
+
+
+@pytest.fixture
+def changeable(promoted: LoadHome, tmp_path: Path) -> LoadHome:
+    """A copy of the home with its champion."""
+    return promoted.copy(tmp_path / "home")
+
+
+@pytest.fixture(scope="module")
+def served(promoted: LoadHome):
+    with serving(promoted) as server:
+        yield server
+
+
+def ask(server: ServedLoad, body: str = "{}") -> dict[str, Any]:
+    request = urllib.request.Request(
+        f"{server.gateway}/v1/forecast", data=body.encode(), headers={"content-type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=20) as response:
+        return json.load(response)
+
+
+def champion_inputs(home: LoadHome) -> ModelInputs:
+    """What the champion is asked for its next forecast, made from the series store of the run."""
+    store = read_series_store(home.latest().step(StepName.VALIDATE_DATA))
+    spec = read_feature_spec(home.layout.models / "load" / "1" / "assets.extra" / "almanac_feature_spec.json")
+    return window_inputs(store.series[0], spec, np.asarray([store.spec.split.cutoff]))
+
+
+def test_a_run_ends_with_0_and_says_what_it_came_to_and_how_to_serve_it(journey):
+    home, done = journey
+    assert done.returncode == 0, done.stderr
+    words = {line.split(maxsplit=1)[0]: line for line in done.stdout.splitlines() if line}
+    assert list(words) == [
+        "MAE",
+        "naive",
+        "candidate",
+        "size",
+        "saved_model",
+        "tflite_int8",
+        "model",
+        "report",
+        "serve",
+    ]
+    assert words["tflite_int8"].endswith("shipped")
+    assert words["model"] == "model    load version 1 deployed"
+    assert words["serve"].endswith(f"serve -c {home.config}")
+    assert Path(words["report"].removeprefix("report").strip()).read_text().startswith("<!DOCTYPE html>")
+    assert error_lines(done) == []
+
+
+def test_the_model_beats_the_naive_by_far(promoted):
+    models = document(promoted.latest().step(StepName.EVALUATE_MODEL) / "metrics.json")["models"]
+    naive = min(found["overall"]["mae"] for name, found in models.items() if "naive" in name)
+    assert models["candidate"]["overall"]["mae"] < 0.25 * naive
+
+
+@pytest.mark.parametrize("step", list(StepName))
+def test_what_a_step_wrote_agrees_with_its_manifest(promoted, step):
+    assert verify(promoted.latest().step(step), STEP_KINDS[step]).kind == STEP_KINDS[step]
+
+
+def test_the_registry_has_the_alias_champion_on_the_version(promoted):
+    deployment = document(promoted.latest().step(StepName.DEPLOY_MODEL) / "deployment.json")
+    with sqlite3.connect(promoted.layout.tracking_database) as database:
+        aliases = database.execute("SELECT name, alias, version FROM registered_model_aliases").fetchall()
+        runs = database.execute("SELECT version, run_id FROM model_versions WHERE name = 'load'").fetchall()
+    assert aliases == [("load", "champion", 1)]
+    assert runs == [(1, deployment["mlflow"]["run_id"])]
+
+
+def test_an_unchanged_second_run_takes_everything_from_the_first_and_says_so(changeable):
+    first = changeable.latest().name
+    before = changeable.champion_bytes()
+    done = changeable.run()
+    assert done.returncode == 0, done.stderr
+    said = result_lines(done)
+    assert {step for step, line in said.items() if line == f"unchanged, reused from {first}"} == set(StepName) - {
+        "report_run"
+    }
+    assert "model    load version 1 is champion already" in done.stdout
+    assert changeable.champion_bytes() == before
+
+
+def test_explain_says_what_another_seed_would_run_and_why(promoted):
+    done = promoted.almanac("cache", "explain", "-c", str(promoted.config), "--set", "training.seed=2")
+    lines = [line.split(maxsplit=2) for line in done.stdout.splitlines()[2:] if not line.startswith(" ")]
+    assert done.returncode == 0
+    assert [step for step, verdict, _ in lines if verdict == "reuse"] == ["validate_data", "build_features"]
+    assert ["train_model", "run", "setting training.seed: 1 → 2"] in lines
+
+
+def test_a_step_of_a_finished_run_runs_again_in_one_process(changeable):
+    before = changeable.champion_bytes()
+    done = changeable.almanac("step", "evaluate_model", "--run", changeable.latest().name)
+    assert done.returncode == 0, done.stderr
+    assert "MAE" in result_lines(done)["evaluate_model"]
+    assert verify(changeable.latest().step(StepName.EVALUATE_MODEL), STEP_KINDS[StepName.EVALUATE_MODEL])
+    assert changeable.champion_bytes() == before
+
+
+def test_grpc_rest_gateway_and_command_give_the_same_numbers(promoted, served, tmp_path):
+    inputs = champion_inputs(promoted).as_dict()
+    assert np.isfinite(inputs["future"]).all()
+    with GrpcClient(served.grpc) as client:
+        answer = client.predict("load", inputs)
+    rest = RestClient(served.rest).predict("load", inputs)
+    (forecast,) = ask(served)["forecasts"]
+    done = promoted.almanac(
+        "forecast", "-c", str(promoted.config), "--endpoint", served.gateway, "--out", str(tmp_path / "next.csv")
+    )
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader((tmp_path / "next.csv").open()))
+    assert answer.version == 1
+    assert answer.quantiles.shape == (1, 24, 3)
+    assert (np.diff(answer.quantiles, axis=-1) >= 0).all()
+    np.testing.assert_array_equal(rest.quantiles, answer.quantiles)
+    np.testing.assert_array_equal(np.float32(list(forecast["quantiles"].values())).T, answer.quantiles[0])
+    table = np.float32([[row["q0.1"], row["q0.5"], row["q0.9"]] for row in rows])
+    np.testing.assert_array_equal(table, answer.quantiles[0])
+    assert [row["timestamp"] for row in rows[:2]] == ["2024-04-30T00:00:00Z", "2024-04-30T01:00:00Z"]
+
+
+def test_the_served_forecast_is_near_what_the_table_would_have_said(served):
+    truth = hidden_day()
+    (forecast,) = ask(served)["forecasts"]
+    assert np.mean(np.abs(np.array(forecast["point"]) - truth)) < 40
+
+
+def hidden_day() -> np.ndarray:
+    """The load of the day after the table, without its noise."""
+    rows = load_rows()[-24:]
+    hours = np.arange(24)
+    temperature = np.array([float(row["temperature"]) for row in rows])
+    off = (np.array([row["holiday"] for row in rows]) == "1") | (120 % 7 >= 5)
+    return 1_000 + 200 * np.sin(2 * np.pi * (hours - 8) / 24) + 25 * (temperature - 15) - 150 * off
+
+
+def test_a_run_on_a_missing_table_leaves_the_champion_served(promoted, served, tmp_path):
+    copy = promoted.copy(tmp_path / "home")
+    with serving(copy) as server:
+        before = ask(server), copy.champion_bytes()
+        done = copy.run("--set", "data.uri=gone.csv")
+        assert done.returncode == 3
+        assert (ask(server), copy.champion_bytes()) == before
+
+
+def test_sigterm_ends_serving_with_0_and_leaves_no_process_behind(promoted):
+    with serving(promoted) as server:
+        children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+        assert len(children) >= 2
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(timeout=30) == 0
+    assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
+
+
+def test_a_model_of_shuffled_targets_is_refused_and_the_champion_untouched(changeable, tmp_path):
+    rows = load_rows()
+    targets = np.random.default_rng(0).permutation([row["load"] for row in rows[:-24]])
+    shuffled = [{**row, "load": str(load)} for row, load in zip(rows, [*targets, *[""] * 24], strict=True)]
+    table = write_rows(shuffled, tmp_path / "shuffled.csv")
+    before = changeable.champion_bytes()
+    done = changeable.run("--set", f"data.uri={table}")
+    assert done.returncode == 4, done.stderr
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("not promoted: evaluate_model refused: ")]
+    assert "max_naive_ratio fails" in line
+    assert line.endswith("the champion is untouched")
+    assert changeable.champion_bytes() == before
+    assert half_written(changeable.latest()) == []
+
+
+def test_rollback_brings_the_previous_version_back_and_a_running_server_follows(changeable):
+    second = changeable.run("--set", "training.seed=2")
+    assert second.returncode == 0, second.stderr
+    assert "model    load version 2 deployed (before: 1)" in second.stdout
+    done = changeable.almanac("models", "rollback", "load")
+    assert (done.returncode, done.stdout) == (0, "version 1 of load is champion again\n")
+    assert "versions: 1 " in changeable.champion_bytes()[1].decode()
+    with serving(changeable) as server, GrpcClient(server.grpc) as client:
+        inputs = champion_inputs(changeable).as_dict()
+        assert client.predict("load", inputs).version == 1
+        first = ask(server)
+        assert first["version"] == 1
+        assert changeable.almanac("models", "rollback", "load").returncode == 0
+        wait_until(lambda: client.predict("load", inputs).version == 2, server.process, timeout_s=30)
+        again = ask(server)
+        assert again["version"] == 2
+        assert again["forecasts"][0]["point"] != first["forecasts"][0]["point"]
