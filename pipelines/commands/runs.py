@@ -5,13 +5,14 @@ import json
 import os
 import signal
 import sys
+from dataclasses import replace
 
-from forecasting.contracts.layout import home_layout
+from forecasting.contracts.layout import HomeLayout, home_layout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.errors import ArtifactError, ConfigError
 from forecasting.leases import lease_held
-from forecasting.runs import find_run, load_run, request_stop
+from forecasting.runs import RunRecord, find_run, load_run, request_stop
 from forecasting.runs import list_runs as run_layouts
 from pipelines.records import moment, run_document, step_remark, step_state, table
 from pipelines.run import PIPELINE_LOG
@@ -24,18 +25,24 @@ def list_runs(arguments: argparse.Namespace) -> int:
     documents = []
     for layout in run_layouts(home):
         try:
-            record = load_run(layout)
+            record = _as_it_stands(home, load_run(layout))
         except ArtifactError as error:
             print(f"almanac: {error}", file=sys.stderr)
             continue
-        gone = record.status == RunStatus.RUNNING and not lease_held(home, record.model)
-        status = RunStatus.STOPPED if gone else record.status
         seconds = f"{record.finished - record.created:.0f}" if record.finished else ""
         remark = f"{record.refused_by}: {record.reason}" if record.refused_by else ""
         rows.append(
-            (record.run, record.model, status.value, moment(record.created), record.cutoff or "", seconds, remark)
+            (
+                record.run,
+                record.model,
+                record.status.value,
+                moment(record.created),
+                record.cutoff or "",
+                seconds,
+                remark,
+            )
         )
-        documents.append({**run_document(layout, record), "status": status.value})
+        documents.append(run_document(layout, record))
     if arguments.json:
         print(json.dumps(documents, indent=1))
     elif len(rows) == 1:
@@ -46,10 +53,10 @@ def list_runs(arguments: argparse.Namespace) -> int:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """One run with its steps."""
+    """One run with its steps; what runs no more because its process is gone is shown as stopped."""
     home = home_layout()
     layout = find_run(home, arguments.run)
-    record = load_run(layout)
+    record = _as_it_stands(home, load_run(layout))
     if arguments.json:
         print(json.dumps(run_document(layout, record), indent=1))
         return 0
@@ -95,3 +102,14 @@ def stop(arguments: argparse.Namespace) -> int:
         os.kill(process, signal.SIGTERM)
     print(f"run {record.run} was asked to stop; almanac run --resume {record.run} continues it", file=sys.stderr)
     return 0
+
+
+def _as_it_stands(home: HomeLayout, record: RunRecord) -> RunRecord:
+    """The record, where a killed process could not write that it ends."""
+    if record.status != RunStatus.RUNNING or lease_held(home, record.model):
+        return record
+    steps = {
+        name: replace(step, status=RunStatus.STOPPED, process=None) if step.status == RunStatus.RUNNING else step
+        for name, step in record.steps.items()
+    }
+    return replace(record, status=RunStatus.STOPPED, process=None, steps=steps)
