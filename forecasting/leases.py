@@ -11,8 +11,9 @@ from pathlib import Path
 
 from forecasting.contracts.layout import HomeLayout, RunLayout
 from forecasting.contracts.steps import StepName
+from forecasting.contracts.vocabulary import RunStatus
 from forecasting.errors import RetryableError
-from forecasting.runs import STEP_RECORDS_DIR
+from forecasting.runs import STEP_RECORDS_DIR, RunRecord
 
 
 @contextmanager
@@ -23,7 +24,7 @@ def model_lease(home: HomeLayout, model: str) -> Iterator[None]:
         RetryableError: Another process holds it.
     """
     home.runs.mkdir(parents=True, exist_ok=True)
-    with exclusive_lock(home.runs / f".{model}.lease", f"a run of {model!r} is already going in {home.root}"):
+    with exclusive_lock(_model_lease_path(home, model), f"a run of {model!r} is already going in {home.root}"):
         yield
 
 
@@ -40,13 +41,23 @@ def step_lease(layout: RunLayout, step: StepName) -> Iterator[None]:
         yield
 
 
-def lease_held(home: HomeLayout, model: str) -> bool:
-    """Whether some process runs the model's pipeline in this home now."""
+def run_is_going(home: HomeLayout, record: RunRecord) -> bool:
+    """Whether the process that a run record names runs the model's pipeline in this home now.
+
+    A killed process leaves a record that says it runs; another run of the model may go by then.
+    """
+    if record.status != RunStatus.RUNNING:
+        return False
+    path = _model_lease_path(home, record.model)
     try:
-        with model_lease(home, model):
+        with model_lease(home, record.model):
             return False
     except RetryableError:
-        return True
+        return path.read_text(encoding="utf-8").strip() == str(record.process)
+
+
+def _model_lease_path(home: HomeLayout, model: str) -> Path:
+    return home.runs / f".{model}.lease"
 
 
 @contextmanager

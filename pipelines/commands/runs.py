@@ -11,7 +11,7 @@ from forecasting.contracts.layout import HomeLayout, home_layout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.errors import ArtifactError, ConfigError
-from forecasting.leases import lease_held
+from forecasting.leases import run_is_going
 from forecasting.runs import RunRecord, find_run, load_run, request_stop
 from forecasting.runs import list_runs as run_layouts
 from pipelines.records import moment, run_document, step_remark, step_state, table
@@ -96,7 +96,8 @@ def stop(arguments: argparse.Namespace) -> int:
     home = home_layout()
     layout = find_run(home, arguments.run)
     record = load_run(layout)
-    if record.status != RunStatus.RUNNING or not lease_held(home, record.model):
+    if not run_is_going(home, record):
+        record = _as_it_stands(home, record)
         raise ConfigError(f"run {record.run} is not going; it is {record.status.value}")
     for process in request_stop(layout):
         os.kill(process, signal.SIGTERM)
@@ -106,7 +107,7 @@ def stop(arguments: argparse.Namespace) -> int:
 
 def _as_it_stands(home: HomeLayout, record: RunRecord) -> RunRecord:
     """The record, where a killed process could not write that it ends."""
-    if record.status != RunStatus.RUNNING or lease_held(home, record.model):
+    if record.status != RunStatus.RUNNING or run_is_going(home, record):
         return record
     steps = {
         name: replace(step, status=RunStatus.STOPPED, process=None) if step.status == RunStatus.RUNNING else step

@@ -1,5 +1,7 @@
 """Run records: names, status, exit codes, and what becomes of steps that were killed."""
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ from forecasting.contracts.layout import HomeLayout, RunLayout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.errors import ArtifactError, ConfigError, RetryableError
-from forecasting.leases import lease_held, model_lease
+from forecasting.leases import model_lease, run_is_going
 from forecasting.runs import (
     RunRecord,
     StepRecord,
@@ -140,8 +142,19 @@ def test_a_damaged_record_is_named(home: HomeLayout) -> None:
 
 
 def test_one_run_of_a_model_at_a_time_and_another_model_beside_it(home: HomeLayout) -> None:
-    with model_lease(home, "toy"), model_lease(home, "other"):
-        assert lease_held(home, "toy")
-        with pytest.raises(RetryableError, match="a run of 'toy' is already going"), model_lease(home, "toy"):
-            pass
-    assert not lease_held(home, "toy")
+    with (
+        model_lease(home, "toy"),
+        model_lease(home, "other"),
+        pytest.raises(RetryableError, match="a run of 'toy' is already going"),
+        model_lease(home, "toy"),
+    ):
+        pass
+
+
+def test_a_run_is_going_while_its_own_process_holds_the_lease_of_its_model(home: HomeLayout) -> None:
+    mine = RunRecord("20260101T000000Z-toy", "toy", 0.0, None, "digest", process=os.getpid())
+    killed = replace(mine, process=os.getpid() + 1)
+    with model_lease(home, "toy"):
+        assert run_is_going(home, mine)
+        assert not run_is_going(home, killed)
+    assert not run_is_going(home, mine)

@@ -134,6 +134,15 @@ def test_a_run_whose_process_is_gone_is_listed_as_stopped(home: HomeLayout, caps
     assert json.loads(capsys.readouterr().out)[0]["status"] == "stopped"
 
 
+def test_a_step_whose_process_is_gone_is_shown_as_stopped(home: HomeLayout, capsys: pytest.CaptureFixture[str]) -> None:
+    run = create_run(home, RunRecord("20260101T000000Z-toy", "toy", 0.0, None, "digest"))
+    write_step(run, StepRecord(StepName.TRAIN_MODEL, RunStatus.RUNNING, started=0.0))
+    main(["runs", "show"])
+    lines = capsys.readouterr().out.splitlines()
+    assert "status   stopped" in lines
+    assert any(line.split()[:2] == ["train_model", "stopped"] for line in lines)
+
+
 def test_runs_logs_prints_what_the_steps_logged(home: HomeLayout, capsys: pytest.CaptureFixture[str]) -> None:
     _refused_run(home)
     assert main(["runs", "logs", "--step", "validate_data"]) == 0
