@@ -17,7 +17,7 @@ from forecasting.schema import SplitSpec, read_series_spec
 class SeriesIndex:
     """Where the rows of each series lie `[N]`.
 
-    offset: first row in the planes; n_steps: rows; start: time stamp of the first row (UTC epoch
+    offset: row of the first step in the planes, after `context` rows of lead; n_steps: steps; start: time stamp of the first row (UTC epoch
     seconds); static: category codes `[N,S]`.
     """
 
@@ -30,7 +30,10 @@ class SeriesIndex:
 
 @dataclass(frozen=True)
 class FeatureStore:
-    """planes float32 `[T_total, past + known]`, in the order of `feature_blocks(spec)`."""
+    """planes float32 `[T_total, past + known]`, in the order of `feature_blocks(spec)`.
+
+    Each series has `context` rows of lead, in which every value is missing, before its first step.
+    """
 
     spec: FeatureSpec
     split: SplitSpec
@@ -40,7 +43,7 @@ class FeatureStore:
 
 @dataclass(frozen=True)
 class WindowIndex:
-    """Windows to gather `[W]`: row of the origin in the planes, series number, rows before it in the series."""
+    """Windows to gather `[W]`: row of the origin in the planes, series number, steps before it in the series."""
 
     row: npt.NDArray[np.int64]
     series: npt.NDArray[np.int64]
@@ -70,6 +73,15 @@ def window_index(store: FeatureStore, first: int | None, end: int, *, min_age: i
         owners.append(np.full(len(steps), n, dtype=np.int64))
         ages.append(steps)
     return WindowIndex(np.concatenate(rows), np.concatenate(owners), np.concatenate(ages))
+
+
+def learning_windows(store: FeatureStore, *, with_validation: bool) -> WindowIndex:
+    """Windows that a model learns from: those of the train cut, or of train and validation together.
+
+    A window may begin before its series does (what lacks is missing) once one segment is known.
+    """
+    end = store.split.validation_end if with_validation else store.split.train_end
+    return window_index(store, None, end, min_age=store.spec.segment)
 
 
 def write_series_index(index: SeriesIndex, directory: Path, static_names: tuple[str, ...]) -> None:

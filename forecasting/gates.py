@@ -116,7 +116,8 @@ class ModelGateReport:
     mae, rmse: unit of the target. naive_ratio: WAPE over that of the better seasonal naive on the
     same steps. cold_start_naive_ratio: the same in the slice cold_start. champion_ratio: MAE over the
     champion's on the steps that both forecast. coverage: share of actuals between the outer quantiles.
-    champion_problem: why the champion could not be scored.
+    champion_problem: why the champion could not be scored. cutoff_lag_days: days by which this run's
+    cutoff lies before the champion's; none without a champion.
     """
 
     mae: float
@@ -126,6 +127,15 @@ class ModelGateReport:
     cold_start_naive_ratio: float = NAN
     champion_ratio: float | None = None
     champion_problem: str = ""
+    cutoff_lag_days: float | None = None
+
+
+@dataclass(frozen=True)
+class ChampionLimit:
+    """float_ratio: MAE of the float model over the champion's; max_ratio: limit for what ships."""
+
+    float_ratio: float
+    max_ratio: float
 
 
 def model_rules(report: ModelGateReport, limits: ModelGateConfig) -> list[GateRule]:
@@ -136,12 +146,7 @@ def model_rules(report: ModelGateReport, limits: ModelGateConfig) -> list[GateRu
         GateRule("max_naive_ratio", report.naive_ratio, limits.max_naive_ratio),
         GateRule("min_naive_ratio", report.naive_ratio, limits.min_naive_ratio, Direction.AT_LEAST, reason=TOO_GOOD),
     ]
-    if report.champion_ratio is not None:
-        rules.append(
-            GateRule(
-                "max_champion_ratio", report.champion_ratio, limits.max_champion_ratio, reason=report.champion_problem
-            )
-        )
+    rules += _champion_rules(report, limits)
     if limits.max_cold_start_naive_ratio is not None:
         rules.append(
             GateRule(
@@ -158,8 +163,28 @@ def model_rules(report: ModelGateReport, limits: ModelGateConfig) -> list[GateRu
     return rules
 
 
+def _champion_rules(report: ModelGateReport, limits: ModelGateConfig) -> list[GateRule]:
+    rules = []
+    unscorable = bool(report.champion_problem)
+    if report.champion_ratio is not None and not (unscorable and limits.replace_unscorable_champion):
+        reason = report.champion_problem
+        if unscorable:
+            reason += "; gates.model.replace_unscorable_champion: true replaces it"
+        rules.append(GateRule("max_champion_ratio", report.champion_ratio, limits.max_champion_ratio, reason=reason))
+    if report.cutoff_lag_days is not None:
+        older = "the champion knows later values; a run for the past does not replace it"
+        rules.append(GateRule("max_cutoff_lag_days", report.cutoff_lag_days, 0.0, reason=older))
+    return rules
+
+
 def compressed_rules(
-    variant: str, limits: CompressedGateConfig, *, mae: float, rmse: float, float_mae: float
+    variant: str,
+    limits: CompressedGateConfig,
+    *,
+    mae: float,
+    rmse: float,
+    float_mae: float,
+    champion: ChampionLimit | None = None,
 ) -> list[GateRule]:
     """Rules of evaluate_compressed for one variant.
 
@@ -169,13 +194,18 @@ def compressed_rules(
         mae: Mean absolute error of the variant, unit of the target.
         rmse: Root mean squared error of the variant.
         float_mae: Mean absolute error of the float model on the same steps.
+        champion: The champion's rule for what ships; none without a scored champion.
     """
     increase = mae / float_mae - 1 if float_mae > 0 else NAN
-    return [
+    rules = [
         GateRule("max_mae", mae, limits.max_mae, role=variant),
         GateRule("max_rmse", rmse, limits.max_rmse, role=variant),
         GateRule("max_mae_increase_ratio", increase, limits.max_mae_increase_ratio, role=variant),
     ]
+    if champion is not None:
+        ratio = champion.float_ratio * (1.0 + increase)
+        rules.append(GateRule("max_champion_ratio", ratio, champion.max_ratio, role=variant))
+    return rules
 
 
 def serving_rules(limits: ServingGateConfig, *, latency_ms: float, difference_ratio: float) -> list[GateRule]:

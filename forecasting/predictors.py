@@ -29,6 +29,7 @@ class LitePredictor:
         """
         from ai_edge_litert.interpreter import Interpreter
 
+        self._path = path
         try:
             self._interpreter = Interpreter(model_path=str(path), num_threads=1)
         except (OSError, ValueError) as error:
@@ -40,7 +41,17 @@ class LitePredictor:
         self._batch_size: int | None = None
 
     def predict(self, inputs: ModelInputs) -> npt.NDArray[np.float32]:
-        """Quantiles `[B,H,Q]`."""
+        """Quantiles `[B,H,Q]`.
+
+        Raises:
+            ArtifactError: The model fails as it runs, which some conversions do.
+        """
+        try:
+            return self._run(inputs)
+        except (RuntimeError, ValueError) as error:
+            raise ArtifactError(f"{self._path} fails when it is asked for a forecast: {error}") from error
+
+    def _run(self, inputs: ModelInputs) -> npt.NDArray[np.float32]:
         arrays = inputs.as_dict()
         self._resize(len(inputs))
         for name, detail in self._inputs.items():

@@ -61,7 +61,7 @@ def scaler_spec(names: tuple[str, ...], moments: ColumnMoments, *, homogeneous: 
     Args:
         names: Columns in the order of the moments.
         moments: From the train cut only.
-        homogeneous: A column whose location stays 0 and whose scale is its mean absolute size, so
+        homogeneous: A column whose location stays 0 and whose scale is its root mean square, so
             that dividing by a window's own scale later is all that changes.
     """
     location = {name: float(mean) for name, mean in zip(names, moments.mean, strict=True)}

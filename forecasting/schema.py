@@ -149,10 +149,23 @@ def read_series_store(directory: Path) -> SeriesStore:
     if np.any((np.diff(stamps) != spec.step_s) & (np.diff(codes) == 0)):
         raise ArtifactError(f"{directory / SERIES_FILE} has a series whose rows are not {spec.step_s} s apart")
     series = tuple(
-        Series(id=names[codes[a]], start=int(stamps[a]), values=values[a:b], static=statics.get(names[codes[a]], ()))
+        Series(
+            id=names[codes[a]],
+            start=int(stamps[a]),
+            values=values[a:b],
+            static=_static_of(names[codes[a]], statics, spec),
+        )
         for a, b in zip(starts, ends, strict=True)
     )
     return SeriesStore(spec, series)
+
+
+def _static_of(series_id: str, statics: dict[str, tuple[int, ...]], spec: SeriesSpec) -> tuple[int, ...]:
+    if not spec.static:
+        return ()
+    if series_id not in statics:
+        raise ArtifactError(f"{STATIC_FILE} has no row for series {series_id!r}; run validate_data again")
+    return statics[series_id]
 
 
 def _read_static(directory: Path, spec: SeriesSpec) -> dict[str, tuple[int, ...]]:

@@ -24,7 +24,7 @@ class VariantRecord:
     """One variant. Latencies are of a single forecast in process, one thread.
 
     path: file relative to the directory of compress_model, empty for the float reference.
-    compressed_bytes: size after gzip. parity_*_ratio: difference to the float model on real windows
+    compressed_bytes: size after zlib. parity_*_ratio: difference to the float network it was made from on real windows
     as a share of the mean forecast. sparsity: share of weights that are zero. None: not measured.
     """
 

@@ -10,7 +10,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,15 +26,12 @@ from forecasting.contracts.artifacts import (
 )
 from forecasting.contracts.steps import StepName
 from forecasting.errors import ArtifactError
-from forecasting.feature_store import FeatureStore, read_feature_store, window_index
+from forecasting.feature_store import FeatureStore, learning_windows, read_feature_store, window_index
 from forecasting.predictors import LitePredictor
 from forecasting.schema import SeriesStore, read_series_store
 from forecasting.steps import StepContext, StepOutcome
 from forecasting.tournament import FLOAT_REFERENCE, VariantRecord, VariantStatus, write_tournament
 from forecasting.windows import ModelInputs, stack_inputs, window_inputs
-
-if TYPE_CHECKING:
-    pass
 
 logger = logging.getLogger(__name__)
 
@@ -164,10 +160,11 @@ class _Tournament:
         try:
             path.write_bytes(convert_to_lite(self._module, quantise_weights=quantised))
             predictor = LitePredictor(path)
+            found = predictor.predict(self._windows)
         except ArtifactError as error:
             return VariantRecord(name, "", VariantStatus.REJECTED, str(error))
         expected = self._module.quantiles(*self._arrays()).numpy()
-        largest, mean = parity_ratios(predictor.predict(self._windows), expected)
+        largest, mean = parity_ratios(found, expected)
         latency = measure_latency(predictor, self._windows)
         size, compressed = file_sizes(path)
         reason = parity_problem(largest, mean, quantised=quantised)
@@ -190,7 +187,7 @@ class _Tournament:
         from forecasting.neural.pruning import prune_network
 
         settings = self._settings.compression
-        train = window_index(self._store, None, self._store.split.train_end, min_age=self._store.spec.segment)
+        train = learning_windows(self._store, with_validation=self._settings.training.refit)
         report = prune_network(
             self._loop, self._store, train, sparsity=settings.sparsity, n_steps=settings.finetune_steps
         )

@@ -27,18 +27,20 @@ class VariantDecision:
     reason: str
 
 
-def choose_variant(eligible: list[ScoredVariantRecord], *, prefer: Preference) -> VariantDecision:
+def choose_variant(
+    eligible: list[ScoredVariantRecord], *, reference: ScoredVariantRecord, prefer: Preference
+) -> VariantDecision:
     """Best variant by what the configuration prefers.
 
     For size and latency, variants within a tenth of the best count as equal and the more accurate
     one of them ships; for accuracy the MAE alone decides.
 
     Args:
-        eligible: Variants that passed; the first is the float reference.
+        eligible: Variants that passed, at least one.
+        reference: The float model, with which the choice is compared.
         prefer: accuracy, size or latency.
     """
-    reference = eligible[0]
-    if len(eligible) == 1:
+    if [candidate.variant.name for candidate in eligible] == [reference.variant.name]:
         return VariantDecision(reference.variant.name, "saved_model: no compressed variant passed its gate")
     measured = {"accuracy": _mae, "size": _size, "latency": _latency}[prefer]
     best = min(measured(candidate) for candidate in eligible)
@@ -63,7 +65,7 @@ def _latency(candidate: ScoredVariantRecord) -> float:
 
 
 def _reason(chosen: ScoredVariantRecord, reference: ScoredVariantRecord, *, prefer: Preference) -> str:
-    if chosen is reference:
+    if chosen.variant.name == reference.variant.name:
         return f"saved_model: best {prefer} of the variants that passed"
     change = chosen.mae / reference.mae - 1 if reference.mae else 0.0
     side = "above" if change >= 0 else "below"

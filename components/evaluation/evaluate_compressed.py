@@ -26,13 +26,16 @@ from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import ArtifactError
 from forecasting.features.spec import read_feature_spec
-from forecasting.gates import GateDecision, GateResult, compressed_rules, write_decision
+from forecasting.gates import ChampionLimit, GateDecision, GateResult, compressed_rules, write_decision
 from forecasting.predictors import LitePredictor
 from forecasting.schema import read_series_store
 from forecasting.steps import StepContext, StepOutcome
 from forecasting.tournament import FLOAT_REFERENCE, VariantRecord, VariantStatus, read_tournament
 
 logger = logging.getLogger(__name__)
+
+CHAMPION_RATIO = "champion_ratio"
+"""Key of evaluate_model's `ratios`: MAE of the float model over the champion's."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,8 @@ def evaluate_compressed(
 ) -> StepOutcome:
     """Score the variants that were built, judge each, and name the one to ship.
 
-    The float SavedModel passed the first gate, so it may always ship; a variant that fails is left
-    behind and named, and the run goes on.
+    The float SavedModel is judged by the same limits as its variants. A variant that fails is left
+    behind and named; the run is refused when none passes.
 
     Args:
         settings: Backtest, limits and what serving prefers.
@@ -62,7 +65,7 @@ def evaluate_compressed(
         context: Not used.
 
     Returns:
-        Passed, with the variant to ship.
+        Passed where one may ship, with its name.
 
     Raises:
         DataError: The test period holds no horizon or no actual.
@@ -77,7 +80,7 @@ def evaluate_compressed(
     write_decision(decision, output / DECISION_FILE)
     compressed = CompressedEvaluationReport(decision.variant or "", decision.reason, outcomes)
     (output / REPORT_FILE).write_text(json.dumps(asdict(compressed), indent=1), encoding="utf-8")
-    return StepOutcome(decision.passed, f"ships {decision.reason}")
+    return StepOutcome(decision.passed, f"ships {decision.reason}" if decision.passed else decision.reason)
 
 
 def _score(
@@ -115,6 +118,7 @@ def _with_reference(scored: BacktestReport, reference: BacktestReport) -> Backte
     """The variants after the float model, with every variant's MAE over the float model's as `ratios`."""
     candidate = reference.models[ModelRole.CANDIDATE.value]
     error = candidate.overall["mae"]
+    kept = {name: value for name, value in reference.ratios.items() if name == CHAMPION_RATIO}
     return BacktestReport(
         models={FLOAT_REFERENCE: candidate, **scored.models},
         n_origins=scored.n_origins,
@@ -122,7 +126,7 @@ def _with_reference(scored: BacktestReport, reference: BacktestReport) -> Backte
         n_points=scored.n_points,
         unit=scored.unit,
         interval=scored.interval,
-        ratios={name: model.overall["mae"] / error for name, model in scored.models.items() if error > 0},
+        ratios={**kept, **{name: model.overall["mae"] / error for name, model in scored.models.items() if error > 0}},
     )
 
 
@@ -135,24 +139,32 @@ def judge_variants(
         The decision with the results of every variant's rules, and what became of each variant.
     """
     float_mae = report.models[FLOAT_REFERENCE].overall["mae"]
-    eligible = [ScoredVariantRecord(variants[0], float_mae)]
+    limit = _champion_limit(settings, report)
+    eligible: list[ScoredVariantRecord] = []
     results: list[GateResult] = []
     outcomes = {variant.name: f"{variant.status.value.replace('_', ' ')}: {variant.reason}" for variant in variants}
-    outcomes[FLOAT_REFERENCE] = "passed evaluate_model"
     for variant in variants:
-        if variant.name not in report.models or variant.is_float_reference:
+        if variant.name not in report.models:
             continue
         scores = report.models[variant.name].overall
-        rules = compressed_rules(
-            variant.name, settings.gates.compressed, mae=scores["mae"], rmse=scores["rmse"], float_mae=float_mae
-        )
+        limits, mae, rmse = settings.gates.compressed, scores["mae"], scores["rmse"]
+        rules = compressed_rules(variant.name, limits, mae=mae, rmse=rmse, float_mae=float_mae, champion=limit)
         judged = [rule.judge() for rule in rules]
         results += judged
         failed = [result.sentence() for result in judged if not result.passed]
         outcomes[variant.name] = "; ".join(failed) or "passed"
         if not failed:
-            eligible.append(ScoredVariantRecord(variant, scores["mae"]))
-        logger.info("%s: MAE %.4g, %s", variant.name, scores["mae"], outcomes[variant.name])
-    chosen = choose_variant(eligible, prefer=settings.serving.prefer)
+            eligible.append(ScoredVariantRecord(variant, mae))
+        logger.info("%s: MAE %.4g, %s", variant.name, mae, outcomes[variant.name])
+    if not eligible:
+        reason = "no variant passed: " + "; ".join(f"{name}: {text}" for name, text in outcomes.items())
+        return GateDecision(False, tuple(results), reason), outcomes
+    reference = ScoredVariantRecord(variants[0], float_mae)
+    chosen = choose_variant(eligible, reference=reference, prefer=settings.serving.prefer)
     outcomes[chosen.name] = "shipped"
     return GateDecision(True, tuple(results), chosen.reason, variant=chosen.name), outcomes
+
+
+def _champion_limit(settings: EvaluateCompressedSettings, report: BacktestReport) -> ChampionLimit | None:
+    ratio = report.ratios.get(CHAMPION_RATIO)
+    return None if ratio is None else ChampionLimit(ratio, settings.gates.model.max_champion_ratio)

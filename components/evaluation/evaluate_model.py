@@ -31,6 +31,7 @@ from forecasting.contracts.artifacts import (
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import ArtifactError, DataError
+from forecasting.features.calendar import DAY_S
 from forecasting.features.spec import FeatureSpec, read_feature_spec
 from forecasting.gates import NAN, GateDecision, ModelGateReport, decide, model_rules, write_decision
 from forecasting.predictors import Predictor
@@ -58,11 +59,12 @@ class EvaluationReport:
 
 @dataclass(frozen=True)
 class ChampionSource:
-    """The champion of the repository, or why it cannot be used."""
+    """The champion of the repository, or why it cannot be used. cutoff: UTC epoch seconds, none: not known."""
 
     version: int
     champion: Champion | None
     problem: str = ""
+    cutoff: int | None = None
 
 
 def evaluate_model(
@@ -97,13 +99,16 @@ def find_champion(models: Path, name: str) -> ChampionSource | None:
     """The champion of a model name in the repository under `models`; none before the first promotion."""
     from forecasting.repository import ModelRepository
 
-    directory = ModelRepository(models).champion_dir(name)
+    repository = ModelRepository(models)
+    directory = repository.champion_dir(name)
     if directory is None:
         return None
+    version = int(directory.name)
+    cutoff = repository.record(name, version).get("cutoff")
     try:
-        return ChampionSource(int(directory.name), load_champion(directory))
+        return ChampionSource(version, load_champion(directory), cutoff=cutoff)
     except ArtifactError as error:
-        return ChampionSource(int(directory.name), None, str(error))
+        return ChampionSource(version, None, str(error), cutoff=cutoff)
 
 
 def judge_candidate(
@@ -126,7 +131,11 @@ def judge_candidate(
         forecasts |= {CHAMPION: found} if found else {}
     report = backtest_report(store, spec, backtest=backtest, forecasts=forecasts, settings=settings.backtest)
     report = replace(report, ratios=_ratios(report, backtest, forecasts=forecasts))
-    decision = decide(model_rules(_gate_report(report, champion, problem=problem), settings.gates.model))
+    decision = decide(
+        model_rules(
+            _gate_report(report, champion, problem=problem, cutoff=store.spec.split.cutoff), settings.gates.model
+        )
+    )
     write_scores(output / SCORES_FILE, backtest, forecasts=forecasts)
     write_backtest_report(report, output / METRICS_FILE)
     write_decision(decision, output / DECISION_FILE)
@@ -172,8 +181,11 @@ def _ratios(
     return ratios
 
 
-def _gate_report(report: BacktestReport, champion: ChampionSource | None, *, problem: str) -> ModelGateReport:
+def _gate_report(
+    report: BacktestReport, champion: ChampionSource | None, *, problem: str, cutoff: int
+) -> ModelGateReport:
     overall = report.models[CANDIDATE].overall
+    lag = None if champion is None or champion.cutoff is None else max(0, champion.cutoff - cutoff) / DAY_S
     return ModelGateReport(
         mae=overall["mae"],
         rmse=overall["rmse"],
@@ -182,6 +194,7 @@ def _gate_report(report: BacktestReport, champion: ChampionSource | None, *, pro
         cold_start_naive_ratio=report.ratios["cold_start_naive_ratio"],
         champion_ratio=None if champion is None else report.ratios.get("champion_ratio", NAN),
         champion_problem=problem,
+        cutoff_lag_days=lag,
     )
 
 

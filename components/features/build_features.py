@@ -4,7 +4,6 @@ import json
 import logging
 import shutil
 import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,7 +35,6 @@ class FeaturesReport:
     known_columns: tuple[str, ...]
     history_length: int
     beam_runner: str
-    duration_s: float
 
 
 def build_features(
@@ -48,7 +46,6 @@ def build_features(
     """Write planes.npy, index.parquet, feature_spec.json, schema.json, profile.json and report.json."""
     from components.features.beam_job import beam_options, run_moments, run_planes
 
-    began = time.monotonic()
     store = read_series_store(inputs[StepName.VALIDATE_DATA])
     options = beam_options(settings.features.beam_runner, settings.features.beam_options)
     moments = run_moments(store, output, options)
@@ -57,7 +54,7 @@ def build_features(
     histogram = run_planes(store, spec, moments, parts, options)
     n_rows = join_planes(parts, output / PLANES_FILE, store, spec)
     shutil.rmtree(parts)
-    write_series_index(series_index(store), output, spec.static)
+    write_series_index(series_index(store, spec.context), output, spec.static)
     write_feature_spec(spec, output / FEATURE_SPEC_FILE)
     write_series_spec(store.spec, output)
     (output / PROFILE_FILE).write_text(
@@ -71,7 +68,6 @@ def build_features(
         known_columns=blocks.known,
         history_length=spec.history_length,
         beam_runner=settings.features.beam_runner,
-        duration_s=round(time.monotonic() - began, 3),
     )
     (output / REPORT_FILE).write_text(json.dumps(asdict(report), indent=1), encoding="utf-8")
     n_features = len(blocks.past) + len(blocks.known)
@@ -85,7 +81,7 @@ def make_feature_spec(settings: BuildFeaturesSettings, store: SeriesStore, momen
     spec, forecast = store.spec, settings.forecast
     first = min(series.start for series in store)
     last = max(series.start + series.n_steps * spec.step_s for series in store)
-    by_window = settings.model.scaling == "window"
+    by_window = settings.features.target_scaling == "window"
     return FeatureSpec(
         target=spec.target,
         observed=spec.observed,
@@ -106,17 +102,17 @@ def make_feature_spec(settings: BuildFeaturesSettings, store: SeriesStore, momen
             for statistic in rolling.statistics
         ),
         scaler=scaler_spec(spec.columns, moments, homogeneous=spec.target if by_window else None),
-        target_scaling=settings.model.scaling,
-        lower_bound=0.0 if moments.minimum[0] >= 0 else None,
+        target_scaling=settings.features.target_scaling,
+        lower_bound=settings.features.lower_bound,
     )
 
 
-def series_index(store: SeriesStore) -> SeriesIndex:
-    """Where the rows of each series lie when they follow each other."""
+def series_index(store: SeriesStore, lead: int) -> SeriesIndex:
+    """Where the rows of each series lie when they follow each other, each after `lead` rows of its own."""
     lengths = np.asarray([series.n_steps for series in store], dtype=np.int64)
     return SeriesIndex(
         ids=tuple(series.id for series in store),
-        offset=np.cumsum(lengths) - lengths,
+        offset=np.cumsum(lengths + lead) - lengths,
         n_steps=lengths,
         start=np.asarray([series.start for series in store], dtype=np.int64),
         static=np.asarray([series.static for series in store], dtype=np.int64).reshape(
@@ -128,7 +124,7 @@ def series_index(store: SeriesStore) -> SeriesIndex:
 def join_planes(parts: Path, path: Path, store: SeriesStore, spec: FeatureSpec) -> int:
     """Join the part files in the order of the store; returns the number of rows."""
     blocks = feature_blocks(spec)
-    n_rows = sum(series.n_steps for series in store)
+    n_rows = sum(spec.context + series.n_steps for series in store)
     planes = np.lib.format.open_memmap(
         path, mode="w+", dtype=np.float32, shape=(n_rows, len(blocks.past) + len(blocks.known))
     )

@@ -50,17 +50,22 @@ def train_histogram(series: Series, step_s: int, train_end: int, moments: Column
 
 
 def feature_planes(series: Series, spec: FeatureSpec) -> npt.NDArray[np.float32]:
-    """Features of every step of a series.
+    """Features of every step of a series, and of a context of missing steps before its first.
+
+    The lead makes a window that begins before its series the same here as in the served model,
+    calendar included, and keeps it away from the series before it in the store.
 
     Args:
         series: Values `[T, 1 + observed + known]`.
         spec: Feature spec.
 
     Returns:
-        float32 `[T, past + known]`, columns as in `forecasting.features.transform.feature_blocks`.
+        float32 `[context + T, past + known]`, columns as in `forecasting.features.transform.feature_blocks`.
     """
-    values = series.values.astype(np.float32)[None]
-    calendar = calendar_columns(series.timestamps(spec.step_s), spec.calendar)[None]
+    lead = np.full((spec.context, series.values.shape[1]), np.nan)
+    values = np.concatenate([lead, series.values]).astype(np.float32)[None]
+    stamps = series.start + spec.step_s * np.arange(-spec.context, series.n_steps, dtype=np.int64)
+    calendar = calendar_columns(stamps, spec.calendar)[None]
     n_past = 1 + len(spec.observed)
     past = past_block(values[:, :, :n_past], spec, NUMPY)
     known = known_block(values[:, :, n_past:], calendar, spec, NUMPY)

@@ -18,7 +18,7 @@ from forecasting.contracts.artifacts import (
 )
 from forecasting.contracts.steps import StepName
 from forecasting.errors import DataError
-from forecasting.feature_store import FeatureStore, WindowIndex, read_feature_store, window_index
+from forecasting.feature_store import FeatureStore, WindowIndex, learning_windows, read_feature_store, window_index
 from forecasting.features.spec import write_feature_spec
 from forecasting.manifests import digest_text, load_manifest
 from forecasting.steps import StepContext, StepOutcome
@@ -131,7 +131,7 @@ def _refit(spec: "NetworkSpec", settings: TrainModelSettings, store: FeatureStor
     from forecasting.neural.loop import TrainingLoop
 
     training = settings.training.model_copy(update={"max_epochs": n_epochs})
-    windows = window_index(store, None, store.split.validation_end, min_age=store.spec.segment)
+    windows = learning_windows(store, with_validation=True)
     logger.info("refit on %d windows of train and validation for %d epochs", len(windows), n_epochs)
     loop = TrainingLoop(spec, training, strategy)
     loop.fit(store, windows, None, checkpoint=checkpoint, key=f"{key}-refit-{n_epochs}")
@@ -147,7 +147,7 @@ def training_windows(store: FeatureStore) -> tuple[WindowIndex, WindowIndex]:
         DataError: One of the two is empty.
     """
     spec, split = store.spec, store.split
-    train = window_index(store, None, split.train_end, min_age=spec.segment)
+    train = learning_windows(store, with_validation=False)
     validation = window_index(store, split.train_end, split.validation_end, min_age=spec.segment)
     if not len(train) or not len(validation):
         raise DataError(

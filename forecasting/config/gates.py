@@ -1,4 +1,4 @@
-"""Thresholds. None of the limits that decide about shipping has a default."""
+"""Thresholds. What is good enough has no default; optional rules are off, and the leak alarm is on."""
 
 from pydantic import Field
 
@@ -13,7 +13,12 @@ class ModelGateConfig(Section):
     max_naive_ratio: float = Field(
         gt=0, le=1, description="WAPE over that of the better seasonal naive on the same steps."
     )
-    max_champion_ratio: float = Field(1.02, gt=0, description="MAE over the champion's on the same steps.")
+    max_champion_ratio: float = Field(
+        gt=0, description="MAE over the champion's on the same steps; holds for what ships too."
+    )
+    replace_unscorable_champion: bool = Field(
+        False, description="Replace a champion that cannot be scored on this table, because a column it needs is gone."
+    )
     min_naive_ratio: float = Field(
         0.02, ge=0, description="Below this ratio a model is too good to be true: the leak alarm."
     )

@@ -79,8 +79,6 @@ class BuildFeaturesSettings(StepSettings):
 
     forecast: ForecastConfig
     features: FeaturesConfig
-    split: SplitConfig
-    model: ModelConfig
 
 
 class TrainModelSettings(StepSettings):

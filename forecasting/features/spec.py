@@ -75,7 +75,7 @@ class ScalerSpec:
 class FeatureSpec:
     """What a model reads. Value columns are in the table's units; calendar columns have none.
 
-    target_scaling: `train` or `window` (`forecasting.config.sections.ModelConfig.scaling`).
+    target_scaling: `train` or `window` (`forecasting.config.sections.FeaturesConfig.target_scaling`).
     lower_bound: what the target never goes below, such as 0 for sales; none: no bound.
     """
 

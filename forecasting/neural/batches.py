@@ -20,12 +20,11 @@ Tensor = Any
 class WindowGather:
     """Gathers windows by number.
 
-    planes float32 `[T_total,P]`; row, age int32 `[W]` as in `WindowIndex`; static float32 `[W,S]`.
+    planes float32 `[T_total,P]`; row int32 `[W]` as in `WindowIndex`; static float32 `[W,S]`.
     """
 
     planes: Tensor
     row: Tensor
-    age: Tensor
     static: Tensor | None
     context: int
     horizon: int
@@ -34,12 +33,8 @@ class WindowGather:
     def __call__(self, numbers: Tensor) -> dict[str, Tensor]:
         """Windows `numbers` int32 `[B]` as a dict of history, future, static (if any), target and present `[B,H]`."""
         row = tf.gather(self.row, numbers)[:, None]
-        age = tf.gather(self.age, numbers)[:, None]
-        back = tf.range(-self.context, 0)[None]
         ahead = tf.gather(self.planes, row + tf.range(self.horizon)[None])
-        history = tf.gather(self.planes, tf.maximum(row + back, 0))
-        # Steps before the first of the series belong to its neighbour in the planes: blank them.
-        history = history * tf.cast(back + age >= 0, tf.float32)[:, :, None]
+        history = tf.gather(self.planes, row + tf.range(-self.context, 0)[None])
         batch = {
             "history": history,
             "future": ahead[:, :, self.n_past :],
@@ -58,7 +53,6 @@ def window_gather(store: FeatureStore, windows: WindowIndex) -> WindowGather:
     return WindowGather(
         planes=tf.constant(np.asarray(store.planes)),
         row=tf.constant(windows.row, tf.int32),
-        age=tf.constant(np.minimum(windows.age, spec.context), tf.int32),
         static=static,
         context=spec.context,
         horizon=spec.horizon,

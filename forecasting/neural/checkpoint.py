@@ -17,7 +17,7 @@ Arrays = tuple[npt.NDArray[np.float32], ...]
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch. Losses are means per horizon step in scaled units."""
+    """One epoch. Losses in scaled units: train per horizon step, validation per horizon step that is present."""
 
     epoch: int
     train_loss: float

@@ -13,6 +13,7 @@ from flatbuffers import flexbuffers
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow.lite.python import schema_py_generated as schema
+from tensorflow.lite.python.convert import ConverterError
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from forecasting.contracts.signature import QUANTILES, SERVING_DEFAULT
@@ -40,7 +41,7 @@ def convert_to_lite(module: ForecastModule, *, quantise_weights: bool) -> bytes:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     try:
         model = converter.convert()
-    except (tf.lite.experimental.authoring.CompatibilityError, ValueError, RuntimeError) as error:
+    except (ConverterError, ValueError, RuntimeError) as error:
         raise ArtifactError(f"the model cannot be converted to TensorFlow Lite: {error}") from error
     return name_signature(model, module)
 

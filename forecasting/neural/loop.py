@@ -14,7 +14,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from forecasting.config.sections import TrainingConfig
-from forecasting.errors import DataError
+from forecasting.errors import DataError, ModelRefusedError
 from forecasting.feature_store import FeatureStore, WindowIndex
 from forecasting.neural.batches import WindowGather, epoch_dataset, window_gather
 from forecasting.neural.checkpoint import Arrays, EpochRecord, TrainingState, load_state, save_state
@@ -85,19 +85,13 @@ class TrainingLoop:
 
         Raises:
             DataError: There are fewer training windows than one batch.
+            ModelRefusedError: The loss is no number any more.
         """
         training = self._training
-        if len(train) < training.batch_size:
-            raise DataError(
-                f"training needs at least {training.batch_size} training windows (training.batch_size), found {len(train)}; "
-                "give more history or a smaller context"
-            )
+        n_steps = self._steps_per_epoch(len(train))
         began = time.process_time()
         gather = window_gather(store, train)
         held_out = self._validation_batches(store, validation) if validation is not None else None
-        n_steps = len(train) // training.batch_size
-        if training.max_steps_per_epoch is not None:
-            n_steps = min(n_steps, training.max_steps_per_epoch)
         self._make_optimizer(n_steps * training.max_epochs)
         state = self._restore(checkpoint, key)
         resumed_from = state.n_epochs
@@ -118,6 +112,15 @@ class TrainingLoop:
             n_replicas=self._strategy.num_replicas_in_sync,
             cpu_s=round(time.process_time() - began, 2),
         )
+
+    def _steps_per_epoch(self, n_windows: int) -> int:
+        training = self._training
+        if n_windows < training.batch_size:
+            raise DataError(
+                f"training needs at least {training.batch_size} training windows (training.batch_size), "
+                f"found {n_windows}; give more history or a smaller context"
+            )
+        return min(n_windows // training.batch_size, training.max_steps_per_epoch or n_windows)
 
     def fine_tune(
         self, store: FeatureStore, train: WindowIndex, n_steps: int, after_step: Callable[[int], None]
@@ -167,9 +170,15 @@ class TrainingLoop:
             self._update_average()
         average = _values(self._average)
         validation_loss = self._validate(average, held_out) if held_out is not None else math.nan
+        train_loss = float(np.mean([float(loss) for loss in losses]))
+        if not math.isfinite(train_loss) or (held_out is not None and not math.isfinite(validation_loss)):
+            raise ModelRefusedError(
+                f"training diverged in epoch {epoch + 1}: its loss is not finite; lower training.learning_rate "
+                f"({self._training.learning_rate}) or training.clip_norm ({self._training.clip_norm})"
+            )
         record = EpochRecord(
             epoch=epoch + 1,
-            train_loss=float(np.mean([float(loss) for loss in losses])),
+            train_loss=train_loss,
             validation_loss=validation_loss,
             learning_rate=float(self._optimizer.learning_rate),
             duration_s=round(time.monotonic() - began, 2),

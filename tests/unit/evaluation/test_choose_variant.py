@@ -19,33 +19,35 @@ PRUNED = scored("pruned_tflite_int8", mae=101.5, size=455, latency_ms=0.138)
 
 def test_fastest_variant_ships_where_latency_is_preferred() -> None:
     assert (
-        choose_variant([FLOAT, LITE, scored("tflite_int8", mae=101, size=460, latency_ms=0.1)], prefer="latency").name
+        choose_variant(
+            [FLOAT, LITE, scored("tflite_int8", mae=101, size=460, latency_ms=0.1)], reference=FLOAT, prefer="latency"
+        ).name
         == "tflite_int8"
     )
 
 
 def test_latencies_within_a_tenth_are_equal_and_the_more_accurate_ships() -> None:
-    assert choose_variant([FLOAT, LITE, INT8, PRUNED], prefer="latency").name == "tflite_int8"
+    assert choose_variant([FLOAT, LITE, INT8, PRUNED], reference=FLOAT, prefer="latency").name == "tflite_int8"
 
 
 def test_smallest_variant_ships_where_size_is_preferred() -> None:
     smallest = scored("pruned_tflite_int8", mae=101.9, size=300, latency_ms=0.5)
-    assert choose_variant([FLOAT, LITE, INT8, smallest], prefer="size").name == "pruned_tflite_int8"
+    assert choose_variant([FLOAT, LITE, INT8, smallest], reference=FLOAT, prefer="size").name == "pruned_tflite_int8"
 
 
 def test_most_accurate_variant_ships_where_accuracy_is_preferred() -> None:
     better = scored("tflite_int8", mae=99.9, size=460, latency_ms=0.14)
-    assert choose_variant([FLOAT, LITE, better, PRUNED], prefer="accuracy").name == "tflite_int8"
+    assert choose_variant([FLOAT, LITE, better, PRUNED], reference=FLOAT, prefer="accuracy").name == "tflite_int8"
 
 
 def test_float_model_ships_when_it_is_alone() -> None:
-    decision = choose_variant([FLOAT], prefer="latency")
+    decision = choose_variant([FLOAT], reference=FLOAT, prefer="latency")
     assert decision.name == "saved_model"
     assert decision.reason == "saved_model: no compressed variant passed its gate"
 
 
 def test_reason_says_accuracy_size_and_speed_against_the_float_model() -> None:
-    reason = choose_variant([FLOAT, INT8], prefer="latency").reason
+    reason = choose_variant([FLOAT, INT8], reference=FLOAT, prefer="latency").reason
     assert reason == (
         "tflite_int8: MAE 100.5, 0.50 % above the float model's 100, 3.5 × smaller, 18.6 × faster; "
         "best latency of the variants that passed"
@@ -54,9 +56,9 @@ def test_reason_says_accuracy_size_and_speed_against_the_float_model() -> None:
 
 def test_slower_variant_is_called_slower() -> None:
     slow = scored("tflite_int8", mae=99.0, size=460, latency_ms=5.2)
-    assert "2.0 × slower" in choose_variant([FLOAT, slow], prefer="size").reason
+    assert "2.0 × slower" in choose_variant([FLOAT, slow], reference=FLOAT, prefer="size").reason
 
 
 def test_variant_without_a_measured_latency_is_never_the_fastest() -> None:
     unmeasured = ScoredVariantRecord(VariantRecord("tflite_int8", "x", VariantStatus.BUILT), 90.0)
-    assert choose_variant([FLOAT, unmeasured], prefer="latency").name == "saved_model"
+    assert choose_variant([FLOAT, unmeasured], reference=FLOAT, prefer="latency").name == "saved_model"

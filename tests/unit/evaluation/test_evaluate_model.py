@@ -21,7 +21,7 @@ from forecasting.steps import StepOutcome
 from tests.unit.backtest.tables import DAY_S, MONDAY, KnownColumnPredictor, daily_wave, hourly_spec, hourly_store
 
 SPEC = hourly_spec(known=("Copy",))
-MODEL_LIMITS = ModelGateConfig(max_mae=0.5, max_rmse=0.6, max_naive_ratio=0.6)
+MODEL_LIMITS = ModelGateConfig(max_mae=0.5, max_rmse=0.6, max_naive_ratio=0.6, max_champion_ratio=1.02)
 
 
 def settings_of(

@@ -6,7 +6,7 @@ import pytest
 from components.features.build_features import build_features
 from components.features.planes import feature_planes
 from forecasting.config.root import BuildFeaturesSettings
-from forecasting.config.sections import FeaturesConfig, ForecastConfig, ModelConfig, RollingConfig, SplitConfig
+from forecasting.config.sections import FeaturesConfig, ForecastConfig, RollingConfig
 from forecasting.contracts.layout import home_layout
 from forecasting.contracts.steps import StepName
 from forecasting.feature_store import read_feature_store, window_index
@@ -29,8 +29,6 @@ def built(tmp_path):
             name="test",
             forecast=ForecastConfig(context=48, seasons=(24,)),
             features=FeaturesConfig(rolling=(RollingConfig(column="load", windows=(24,)),)),
-            split=SplitConfig(),
-            model=ModelConfig(),
         )
         home = home_layout(tmp_path)
         build_features(settings, {StepName.VALIDATE_DATA: source}, output, StepContext(home, home.run("r")))
@@ -52,8 +50,8 @@ def test_planes_of_each_series_lie_at_its_offset(built):
     first, second = gappy_series(400, seed=1), gappy_series(300, seed=2)
     store, _ = built([first, Series("b", START + 100 * HOUR_S, second.values)])
     expected = feature_planes(Series("b", START + 100 * HOUR_S, second.values), store.spec)
-    np.testing.assert_array_equal(np.asarray(store.planes[400:]), expected)
-    assert store.index.offset.tolist() == [0, 400]
+    np.testing.assert_array_equal(np.asarray(store.planes[448:]), expected)
+    assert store.index.offset.tolist() == [48, 496]
 
 
 def test_profile_counts_the_train_cut(built):
@@ -65,6 +63,6 @@ def test_profile_counts_the_train_cut(built):
 def test_split_never_lets_a_training_window_reach_past_the_train_cut(built):
     store, _ = built([gappy_series()])
     train = window_index(store, None, SPLIT.train_end, min_age=24)
-    assert train.row.max() + store.spec.horizon == 200
+    assert train.row.max() + store.spec.horizon == 48 + 200
     validation = window_index(store, SPLIT.train_end, SPLIT.validation_end, min_age=24)
-    assert (validation.row.min(), validation.row.max() + store.spec.horizon) == (200, 300)
+    assert (validation.row.min(), validation.row.max() + store.spec.horizon) == (48 + 200, 48 + 300)

@@ -9,6 +9,7 @@ import pytest
 from forecasting.config.gates import CompressedGateConfig, ModelGateConfig, ServingGateConfig
 from forecasting.errors import ArtifactError
 from forecasting.gates import (
+    ChampionLimit,
     Direction,
     GateRule,
     ModelGateReport,
@@ -20,7 +21,7 @@ from forecasting.gates import (
     write_decision,
 )
 
-LIMITS = ModelGateConfig(max_mae=100.0, max_rmse=150.0, max_naive_ratio=0.6)
+LIMITS = ModelGateConfig(max_mae=100.0, max_rmse=150.0, max_naive_ratio=0.6, max_champion_ratio=1.02)
 GOOD = ModelGateReport(mae=90.0, rmse=120.0, naive_ratio=0.5, coverage=0.8)
 
 
@@ -82,7 +83,10 @@ def test_champion_that_cannot_be_scored_refuses_with_its_reason() -> None:
     )
     decision = decide(model_rules(report, LIMITS))
     assert not decision.passed
-    assert decision.reason == "max_champion_ratio fails: could not be measured, must be <= 1.02 (no column 'Promo')"
+    assert decision.reason == (
+        "max_champion_ratio fails: could not be measured, must be <= 1.02 (no column 'Promo'; "
+        "gates.model.replace_unscorable_champion: true replaces it)"
+    )
 
 
 def test_model_far_too_good_trips_the_leak_alarm() -> None:
@@ -97,6 +101,7 @@ def test_optional_limits_make_rules_only_where_they_are_set() -> None:
         max_mae=100,
         max_rmse=150,
         max_naive_ratio=0.6,
+        max_champion_ratio=1.02,
         max_cold_start_naive_ratio=0.9,
         min_coverage=0.7,
         max_coverage=0.9,
@@ -107,7 +112,9 @@ def test_optional_limits_make_rules_only_where_they_are_set() -> None:
 
 
 def test_empty_cold_start_slice_refuses_and_says_so() -> None:
-    limits = ModelGateConfig(max_mae=100, max_rmse=150, max_naive_ratio=0.6, max_cold_start_naive_ratio=0.9)
+    limits = ModelGateConfig(
+        max_mae=100, max_rmse=150, max_naive_ratio=0.6, max_champion_ratio=1.02, max_cold_start_naive_ratio=0.9
+    )
     decision = decide(model_rules(GOOD, limits))
     assert not decision.passed
     assert "the slice cold_start is empty" in decision.reason
@@ -151,3 +158,24 @@ def test_file_that_is_no_decision_is_an_artifact_error_naming_it(tmp_path: Path)
     path.write_text('{"passed": true}')
     with pytest.raises(ArtifactError, match=r"decision\.json must hold the decision of a gate"):
         read_decision(path)
+
+
+def test_an_unscorable_champion_may_be_replaced_when_the_settings_say_so() -> None:
+    report = ModelGateReport(90.0, 120.0, 0.5, 0.8, champion_ratio=math.nan, champion_problem="no column 'Promo'")
+    limits = LIMITS.model_copy(update={"replace_unscorable_champion": True})
+    assert decide(model_rules(report, limits)).passed
+
+
+def test_a_run_for_an_earlier_cutoff_does_not_replace_the_champion() -> None:
+    report = ModelGateReport(90.0, 120.0, 0.5, 0.8, champion_ratio=0.9, cutoff_lag_days=31.0)
+    decision = decide(model_rules(report, LIMITS))
+    assert decision.reason.startswith("max_cutoff_lag_days fails: 31, must be <= 0 (the champion knows later values")
+
+
+def test_what_ships_is_compared_with_the_champion_too() -> None:
+    limits = CompressedGateConfig(max_mae=200.0, max_rmse=300.0, max_mae_increase_ratio=0.05)
+    rules = compressed_rules(
+        "tflite_int8", limits, mae=102.0, rmse=120.0, float_mae=100.0, champion=ChampionLimit(1.01, max_ratio=1.02)
+    )
+    failed = [rule.judge() for rule in rules if not rule.judge().passed]
+    assert [(result.rule, round(result.value, 4)) for result in failed] == [("max_champion_ratio", 1.0302)]

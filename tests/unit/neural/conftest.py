@@ -21,7 +21,7 @@ def feature_store(spec: FeatureSpec, series: list[Series]) -> FeatureStore:
         SeriesSpec(spec.target, spec.observed, spec.known, spec.static, spec.categories, HOUR_S, SPLIT), tuple(series)
     )
     planes = np.concatenate([feature_planes(one, spec) for one in store])
-    return FeatureStore(spec, SPLIT, series_index(store), planes)
+    return FeatureStore(spec, SPLIT, series_index(store, spec.context), planes)
 
 
 @pytest.fixture(scope="session")

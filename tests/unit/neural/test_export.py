@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from forecasting.errors import ArtifactError
 from forecasting.features.spec import read_feature_spec
 from forecasting.neural.calibration import stretch_factors
 from forecasting.neural.conversion import SIGNATURE_METADATA, convert_to_lite
@@ -11,7 +12,7 @@ from forecasting.neural.export import CalibrationSpec, ForecastModule, export_sa
 from forecasting.neural.network import NetworkSpec, build_network
 from forecasting.neural.predictor import SavedModelPredictor
 from forecasting.predictors import LitePredictor
-from forecasting.windows import window_inputs
+from forecasting.windows import ModelInputs, window_inputs
 from tests.unit.features.feature_specs import HOUR_S, START, gappy_series
 from tests.unit.neural.conftest import SMALL
 
@@ -104,3 +105,24 @@ def test_stretch_factors_make_levels_hold():
     assert middle == 1.0
     assert np.mean(target < -0.3 * low) == pytest.approx(0.1, abs=0.005)
     assert np.mean(target < 0.4 * high) == pytest.approx(0.9, abs=0.005)
+
+
+class UnsupportedModule(ForecastModule):
+    """Has an operation that TensorFlow Lite lacks."""
+
+    def quantiles(self, history, future, static=None):
+        return super().quantiles(history, future, static) + tf.math.erfinv(history[:, :1, :1] * 0.0)
+
+
+def test_a_model_that_cannot_be_converted_is_an_artifact_error(module):
+    broken = UnsupportedModule(module.network, module.spec, module.calibration)
+    with pytest.raises(ArtifactError, match="cannot be converted"):
+        convert_to_lite(broken, quantise_weights=False)
+
+
+def test_a_model_that_fails_as_it_runs_is_an_artifact_error(module, inputs, tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(convert_to_lite(module, quantise_weights=False))
+    short = ModelInputs(inputs.history[:, 1:], inputs.future)
+    with pytest.raises(ArtifactError, match=r"model\.tflite"):
+        LitePredictor(path).predict(short)

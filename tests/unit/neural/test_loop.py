@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from forecasting.errors import ArtifactError, DataError
+from forecasting.errors import ArtifactError, DataError, ModelRefusedError
 from forecasting.feature_store import WindowIndex
 from forecasting.neural.checkpoint import load_state
 from forecasting.neural.loop import TrainingLoop
@@ -92,3 +92,9 @@ def test_too_few_windows_for_one_batch_is_a_data_error(hourly_store, windows):
     few = WindowIndex(**{field.name: getattr(train, field.name)[:5] for field in dataclasses.fields(train)})
     with pytest.raises(DataError, match="at least 32 training windows"):
         loop_for(hourly_store).fit(hourly_store, few, validation, checkpoint=None, key="k")
+
+
+def test_diverged_training_is_refused_by_name(hourly_store, windows):
+    wild = SHORT.model_copy(update={"learning_rate": 1e30})
+    with pytest.raises(ModelRefusedError, match=r"diverged in epoch 1.*learning_rate"):
+        loop_for(hourly_store, wild).fit(hourly_store, *windows, checkpoint=None, key="k")

@@ -2,8 +2,13 @@ import numpy as np
 import tensorflow as tf
 
 from forecasting.feature_store import window_index
+from forecasting.features.namespace import NUMPY
+from forecasting.features.transform import window_features
 from forecasting.neural.batches import window_gather
 from forecasting.neural.network import NetworkSpec, build_network
+from forecasting.schema import Series
+from forecasting.windows import window_inputs
+from tests.unit.features.feature_specs import HOUR_S, START, gappy_series
 from tests.unit.neural.conftest import SMALL, SPLIT
 
 
@@ -61,9 +66,12 @@ def test_unknown_static_code_is_accepted(sales_store):
     assert np.all(np.isfinite(quantiles.numpy()))
 
 
-def test_steps_before_a_series_are_blank_not_its_neighbours(sales_store):
-    first_of_second = window_index(sales_store, None, SPLIT.cutoff, min_age=24)
-    number = int(np.flatnonzero(first_of_second.series == 1)[0])
+def test_a_window_that_begins_before_its_series_is_what_the_served_model_sees(sales_store):
+    windows = window_index(sales_store, None, SPLIT.cutoff, min_age=24)
+    number = int(np.flatnonzero((windows.series == 1) & (windows.age == 30))[0])
     batch = batch_of(sales_store, [number])
-    assert np.all(batch["history"].numpy()[0, :-24] == 0.0)
-    assert np.any(batch["history"].numpy()[0, -24:] != 0.0)
+    series = Series("b", START, gappy_series(700, seed=3).values * [50.0, 1.0, 1.0], (1,))
+    inputs = window_inputs(series, sales_store.spec, np.asarray([START + 30 * HOUR_S]))
+    recent, ahead = window_features(inputs.history, inputs.future, sales_store.spec, NUMPY)
+    np.testing.assert_allclose(batch["history"].numpy(), recent, atol=2e-5)
+    np.testing.assert_allclose(batch["future"].numpy(), ahead, atol=2e-5)

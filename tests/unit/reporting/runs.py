@@ -32,7 +32,7 @@ from forecasting.tournament import VariantRecord, VariantStatus, write_tournamen
 from tests.unit.backtest.tables import HOUR_S, LEVELS, KnownColumnPredictor, daily_wave, hourly_spec, hourly_store
 
 GATES = GatesConfig(
-    model=ModelGateConfig(max_mae=0.5, max_rmse=0.6, max_naive_ratio=0.6),
+    model=ModelGateConfig(max_mae=0.5, max_rmse=0.6, max_naive_ratio=0.6, max_champion_ratio=1.02),
     compressed=CompressedGateConfig(max_mae=0.5, max_rmse=0.6, max_mae_increase_ratio=0.02),
     serving=ServingGateConfig(max_latency_ms=50, max_difference_ratio=1e-3),
 )
