@@ -4,7 +4,8 @@
     models/models.config             ModelServerConfig: one pinned version a served name
     models/<name>/roles.json         champion, candidate, previous, highest version ever used
     models/<name>/<version>/         a published version, never changed afterwards
-    models/<name>/records/<v>.json   where a version came from
+    models/<name>/records/<v>.json   where a version came from, and which series it is asked about
+    models/<name>/series/<digest>/   the series store of one or more versions
 
 A version becomes visible by one rename. A role changes by one rename of `roles.json`, which is the
 commit point of a promotion; `models.config` is derived from all roles and written right after it.
@@ -24,13 +25,17 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from forecasting.contracts.artifacts import SCHEMA_FILE, SERIES_FILE, STATIC_FILE
 from forecasting.contracts.vocabulary import ModelRole, served_name
 from forecasting.errors import ArtifactError, ConfigError
-from forecasting.manifests import sync_directory, write_text_atomically
+from forecasting.manifests import digest_file, digest_text, sync_directory, write_text_atomically
 
 ROLES_FILE = "roles.json"
 SERVER_CONFIG_FILE = "models.config"
 RECORDS_DIR = "records"
+SERIES_DIR = "series"
+SERIES_KEY = "series"
+"""Key of a version's record: digest of its series store."""
 LOCK_FILE = ".lock"
 _LEFTOVER_S = 86_400
 
@@ -154,6 +159,56 @@ class ModelRepository:
         with self._locked():
             self._write_record(name, version, {**self.record(name, version), **values})
 
+    def keep_series(self, name: str, version: int, store_dir: Path) -> None:
+        """Keep a series store with a version, so that serving it needs no run; replaces the one kept so far.
+
+        Versions with the same series share one store, whose files are hard links where the file system has them.
+
+        Raises:
+            ArtifactError: There is no such version, or the store lacks a file.
+        """
+        self._require(name, version)
+        sources = [store_dir / file for file in (SCHEMA_FILE, SERIES_FILE, STATIC_FILE)]
+        if missing := [path for path in sources[:2] if not path.is_file()]:
+            raise ArtifactError(f"a series store must have {missing[0].name}, found none at {missing[0]}")
+        present = [path for path in sources if path.is_file()]
+        key = digest_text(json.dumps({path.name: digest_file(path) for path in present}))
+        folder = self.root / name / SERIES_DIR
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f".incoming-{uuid4().hex}"
+        try:
+            temporary.mkdir()
+            for path in present:
+                _link_or_copy(path, temporary / path.name)
+            _sync_tree(temporary)
+            with self._locked():
+                if not (folder / key).is_dir():
+                    temporary.rename(folder / key)
+                    sync_directory(folder)
+                self._write_record(name, version, {**self.record(name, version), SERIES_KEY: key})
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def series_dir(self, name: str, version: int) -> Path | None:
+        """The series store kept with a version; none where none was. Whether it is still there is not looked at."""
+        key = self.record(name, version).get(SERIES_KEY)
+        return self.root / name / SERIES_DIR / str(key) if key else None
+
+    def require_series(self, name: str, version: int) -> Path:
+        """The series store kept with a version.
+
+        Raises:
+            ConfigError: None was kept, or it is gone.
+        """
+        folder = self.series_dir(name, version)
+        if folder is None or not folder.is_dir():
+            raise ConfigError(
+                f"version {version} of {name!r} must have its series store in {self.root / name / SERIES_DIR}, "
+                f"found {'none' if folder is None else f'no {folder.name}'}; "
+                "`almanac run -c FILE --force deploy_model` puts it back"
+            )
+        return folder
+
     def set_candidate(self, name: str, version: int) -> None:
         """Serve a version as `<name>-candidate`.
 
@@ -225,8 +280,19 @@ class ModelRepository:
         return self.server_config
 
     def _clear_leftovers(self, name: str) -> None:
-        """Delete what killed publications left; a day old, so that none is still being written."""
-        for left in [*(self.root / name).glob(".incoming-*"), *(self.root / name).glob(".dropped-*")]:
+        """Delete series that no version names, and what killed publications left.
+
+        The latter a day old, so that none is still being written.
+        """
+        folder = self.root / name
+        named = {self.series_dir(name, version) for version in self.versions(name)}
+        for unnamed in set((folder / SERIES_DIR).glob("[!.]*")) - named:
+            shutil.rmtree(unnamed)
+        for left in [
+            *folder.glob(".incoming-*"),
+            *folder.glob(".dropped-*"),
+            *folder.glob(f"{SERIES_DIR}/.incoming-*"),
+        ]:
             if left.stat().st_mtime < time.time() - _LEFTOVER_S:
                 shutil.rmtree(left)
 
@@ -263,6 +329,14 @@ class ModelRepository:
             # Waits; the kernel lets go when the holder ends, however it ends.
             fcntl.flock(stream, fcntl.LOCK_EX)
             yield
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    """Make a hard link, or a copy where the file system has none or the two lie on different ones."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def _config_entry(name: str, base_path: Path, version: int) -> str:

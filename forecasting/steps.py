@@ -21,10 +21,15 @@ class StepContext:
 
 @dataclass(frozen=True)
 class StepOutcome:
-    """What a step says of its result: whether the run may go on, and why, in one line."""
+    """What a step says of its result: whether the run may go on, and why, in one line.
+
+    reusable: whether a later run with the same key may take the result over; not where it hangs on
+    passing conditions, such as how busy the machine was.
+    """
 
     passed: bool
     summary: str
+    reusable: bool = True
 
 
 class Step(Protocol):

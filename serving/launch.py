@@ -32,14 +32,14 @@ def serve(models_dir: Path, model: str, series_dir: Path | None, serving: Servin
     Args:
         models_dir: Model repository.
         model: Model name.
-        series_dir: Series store for the gateway; none for the one that the champion was deployed with.
+        series_dir: Series store for the gateway; none for the one kept with the champion.
         serving: Addresses and ports.
 
     Returns:
         0 after SIGTERM or ^C, 5 where one of the two processes ended by itself.
 
     Raises:
-        ConfigError: The model has no champion.
+        ConfigError: The model has no champion, or the champion no series store.
         RemoteError: A process does not start, for example because its port is taken.
         RetryableError: The champion is not available in time.
     """
@@ -47,6 +47,8 @@ def serve(models_dir: Path, model: str, series_dir: Path | None, serving: Servin
     version = repository.role(model, ModelRole.CHAMPION)
     if version is None:
         raise ConfigError(f"model {model!r} has no champion in {models_dir}; run the pipeline first")
+    if series_dir is None:
+        repository.require_series(model, version)
     logs = models_dir.parent / "logs"
     stop = threading.Event()
     with _stopped_by_signals(stop), _running_server(repository, serving, logs) as server:

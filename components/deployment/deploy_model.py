@@ -2,7 +2,7 @@
 
 Order, and what a crash leaves behind:
 
-1. publish           a version nobody serves
+1. publish           a version nobody serves, and beside it the series it is asked about
 2. set candidate     `<name>-candidate` is served; the champion is untouched
 3. golden request    on a server that reads the repository's own models.config
 4. register          an MLflow version without an alias
@@ -10,8 +10,9 @@ Order, and what a crash leaves behind:
 6. echo and forecast the server answers unpinned requests from the new version, else 5 is undone
 7. aliases           MLflow follows the repository
 
-A failure in 3 or 4 removes the candidate again. A crash between 5 and 7 leaves MLflow's aliases
-behind; the next deployment sets them from the roles, also when it finds its model already champion.
+A failure in 2 to 6 puts the roles back to what they were. A failure in 7 undoes nothing: the version
+is served, so the step succeeds, says so in deployment.json and is not reused. The next run sets the
+aliases from the roles, also when it finds its model already champion.
 """
 
 import json
@@ -21,37 +22,24 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from components.deployment.ask_forecast import ForecastRecord, ask_forecast
-from components.deployment.golden import GOLDEN_FILE, read_golden
+from components.deployment.golden import read_golden
 from components.deployment.measures import difference_ratio
-from components.deployment.registry import RegistrationRecord, Registry
+from components.deployment.package import PackageSpec, read_package
+from components.deployment.registry import RegistrationRecord, Registry, VersionSpec
 from forecasting.config.root import DeployModelSettings
-from forecasting.contracts.artifacts import (
-    DECISION_FILE,
-    DEPLOYMENT_FILE,
-    EXPORTED_SPEC_FILE,
-    FORECAST_FILE,
-    METRICS_FILE,
-    REPORT_FILE,
-    VERSION_DIR,
-)
+from forecasting.contracts.artifacts import DEPLOYMENT_FILE, FORECAST_FILE, REPORT_FILE
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole, served_name
-from forecasting.errors import AlmanacError, ArtifactError, RemoteError, RetryableError
-from forecasting.features.spec import FeatureSpec, read_feature_spec
-from forecasting.gates import read_decision
-from forecasting.manifests import digest_file, digest_text, payload_files
+from forecasting.errors import AlmanacError, RemoteError, RetryableError
 from forecasting.repository import ModelRepository, RolesRecord
-from forecasting.schema import SeriesStore, read_series_store
 from forecasting.steps import StepContext, StepOutcome
 from forecasting.wire.client import GrpcClient, RestClient
 from forecasting.wire.server_process import model_server
 
 logger = logging.getLogger(__name__)
 
-LOAD_S = 120.0
 SWITCH_S = 60.0
 CONFIG_POLL_S = 0.2
 
@@ -60,9 +48,10 @@ CONFIG_POLL_S = 0.2
 class DeploymentRecord:
     """Contents of deployment.json.
 
-    series_dir: series store from which the gateway takes history. digest: of the version's files.
-    already_champion: nothing was published because this very model is served already.
-    promoted_at: UTC epoch seconds.
+    series_dir: series store from which the gateway takes history, relative to ALMANAC_HOME. digest:
+    of the version's files. already_champion: nothing was published because this very model is served
+    already. promoted_at: UTC epoch seconds. problem: what is left to be done although the version is
+    champion, empty where nothing is.
     """
 
     model: str
@@ -78,23 +67,18 @@ class DeploymentRecord:
     golden_difference_ratio: float
     grpc_rest_max_difference: float
     mlflow: RegistrationRecord
+    problem: str = ""
 
 
 @dataclass(frozen=True)
-class _Package:
-    """What is deployed, read from the parents' directories."""
+class _Switch:
+    """What came of steps 2 to 6."""
 
-    name: str
-    source: Path
-    spec: FeatureSpec
-    store: SeriesStore
-    variant: str
-    digest: str
-    max_difference_ratio: float
-    golden: Path
-    origin: dict[str, Any]
-    metrics: dict[str, float]
-    files: dict[str, Path]
+    version: int
+    already: bool
+    golden_difference_ratio: float
+    registration: RegistrationRecord
+    forecast: ForecastRecord
 
 
 def deploy_model(
@@ -106,106 +90,86 @@ def deploy_model(
         RemoteError: The server or MLflow refuses; the champion served before is served still.
         RetryableError: The server did not follow in time; likewise.
     """
-    package = _read_package(settings, inputs, context)
+    package = read_package(settings.name, context.run.name, inputs)
     repository = ModelRepository(context.home.models)
     registry = Registry(settings.name, settings.tracking, context.home)
-    before = repository.roles(settings.name)
-    already = (
-        before.champion is not None
-        and repository.record(settings.name, before.champion).get("digest") == package.digest
+    switch = _publish_and_switch(package, repository, registry, context)
+    repository.update_record(package.name, switch.version, {"mlflow_run_id": switch.registration.run_id})
+    problem = _point_aliases(registry, repository, package.name)
+    record = _record(package, repository, switch, problem=problem, home=context.home.root)
+    for name in (DEPLOYMENT_FILE, REPORT_FILE):
+        (output / name).write_text(json.dumps(asdict(record), indent=1), encoding="utf-8")
+    (output / FORECAST_FILE).write_text(json.dumps(switch.forecast.as_document()), encoding="utf-8")
+    dropped = repository.prune(package.name, settings.serving.keep_versions)
+    logger.info(
+        "version %d of %s is champion (previous %s, pruned %s)",
+        record.version,
+        package.name,
+        record.previous_version,
+        dropped or "none",
     )
-    version = (
-        before.champion
-        if already and before.champion is not None
-        else repository.publish(package.name, package.source, package.origin)
+    what = "is champion already" if switch.already else "promoted to champion"
+    return StepOutcome(
+        True,
+        f"version {record.version} ({package.variant}) {what}" + (f"; {problem}" if problem else ""),
+        reusable=not problem,
     )
+
+
+def _publish_and_switch(
+    package: PackageSpec, repository: ModelRepository, registry: Registry, context: StepContext
+) -> _Switch:
+    """Steps 1 to 6; any failure puts the roles back."""
+    before = repository.roles(package.name)
+    champion = before.champion
+    already = champion is not None and repository.record(package.name, champion).get("digest") == package.digest
+    if champion is not None and already:
+        version = champion
+    else:
+        version = repository.publish(package.name, package.source, package.origin)
+    repository.keep_series(package.name, version, package.store_dir)
     with _withdrawn_on_failure(repository, package.name, before, already=already):
         if not already:
             repository.set_candidate(package.name, version)
         golden, registration, forecast = _switch(package, repository, registry, version, context)
-    roles = repository.roles(package.name)
-    repository.update_record(package.name, version, {"mlflow_run_id": registration.run_id})
-    registry.point_aliases(roles)
-    record = DeploymentRecord(
+    return _Switch(version, already, golden, registration, forecast)
+
+
+def _point_aliases(registry: Registry, repository: ModelRepository, name: str) -> str:
+    """Step 7; returns what went wrong, empty where nothing did."""
+    roles = repository.roles(name)
+    held = {
+        role: VersionSpec(version, str(repository.record(name, version).get("digest", "")))
+        for role in (ModelRole.CHAMPION, ModelRole.PREVIOUS)
+        if (version := roles.of(role)) is not None
+    }
+    try:
+        registry.point_aliases(held)
+    except RemoteError as error:
+        logger.warning("version %s of %s is champion, but %s", roles.champion, name, error)
+        return f"{error}; the next run sets them"
+    return ""
+
+
+def _record(
+    package: PackageSpec, repository: ModelRepository, switch: _Switch, *, problem: str, home: Path
+) -> DeploymentRecord:
+    return DeploymentRecord(
         model=package.name,
-        version=version,
-        previous_version=roles.previous,
+        version=switch.version,
+        previous_version=repository.roles(package.name).previous,
         variant=package.variant,
-        run=context.run.name,
-        cutoff=package.store.spec.split.cutoff,
-        series_dir=package.origin["series_dir"],
+        run=package.run,
+        cutoff=package.cutoff,
+        series_dir=repository.require_series(package.name, switch.version).relative_to(home).as_posix(),
         digest=package.digest,
-        already_champion=already,
+        already_champion=switch.already,
         promoted_at=time.time(),
-        golden_difference_ratio=golden,
-        grpc_rest_max_difference=forecast.grpc_rest_max_difference,
-        mlflow=registration,
+        golden_difference_ratio=switch.golden_difference_ratio,
+        grpc_rest_max_difference=switch.forecast.grpc_rest_max_difference,
+        mlflow=switch.registration,
+        problem=problem,
     )
-    for name in (DEPLOYMENT_FILE, REPORT_FILE):
-        (output / name).write_text(json.dumps(asdict(record), indent=1), encoding="utf-8")
-    (output / FORECAST_FILE).write_text(json.dumps(forecast.as_document()), encoding="utf-8")
-    dropped = repository.prune(package.name, settings.serving.keep_versions)
-    logger.info(
-        "version %d of %s is champion (previous %s, pruned %s)",
-        version,
-        package.name,
-        roles.previous,
-        dropped or "none",
-    )
-    return StepOutcome(
-        True, f"version {version} ({package.variant}) " + ("is champion already" if already else "promoted to champion")
-    )
-
-
-def _read_package(settings: DeployModelSettings, inputs: Mapping[StepName, Path], context: StepContext) -> _Package:
-    candidate = inputs[StepName.VALIDATE_SERVING]
-    source = candidate / VERSION_DIR
-    store = read_series_store(inputs[StepName.VALIDATE_DATA])
-    limits = [
-        rule.limit for rule in read_decision(candidate / DECISION_FILE).rules if rule.rule == "max_difference_ratio"
-    ]
-    variant = read_decision(inputs[StepName.EVALUATE_COMPRESSED] / DECISION_FILE).variant
-    if not limits or variant is None:
-        raise ArtifactError(
-            f"the decisions of {candidate} and of evaluate_compressed must name a difference limit and a variant; run both again"
-        )
-    digest = digest_text(
-        json.dumps({path.relative_to(source).as_posix(): digest_file(path) for path in payload_files(source)})
-    )
-    evaluations = {step: inputs[step] for step in (StepName.EVALUATE_MODEL, StepName.EVALUATE_COMPRESSED)}
-    return _Package(
-        name=settings.name,
-        source=source,
-        spec=read_feature_spec(source / EXPORTED_SPEC_FILE),
-        store=store,
-        variant=variant,
-        digest=digest,
-        max_difference_ratio=limits[0],
-        golden=candidate / GOLDEN_FILE,
-        origin={
-            "run": context.run.name,
-            "series_dir": str(inputs[StepName.VALIDATE_DATA].resolve()),
-            "variant": variant,
-            "digest": digest,
-            "cutoff": store.spec.split.cutoff,
-        },
-        metrics={
-            name: value
-            for step, folder in evaluations.items()
-            for name, value in _overall_metrics(step, folder / METRICS_FILE)
-        },
-        files={step.value: folder / METRICS_FILE for step, folder in evaluations.items()}
-        | {"version": source / EXPORTED_SPEC_FILE},
-    )
-
-
-def _overall_metrics(step: StepName, path: Path) -> Iterator[tuple[str, float]]:
-    """`<step>/<model>/<metric>` of every number under models.*.overall in metrics.json."""
-    models = json.loads(path.read_text(encoding="utf-8")).get("models", {})
-    for model, summary in models.items():
-        for metric, value in summary.get("overall", {}).items():
-            if isinstance(value, int | float):
-                yield f"{step.value}/{model}/{metric}", float(value)
 
 
 @contextmanager
@@ -223,7 +187,7 @@ def _withdrawn_on_failure(
 
 
 def _switch(
-    package: _Package, repository: ModelRepository, registry: Registry, version: int, context: StepContext
+    package: PackageSpec, repository: ModelRepository, registry: Registry, version: int, context: StepContext
 ) -> tuple[float, RegistrationRecord, ForecastRecord]:
     """Steps 3 to 6 on one server; returns the golden difference, the registration and the forecast."""
     config = repository.write_server_config()
@@ -244,10 +208,10 @@ def _switch(
             ModelRole.CANDIDATE if repository.role(package.name, ModelRole.CANDIDATE) == version else ModelRole.CHAMPION
         )
         served = served_name(package.name, role)
-        grpc.wait_available(served, version, timeout_s=LOAD_S, check=server.require_alive)
+        grpc.wait_available(served, version, check=server.require_alive)
         golden = _check_golden(package, grpc, served, version)
         registration = registry.register(
-            version,
+            VersionSpec(version, package.digest),
             repository.version_dir(package.name, version),
             metrics=package.metrics,
             parameters={**package.origin, "horizon": package.spec.horizon, "context": package.spec.context},
@@ -259,7 +223,7 @@ def _switch(
     return golden, registration, forecast
 
 
-def _check_golden(package: _Package, grpc: GrpcClient, served: str, version: int) -> float:
+def _check_golden(package: PackageSpec, grpc: GrpcClient, served: str, version: int) -> float:
     inputs, expected = read_golden(package.golden)
     answer = grpc.predict(served, inputs.as_dict(), version=version)
     ratio = difference_ratio([answer.quantiles, expected], package.spec.quantiles)
@@ -271,7 +235,7 @@ def _check_golden(package: _Package, grpc: GrpcClient, served: str, version: int
     return ratio
 
 
-def _wait_for_echo(package: _Package, grpc: GrpcClient, served: str, version: int) -> None:
+def _wait_for_echo(package: PackageSpec, grpc: GrpcClient, served: str, version: int) -> None:
     """Wait until a request that names no version is answered by the promoted one."""
     inputs, _ = read_golden(package.golden)
     deadline = time.monotonic() + SWITCH_S

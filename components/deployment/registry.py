@@ -19,12 +19,13 @@ from forecasting.config.sections import TrackingConfig
 from forecasting.contracts.layout import HomeLayout
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import RemoteError
-from forecasting.repository import RolesRecord
 
 logger = logging.getLogger(__name__)
 
 VERSION_TAG = "repository_version"
 """Tag of a registered version: its number in the model repository."""
+DIGEST_TAG = "repository_digest"
+"""Tag of a registered version: digest of its files. A number alone is no proof: a home that was deleted begins at 1 again."""
 ARTIFACTS_DIR = "mlartifacts"
 _RUN_VARIABLE = "MLFLOW_RUN_ID"
 
@@ -37,6 +38,19 @@ class RegistrationRecord:
     experiment: str
     run_id: str
     model_version: str
+
+
+@dataclass(frozen=True)
+class VersionSpec:
+    """A version of the model repository: its number and the digest of its files."""
+
+    number: int
+    digest: str
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """How MLflow knows it."""
+        return {VERSION_TAG: str(self.number), DIGEST_TAG: self.digest}
 
 
 @contextmanager
@@ -73,7 +87,7 @@ class Registry:
 
     def register(
         self,
-        version: int,
+        version: VersionSpec,
         version_dir: Path,
         *,
         metrics: Mapping[str, float],
@@ -83,7 +97,7 @@ class Registry:
         """Log a run and register its version; a version that is registered already is found again.
 
         Args:
-            version: Version in the model repository.
+            version: The version.
             version_dir: Its directory, the source of the registered version.
             metrics: By name; values that are not finite are left out.
             parameters: By name.
@@ -92,34 +106,42 @@ class Registry:
         Raises:
             RemoteError: MLflow answers with an error.
         """
-        with _remote_errors(f"register version {version} of {self._model!r}"):
-            for found in self._client.search_model_versions(f"name = '{self._model}'"):
-                if found.tags.get(VERSION_TAG) == str(version):
-                    return RegistrationRecord(self._uri, self._experiment, found.run_id or "", str(found.version))
-            run_id = self._log_run(version, metrics, parameters, files)
+        with _remote_errors(f"register version {version.number} of {self._model!r}"):
+            found = self._find(version)
+            if found is not None:
+                return RegistrationRecord(self._uri, self._experiment, found.run_id or "", str(found.version))
+            run_id = self._log_run(version.number, metrics, parameters, files)
             self._require_model()
             made = self._client.create_model_version(
-                self._model, source=version_dir.resolve().as_uri(), run_id=run_id, tags={VERSION_TAG: str(version)}
+                self._model, source=version_dir.resolve().as_uri(), run_id=run_id, tags=version.tags
             )
         return RegistrationRecord(self._uri, self._experiment, run_id, str(made.version))
 
-    def point_aliases(self, roles: RolesRecord) -> None:
+    def point_aliases(self, held: Mapping[ModelRole, VersionSpec]) -> None:
         """Make the aliases `champion` and `previous` say what the repository says.
+
+        Args:
+            held: The version in each role that the repository has filled.
 
         Raises:
             RemoteError: MLflow answers with an error.
         """
         with _remote_errors(f"set the aliases of {self._model!r}"):
-            known = {
-                found.tags.get(VERSION_TAG): found.version
-                for found in self._client.search_model_versions(f"name = '{self._model}'")
-            }
+            aliases = self._client.get_registered_model(self._model).aliases
             for role in (ModelRole.CHAMPION, ModelRole.PREVIOUS):
-                registered = known.get(str(roles.of(role)))
+                registered = self._find(held[role]) if role in held else None
                 if registered is not None:
-                    self._client.set_registered_model_alias(self._model, role.value, str(registered))
-                elif known:
+                    self._client.set_registered_model_alias(self._model, role.value, str(registered.version))
+                elif role.value in aliases:
                     self._client.delete_registered_model_alias(self._model, role.value)
+
+    def _find(self, version: VersionSpec) -> Any:
+        """The registered version that is this version, or none."""
+        wanted = version.tags.items()
+        for found in self._client.search_model_versions(f"name = '{self._model}'"):
+            if wanted <= found.tags.items():
+                return found
+        return None
 
     def _log_run(
         self, version: int, metrics: Mapping[str, float], parameters: Mapping[str, Any], files: Mapping[str, Path]

@@ -33,6 +33,8 @@ from forecasting.wire.tensors import from_tensor, to_tensor
 PREDICT_METHOD = f"/{PREDICTION_SERVICE}/Predict"
 STATUS_METHOD = f"/{MODEL_SERVICE}/GetModelStatus"
 CHANNEL_OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
+LOAD_S = 120.0
+"""Longest wait for a version to be loaded, seconds."""
 
 _AVAILABLE = "AVAILABLE"
 _ENDED = "END"
@@ -168,7 +170,7 @@ class GrpcClient:
         model: str,
         version: int | None = None,
         *,
-        timeout_s: float = 60.0,
+        timeout_s: float = LOAD_S,
         check: Callable[[], None] | None = None,
     ) -> int:
         """Wait until a version (or any) of a model is AVAILABLE; returns the version.
@@ -237,7 +239,7 @@ class RestClient:
         model: str,
         version: int | None = None,
         *,
-        timeout_s: float = 60.0,
+        timeout_s: float = LOAD_S,
         check: Callable[[], None] | None = None,
     ) -> int:
         """Wait until a version (or any) of a model is AVAILABLE; returns the version.

@@ -33,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--series-dir",
         type=Path,
-        help="series store with the history; left out: the one the champion was deployed with",
+        help="series store with the history; left out: the one kept with the champion",
     )
     parser.add_argument("--grpc", default=f"127.0.0.1:{GRPC_PORT}", help="gRPC address of the model server")
     parser.add_argument("--bind-address", default="127.0.0.1", help="address to listen on")
@@ -51,7 +51,10 @@ async def serve_gateway(flags: argparse.Namespace) -> None:
     """
     repository = ModelRepository(flags.models_dir)
     load = functools.partial(load_served_model, repository, flags.model, series_dir=flags.series_dir)
-    forecaster = Forecaster(flags.model, repository, ModelLoader(load), flags.grpc, timeout_s=flags.timeout_s)
+    known_series = functools.partial(repository.series_dir, flags.model)
+    forecaster = Forecaster(
+        flags.model, repository, ModelLoader(load, known_series), flags.grpc, timeout_s=flags.timeout_s
+    )
     app = GatewayApp(forecaster, repository, GatewayMetrics(), max_body_bytes=flags.max_body_bytes)
     server = HttpServer(app, flags.bind_address, flags.port, drain_s=DRAIN_S)
     stop = asyncio.Event()

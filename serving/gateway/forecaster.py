@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -151,23 +152,28 @@ class Forecaster:
 
 
 class ModelLoader:
-    """Reads a version at most once and keeps the latest two, so that a swap and a rollback cost no reading."""
+    """Reads a version at most once and keeps the latest two, so that a swap and a rollback cost no reading.
 
-    def __init__(self, load: Callable[[int], ServedModel]) -> None:
-        """Load with a function from version to `ServedModel`."""
-        self._load = load
-        self._loaded: dict[int, ServedModel] = {}
+    A version whose series were replaced, as a run does that finds its model champion already, is read again.
+    """
+
+    def __init__(self, load: Callable[[int], ServedModel], series_of: Callable[[int], Path | None]) -> None:
+        """Load with a function from version to `ServedModel`; the other says which series a version has now."""
+        self._load, self._series_of = load, series_of
+        self._loaded: dict[tuple[int, Path | None], ServedModel] = {}
         self._busy = asyncio.Lock()
 
     async def load(self, version: int) -> ServedModel:
         """A version, from memory or from disk."""
-        if version not in self._loaded:
-            async with self._busy:
-                if version not in self._loaded:
-                    found = await asyncio.get_running_loop().run_in_executor(None, self._load, version)
-                    self._loaded = {**dict(list(self._loaded.items())[-1:]), version: found}
-                    logger.info("serving %s version %d with %d series", found.name, version, len(found.series))
-        return self._loaded[version]
+        key = (version, self._series_of(version))
+        if key in self._loaded:
+            return self._loaded[key]
+        async with self._busy:
+            if key not in self._loaded:
+                found = await asyncio.get_running_loop().run_in_executor(None, self._load, version)
+                self._loaded = {**dict(list(self._loaded.items())[-1:]), key: found}
+                logger.info("serving %s version %d with %d series", found.name, version, len(found.series))
+            return self._loaded[key]
 
 
 def _levels(request: ForecastRequest, served: ServedModel) -> tuple[float, ...]:

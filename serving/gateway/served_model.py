@@ -126,19 +126,15 @@ def load_served_model(repository: ModelRepository, name: str, version: int, seri
         repository: Model repository.
         name: Model name.
         version: Published version.
-        series_dir: Series store; none for the one that the version was deployed with.
+        series_dir: Series store; none for the one kept with the version.
 
     Raises:
-        ConfigError: No series store is known or it is gone.
+        ConfigError: The series store is missing.
         ArtifactError: The version or the store cannot be read, or they do not fit each other.
     """
-    record = repository.record(name, version)
-    known = record.get("series_dir")
-    folder = series_dir or (Path(known) if known else None)
-    if folder is None or not folder.is_dir():
-        raise ConfigError(
-            f"the series store of {name!r} version {version} must be a directory, found {folder}; name one with --series-dir"
-        )
+    folder = series_dir or repository.require_series(name, version)
+    if not folder.is_dir():
+        raise ConfigError(f"--series-dir must name a series store, found no directory {folder}")
     try:
         spec = read_feature_spec(repository.version_dir(name, version) / EXPORTED_SPEC_FILE)
         store = read_series_store(folder)

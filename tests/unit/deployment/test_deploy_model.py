@@ -1,4 +1,8 @@
 import json
+import shutil
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +17,7 @@ from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import RemoteError
 from forecasting.repository import ModelRepository
+from forecasting.schema import read_series_store, write_series_store
 from forecasting.steps import StepContext
 from tests.unit.deployment.conftest import GATES, write_parents
 
@@ -56,6 +61,63 @@ def test_a_first_deployment_is_champion_forecasts_and_is_registered(validated, c
     assert forecast["grpc_rest_max_difference"] < 1e-4
     registered = _aliases(context)
     assert registered == {"champion": "1"}
+
+
+def test_the_series_are_served_from_the_repository_once_the_run_is_gone(validated, context, tmp_path):
+    record = _deploy(validated, tmp_path / "out", context)
+    shutil.rmtree(validated[StepName.VALIDATE_DATA])
+    kept = context.home.root / record["series_dir"]
+    assert kept == ModelRepository(context.home.models).require_series("tiny", 1)
+    assert [series.id for series in read_series_store(kept)] == ["a", "b"]
+
+
+def test_a_model_that_is_champion_already_is_asked_about_the_newer_series(validated, context, tmp_path):
+    first = _deploy(validated, tmp_path / "first", context)
+    folder = validated[StepName.VALIDATE_DATA]
+    store = read_series_store(folder)
+    later = replace(store.series[0], values=np.vstack([store.series[0].values, [[np.nan, 21.0]]]))
+    write_series_store(replace(store, series=(later, store.series[1])), folder)
+    again = _deploy(validated, tmp_path / "again", context)
+    assert (again["version"], again["already_champion"]) == (1, True)
+    assert again["series_dir"] != first["series_dir"]
+    assert read_series_store(context.home.root / again["series_dir"]).get("a").n_steps == store.series[0].n_steps + 1
+
+
+def test_aliases_that_cannot_be_set_leave_the_version_champion_and_are_set_by_the_next_run(
+    validated, context, tmp_path
+):
+    from mlflow.tracking import MlflowClient
+
+    MlflowClient(tracking_uri=f"sqlite:///{context.home.tracking_database}").search_registered_models()
+    with closing(sqlite3.connect(context.home.tracking_database)) as database:
+        database.execute(
+            "CREATE TRIGGER closed BEFORE INSERT ON registered_model_aliases BEGIN SELECT RAISE(ABORT, 'closed'); END"
+        )
+    (tmp_path / "out").mkdir()
+    outcome = deploy_model(SETTINGS, validated, tmp_path / "out", context)
+    assert (outcome.passed, outcome.reusable) == (True, False)
+    assert "MLflow could not set the aliases of 'tiny'" in outcome.summary
+    problem = json.loads((tmp_path / "out" / "deployment.json").read_text())["problem"]
+    assert problem.endswith("the next run sets them")
+    assert ModelRepository(context.home.models).role("tiny", ModelRole.CHAMPION) == 1
+    assert _aliases(context) == {}
+
+    with closing(sqlite3.connect(context.home.tracking_database)) as database:
+        database.execute("DROP TRIGGER closed")
+    assert _deploy(validated, tmp_path / "again", context)["problem"] == ""
+    assert _aliases(context) == {"champion": "1"}
+
+
+def test_a_version_of_an_earlier_home_with_the_same_number_is_not_taken_for_this_one(
+    validated, models, context, tmp_path
+):
+    first = _deploy(validated, tmp_path / "first", context)
+    shutil.rmtree(context.home.models)
+    other = write_parents(models, tmp_path / "other", variant="tflite_int8", lite_factor=1)
+    _validate(other, context)
+    second = _deploy(other, tmp_path / "second", context)
+    assert (second["version"], second["mlflow"]["model_version"]) == (1, "2")
+    assert second["mlflow"]["run_id"] != first["mlflow"]["run_id"]
 
 
 def _aliases(context: StepContext) -> dict[str, str]:

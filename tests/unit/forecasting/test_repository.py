@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -118,6 +119,58 @@ def test_pruning_clears_what_a_killed_publication_left_a_day_ago(repository, sou
     os.utime(old, (0, 0))
     repository.prune("m", keep=2)
     assert (old.exists(), young.exists()) == (False, True)
+
+
+@pytest.fixture
+def series_store(tmp_path: Path) -> Path:
+    folder = tmp_path / "runs" / "r1" / "validate_data"
+    folder.mkdir(parents=True)
+    for name in ("schema.json", "series.parquet", "profile.json"):
+        (folder / name).write_text(name)
+    return folder
+
+
+def test_a_versions_series_outlive_their_run_and_a_move_of_the_home(repository, source, series_store, tmp_path):
+    repository.promote("m", repository.publish("m", source, {"run": "r1"}))
+    repository.keep_series("m", 1, series_store)
+    shutil.rmtree(tmp_path / "runs")
+    moved = ModelRepository(repository.root.rename(tmp_path / "elsewhere"))
+    folder = moved.require_series("m", 1)
+    assert sorted(path.name for path in folder.iterdir()) == ["schema.json", "series.parquet"]
+    assert (folder / "series.parquet").read_text() == "series.parquet"
+    assert moved.record("m", 1)["run"] == "r1"
+
+
+def test_equal_series_are_kept_once_and_pruned_with_their_last_version(repository, source, series_store):
+    for version in (1, 2, 3):
+        repository.publish("m", source)
+        if version == 3:
+            (series_store / "series.parquet").unlink()
+            (series_store / "series.parquet").write_text("more rows")
+        repository.keep_series("m", version, series_store)
+    assert repository.series_dir("m", 1) == repository.series_dir("m", 2)
+    old, new = repository.require_series("m", 2), repository.require_series("m", 3)
+    assert repository.prune("m", keep=2) == [1]
+    assert old.is_dir()
+    assert repository.prune("m", keep=1) == [2]
+    assert (old.exists(), new.is_dir()) == (False, True)
+
+
+def test_series_that_are_gone_are_named_with_the_way_back(repository, source, series_store):
+    repository.publish("m", source)
+    with pytest.raises(ConfigError, match="found none; `almanac run -c FILE --force deploy_model` puts it back"):
+        repository.require_series("m", 1)
+    repository.keep_series("m", 1, series_store)
+    shutil.rmtree(repository.require_series("m", 1))
+    with pytest.raises(ConfigError, match=r"version 1 of 'm' must have its series store"):
+        repository.require_series("m", 1)
+
+
+def test_a_series_store_without_its_table_is_refused(repository, source, series_store):
+    repository.publish("m", source)
+    (series_store / "series.parquet").unlink()
+    with pytest.raises(ArtifactError, match=r"must have series\.parquet"):
+        repository.keep_series("m", 1, series_store)
 
 
 def test_the_configuration_holds_every_model_of_the_folder(repository, source):

@@ -11,11 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from forecasting.config.sections import ServingConfig
+from forecasting.errors import ConfigError
 from forecasting.repository import ModelRepository
 from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec, read_series_store, write_series_store
 from forecasting.windows import window_inputs
 from forecasting.wire.client import GrpcClient
 from forecasting.wire.server_process import listening_process, model_server
+from serving.launch import serve
 from tests.unit.serving import tiny_models
 
 START = 1_388_534_400  # 2014-01-01T00:00:00Z
@@ -37,7 +40,8 @@ def home(models, tmp_path_factory):
     write_series_store(SeriesStore(spec, (Series("a", START, values), Series("b", START, short))), root / "series")
     repository = ModelRepository(root / "models")
     version = tiny_models.write_version(models, root / "version", factor=2, lite=True)
-    repository.promote("tiny", repository.publish("tiny", version, {"series_dir": str(root / "series")}))
+    repository.promote("tiny", repository.publish("tiny", version))
+    repository.keep_series("tiny", 1, root / "series")
     return root
 
 
@@ -187,10 +191,14 @@ def test_serve_prints_its_ports_is_ready_and_ends_with_zero_on_sigterm(home):
         _ask(gateway, "GET", "/healthz")
 
 
-def test_serve_without_a_champion_is_refused(tmp_path):
-    from forecasting.config.sections import ServingConfig
-    from forecasting.errors import ConfigError
-    from serving.launch import serve
+def test_serve_says_at_once_which_series_are_missing(models, tmp_path):
+    repository = ModelRepository(tmp_path / "models")
+    version = tiny_models.write_version(models, tmp_path / "version", factor=2, lite=True)
+    repository.promote("tiny", repository.publish("tiny", version))
+    with pytest.raises(ConfigError, match="version 1 of 'tiny' must have its series store in"):
+        serve(tmp_path / "models", "tiny", None, ServingConfig())
 
+
+def test_serve_without_a_champion_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="has no champion"):
         serve(Path(tmp_path), "tiny", None, ServingConfig())
