@@ -14,7 +14,7 @@ def duration_s(text: str) -> int:
         ConfigError: The text is no positive whole number and one of s, min, h, d, w.
     """
     match = re.fullmatch(r"\s*(\d*)\s*(s|min|h|d|w)\s*", text, flags=re.IGNORECASE)
-    if not match or match[1] == "0":
+    if not match or (match[1] and not int(match[1])):
         raise ConfigError(f"{text!r} must be a duration such as 30min, 24h, 28d or 4w")
     return int(match[1] or 1) * _UNITS_S[match[2].lower()]
 

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from types import FrameType
 from typing import Any
 
@@ -107,23 +106,6 @@ def resume_run(name: str, home: HomeLayout, config: AlmanacConfig | None = None)
 def config_digest(config: AlmanacConfig) -> str:
     """Digest of a configuration with all defaults."""
     return digest_text(json.dumps(config.model_dump(mode="json"), sort_keys=True))
-
-
-def parse_cutoff(text: str) -> str:
-    """Check a cutoff given by a user and write it in the one form.
-
-    Raises:
-        ConfigError: It is no ISO 8601 time with a zone.
-    """
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigError(
-            f"--cutoff must be an ISO 8601 time such as 2014-12-31T00:00+11:00, found {text!r}"
-        ) from error
-    if moment.tzinfo is None:
-        raise ConfigError(f"--cutoff must carry a zone, such as {text}Z or {text}+11:00")
-    return moment.isoformat()
 
 
 def _run(config: AlmanacConfig, home: HomeLayout, layout: RunLayout) -> RunRecord:

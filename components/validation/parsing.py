@@ -1,8 +1,6 @@
 """Turn columns as a source writes them into numbers, times and names, or say where that fails."""
 
-import re
 from dataclasses import dataclass
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 import numpy.typing as npt
@@ -12,14 +10,15 @@ import pyarrow.compute as pc
 
 from components.validation.sources import SourceTable
 from forecasting.config.sections import DataConfig
-from forecasting.errors import ConfigError, DataError
+from forecasting.errors import DataError
+from forecasting.localities import time_zone
 
 MISSING_WORDS = ("", "na", "n/a", "nan", "null", "none", "#n/a", "-")
 """Words, in any case, that stand for a missing number."""
 _TRUE_WORDS = ("true", "yes")
 _FALSE_WORDS = ("false", "no")
-_ZONED = r":\d{2}.*(?:Z|z|[+-]\d{2}(?::?\d{2})?)\s*$"
-"""A time of day followed by a zone; RE2 syntax."""
+_ZONED = r"\d[Tt ]\d{2}[\d:.,]*\s*(?:[Zz]|[+-]\d{1,2}(?::?\d{2})?)\s*$"
+"""A time of day, in the basic or the extended form of ISO 8601, followed by a zone; RE2 syntax."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +206,7 @@ def _localised(
             f"{source.path}: column {data.time_column!r} has times without a zone, such as {local.iloc[0]}; "
             "set data.time_zone (UTC for daily tables, or for example Europe/Berlin)"
         )
-    zone = _zone(data.time_zone)
+    zone = time_zone(data.time_zone)
     repeated = pd.DataFrame({"series": series_codes, "time": local}).duplicated(keep="first").to_numpy()
     stamps = local.dt.tz_localize(zone, ambiguous=~repeated, nonexistent="NaT")
     bad = np.flatnonzero(stamps.isna().to_numpy())
@@ -218,15 +217,6 @@ def _localised(
             f"{data.time_zone} skips{_and_more(len(bad))}; set data.time_zone to the zone in which the table was written"
         )
     return _epoch_seconds(stamps.dt.tz_convert("UTC"))
-
-
-def _zone(name: str) -> ZoneInfo:
-    if not re.fullmatch(r"[A-Za-z0-9_+\-]+(/[A-Za-z0-9_+\-]+)*", name):
-        raise ConfigError(f"data.time_zone must be an IANA name such as Australia/Melbourne; found {name!r}")
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, IsADirectoryError) as error:
-        raise ConfigError(f"data.time_zone must be an IANA name such as Australia/Melbourne; found {name!r}") from error
 
 
 def _epoch_seconds(stamps: "pd.Series[pd.Timestamp]") -> npt.NDArray[np.int64]:

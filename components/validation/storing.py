@@ -1,7 +1,6 @@
 """From sorted rows to a series store: resample, cut, split."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +10,9 @@ from components.validation.reading import ParsedTable, SortingReport
 from components.validation.report import iso_time
 from forecasting.config.root import ValidateDataSettings
 from forecasting.config.sections import DataConfig, SplitConfig
+from forecasting.cutoffs import parse_cutoff
 from forecasting.durations import duration_s, duration_steps
-from forecasting.errors import ConfigError, DataError
+from forecasting.errors import DataError
 from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec
 
 
@@ -51,7 +51,7 @@ def make_store(
     hidden = [_censored(series, names, data) for series in grid.series]
     ends = [_end_of_target(series, frequency_s) for series in grid.series]
     phase_s = step.phase_s if frequency_s == step.step_s else 0
-    requested = parse_cutoff(cutoff, default=max(ends))
+    requested = max(ends) if cutoff is None else int(parse_cutoff(cutoff).timestamp())
     effective = min((requested - phase_s) // frequency_s * frequency_s + phase_s, max(ends))
     series, kept = _cut_all(table, grid, hidden=hidden, settings=settings, cutoff=effective, frequency_s=frequency_s)
     if not series:
@@ -76,25 +76,6 @@ def make_store(
         left_out=tuple(name for i, name in enumerate(table.ids.names) if i not in set(kept)),
         n_partial_buckets=grid.n_partial_buckets,
     )
-
-
-def parse_cutoff(text: str | None, *, default: int) -> int:
-    """A cutoff in UTC epoch seconds.
-
-    Raises:
-        ConfigError: It is no ISO 8601 time with a zone.
-    """
-    if text is None:
-        return default
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigError(
-            f"the cutoff must be an ISO 8601 time with a zone, such as 2014-12-01T00:00:00Z; found {text!r}"
-        ) from error
-    if moment.tzinfo is None:
-        raise ConfigError(f"the cutoff must carry a time zone, such as 2014-12-01T00:00:00Z; found {text!r}")
-    return int(moment.timestamp())
 
 
 def split_spec(split: SplitConfig, *, cutoff: int, step_s: int) -> SplitSpec:

@@ -4,9 +4,12 @@ Thresholds (`gates.py` in this folder) are the one thing without defaults. Durat
 offsets such as `28d` or `24h`; lengths in steps are integers.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from forecasting.config.values import Distinct, Duration, Lengths, Range, ZoneName
+from forecasting.durations import duration_s
 
 Statistic = Literal["mean", "std", "min", "max"]
 Aggregation = Literal["mean", "sum", "min", "max", "last"]
@@ -29,7 +32,7 @@ class DataConfig(Section):
         "example://electricity", description="File (CSV or Parquet), relative to the configuration, or example://NAME."
     )
     time_column: str = Field("timestamp", description="Column of the time stamps.")
-    time_zone: str | None = Field(
+    time_zone: ZoneName | None = Field(
         None, description="Zone of time stamps that carry none (IANA name); none: such stamps are refused."
     )
     target: str = Field("target", description="Column to forecast.")
@@ -42,7 +45,9 @@ class DataConfig(Section):
     censored_by: str | None = Field(
         None, description="Column that is non-zero where the target is not the true demand (a stock-out)."
     )
-    frequency: str = Field("1h", description="Step of the series after resampling (pandas offset of fixed length).")
+    frequency: Duration = Field(
+        "1h", description="Step of the series after resampling (pandas offset of fixed length)."
+    )
     aggregation: dict[str, Aggregation] = Field(
         default_factory=dict, description="How a column is resampled; mean where not named."
     )
@@ -55,8 +60,11 @@ class ValidationConfig(Section):
     max_duplicate_ratio: float = Field(
         0.0, ge=0, le=1, description="Largest share of rows with a time stamp seen before."
     )
-    max_age: str | None = Field(None, description="Largest distance of the last time stamp from the cutoff; none: any.")
-    ranges: dict[str, tuple[float | None, float | None]] = Field(
+    max_age: Duration | None = Field(
+        None,
+        description="Largest age of the last target at the cutoff, or when the run begins where it has no cutoff; none: any.",
+    )
+    ranges: dict[str, Range] = Field(
         default_factory=dict, description="Smallest and largest plausible value of a column."
     )
     max_out_of_range_ratio: float = Field(0.0, ge=0, le=1, description="Largest share of values outside their range.")
@@ -73,11 +81,18 @@ class ForecastConfig(Section):
     """What is forecast from what."""
 
     horizon: int = Field(24, gt=0, description="Steps ahead.")
-    context: int = Field(336, gt=0, description="Past steps the model reads; a multiple of the segment.")
-    segment: int = Field(24, gt=0, description="Steps in one segment of the recurrence, usually one season.")
+    context: int = Field(
+        336,
+        gt=0,
+        description="Past steps the model reads; a multiple of the segment. The default is two weeks of hours.",
+    )
+    segment: int = Field(
+        24, gt=0, description="Steps in one segment of the recurrence, usually one season; the default suits hours."
+    )
     quantiles: tuple[float, ...] = Field((0.1, 0.5, 0.9), description="Quantile levels, ascending, with 0.5.")
-    seasons: tuple[int, ...] = Field(
-        (24, 168), description="Season lengths in steps: the naive baselines and the model's lags."
+    seasons: Lengths = Field(
+        (24, 168),
+        description="Season lengths in steps: the naive baselines and the model's lags. The default is the day and the week of hours.",
     )
 
     @field_validator("quantiles")
@@ -93,8 +108,8 @@ class ForecastConfig(Section):
     def _check_lengths(self) -> "ForecastConfig":
         if self.context % self.segment:
             raise ValueError(f"context ({self.context}) must be a multiple of segment ({self.segment})")
-        if not self.seasons or min(self.seasons) < 1 or max(self.seasons) > self.context:
-            raise ValueError("seasons must be between 1 and context")
+        if not self.seasons or max(self.seasons) > self.context:
+            raise ValueError("seasons must name a season, and none longer than context")
         return self
 
 
@@ -102,8 +117,10 @@ class RollingConfig(Section):
     """Rolling statistics of one column."""
 
     column: str = Field("target", description="Target, observed or known column.")
-    windows: tuple[int, ...] = Field((24, 168), description="Window lengths in steps.")
-    statistics: tuple[Statistic, ...] = Field(
+    windows: Lengths = Field(
+        (24, 168), description="Window lengths in steps; the default is the day and the week of hours."
+    )
+    statistics: Annotated[tuple[Statistic, ...], Distinct] = Field(
         ("mean", "std", "min", "max"), description="What is computed over each window."
     )
 
@@ -111,33 +128,51 @@ class RollingConfig(Section):
 class FourierConfig(Section):
     """Sine and cosine terms of one period."""
 
-    period: str = Field("24h", description="Length of the period (pandas offset), counted in local time.")
+    period: Duration = Field("24h", description="Length of the period (pandas offset), counted in local time.")
     order: int = Field(2, gt=0, description="Number of sine and cosine pairs.")
 
 
 class FeaturesConfig(Section):
     """Features: each is written once and runs in Beam and in the exported graph."""
 
-    calendar_time_zone: str = Field(
+    calendar_time_zone: ZoneName = Field(
         "UTC", description="Zone in which hours, days and holidays are counted (IANA name)."
     )
-    calendar: tuple[CalendarColumn, ...] = Field(("day_of_week", "is_day_off"), description="Calendar columns.")
+    calendar: Annotated[tuple[CalendarColumn, ...], Distinct] = Field(
+        ("day_of_week", "is_day_off"), description="Calendar columns."
+    )
     holidays: str | None = Field(
         None, description="Country, or country and region (AU-VIC), whose public holidays count; none: no holidays."
     )
     fourier: tuple[FourierConfig, ...] = Field((FourierConfig(),), description="Fourier terms.")
     rolling: tuple[RollingConfig, ...] = Field((RollingConfig(),), description="Rolling statistics.")
+    target_scaling: Literal["train", "window"] = Field(
+        "train",
+        description="Scale of the target: from the train cut, or from each window (many series of different size).",
+    )
+    lower_bound: float | None = Field(
+        None,
+        description="What the target can never go below, such as 0 for sales; forecasts stop there. None: no bound.",
+    )
     beam_runner: Literal["DirectRunner", "PortableRunner"] = Field(
         "DirectRunner", description="Apache Beam runner of build_features."
     )
     beam_options: tuple[str, ...] = Field((), description="Further Beam options, as on its command line.")
 
+    @model_validator(mode="after")
+    def _check_columns_once(self) -> "FeaturesConfig":
+        rolling = [(term.column, window, how) for term in self.rolling for window in term.windows for how in term.statistics]  # fmt: skip
+        for name, made in (("rolling", rolling), ("fourier", [duration_s(term.period) for term in self.fourier])):
+            if len(made) != len(set(made)):
+                raise ValueError(f"{name} makes a feature twice; name each column, window and period once")
+        return self
+
 
 class SplitConfig(Section):
     """Cuts by time, counted back from the cutoff: train, then validation, then test."""
 
-    validation: str = Field("28d", description="Length of the validation period (early stopping, calibration).")
-    test: str = Field("56d", description="Length of the test period (backtest and gates).")
+    validation: Duration = Field("28d", description="Length of the validation period (early stopping, calibration).")
+    test: Duration = Field("56d", description="Length of the test period (backtest and gates).")
 
 
 class ModelConfig(Section):
@@ -147,12 +182,9 @@ class ModelConfig(Section):
     head_units: int = Field(48, gt=0, description="Width of the head of each horizon step.")
     step_units: int = Field(16, gt=0, description="Width of the decoder's message to each horizon step.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout in the head.")
-    scaling: Literal["train", "window"] = Field(
-        "train",
-        description="Scale of the target: from the train cut, or from each window (many series of different size).",
-    )
     calibrate: bool = Field(
-        True, description="Widen or narrow the quantiles so that they hold on the validation period."
+        True,
+        description="Stretch the quantiles so that they hold on the validation period, with factors found before the refit.",
     )
 
 
@@ -194,7 +226,7 @@ class BacktestConfig(Section):
 
     stride: int = Field(24, gt=0, description="Steps between origins.")
     batch_size: int = Field(256, gt=0, description="Windows scored at once.")
-    cold_start_below: str | None = Field(
+    cold_start_below: Duration | None = Field(
         None, description="Series with less history than this at the origin form the slice cold_start; none: no slice."
     )
 

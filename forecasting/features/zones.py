@@ -1,13 +1,13 @@
 """Tables of time-zone offsets and public holidays for a `CalendarSpec`."""
 
 import datetime as dt
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from forecasting.config.sections import FeaturesConfig
 from forecasting.durations import duration_s
-from forecasting.errors import ConfigError
 from forecasting.features.calendar import DAY_S
 from forecasting.features.spec import CalendarSpec, FourierSpec
+from forecasting.localities import public_holidays, time_zone
 
 YEARS_BEFORE, YEARS_AFTER = 1, 6
 """How far the tables reach beyond the series: a served model must know next years' holidays."""
@@ -45,10 +45,7 @@ def offset_table(zone_name: str, years: range) -> tuple[tuple[int, ...], tuple[i
     Raises:
         ConfigError: The zone is unknown.
     """
-    try:
-        zone = ZoneInfo(zone_name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise ConfigError(f"time zone {zone_name!r} must be an IANA name such as Australia/Melbourne") from error
+    zone = time_zone(zone_name)
     begin = int(dt.datetime(years.start, 1, 1, tzinfo=dt.UTC).timestamp())
     end = int(dt.datetime(years.stop, 1, 1, tzinfo=dt.UTC).timestamp())
     transitions: list[int] = []
@@ -71,14 +68,7 @@ def holiday_table(region: str, years: range) -> tuple[int, ...]:
     Raises:
         ConfigError: The region is unknown.
     """
-    import holidays
-
-    country, _, subdivision = region.partition("-")
-    try:
-        found = holidays.country_holidays(country, subdiv=subdivision or None, years=years)
-    except NotImplementedError as error:
-        raise ConfigError(f"features.holidays: no holidays are known for {region!r}: {error}") from error
-    return tuple(sorted((day - dt.date(1970, 1, 1)).days for day in found))
+    return tuple(sorted((day - dt.date(1970, 1, 1)).days for day in public_holidays(region, years)))
 
 
 def _utc(timestamp: int) -> dt.datetime:

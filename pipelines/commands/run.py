@@ -8,10 +8,11 @@ from pathlib import Path
 from forecasting.config import AlmanacConfig, load_config
 from forecasting.contracts.layout import home_layout
 from forecasting.contracts.steps import StepName
+from forecasting.cutoffs import parse_cutoff
 from forecasting.errors import ConfigError
 from pipelines.closing import closing_lines, failure_line
 from pipelines.records import run_document
-from pipelines.run import RunSpec, parse_cutoff, resume_run, start_run
+from pipelines.run import RunSpec, resume_run, start_run
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -56,7 +57,7 @@ def _spec(arguments: argparse.Namespace) -> RunSpec:
             raise ConfigError(f"--from {first} comes after --to {last}")
         forced |= set(steps[steps.index(first) : steps.index(last) + 1])
     return RunSpec(
-        cutoff=parse_cutoff(arguments.cutoff) if arguments.cutoff else None,
+        cutoff=parse_cutoff(arguments.cutoff, "--cutoff").isoformat() if arguments.cutoff else None,
         last=last,
         forced=tuple(step for step in steps if step in forced),
     )

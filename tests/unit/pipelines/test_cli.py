@@ -16,7 +16,7 @@ from pipelines.cli import main
 CONFIG = """\
 name: toy
 gates:
-  model: {max_mae: 1, max_rmse: 1, max_naive_ratio: 1}
+  model: {max_mae: 1, max_rmse: 1, max_naive_ratio: 1, max_champion_ratio: 1}
   compressed: {max_mae: 1, max_rmse: 1, max_mae_increase_ratio: 0.1}
   serving: {max_latency_ms: 50, max_difference_ratio: 0.001}
 """
@@ -60,7 +60,7 @@ def test_a_wrong_command_is_one_line_and_exit_code_2(
     ("words", "line"),
     [
         (["--cutoff", "yesterday"], "--cutoff must be an ISO 8601 time"),
-        (["--cutoff", "2026-01-01T00:00"], "--cutoff must carry a zone"),
+        (["--cutoff", "2026-01-01T00:00"], "--cutoff must carry a time zone"),
         (["--from", "deploy_model", "--to", "train_model"], "--from deploy_model comes after --to train_model"),
         (["--set", "training.epochs=3"], "unknown key 'training.epochs'"),
         (["--resume", "latest", "--force", "train_model"], "--resume continues a run as it was begun"),

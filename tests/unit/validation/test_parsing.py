@@ -11,7 +11,7 @@ import pytest
 from components.validation.parsing import IdColumn, parse_ids, parse_numbers, parse_static, parse_times
 from components.validation.sources import SourceTable
 from forecasting.config.sections import DataConfig
-from forecasting.errors import ConfigError, DataError
+from forecasting.errors import DataError
 
 
 def source_of(*, is_csv: bool = True, **columns: object) -> SourceTable:
@@ -126,12 +126,6 @@ def test_typed_times_keep_their_zone():
 def test_numbers_are_no_times():
     with pytest.raises(DataError, match=r"must hold times .* it holds int64"):
         seconds(source_of(time=[1_704_067_200]))
-
-
-@pytest.mark.parametrize("name", ["Mars/Olympus", "../etc/passwd", "Europe"])
-def test_an_unknown_zone_is_a_configuration_error(name):
-    with pytest.raises(ConfigError, match=r"data.time_zone must be an IANA name"):
-        seconds(source_of(time=["2024-01-01"]), name)
 
 
 def test_series_are_named_by_all_id_columns_in_order_of_name():

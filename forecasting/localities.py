@@ -1,0 +1,50 @@
+"""Time zones and public holidays by their names: one place that knows which names exist."""
+
+import re
+from collections.abc import Mapping
+from datetime import date
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from forecasting.errors import ConfigError
+
+_ZONE_NAME = re.compile(r"[A-Za-z0-9_+\-]+(/[A-Za-z0-9_+\-]+)*")
+"""Without it a name such as ../x would be looked for outside of the zone database."""
+
+
+def time_zone(name: str) -> ZoneInfo:
+    """The zone of an IANA name.
+
+    Raises:
+        ConfigError: There is none of this name.
+    """
+    try:
+        if _ZONE_NAME.fullmatch(name):
+            return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, IsADirectoryError, ValueError):
+        pass
+    raise ConfigError(f"a time zone must be an IANA name such as UTC or Australia/Melbourne; found {name!r}")
+
+
+def public_holidays(region: str, years: range) -> Mapping[date, str]:
+    """Public holidays of some years.
+
+    Args:
+        region: Country, or country and subdivision as in `AU-VIC`.
+        years: Years to cover.
+
+    Raises:
+        ConfigError: The region is unknown.
+    """
+    # Imported here: a tenth of a second that only those with holidays pay.
+    import holidays
+
+    country, dash, subdivision = region.partition("-")
+    try:
+        if country in holidays.list_supported_countries(include_aliases=True) and bool(dash) == bool(subdivision):
+            found: Mapping[date, str] = holidays.country_holidays(country, subdiv=subdivision or None, years=years)
+            return found
+    except NotImplementedError:
+        pass
+    raise ConfigError(
+        f"a holiday region must be a country, or country and subdivision, such as AU or AU-VIC; found {region!r}"
+    )
