@@ -1,9 +1,11 @@
 """`tournament.json`: the float reference and its compressed variants, as compress_model measured them."""
 
 import json
+import math
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from forecasting.errors import ArtifactError
 
@@ -47,8 +49,9 @@ class VariantRecord:
 
 
 def write_tournament(variants: list[VariantRecord], path: Path) -> None:
-    """Write the variants, the float reference first."""
-    path.write_text(json.dumps({"variants": [asdict(variant) for variant in variants]}, indent=1), encoding="utf-8")
+    """Write the variants, the float reference first; a measure that is not finite counts as not measured."""
+    document = {"variants": [_finite(asdict(variant)) for variant in variants]}
+    path.write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
 
 
 def read_tournament(path: Path) -> tuple[VariantRecord, ...]:
@@ -72,3 +75,10 @@ def read_tournament(path: Path) -> tuple[VariantRecord, ...]:
     if not variants or not variants[0].is_float_reference:
         raise ArtifactError(f"{path} must begin with {FLOAT_REFERENCE}; run compress_model again")
     return variants
+
+
+def _finite(entry: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no NaN."""
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in entry.items()
+    }

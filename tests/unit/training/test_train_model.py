@@ -1,0 +1,111 @@
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from components.training.train_model import train_model
+from forecasting.config import step_settings
+from forecasting.contracts.steps import StepName
+from forecasting.errors import DataError
+from forecasting.features.spec import read_feature_spec
+from forecasting.steps import StepOutcome
+from tests.unit.training.small_run import SmallRun, make_small_run, small_config
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[SmallRun, StepOutcome]:
+    run = make_small_run(tmp_path_factory.mktemp("trained"))
+    return run, run.perform(StepName.TRAIN_MODEL)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> SmallRun:
+    """Neither refit nor calibrated."""
+    run = make_small_run(tmp_path_factory.mktemp("plain"))
+    run.perform(StepName.TRAIN_MODEL, training={"refit": False}, model={"calibrate": False})
+    return run
+
+
+def document(run: SmallRun, name: str):
+    return json.loads((run.directory(StepName.TRAIN_MODEL) / name).read_text())
+
+
+def weights(run: SmallRun) -> np.ndarray:
+    found: list[np.ndarray] = []
+    with h5py.File(run.directory(StepName.TRAIN_MODEL) / "model.weights.h5") as file:
+        file.visititems(lambda _, node: found.append(node[()].ravel()) if isinstance(node, h5py.Dataset) else None)
+    return np.concatenate(found)
+
+
+def test_every_file_of_a_model_is_written(trained):
+    run, outcome = trained
+    directory = run.directory(StepName.TRAIN_MODEL)
+    assert {path.name for path in directory.iterdir()} == {
+        "saved_model", "model.weights.h5", "feature_spec.json", "model_spec.json", "history.json", "report.json",
+        "manifest.json",
+    }  # fmt: skip
+    assert (directory / "saved_model" / "saved_model.pb").is_file()
+    assert outcome.passed
+
+
+def test_the_feature_spec_of_the_features_lies_beside_the_model_and_in_it(trained):
+    run, _ = trained
+    spec = read_feature_spec(run.directory(StepName.BUILD_FEATURES) / "feature_spec.json")
+    directory = run.directory(StepName.TRAIN_MODEL)
+    assert read_feature_spec(directory / "feature_spec.json") == spec
+    assert read_feature_spec(directory / "saved_model" / "assets.extra" / "almanac_feature_spec.json") == spec
+
+
+def test_the_history_has_one_row_an_epoch_and_the_report_its_best(trained):
+    run, _ = trained
+    history, report = document(run, "history.json"), document(run, "report.json")
+    assert [row["epoch"] for row in history] == [1, 2]
+    assert set(history[0]) == {"epoch", "train_loss", "validation_loss", "learning_rate", "duration_s"}
+    losses = [row["validation_loss"] for row in history]
+    assert report["best_epoch"] == 1 + losses.index(min(losses))
+    assert report["best_validation_loss"] == min(losses)
+    # train: origins from hour 24 to 500 - 24; validation: from 500 to 600 - 24
+    assert (report["n_train_windows"], report["n_validation_windows"]) == (453, 77)
+
+
+def test_a_refit_changes_the_weights_and_not_the_report_of_the_training(trained, plain):
+    run, outcome = trained
+    assert "(refit)" in outcome.summary
+    assert document(run, "report.json")["refit"]
+    assert not document(plain, "report.json")["refit"]
+    losses = [[row["validation_loss"] for row in document(one, "history.json")] for one in (run, plain)]
+    assert losses[0] == losses[1]
+    assert not np.array_equal(weights(run), weights(plain))
+
+
+def test_quantiles_are_calibrated_unless_told_otherwise(trained, plain):
+    factors = document(trained[0], "model_spec.json")["calibration"]
+    assert factors[1] == 1.0
+    assert factors[0] != 1.0
+    assert document(plain, "model_spec.json")["calibration"] == [1.0, 1.0, 1.0]
+
+
+def test_a_step_that_runs_again_in_the_same_run_goes_on_from_its_checkpoint(plain, tmp_path):
+    settings = step_settings(small_config(training={"refit": False}, model={"calibrate": False}), StepName.TRAIN_MODEL)
+    train_model(settings, plain.inputs(StepName.TRAIN_MODEL), tmp_path, plain.context)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["resumed_from_epoch"] == 2
+    assert report["best_validation_loss"] == document(plain, "report.json")["best_validation_loss"]
+
+
+def test_a_changed_setting_does_not_go_on_from_the_checkpoint(plain, tmp_path):
+    changed = small_config(training={"refit": False, "max_epochs": 1, "seed": 2}, model={"calibrate": False})
+    train_model(
+        step_settings(changed, StepName.TRAIN_MODEL), plain.inputs(StepName.TRAIN_MODEL), tmp_path, plain.context
+    )
+    assert json.loads((tmp_path / "report.json").read_text())["resumed_from_epoch"] == 0
+
+
+def test_too_few_steps_before_the_validation_period_are_refused(tmp_path: Path):
+    run = make_small_run(tmp_path, n_train=40)
+    with pytest.raises(
+        DataError, match="training and validation need at least one window of 24 steps each, found 0 and 77"
+    ):
+        run.perform(StepName.TRAIN_MODEL)
