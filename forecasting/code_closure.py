@@ -60,8 +60,9 @@ def _room_files(room: Path) -> Iterator[Path]:
             yield path
 
 
+# The time of change is part of the key only, so that an edited file is read again.
 @lru_cache(maxsize=4096)
-def _imported_modules(path: Path, changed_ns: int, project: Path) -> tuple[str, ...]:
+def _imported_modules(path: Path, _changed_ns: int, project: Path) -> tuple[str, ...]:
     names: list[str] = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
         if isinstance(node, ast.Import):
@@ -89,5 +90,5 @@ def _module_files(name: str, project: Path) -> Iterator[Path]:
 
 
 @lru_cache(maxsize=4096)
-def _digest(path: Path, changed_ns: int) -> str:
+def _digest(path: Path, _changed_ns: int) -> str:
     return digest_file(path)

@@ -31,7 +31,7 @@ CONFIG = """\
 name: toy
 data: {uri: TABLE, target: load}
 gates:
-  model: {max_mae: 1, max_rmse: 1, max_naive_ratio: 1}
+  model: {max_mae: 1, max_rmse: 1, max_naive_ratio: 1, max_champion_ratio: 1}
   compressed: {max_mae: 1, max_rmse: 1, max_mae_increase_ratio: 0.1}
   serving: {max_latency_ms: 50, max_difference_ratio: 0.001}
 """
