@@ -58,6 +58,17 @@ def test_files_and_folders_that_a_document_names_exist(path):
         assert (ROOT / name).exists(), f"{path.name} names {span}"
 
 
+@pytest.mark.parametrize("path", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_python_of_a_document_compiles(path):
+    for block in re.findall(r"^```python\n(.*?)^```", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL):
+        compile(block, path.name, "exec")
+
+
+@pytest.mark.parametrize("path", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_document_has_no_place_left_to_fill_in(path):
+    assert re.findall(r"\b(?:DEMO_[A-Z]+|TODO|TBD|FIXME)\b", path.read_text(encoding="utf-8")) == []
+
+
 def test_the_architecture_has_a_place_for_every_folder():
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     folders = [folder.name for parent in (ROOT / "forecasting", ROOT / "components", ROOT / "serving")
