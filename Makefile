@@ -58,7 +58,7 @@ check: setup ## ruff, mypy, import-linter
 
 bench-%: setup ## Run tests/benchmarks/NAME.py and write build/bench/NAME.json
 	@mkdir -p build/bench
-	@$(BIN)/python tests/benchmarks/$*.py --out build/bench/$*.json
+	@$(BIN)/python -m tests.benchmarks.$* --out build/bench/$*.json
 
 docs: setup ## Write the generated pages of docs/
 	@$(BIN)/python -m pipelines.docs_config

@@ -5,19 +5,17 @@ memory of the run's processes, read from /proc every 50 ms, so memory that they 
 """
 
 import argparse
-import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from forecasting.contracts.layout import home_layout
 from forecasting.runs import list_runs, load_run
+from tests.benchmarks.bench_file import write_bench
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "pipelines/configs/electricity.yaml"
@@ -26,12 +24,12 @@ SAMPLE_S = 0.05
 
 @dataclass(frozen=True)
 class DemoReport:
-    """One run: seconds of wall time, CPU seconds of it and its children, bytes, and the wall time of each step."""
+    """One run: seconds of wall time, CPU seconds of it and its children, MiB, and the wall time of each step."""
 
     exit_code: int
     wall_s: float
     cpu_s: float
-    peak_rss_bytes: int
+    peak_rss_mib: float
     steps_s: dict[str, float]
 
 
@@ -51,7 +49,7 @@ def run_demo(home: Path) -> DemoReport:
         exit_code=process.returncode,
         wall_s=time.monotonic() - started,
         cpu_s=_children_cpu_s() - cpu,
-        peak_rss_bytes=peak,
+        peak_rss_mib=peak / 2**20,
         steps_s={step.value: found.duration_s for step, found in record.steps.items()},
     )
 
@@ -82,15 +80,13 @@ def main() -> None:
     out: Path = parser.parse_args().out
     with tempfile.TemporaryDirectory() as home:
         first, second = run_demo(Path(home)), run_demo(Path(home))
-    document: dict[str, Any] = {
-        "cores": os.cpu_count(),
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-        "first": asdict(first),
-        "second": asdict(second),
+    figures = {
+        f"{name}_{key}": value
+        for name, run in (("first", first), ("second", second))
+        for key, value in asdict(run).items()
     }
-    out.write_text(json.dumps(document, indent=1), encoding="utf-8")
-    print(f"first {first.wall_s:.1f} s, {first.peak_rss_bytes / 2**20:,.0f} MiB; second {second.wall_s:.1f} s; {out}")
+    write_bench(out, figures=figures, peers={})
+    print(f"first {first.wall_s:.1f} s, {first.peak_rss_mib:,.0f} MiB; second {second.wall_s:.1f} s; {out}")
 
 
 if __name__ == "__main__":
