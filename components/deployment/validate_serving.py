@@ -5,6 +5,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,22 +26,21 @@ from forecasting.contracts.artifacts import (
 )
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole, served_name
-from forecasting.errors import ArtifactError, RemoteError
+from forecasting.errors import ArtifactError, RemoteError, RetryableError
 from forecasting.features.spec import FeatureSpec, read_feature_spec
-from forecasting.gates import decide, read_decision, serving_rules, write_decision
+from forecasting.gates import GateDecision, decide, read_decision, serving_rules, write_decision
 from forecasting.predictors import LitePredictor, Predictor
 from forecasting.schema import read_series_store
 from forecasting.steps import StepContext, StepOutcome
 from forecasting.tournament import VariantRecord, read_tournament
 from forecasting.windows import ModelInputs
 from forecasting.wire.client import GrpcClient, RestClient
-from forecasting.wire.server_process import model_server
+from forecasting.wire.server_process import RunningServerRecord, model_server
 
 logger = logging.getLogger(__name__)
 
 N_WINDOWS = 16
 N_TIMED_REQUESTS = 200
-LOAD_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,13 @@ def validate_serving(
     """Assemble the version directory and try it in the embedded server on free ports.
 
     Reads validate_data, train_model, compress_model and evaluate_compressed; see `forecasting.steps.Step`.
-    A server that refuses the candidate is a result, not a crash: the gate then does not pass.
+    A server that runs and cannot load the candidate or answers wrongly is a result, not a crash: the
+    gate then does not pass. Of refusals only a difference between answers is taken over by later
+    runs: how fast a server is, and whether it can load a model, also hangs on the machine's load.
+
+    Raises:
+        ArtifactError: A file of a parent is missing or does not fit.
+        RetryableError: The server does not start, ends by itself or does not answer in time.
     """
     spec = read_feature_spec(inputs[StepName.TRAIN_MODEL] / FEATURE_SPEC_FILE)
     variant = _shipped_variant(inputs)
@@ -99,20 +105,28 @@ def validate_serving(
     except RemoteError as error:
         problem = str(error)
         logger.error("the candidate failed in the server: %s", error)
-    decision = decide(
-        serving_rules(
-            settings.gates.serving,
-            latency_ms=trial.grpc.p99_ms if trial else np.nan,
-            # NaN wins: a window with gaps that has no finite answer must refuse the candidate.
-            difference_ratio=float(np.maximum(trial.difference_ratio, trial.gaps_difference_ratio))
-            if trial
-            else np.nan,
-        )
-    )
+    decision = _judge(settings, trial)
     write_decision(decision, output / DECISION_FILE)
     report = _report(variant, windows, len(warmup), version_dir, trial, problem)
     (output / REPORT_FILE).write_text(json.dumps(asdict(report), indent=1), encoding="utf-8")
-    return StepOutcome(decision.passed, problem or _summary(variant, trial, decision.reason))
+    return StepOutcome(
+        decision.passed,
+        problem or _summary(variant, trial, decision.reason),
+        reusable=decision.passed or (trial is not None and trial.grpc.p99_ms <= settings.gates.serving.max_latency_ms),
+    )
+
+
+def _judge(settings: ValidateServingSettings, trial: _Trial | None) -> GateDecision:
+    if trial is None:
+        return decide(serving_rules(settings.gates.serving, latency_ms=np.nan, difference_ratio=np.nan))
+    return decide(
+        serving_rules(
+            settings.gates.serving,
+            latency_ms=trial.grpc.p99_ms,
+            # NaN wins: a window with gaps that has no finite answer must refuse the candidate.
+            difference_ratio=float(np.maximum(trial.difference_ratio, trial.gaps_difference_ratio)),
+        )
+    )
 
 
 def _shipped_variant(inputs: Mapping[StepName, Path]) -> VariantRecord:
@@ -138,32 +152,61 @@ def _load_predictor(version_dir: Path) -> Predictor:
 def _try_in_server(
     name: str, version_dir: Path, predictor: Predictor, windows: ModelInputs, spec: FeatureSpec, log: Path
 ) -> _Trial:
+    """Load the candidate in a server of its own and ask it.
+
+    Raises:
+        RemoteError: The server runs and cannot load the candidate, or answers with an error.
+        RetryableError: The server does not start, ends by itself or does not answer in time.
+    """
     model = served_name(name, ModelRole.CANDIDATE)
-    gaps = with_gaps(windows[0:1], spec)
-    with tempfile.TemporaryDirectory(prefix="almanac-candidate-") as base:
+    with ExitStack() as stack:
+        base = stack.enter_context(tempfile.TemporaryDirectory(prefix="almanac-candidate-"))
         (Path(base) / "1").symlink_to(version_dir.resolve(), target_is_directory=True)
-        # No retries: what does not load at once is refused now, not in five minutes.
-        flags = [
-            f"--model_name={model}",
-            f"--model_base_path={base}",
-            "--prefer_tflite_model",
-            "--max_num_load_retries=0",
-        ]
         start = time.perf_counter()
-        with (
-            model_server(flags, log=log) as server,
-            GrpcClient(server.grpc_address) as grpc,
-            RestClient(server.rest_address) as rest,
-        ):
-            grpc.wait_available(model, 1, timeout_s=LOAD_S, check=server.require_alive)
-            load_s = time.perf_counter() - start
-            return _Trial(
-                difference_ratio=_three_ways(model, windows, predictor, grpc, rest, spec.quantiles),
-                gaps_difference_ratio=_three_ways(model, gaps, predictor, grpc, rest, spec.quantiles),
-                grpc=measure_latency(lambda: grpc.predict(model, windows[0:1].as_dict()), n_requests=N_TIMED_REQUESTS),
-                rest=measure_latency(lambda: rest.predict(model, windows[0:1].as_dict()), n_requests=N_TIMED_REQUESTS),
-                load_s=load_s,
-            )
+        server = _start_server(model, Path(base), log, stack)
+        try:
+            return _ask_server(model, server, predictor, windows, spec, start=start)
+        except RemoteError as error:
+            if server.process.poll() is None:
+                raise
+            raise RetryableError(f"the candidate could not be tried: {error}") from error
+
+
+def _start_server(model: str, base: Path, log: Path, stack: ExitStack) -> RunningServerRecord:
+    # No retries: what does not load at once is refused now, not in five minutes.
+    flags = [
+        f"--model_name={model}",
+        f"--model_base_path={base}",
+        "--prefer_tflite_model",
+        "--max_num_load_retries=0",
+    ]
+    try:
+        return stack.enter_context(model_server(flags, log=log))
+    except RemoteError as error:
+        # It listens before it loads, so this says nothing of the candidate.
+        raise RetryableError(f"the candidate could not be tried: {error}; its log is {log}") from error
+
+
+def _ask_server(
+    model: str,
+    server: RunningServerRecord,
+    predictor: Predictor,
+    windows: ModelInputs,
+    spec: FeatureSpec,
+    *,
+    start: float,
+) -> _Trial:
+    gaps = with_gaps(windows[0:1], spec)
+    with GrpcClient(server.grpc_address) as grpc, RestClient(server.rest_address) as rest:
+        grpc.wait_available(model, 1, check=server.require_alive)
+        load_s = time.perf_counter() - start
+        return _Trial(
+            difference_ratio=_three_ways(model, windows, predictor, grpc, rest, spec.quantiles),
+            gaps_difference_ratio=_three_ways(model, gaps, predictor, grpc, rest, spec.quantiles),
+            grpc=measure_latency(lambda: grpc.predict(model, windows[0:1].as_dict()), n_requests=N_TIMED_REQUESTS),
+            rest=measure_latency(lambda: rest.predict(model, windows[0:1].as_dict()), n_requests=N_TIMED_REQUESTS),
+            load_s=load_s,
+        )
 
 
 def _three_ways(

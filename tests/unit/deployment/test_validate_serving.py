@@ -1,6 +1,8 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from components.deployment.validate_serving import validate_serving
@@ -8,6 +10,8 @@ from forecasting.config.gates import ServingGateConfig
 from forecasting.config.root import ValidateServingSettings
 from forecasting.config.sections import ForecastConfig, ServingConfig
 from forecasting.contracts.steps import StepName
+from forecasting.errors import RetryableError
+from forecasting.schema import read_series_store, write_series_store
 from forecasting.wire.messages import PredictionLog
 from forecasting.wire.records import read_records
 from tests.unit.deployment.conftest import GATES, write_parents
@@ -52,6 +56,35 @@ def test_a_latency_above_the_limit_is_a_refusal(parents, context, tmp_path):
     outcome = validate_serving(SETTINGS.model_copy(update={"gates": gates}), parents, tmp_path, context)
     assert not outcome.passed
     assert "max_latency_ms fails" in outcome.summary
+    assert outcome.reusable is False
+
+
+def test_a_model_without_a_finite_answer_is_a_refusal_for_good(parents, context, tmp_path):
+    folder = parents[StepName.VALIDATE_DATA]
+    store = read_series_store(folder)
+    huge = tuple(replace(one, values=np.full_like(one.values, 3e38)) for one in store)
+    write_series_store(replace(store, series=huge), folder)
+    outcome = validate_serving(SETTINGS, parents, tmp_path, context)
+    assert "max_difference_ratio fails" in outcome.summary
+    assert (outcome.passed, outcome.reusable) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("module", "text", "message"),
+    [
+        ("uvloop.py", "raise ImportError('broken here')", "broken here"),
+        ("ai_edge_litert/__init__.py", "import os; os._exit(9)", "ended by itself with code 9"),
+    ],
+)
+def test_a_server_that_does_not_run_says_nothing_of_the_candidate(
+    parents, context, tmp_path, monkeypatch, module, text, message
+):
+    (tmp_path / "path" / module).parent.mkdir(parents=True)
+    (tmp_path / "path" / module).write_text(text)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "path"))
+    with pytest.raises(RetryableError, match=message):
+        validate_serving(SETTINGS, parents, tmp_path, context)
+    assert not (tmp_path / "decision.json").exists()
 
 
 def test_a_lite_model_under_names_the_server_does_not_know_is_a_refusal(parents, models, context, tmp_path):
@@ -60,6 +93,7 @@ def test_a_lite_model_under_names_the_server_does_not_know_is_a_refusal(parents,
     outcome = validate_serving(SETTINGS, parents, tmp_path, context)
     assert not outcome.passed
     assert "warm-up" in outcome.summary
+    assert outcome.reusable is False
     assert json.loads((tmp_path / "decision.json").read_text())["passed"] is False
 
 
