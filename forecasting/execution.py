@@ -27,10 +27,11 @@ from forecasting.capture import captured, shown
 from forecasting.config.root import STEP_SETTINGS, StepSettings
 from forecasting.contracts.codes import ExitCode
 from forecasting.contracts.layout import RunLayout, home_layout
-from forecasting.contracts.steps import PARENTS, StepName
+from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.errors import AlmanacError, ArtifactError, ConfigError, StoppedError
 from forecasting.leases import step_lease
+from forecasting.lineage import verify_inputs
 from forecasting.manifests import digest_text, load_manifest, sync_directory, verify, write_manifest
 from forecasting.progress import end_line, start_line
 from forecasting.runs import StepRecord, load_run, load_step, stop_requested, write_step
@@ -162,7 +163,7 @@ def _parse_settings(step: StepName, text: str) -> StepSettings:
 
 
 def _perform(call: StepCallSpec, recorder: "_Recorder") -> None:
-    digests = _verify_inputs(call)
+    digests = verify_inputs(call.run, call.step, call.inputs)
     key = step_key(call.step, call.settings, cutoff=call.context.cutoff, parents=digests, home=call.context.home)
     if call.reuse and (kept := _kept(call, key)) is not None:
         recorder.keep(kept)
@@ -176,12 +177,6 @@ def _perform(call: StepCallSpec, recorder: "_Recorder") -> None:
     outcome = _run_function(call, key, digests, started=recorder.record.started)
     status = RunStatus.SUCCEEDED if outcome.passed else RunStatus.REFUSED
     recorder.record = replace(recorder.record, status=status, summary=outcome.summary)
-
-
-def _verify_inputs(call: StepCallSpec) -> dict[StepName, str]:
-    if missing := set(PARENTS[call.step]) - set(call.inputs):
-        raise ConfigError(f"{call.step} reads {', '.join(sorted(missing))}, which it was not given")
-    return {parent: verify(path, STEP_KINDS[parent]).payload_digest for parent, path in call.inputs.items()}
 
 
 def _kept(call: StepCallSpec, key: KeyRecord) -> StepRecord | None:

@@ -267,3 +267,13 @@ def test_a_step_whose_parent_never_ran_is_refused(fresh: GoldenHome) -> None:
     done = fresh.almanac("step", "train_model")
     assert done.returncode == 2
     assert "train_model reads what build_features wrote" in done.stderr
+
+
+def test_a_step_alone_does_not_go_round_a_gate_that_said_no(fresh: GoldenHome) -> None:
+    assert fresh.run(wish="validate_serving=refuse").returncode == 4
+    before = fresh.states()
+    done = fresh.almanac("step", "deploy_model")
+    assert done.returncode == 2
+    assert "deploy_model may not run: validate_serving refused" in done.stderr
+    assert fresh.states() == before
+    assert not fresh.layout.models.exists()
