@@ -19,6 +19,7 @@ from forecasting.contracts.vocabulary import ModelRole, RunStatus
 from forecasting.errors import ArtifactError, DataError
 from forecasting.manifests import digest_file, digest_text, payload_files, verify, write_text_atomically
 from forecasting.runs import STEP_RECORDS_DIR, StepRecord, list_runs, load_step
+from forecasting.sources import EXAMPLE_SCHEME, source_file
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +70,8 @@ def step_key(
     """Key of a step as things are now.
 
     Raises:
-        DataError: The source table cannot be read.
+        ConfigError: The source table has an address of no known kind.
+        DataError: There is no source table.
     """
     return KeyRecord(
         step=step,
@@ -139,19 +141,20 @@ def _external_state(
     step: StepName, settings: StepSettings, parents: Mapping[StepName, str], home: HomeLayout
 ) -> dict[str, str]:
     if step == StepName.VALIDATE_DATA:
-        return _source_state(str(settings.model_dump()["data"]["uri"]))
+        return _source_state(str(settings.model_dump()["data"]["uri"]), home)
     if step == StepName.EVALUATE_MODEL:
         return _champion_state(settings.name, parents[StepName.TRAIN_MODEL], home)
     return {}
 
 
-def _source_state(uri: str) -> dict[str, str]:
-    if "://" in uri:
+def _source_state(uri: str, home: HomeLayout) -> dict[str, str]:
+    path = source_file(uri, home)
+    if path.is_file():
+        return {"source": digest_file(path)}
+    if uri.startswith(EXAMPLE_SCHEME):
+        # The step makes it: from the code and the packages that are parts of the key anyway.
         return {"source": uri}
-    path = Path(uri)
-    if not path.is_file():
-        raise DataError(f"data.uri must name a file, found none at {path}")
-    return {"source": digest_file(path)}
+    raise DataError(f"data.uri must name a file, found none at {path}")
 
 
 def _champion_state(model: str, trained: str, home: HomeLayout) -> dict[str, str]:

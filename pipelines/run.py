@@ -35,6 +35,7 @@ from forecasting.runs import (
     write_run,
 )
 from pipelines.terminal import ProgressSieve
+from forecasting.sources import EXAMPLE_SCHEME
 
 logger = logging.getLogger(__name__)
 
@@ -58,9 +59,11 @@ def start_run(config: AlmanacConfig, home: HomeLayout, spec: RunSpec) -> RunReco
 
     Raises:
         RetryableError: A run of this model is going already.
+        ConfigError: The table is an example that cannot be made.
     """
     with model_lease(home, config.name):
         now = time.time()
+        _make_example(config, home)
         record = RunRecord(
             run=run_name(config.name, now),
             model=config.name,
@@ -110,6 +113,14 @@ def config_digest(config: AlmanacConfig) -> str:
 
 def _run(config: AlmanacConfig, home: HomeLayout, layout: RunLayout) -> RunRecord:
     record = load_run(layout)
+def _make_example(config: AlmanacConfig, home: HomeLayout) -> None:
+    """Make the table before the first step is keyed by it; the next run then finds the same key."""
+    if config.data.uri.startswith(EXAMPLE_SCHEME):
+        from components.validation.examples import example_table
+
+        example_table(config.data.uri, home)
+
+
     print(f"run {layout.name}", file=sys.stderr, flush=True)
     with _stop_on_signal(layout):
         _run_pipeline(config, home, layout, record)

@@ -8,10 +8,11 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from components.validation.examples import SCHEME, example_table
+from components.validation.examples import example_table
 from forecasting.config.sections import DataConfig
 from forecasting.contracts.layout import HomeLayout
 from forecasting.errors import ConfigError, DataError
+from forecasting.sources import EXAMPLE_SCHEME, source_file
 
 _CSV_ENDINGS = (".csv", ".csv.gz")
 _PARQUET_ENDINGS = (".parquet", ".pq")
@@ -67,12 +68,7 @@ def source_path(data: DataConfig, home: HomeLayout) -> Path:
     Raises:
         ConfigError: The address is of no known kind, or an example cannot be made.
     """
-    if data.uri.startswith(SCHEME):
-        return example_table(data.uri, home.examples)
-    if "://" in data.uri and not data.uri.startswith("file://"):
-        scheme = data.uri.partition("://")[0]
-        raise ConfigError(f"data.uri must be a file or example://NAME; this version does not read {scheme}://")
-    return Path(data.uri.removeprefix("file://"))
+    return example_table(data.uri, home) if data.uri.startswith(EXAMPLE_SCHEME) else source_file(data.uri, home)
 
 
 def needed_columns(data: DataConfig) -> tuple[str, ...]:
