@@ -34,8 +34,8 @@ from forecasting.runs import (
     run_name,
     write_run,
 )
-from pipelines.terminal import ProgressSieve
 from forecasting.sources import EXAMPLE_SCHEME
+from pipelines.terminal import ProgressSieve
 
 logger = logging.getLogger(__name__)
 
@@ -58,12 +58,12 @@ def start_run(config: AlmanacConfig, home: HomeLayout, spec: RunSpec) -> RunReco
     """Run the pipeline as a new run and write its record, whatever happens.
 
     Raises:
-        RetryableError: A run of this model is going already.
         ConfigError: The table is an example that cannot be made.
+        RetryableError: A run of this model is going already.
     """
     with model_lease(home, config.name):
-        now = time.time()
         _make_example(config, home)
+        now = time.time()
         record = RunRecord(
             run=run_name(config.name, now),
             model=config.name,
