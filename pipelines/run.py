@@ -111,8 +111,6 @@ def config_digest(config: AlmanacConfig) -> str:
     return digest_text(json.dumps(config.model_dump(mode="json"), sort_keys=True))
 
 
-def _run(config: AlmanacConfig, home: HomeLayout, layout: RunLayout) -> RunRecord:
-    record = load_run(layout)
 def _make_example(config: AlmanacConfig, home: HomeLayout) -> None:
     """Make the table before the first step is keyed by it; the next run then finds the same key."""
     if config.data.uri.startswith(EXAMPLE_SCHEME):
@@ -121,6 +119,8 @@ def _make_example(config: AlmanacConfig, home: HomeLayout) -> None:
         example_table(config.data.uri, home)
 
 
+def _run(config: AlmanacConfig, home: HomeLayout, layout: RunLayout) -> RunRecord:
+    record = load_run(layout)
     print(f"run {layout.name}", file=sys.stderr, flush=True)
     with _stop_on_signal(layout):
         _run_pipeline(config, home, layout, record)
