@@ -12,16 +12,15 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-import numpy as np
-
 from forecasting.contracts.ports import METRICS_PATH
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import AlmanacError
 from forecasting.repository import ModelRepository
-from serving.gateway.answers import TEXT, Answer, AnswerError, as_error, as_json
+from serving.gateway.answers import TEXT, Answer, AnswerError, as_error, as_json, iso_time
 from serving.gateway.forecast_request import parse_forecast_request
 from serving.gateway.forecaster import Forecaster
 from serving.gateway.metrics import GatewayMetrics
+from serving.gateway.origins import possible_origins
 from serving.gateway.served_model import ServedModel, roles_document
 
 MODELS_PREFIX = "/v1/models/"
@@ -130,7 +129,7 @@ class GatewayApp:
                 **roles_document(self._repository, name),
                 "available_versions": versions,
                 "problem": problem,
-                "cutoff": _iso(served.cutoff),
+                "cutoff": iso_time(served.cutoff),
                 "target": spec.target,
                 "step_s": spec.step_s,
                 "horizon": spec.horizon,
@@ -166,19 +165,15 @@ def _route(path: str) -> str:
 
 
 def _series_entry(served: ServedModel, series: Any) -> dict[str, Any]:
-    possible = served.origins(series)
+    possible = possible_origins(series, served.spec)
     if possible is None:
         return {"id": series.id, "first_origin": None, "last_origin": None, "default_origin": None}
     return {
         "id": series.id,
-        "first_origin": _iso(possible.first),
-        "last_origin": _iso(possible.last),
-        "default_origin": _iso(possible.default),
+        "first_origin": iso_time(possible.first),
+        "last_origin": iso_time(possible.last),
+        "default_origin": iso_time(possible.default),
     }
-
-
-def _iso(seconds: int) -> str:
-    return str(np.datetime_as_string(np.datetime64(seconds, "s"), timezone="UTC"))
 
 
 async def _read_body(receive: Receive, max_bytes: int) -> bytes:

@@ -27,17 +27,24 @@ LINE = {"http": re.compile(r"Gateway at (\S+)")}
 
 @pytest.fixture(scope="module")
 def home(models, tmp_path_factory):
-    """A repository whose champion is factor 2, and a store: 40 known targets, covariates for 48 hours."""
+    """A repository whose champion is factor 2, and a store: 40 known targets, covariates for 48 hours.
+
+    Series b lacks covariates from hour 41 on, c all, as a product of which nothing was planned.
+    """
     root = tmp_path_factory.mktemp("home")
     clock = np.arange(48, dtype=np.float64)
     values = np.column_stack([np.where(clock < 40, 10 + clock % 4, np.nan), 20 + clock % 5])
     short = values.copy()
     short[41:, 1] = np.nan
+    bare = values.copy()
+    bare[:, 1] = np.nan
     spec = SeriesSpec(
         "Demand", (), ("Temperature",), (), {}, 3600, SplitSpec(START + 20 * 3600, START + 30 * 3600, START + 40 * 3600)
     )
     (root / "series").mkdir()
-    write_series_store(SeriesStore(spec, (Series("a", START, values), Series("b", START, short))), root / "series")
+    rows = {"a": values, "b": short, "c": bare}
+    store = SeriesStore(spec, tuple(Series(name, START, found) for name, found in rows.items()))
+    write_series_store(store, root / "series")
     repository = ModelRepository(root / "models")
     version = tiny_models.write_version(models, root / "version", factor=2, lite=True)
     repository.promote("tiny", repository.publish("tiny", version))
@@ -88,6 +95,19 @@ def test_without_ids_every_series_is_forecast_at_its_own_latest_origin(address):
     assert origins == {"a": "2014-01-02T16:00:00Z", "b": "2014-01-02T14:00:00Z"}
 
 
+def test_without_ids_a_series_that_cannot_be_forecast_is_skipped_with_the_reason(address):
+    _, document = _ask(address, "POST", "/v1/forecast", {})
+    (skipped,) = document["skipped"]
+    assert skipped["series"] == "c"
+    assert "covariates never cover 3 steps" in skipped["reason"]
+
+
+def test_an_origin_that_only_some_series_have_skips_the_others(address):
+    _, document = _ask(address, "POST", "/v1/forecast", {"origin": "2014-01-02T21:00:00Z"})
+    assert [forecast["series"] for forecast in document["forecasts"]] == ["a"]
+    assert [skipped["series"] for skipped in document["skipped"]] == ["b", "c"]
+
+
 def test_an_origin_in_another_zone_and_a_choice_of_quantiles_are_taken(address):
     body = {"series": ["a"], "origin": "2014-01-02T02:00:00+02:00", "quantiles": [0.9]}
     status, document = _ask(address, "POST", "/v1/forecast", body)
@@ -110,6 +130,8 @@ def test_an_origin_in_another_zone_and_a_choice_of_quantiles_are_taken(address):
         ({"origin": "2014-01-02T00:00:00"}, 400, "must carry a time zone"),
         ({"series": ["a"], "origin": "2014-01-02T00:30:00Z"}, 400, "on the grid of 3600 s"),
         ({"series": ["a"], "origin": "2015-01-02T00:00:00Z"}, 400, "from 2014-01-01T01:00:00Z to 2014-01-02T21:00:00Z"),
+        ({"series": ["a", "c"]}, 400, "series 'c' cannot be forecast"),
+        ({"origin": "2015-01-02T00:00:00Z"}, 400, "none of the 3 series can be forecast"),
         ({"quantiles": [0.2]}, 400, "'quantiles' must be among"),
         (b" " * 1_000_001, 413, "must not exceed 1000000 bytes"),
     ],
@@ -130,7 +152,7 @@ def test_the_model_page_shows_roles_and_what_the_server_has(address):
     status, document = _ask(address, "GET", "/v1/models/tiny")
     assert status == 200
     assert (document["champion"], document["candidate"], document["available_versions"]) == (1, None, [1])
-    assert (document["horizon"], document["cutoff"], document["n_series"]) == (3, "2014-01-02T16:00:00Z", 2)
+    assert (document["horizon"], document["cutoff"], document["n_series"]) == (3, "2014-01-02T16:00:00Z", 3)
 
 
 def test_series_are_listed_with_their_origins(address):
