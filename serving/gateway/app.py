@@ -16,11 +16,12 @@ from forecasting.contracts.ports import METRICS_PATH
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import AlmanacError
 from forecasting.repository import ModelRepository
+from forecasting.schema import Series
 from serving.gateway.answers import TEXT, Answer, AnswerError, as_error, as_json, iso_time
 from serving.gateway.forecast_request import parse_forecast_request
 from serving.gateway.forecaster import Forecaster
 from serving.gateway.metrics import GatewayMetrics
-from serving.gateway.origins import possible_origins
+from serving.gateway.origins import next_origin, possible_origins
 from serving.gateway.served_model import ServedModel, roles_document
 
 MODELS_PREFIX = "/v1/models/"
@@ -164,15 +165,15 @@ def _route(path: str) -> str:
     )
 
 
-def _series_entry(served: ServedModel, series: Any) -> dict[str, Any]:
-    possible = possible_origins(series, served.spec)
-    if possible is None:
-        return {"id": series.id, "first_origin": None, "last_origin": None, "default_origin": None}
+def _series_entry(served: ServedModel, series: Series) -> dict[str, Any]:
+    """Origins of a series; `next_origin`, after its last target, needs known covariates that its store may not have."""
+    possible, following = possible_origins(series, served.spec), next_origin(series, served.spec)
     return {
         "id": series.id,
-        "first_origin": iso_time(possible.first),
-        "last_origin": iso_time(possible.last),
-        "default_origin": iso_time(possible.default),
+        "first_origin": iso_time(possible.first) if possible else None,
+        "last_origin": iso_time(possible.last) if possible else None,
+        "default_origin": iso_time(possible.default) if possible else None,
+        "next_origin": None if following is None else iso_time(following),
     }
 
 

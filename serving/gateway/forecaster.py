@@ -194,6 +194,7 @@ def _document(
         {
             "series": window.series.id,
             "origin": str(stamps[i, 0]),
+            "limited_by": window.limited_by or None,
             "timestamps": stamps[i].tolist(),
             "point": np.ascontiguousarray(quantiles[i, :, point]),
             "quantiles": {f"{level:g}": np.ascontiguousarray(quantiles[i, :, known.index(level)]) for level in levels},

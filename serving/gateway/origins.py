@@ -52,25 +52,45 @@ def choose_origin(series: Series, spec: FeatureSpec, asked: int | None) -> int:
     """The origin that was asked for, else the default.
 
     Raises:
-        AnswerError: 400: it lies off the grid or outside of what can be forecast.
+        AnswerError: 400: the origin lies off the grid or outside of what can be forecast.
     """
     possible = possible_origins(series, spec)
     if possible is None:
         raise AnswerError(
             400,
-            f"series {series.id!r} cannot be forecast: it has no target, or covariates never cover {spec.horizon} steps",
+            f"series {series.id!r} cannot be forecast: it has no target, or known covariates, which can be given under "
+            f"'known', never cover {spec.horizon} steps",
         )
     if asked is None:
         return possible.default
+    return _checked(series, spec, asked, (possible.first, possible.last))
+
+
+def choose_given_origin(series: Series, spec: FeatureSpec, asked: int | None) -> int:
+    """The origin that was asked for, else the step after the last target, where the covariates are given.
+
+    Raises:
+        AnswerError: 400: the origin lies off the grid or outside of the series and the step after it.
+    """
+    if asked is not None:
+        last = series.start + series.n_steps * spec.step_s
+        return _checked(series, spec, asked, (series.start + spec.step_s, last))
+    following = next_origin(series, spec)
+    if following is None:
+        raise AnswerError(400, f"series {series.id!r} cannot be forecast: it has no target")
+    return following
+
+
+def _checked(series: Series, spec: FeatureSpec, asked: int, bounds: tuple[int, int]) -> int:
     if (asked - series.start) % spec.step_s:
         raise AnswerError(
             400,
             f"'origin' must lie on the grid of {spec.step_s} s steps from {iso_time(series.start)}, found {iso_time(asked)}",
         )
-    if not possible.first <= asked <= possible.last:
+    first, last = bounds
+    if not first <= asked <= last:
         raise AnswerError(
             400,
-            f"'origin' of series {series.id!r} must be from {iso_time(possible.first)} to {iso_time(possible.last)}, "
-            f"found {iso_time(asked)}",
+            f"'origin' of series {series.id!r} must be from {iso_time(first)} to {iso_time(last)}, found {iso_time(asked)}",
         )
     return asked

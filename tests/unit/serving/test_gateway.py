@@ -95,11 +95,48 @@ def test_without_ids_every_series_is_forecast_at_its_own_latest_origin(address):
     assert origins == {"a": "2014-01-02T16:00:00Z", "b": "2014-01-02T14:00:00Z"}
 
 
+def test_a_forecast_that_starts_before_the_last_target_says_what_limits_it(address):
+    _, document = _ask(address, "POST", "/v1/forecast", {"series": ["a", "b"]})
+    assert [forecast["limited_by"] for forecast in document["forecasts"]] == [
+        None,
+        "known covariates end at 2014-01-02T16:00:00Z; with their values under 'known' the forecast starts at 2014-01-02T16:00:00Z",
+    ]
+
+
+def test_an_origin_that_was_asked_for_is_limited_by_nothing(address):
+    body = {"series": ["b"], "origin": "2014-01-02T10:00:00Z"}
+    assert _ask(address, "POST", "/v1/forecast", body)[1]["forecasts"][0]["limited_by"] is None
+
+
+@pytest.mark.parametrize("series", ["b", "c"])
+def test_known_values_of_the_horizon_carry_the_forecast_past_the_table(address, home, series):
+    body = {"series": [series], "known": {series: {"Temperature": [25, 26.5, 27]}}}
+    status, document = _ask(address, "POST", "/v1/forecast", body)
+    assert status == 200, document
+    (forecast,) = document["forecasts"]
+    assert (forecast["origin"], forecast["limited_by"]) == ("2014-01-02T16:00:00Z", None)
+    window = window_inputs(
+        read_series_store(home / "series").get(series), tiny_models.SPEC, np.array([START + 40 * 3600])
+    )
+    window.future[0, :, 0] = [25, 26.5, 27]
+    np.testing.assert_allclose(forecast["point"], tiny_models.expected(window, 2.0)[0, :, 1], rtol=1e-6)
+
+
+def test_known_values_go_before_those_of_the_store_and_leave_other_series_alone(address):
+    origin = "2014-01-02T00:00:00Z"
+    plain = _ask(address, "POST", "/v1/forecast", {"series": ["a", "b"], "origin": origin})[1]["forecasts"]
+    body = {"series": ["a", "b"], "origin": origin, "known": {"a": {"Temperature": [0, 0, 0]}}}
+    warmer = _ask(address, "POST", "/v1/forecast", body)[1]["forecasts"]
+    # The store has 24, 20 and 21 degrees in these three hours: 20 + clock % 5 from hour 24 on.
+    np.testing.assert_allclose(np.subtract(plain[0]["point"], warmer[0]["point"]), [24, 20, 21], rtol=1e-5)
+    assert plain[1] == warmer[1]
+
+
 def test_without_ids_a_series_that_cannot_be_forecast_is_skipped_with_the_reason(address):
     _, document = _ask(address, "POST", "/v1/forecast", {})
     (skipped,) = document["skipped"]
     assert skipped["series"] == "c"
-    assert "covariates never cover 3 steps" in skipped["reason"]
+    assert "never cover 3 steps" in skipped["reason"]
 
 
 def test_an_origin_that_only_some_series_have_skips_the_others(address):
@@ -132,6 +169,16 @@ def test_an_origin_in_another_zone_and_a_choice_of_quantiles_are_taken(address):
         ({"series": ["a"], "origin": "2015-01-02T00:00:00Z"}, 400, "from 2014-01-01T01:00:00Z to 2014-01-02T21:00:00Z"),
         ({"series": ["a", "c"]}, 400, "series 'c' cannot be forecast"),
         ({"origin": "2015-01-02T00:00:00Z"}, 400, "none of the 3 series can be forecast"),
+        ({"known": [1]}, 400, "'known' must be an object of series"),
+        ({"known": {"a": [1, 2, 3]}}, 400, "'known' must be an object of series"),
+        ({"known": {"a": {"Temperature": [1, None, 3]}}}, 400, "must be a list of numbers"),
+        ({"known": {"a": {"Temperature": [1, True, 3]}}}, 400, "must be a list of numbers"),
+        ({"known": {"a": {"Temperature": [1, 1e39, 3]}}}, 400, "must be a list of numbers"),
+        ({"known": {"a": {"Temperature": [1, 2]}}}, 400, "must have 3 values, one a step of the horizon, found 2"),
+        ({"known": {"a": {"Wind": [1, 2, 3]}}}, 400, "must name columns among ['Temperature'], found 'Wind'"),
+        ({"known": {"zz": {"Temperature": [1, 2, 3]}}}, 404, "no series 'zz'"),
+        ({"series": ["a"], "known": {"b": {}}}, 400, "names series 'b', which 'series' does not ask for"),
+        ({"series": ["b"], "known": {"b": {}}}, 400, "'Temperature' is missing at 2014-01-02T17:00:00Z"),
         ({"quantiles": [0.2]}, 400, "'quantiles' must be among"),
         (b" " * 1_000_001, 413, "must not exceed 1000000 bytes"),
     ],
@@ -163,6 +210,7 @@ def test_series_are_listed_with_their_origins(address):
         "first_origin": "2014-01-01T01:00:00Z",
         "last_origin": "2014-01-02T14:00:00Z",
         "default_origin": "2014-01-02T14:00:00Z",
+        "next_origin": "2014-01-02T16:00:00Z",
     }
 
 
