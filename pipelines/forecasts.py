@@ -4,6 +4,7 @@ import csv
 import json
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from forecasting.errors import ConfigError, RemoteError, RetryableError
 TIMEOUT_S = 60.0
 MAX_DRAWN = 6
 """Series in a picture at most."""
+MAX_NOTES = 3
+"""Origins, and skipped series, of which a line is written at most."""
 SUFFIXES = (".csv", ".parquet", ".png")
 
 
@@ -69,6 +72,17 @@ def forecast_table(answer: dict[str, Any]) -> ForecastTableSpec:
     )
 
 
+def origin_notes(answer: dict[str, Any]) -> list[str]:
+    """From when the forecasts are and what limits that, one line an origin, and which series were skipped."""
+    starts = Counter((forecast["origin"], forecast.get("limited_by")) for forecast in answer["forecasts"])
+    notes = [
+        f"{n_series} series forecast from {origin}" + (f": {limited_by}" if limited_by else "")
+        for (origin, limited_by), n_series in starts.most_common()
+    ]
+    skipped = [f"skipped: {entry['reason']}" for entry in answer.get("skipped", ())]
+    return [*_first(notes, "other origins"), *_first(skipped, "skipped series")]
+
+
 def write_forecasts(answer: dict[str, Any], path: Path) -> None:
     """Write an answer as CSV, Parquet or a picture, by the suffix of the file.
 
@@ -95,6 +109,11 @@ def check_output(path: Path) -> None:
         raise ConfigError(f"--out must end in {', '.join(SUFFIXES)}, found {path}")
     if not path.resolve().parent.is_dir():
         raise ConfigError(f"--out {path}: there is no folder {path.resolve().parent}")
+
+
+def _first(lines: list[str], what: str) -> list[str]:
+    rest = len(lines) - MAX_NOTES
+    return [*lines[:MAX_NOTES], f"and {rest} more {what}"] if rest > 0 else lines
 
 
 def _refusal(endpoint: str, error: urllib.error.HTTPError) -> Exception:

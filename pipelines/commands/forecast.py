@@ -8,17 +8,19 @@ from pathlib import Path
 from forecasting.config import load_config
 from forecasting.config.sections import ServingConfig
 from forecasting.errors import ConfigError
-from pipelines.forecasts import ask_gateway, check_output, forecast_table, write_forecasts
+from pipelines.forecasts import ask_gateway, check_output, forecast_table, origin_notes, write_forecasts
 from pipelines.records import table
 
 
 def forecast(arguments: argparse.Namespace) -> int:
-    """Ask the gateway and print a table, JSON, or write a file."""
+    """Ask the gateway and print a table, JSON, or write a file; from when it is goes to stderr."""
     config = load_config(Path(arguments.config), arguments.overrides)
     if arguments.out:
         check_output(Path(arguments.out))
     endpoint = arguments.endpoint or local_endpoint(config.serving)
     answer = ask_gateway(endpoint, arguments.series, arguments.origin)
+    for note in origin_notes(answer):
+        print(note, file=sys.stderr)
     if arguments.out:
         write_forecasts(answer, Path(arguments.out))
         print(f"wrote {arguments.out}: {len(answer['forecasts'])} series, version {answer['version']}", file=sys.stderr)

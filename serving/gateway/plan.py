@@ -134,5 +134,5 @@ def _limit(series: Series, spec: FeatureSpec, origin: int) -> str:
     end = origin + (spec.horizon - 1) * spec.step_s
     return (
         f"known covariates end at {iso_time(end)}; "
-        f"with their values under 'known' the forecast starts at {iso_time(following)}"
+        f"with their values under 'known' of the request the forecast starts at {iso_time(following)}"
     )
