@@ -4,13 +4,14 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 from forecasting.code_closure import PROJECT_ROOT, code_digests
-from forecasting.config.root import StepSettings
+from forecasting.config.root import StepSettings, ValidateDataSettings
 from forecasting.contracts import CONTRACT_VERSION
 from forecasting.contracts.artifacts import DEPLOYMENT_FILE, ArtifactKind
 from forecasting.contracts.layout import HomeLayout, RunLayout
@@ -65,9 +66,18 @@ class KeyRecord:
 
 
 def step_key(
-    step: StepName, settings: StepSettings, *, cutoff: str | None, parents: Mapping[StepName, str], home: HomeLayout
-) -> KeyRecord:
+    step: StepName, settings: StepSettings, *, cutoff: str | None, parents: Mapping[StepName, str], home: HomeLayout,
+    created: float | None,
+) -> KeyRecord:  # fmt: skip
     """Key of a step as things are now.
+
+    Args:
+        step: The step.
+        settings: Its settings.
+        cutoff: Of the run; none: the end of the table.
+        parents: Payload digest of each directory read.
+        home: Where runs, models and examples are.
+        created: When the run was begun, epoch seconds; a part of the key only where the result hangs on it.
 
     Raises:
         ConfigError: The source table has an address of no known kind.
@@ -80,7 +90,7 @@ def step_key(
         parents={parent.value: digest for parent, digest in parents.items()},
         code=code_digests(step),
         lock=lock_digest(),
-        external=_external_state(step, settings, parents, home),
+        external=_external_state(step, settings, parents, home) | _moment(settings, cutoff, created),
     )
 
 
@@ -145,6 +155,13 @@ def _external_state(
     if step == StepName.EVALUATE_MODEL:
         return _champion_state(settings.name, parents[StepName.TRAIN_MODEL], home)
     return {}
+
+
+def _moment(settings: StepSettings, cutoff: str | None, created: float | None) -> dict[str, str]:
+    """When the run was begun, where the age of the table is judged by it."""
+    if not isinstance(settings, ValidateDataSettings) or not settings.validation.max_age or cutoff or created is None:
+        return {}
+    return {"run begun": datetime.fromtimestamp(created, UTC).isoformat(timespec="seconds")}
 
 
 def _source_state(uri: str, home: HomeLayout) -> dict[str, str]:

@@ -128,7 +128,7 @@ def execute_step(
         AlmanacError: The step failed; its record holds the cause.
     """
     layout = home_layout(home)
-    context = StepContext(layout, layout.run(run), cutoff or None)
+    context = StepContext(layout, layout.run(run), cutoff or None, created=load_run(layout.run(run)).created)
     context.run.logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         stack.enter_context(step_lease(context.run, step))
@@ -164,7 +164,10 @@ def _parse_settings(step: StepName, text: str) -> StepSettings:
 
 def _perform(call: StepCallSpec, recorder: "_Recorder") -> None:
     digests = verify_inputs(call.run, call.step, call.inputs)
-    key = step_key(call.step, call.settings, cutoff=call.context.cutoff, parents=digests, home=call.context.home)
+    key = step_key(
+        call.step, call.settings, cutoff=call.context.cutoff, parents=digests, home=call.context.home,
+        created=call.context.created,
+    )  # fmt: skip
     if call.reuse and (kept := _kept(call, key)) is not None:
         recorder.keep(kept)
         return

@@ -12,6 +12,7 @@ from components.validation.storing import StoreReport
 from forecasting.config.root import ValidateDataSettings
 from forecasting.config.sections import DataConfig, FeaturesConfig, ValidationConfig
 from forecasting.durations import duration_s
+from forecasting.errors import ConfigError
 from forecasting.schema import Series, SeriesSpec
 
 _MIN_PAIRS = 30
@@ -19,8 +20,9 @@ _MIN_PAIRS = 30
 
 
 def all_checks(
-    table: ParsedTable, sorting: SortingReport, *, step: StepReport, made: StoreReport, settings: ValidateDataSettings
-) -> tuple[CheckRecord, ...]:
+    table: ParsedTable, sorting: SortingReport, *, step: StepReport, made: StoreReport, settings: ValidateDataSettings,
+    cutoff: int | None, created: float | None,
+) -> tuple[CheckRecord, ...]:  # fmt: skip
     """Every time-series check, in the order in which a person would look."""
     limits = settings.validation
     return (
@@ -31,7 +33,7 @@ def all_checks(
         check_frequency(table, sorting, step),
         check_gaps(made),
         check_missing(made, limits),
-        check_freshness(made, limits),
+        check_freshness(made, limits, cutoff=cutoff, created=created),
         check_constant(made),
         check_history(made, settings),
         check_leaks(made, limits),
@@ -152,15 +154,32 @@ def check_missing(made: StoreReport, limits: ValidationConfig) -> CheckRecord:
     return CheckRecord("missing_target", not n_bad, Severity.ERROR, found[worst], limits.max_missing_ratio, message)
 
 
-def check_freshness(made: StoreReport, limits: ValidationConfig) -> CheckRecord:
-    """Distance from the last target to the cutoff that the run asked for."""
-    age_s = made.requested_cutoff - made.store.spec.split.cutoff
-    limit_s = duration_s(limits.max_age) if limits.max_age else None
-    message = (
-        f"the last target ends at {iso_time(made.store.spec.split.cutoff)}, {age_s:,} s before the cutoff "
-        f"{iso_time(made.requested_cutoff)}; allowed is {limits.max_age or 'any age'}"
+def check_freshness(
+    made: StoreReport, limits: ValidationConfig, *, cutoff: int | None, created: float | None
+) -> CheckRecord:
+    """Age of the last target at the cutoff that was asked for, else when the run was begun.
+
+    What a check that passed says does not hang on when the run was begun, so that a table that did not
+    change gives the same output in every run that finds it fresh enough.
+
+    Raises:
+        ConfigError: There is a limit, and neither a cutoff nor the time when the run was begun.
+    """
+    last = made.store.spec.split.cutoff
+    message = f"the last target ends at {iso_time(last)}"
+    if limits.max_age is None:
+        return CheckRecord("freshness", True, Severity.ERROR, iso_time(last), None, f"{message}; any age is allowed")
+    judged_at = created if cutoff is None else cutoff
+    if judged_at is None:
+        raise ConfigError("validation.max_age needs a cutoff, or a run that says when it was begun")
+    passed = judged_at - last <= duration_s(limits.max_age)
+    message += (
+        f"; with validation.max_age {limits.max_age} it may be used until {iso_time(last + duration_s(limits.max_age))}"
     )
-    return CheckRecord("freshness", limit_s is None or age_s <= limit_s, Severity.ERROR, age_s, limit_s, message)
+    if not passed:
+        event = "the run was begun at" if cutoff is None else "the cutoff is"
+        message += f", and {event} {iso_time(int(judged_at))}; bring later rows or raise validation.max_age"
+    return CheckRecord("freshness", passed, Severity.ERROR, iso_time(last), limits.max_age, message)
 
 
 def check_constant(made: StoreReport) -> CheckRecord:

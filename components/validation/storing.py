@@ -10,7 +10,6 @@ from components.validation.reading import ParsedTable, SortingReport
 from components.validation.report import iso_time
 from forecasting.config.root import ValidateDataSettings
 from forecasting.config.sections import DataConfig, SplitConfig
-from forecasting.cutoffs import parse_cutoff
 from forecasting.durations import duration_s, duration_steps
 from forecasting.errors import DataError
 from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec
@@ -20,25 +19,23 @@ from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec
 class StoreReport:
     """A series store and what making it found.
 
-    requested_cutoff: the run's cutoff, or the store's where the run has none. censored: steps a series
-    whose target was hidden because it is not the true demand. left_out: ids of series without a step
-    before the cutoff. n_partial_buckets: at the ends of series, left out.
+    censored: steps a series whose target was hidden because it is not the true demand. left_out: ids of
+    series without a step before the cutoff. n_partial_buckets: at the ends of series, left out.
     """
 
     store: SeriesStore
-    requested_cutoff: int
     censored: tuple[npt.NDArray[np.bool_], ...]
     left_out: tuple[str, ...]
     n_partial_buckets: int
 
 
 def make_store(
-    table: ParsedTable, sorting: SortingReport, *, step: StepReport, settings: ValidateDataSettings, cutoff: str | None
+    table: ParsedTable, sorting: SortingReport, *, step: StepReport, settings: ValidateDataSettings, cutoff: int | None
 ) -> StoreReport:
     """Resample to `data.frequency`, hide censored targets, remove what is not known at the cutoff.
 
     Raises:
-        ConfigError: The cutoff has no zone, or the splits are no whole number of steps.
+        ConfigError: The splits are no whole number of steps.
         DataError: The table is coarser than `data.frequency`, or has nothing before the cutoff.
     """
     data = settings.data
@@ -51,7 +48,7 @@ def make_store(
     hidden = [_censored(series, names, data) for series in grid.series]
     ends = [_end_of_target(series, frequency_s) for series in grid.series]
     phase_s = step.phase_s if frequency_s == step.step_s else 0
-    requested = max(ends) if cutoff is None else int(parse_cutoff(cutoff).timestamp())
+    requested = max(ends) if cutoff is None else cutoff
     effective = min((requested - phase_s) // frequency_s * frequency_s + phase_s, max(ends))
     series, kept = _cut_all(table, grid, hidden=hidden, settings=settings, cutoff=effective, frequency_s=frequency_s)
     if not series:
@@ -71,7 +68,6 @@ def make_store(
     n_steps = [(effective - one.start) // frequency_s for one in series]
     return StoreReport(
         store=SeriesStore(spec, series),
-        requested_cutoff=requested,
         censored=tuple(hidden[i][:n] for i, n in zip(kept, n_steps, strict=True)),
         left_out=tuple(name for i, name in enumerate(table.ids.names) if i not in set(kept)),
         n_partial_buckets=grid.n_partial_buckets,

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -222,6 +223,32 @@ def test_an_old_table_is_refused_when_freshness_is_asked_for(make_settings: Make
     assert not outcome.passed
     assert failed(tmp_path / "out") == ["freshness"]
     assert run_step(settings, replace(context, cutoff="2024-01-09T14:00:00Z"), tmp_path / "other").passed
+
+
+def test_without_a_cutoff_the_age_is_that_when_the_run_was_begun(make_settings: MakeSettings, context, tmp_path):
+    uri = write_table(tmp_path / "t.csv", hourly_lines(200))
+    settings = make_settings(uri, validation={"max_age": "6h"})
+    end = datetime(2024, 1, 9, 8, tzinfo=UTC).timestamp()
+    outcome = run_step(settings, replace(context, created=end + 6 * 3600 + 1), tmp_path / "out")
+    assert not outcome.passed
+    assert failed(tmp_path / "out") == ["freshness"]
+    assert "ends at 2024-01-09T08:00:00Z" in outcome.summary
+    assert "until 2024-01-09T14:00:00Z, and the run was begun at 2024-01-09T14:00:01Z" in outcome.summary
+    assert run_step(settings, replace(context, created=end + 6 * 3600), tmp_path / "other").passed
+
+
+def test_two_runs_that_find_a_table_fresh_enough_write_the_same_bytes(make_settings: MakeSettings, context, tmp_path):
+    settings = make_settings(write_table(tmp_path / "t.csv", hourly_lines(200)), validation={"max_age": "6h"})
+    end = datetime(2024, 1, 9, 8, tzinfo=UTC).timestamp()
+    run_step(settings, replace(context, created=end), tmp_path / "a")
+    run_step(settings, replace(context, created=end + 3600), tmp_path / "b")
+    assert (tmp_path / "a" / "report.json").read_bytes() == (tmp_path / "b" / "report.json").read_bytes()
+
+
+def test_a_limit_of_age_without_any_time_to_judge_it_by_is_refused(make_settings: MakeSettings, context, tmp_path):
+    settings = make_settings(write_table(tmp_path / "t.csv", hourly_lines(200)), validation={"max_age": "6h"})
+    with pytest.raises(ConfigError, match=r"validation.max_age needs a cutoff"):
+        run_step(settings, context, tmp_path / "out")
 
 
 def test_too_little_history_is_refused_with_needed_and_found(make_settings: MakeSettings, context, tmp_path):
