@@ -8,12 +8,12 @@ GET  /readyz          the champion can be asked
 GET  /metrics         Prometheus
 """
 
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from forecasting.contracts.ports import METRICS_PATH
-from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import AlmanacError
 from forecasting.repository import ModelRepository
 from forecasting.schema import Series
@@ -23,6 +23,8 @@ from serving.gateway.forecaster import Forecaster
 from serving.gateway.metrics import GatewayMetrics
 from serving.gateway.origins import next_origin, possible_origins
 from serving.gateway.served_model import ServedModel, roles_document
+
+logger = logging.getLogger(__name__)
 
 MODELS_PREFIX = "/v1/models/"
 _ROUTES = {"/v1/forecast": "POST", "/v1/series": "GET", "/healthz": "GET", "/readyz": "GET", METRICS_PATH: "GET"}
@@ -53,6 +55,9 @@ class GatewayApp:
                 answer = await self._answer(scope, receive, route)
             except AnswerError as error:
                 answer = as_error(error)
+            except AlmanacError as error:
+                logger.warning("%s: %s", route, error)
+                answer = as_error(AnswerError(503, str(error)))
         name = self._forecaster.name
         self._metrics.requests.labels(name, route, str(answer.code)).inc()
         self._metrics.seconds.labels(name, route).observe(time.perf_counter() - start)
@@ -72,15 +77,8 @@ class GatewayApp:
             case "/v1/forecast":
                 return await self._forecast(await _read_body(receive, self._max_body_bytes))
             case "/v1/series":
-                return as_json(
-                    {
-                        "series": [
-                            _series_entry(served, one)
-                            for served in [await self._served()]
-                            for one in served.series.values()
-                        ]
-                    }
-                )
+                served = await self._forecaster.current()
+                return as_json({"series": [_series_entry(served, one) for one in served.series.values()]})
             case "/healthz":
                 return Answer(200, b"ok\n", TEXT)
             case "/readyz":
@@ -95,30 +93,18 @@ class GatewayApp:
         self._metrics.series.labels(self._forecaster.name).inc(len(document["forecasts"]))
         return as_json(document)
 
-    async def _served(self) -> ServedModel:
-        try:
-            return await self._forecaster.current()
-        except AnswerError:
-            raise
-        except AlmanacError as error:
-            raise AnswerError(503, str(error)) from error
-
     async def _ready(self) -> Answer:
         if self.draining:
             raise AnswerError(503, "stopping")
-        served = await self._served()
-        try:
-            versions = await self._forecaster.available_versions()
-        except AlmanacError as error:
-            raise AnswerError(503, str(error)) from error
-        if not versions:
+        served = await self._forecaster.current()
+        if not await self._forecaster.available_versions():
             raise AnswerError(503, f"the model server has no version of {served.name!r} available")
         return Answer(200, b"ready\n", TEXT)
 
     async def _model(self, name: str) -> Answer:
         if name != self._forecaster.name:
             raise AnswerError(404, f"there is no model {name!r} here; this gateway serves {self._forecaster.name!r}")
-        served = await self._served()
+        served = await self._forecaster.current()
         try:
             versions, problem = await self._forecaster.available_versions(), ""
         except AlmanacError as error:
@@ -143,14 +129,15 @@ class GatewayApp:
 
     async def _page(self) -> bytes:
         name = self._forecaster.name
-        for role in ModelRole:
-            version = self._repository.role(name, role)
-            if version is not None:
-                self._metrics.version.labels(name, role.value).set(version)
+        # Cleared first: a role that was given up must not keep its last version.
+        self._metrics.version.clear()
         try:
+            for role, version in roles_document(self._repository, name).items():
+                if version is not None:
+                    self._metrics.version.labels(name, role).set(version)
             self._metrics.cutoff.labels(name).set((await self._forecaster.current()).cutoff)
         except AlmanacError:
-            # No champion: the page goes without its cutoff, and /readyz says why.
+            # No champion, or damaged roles: the page goes without, and /readyz says why.
             self._metrics.cutoff.clear()
         return self._metrics.page()
 

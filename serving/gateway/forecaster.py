@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from forecasting.contracts.signature import POINT_QUANTILE
 from forecasting.contracts.vocabulary import ModelRole
-from forecasting.errors import AlmanacError, RemoteError, RetryableError
+from forecasting.errors import RemoteError, RetryableError
 from forecasting.repository import ModelRepository
 from forecasting.windows import ModelInputs
 from forecasting.wire.client import (
@@ -69,7 +69,9 @@ class Forecaster:
         """Answer a request.
 
         Raises:
-            AnswerError: The request cannot be answered; 4xx where the client must change it, 502 and 503 otherwise.
+            AnswerError: The request cannot be answered; 4xx where the client must change it, 502 where the model
+                server answers wrongly, 503 where it cannot be asked.
+            AlmanacError: The version or its series cannot be read.
         """
         try:
             served = await self._champion()
@@ -84,9 +86,7 @@ class Forecaster:
                 return _document(served, plan, quantiles, levels)
         except RetryableError as error:
             raise AnswerError(503, str(error)) from error
-        except AnswerError:
-            raise
-        except AlmanacError as error:
+        except RemoteError as error:
             raise AnswerError(502, str(error)) from error
         raise AnswerError(503, f"the model server has no version of {self.name!r} available")
 

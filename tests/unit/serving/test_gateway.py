@@ -3,6 +3,7 @@
 import http.client
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -242,6 +243,42 @@ def test_readiness_follows_the_model_server(home, address, tmp_path):
         assert _ask(addresses["http"], "GET", "/healthz")[0] == 200
         assert _ask(addresses["http"], "GET", "/readyz")[0] == 503
         assert _ask(addresses["http"], "POST", "/v1/forecast", {"series": ["a"]})[0] == 503
+
+
+@pytest.fixture
+def alone(home, tmp_path):
+    """A gateway of its own, without a model server; its address and its repository."""
+    shutil.copytree(home / "models", tmp_path / "models")
+    command = [sys.executable, "-m", "serving.gateway", "--model=tiny", f"--models-dir={tmp_path / 'models'}"]
+    command += ["--grpc=127.0.0.1:1", "--port=0"]
+    with listening_process(command, LINE, log=tmp_path / "log") as (_, addresses):
+        yield addresses["http"], ModelRepository(tmp_path / "models")
+
+
+def test_a_role_that_is_given_up_leaves_the_metrics(alone):
+    address, repository = alone
+    repository.set_candidate("tiny", 1)
+    assert 'forecast_model_version{model="tiny",role="candidate"} 1.0' in _ask(address, "GET", "/metrics")[1]
+    repository.remove_candidate("tiny")
+    page = _ask(address, "GET", "/metrics")[1]
+    assert 'role="candidate"' not in page
+    assert 'forecast_model_version{model="tiny",role="champion"} 1.0' in page
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/v1/forecast"), ("GET", "/v1/series"), ("GET", "/v1/models/tiny"), ("GET", "/readyz")],
+)
+def test_damaged_roles_are_a_counted_answer_that_names_the_file(alone, method, path):
+    address, repository = alone
+    (repository.root / "tiny" / "roles.json").write_text("{")
+    status, document = _ask(address, method, path, b"")
+    assert status == 503
+    assert "roles.json cannot be read" in document["error"]
+    status, page = _ask(address, "GET", "/metrics")
+    assert status == 200
+    assert 'forecast_requests_total{code="503",model="tiny"' in page
+    assert "forecast_model_version{" not in page
 
 
 def test_serve_prints_its_ports_is_ready_and_ends_with_zero_on_sigterm(home):
