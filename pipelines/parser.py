@@ -114,7 +114,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
         CommandSpec("compare", "Compare two versions of a model."),
         CommandSpec("approve", "Approve a candidate that waits for it."),
         CommandSpec("promote", "Make a version champion."),
-        CommandSpec("rollback", "Make the previous version champion again.", (_MODEL, _JSON), "pipelines.commands.models:rollback"),
+        CommandSpec("rollback", "Make the previous version champion again, until a run that passes its gates deploys one.", (_MODEL, _JSON), "pipelines.commands.models:rollback"),
     )),
     CommandSpec("gc", "Remove old runs and versions that nothing needs."),
     CommandSpec("config", "Look at configurations.", children=(
