@@ -56,7 +56,7 @@ def check_source(table: ParsedTable, made: StoreReport, data: DataConfig) -> Che
         notes.append(f"{made.n_partial_buckets} partial step(s) of {data.frequency} at the ends of series left out")
     if made.left_out:
         notes.append(
-            f"{len(made.left_out)} series begin after the cutoff and are left out, the first is {made.left_out[0]!r}"
+            f"{len(made.left_out)} series have no whole step before the cutoff and are left out, the first is {made.left_out[0]!r}"
         )
     if n_censored := sum(int(censored.sum()) for censored in made.censored):
         notes.append(f"{n_censored:,} targets hidden where {data.censored_by!r} is not zero")

@@ -1,9 +1,11 @@
 """Open the table that `data.uri` names and read the columns that the configuration asks for."""
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
@@ -20,16 +22,26 @@ _PARQUET_ENDINGS = (".parquet", ".pq")
 
 @dataclass(frozen=True)
 class SourceTable:
-    """Columns of a source as they are written in it: text from CSV, typed columns from Parquet."""
+    """Columns of a source as they are written in it: text from CSV, typed columns from Parquet.
+
+    rows: where the rows of the table stand in the source; none: the table has all of them.
+    """
 
     path: Path
     table: pa.Table
     unused_columns: tuple[str, ...]
     is_csv: bool
+    rows: npt.NDArray[np.int64] | None = None
 
     def row_name(self, row: int) -> str:
         """How a reader finds a row: the line of a CSV file (line 1 has the names), else the row from 1."""
-        return f"line {row + 2}" if self.is_csv else f"row {row + 1}"
+        place = row if self.rows is None else int(self.rows[row])
+        return f"line {place + 2}" if self.is_csv else f"row {place + 1}"
+
+    def where(self, chosen: npt.NDArray[np.bool_]) -> "SourceTable":
+        """Some of the rows, which keep their names."""
+        rows = np.flatnonzero(chosen) if self.rows is None else self.rows[chosen]
+        return replace(self, table=self.table.filter(pa.array(chosen)), rows=rows)
 
 
 def open_source(data: DataConfig, home: HomeLayout) -> SourceTable:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from components.validation.grid import GridReport, GridSeries, StepReport, column_aggregations, resample
+from components.validation.grid import GridReport, GridSeries, RowTable, StepReport, column_aggregations, resample
 from components.validation.reading import ParsedTable, SortingReport
 from components.validation.report import iso_time
 from forecasting.config.root import ValidateDataSettings
@@ -50,7 +50,8 @@ def make_store(
     phase_s = step.phase_s if frequency_s == step.step_s else 0
     requested = max(ends) if cutoff is None else cutoff
     effective = min((requested - phase_s) // frequency_s * frequency_s + phase_s, max(ends))
-    series, kept = _cut_all(table, grid, hidden=hidden, settings=settings, cutoff=effective, frequency_s=frequency_s)
+    ahead = _known_ahead(table, sorting.rows, step=step, data=data, cutoff=effective)
+    series, kept = _cut_all(table, grid, ahead, hidden=hidden, settings=settings, cutoff=effective)
     if not series:
         raise DataError(
             f"{table.source.path} must have rows before the cutoff {iso_time(effective)}; its first time stamp is "
@@ -106,27 +107,57 @@ def _end_of_target(series: GridSeries, frequency_s: int) -> int:
     return series.start + (int(found[-1]) + 1) * frequency_s if len(found) else series.start
 
 
+def _known_ahead(
+    table: ParsedTable, rows: RowTable, *, step: StepReport, data: DataConfig, cutoff: int
+) -> tuple[GridSeries, ...]:
+    """Known covariates of every series from the cutoff on."""
+    names, after = tuple(table.numbers), rows.times >= cutoff
+    columns = [names.index(name) for name in data.known]
+    series = np.r_[rows.series[after], table.later.series]
+    times = np.r_[rows.times[after], table.later.times]
+    if not columns or not len(series):
+        return tuple(GridSeries(cutoff, np.empty((0, len(columns)))) for _ in table.ids.names)
+    values = np.concatenate([rows.values[after][:, columns], table.later.values])
+    order = np.lexsort((times, series))
+    return resample(
+        RowTable(series[order], times[order], values[order], order), len(table.ids.names),
+        frequency_s=duration_s(data.frequency), source=step,
+        aggregations=column_aggregations(data.known, data.aggregation),
+    ).series  # fmt: skip
+
+
 def _cut_all(
-    table: ParsedTable, grid: GridReport, *, hidden: list[npt.NDArray[np.bool_]], settings: ValidateDataSettings, cutoff: int,
-    frequency_s: int,
+    table: ParsedTable, grid: GridReport, ahead: tuple[GridSeries, ...], *, hidden: list[npt.NDArray[np.bool_]],
+    settings: ValidateDataSettings, cutoff: int,
 ) -> tuple[tuple[Series, ...], tuple[int, ...]]:  # fmt: skip
     """Series with steps before the cutoff, and their indices."""
-    data = settings.data
+    data, frequency_s = settings.data, duration_s(settings.data.frequency)
     categories = {
         name: {value: i for i, value in enumerate(sorted(set(values)))} for name, values in table.static.items()
     }
-    n_unknown = 1 + len(data.observed)
+    n_values = 1 + len(data.observed) + len(data.known)
     series, kept = [], []
     for i, (name, one) in enumerate(zip(table.ids.names, grid.series, strict=True)):
         n_before = (cutoff - one.start) // frequency_s
         if n_before <= 0 or not len(one.values):
             continue
-        values = one.values[:, : n_unknown + len(data.known)].copy()
-        values[hidden[i], 0] = np.nan
-        values[n_before:, :n_unknown] = np.nan
-        after = np.flatnonzero(~np.isnan(values[n_before:]).all(axis=1))
-        n_steps = n_before + (int(after[-1]) + 1 if len(after) else 0)
+        values = one.values[:n_before, :n_values].copy()
+        values[hidden[i][:n_before], 0] = np.nan
+        first = (ahead[i].start - one.start) // frequency_s
+        known = ahead[i].values[: max(0, n_before + settings.forecast.horizon - first)]
         static = tuple(categories[column][table.static[column][i]] for column in data.static)
-        series.append(Series(name, one.start, values[:n_steps], static))
+        series.append(Series(name, one.start, _with_known(values, known, first), static))
         kept.append(i)
     return tuple(series), tuple(kept)
+
+
+def _with_known(values: npt.NDArray[np.float64], known: npt.NDArray[np.float64], first: int) -> npt.NDArray[np.float64]:
+    """Values before the cutoff, and from step `first` on those known covariates that there are."""
+    filled = np.flatnonzero(~np.isnan(known).all(axis=1))
+    if not len(filled):
+        return values
+    n_known = int(filled[-1]) + 1
+    longer = np.full((first + n_known, values.shape[1]), np.nan)
+    longer[: len(values)] = values
+    longer[first:, values.shape[1] - known.shape[1] :] = known[:n_known]
+    return longer

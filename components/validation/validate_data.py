@@ -52,7 +52,7 @@ def validate_data(
     if not isinstance(settings, ValidateDataSettings):
         raise ConfigError(f"validate_data needs its own settings, found {type(settings).__name__}")
     cutoff = int(parse_cutoff(context.cutoff).timestamp()) if context.cutoff else None
-    table = parse_table(open_source(settings.data, context.home), settings)
+    table = parse_table(open_source(settings.data, context.home), settings, cutoff=cutoff)
     sorting = sort_rows(table)
     step = _source_step(table, sorting)
     made = make_store(table, sorting, step=step, settings=settings, cutoff=cutoff)

@@ -82,7 +82,9 @@ def test_columns_that_the_configuration_does_not_name_are_named_in_the_report(ma
     assert report["unused_columns"] == ["temperature"]
 
 
-def test_nothing_at_or_after_the_cutoff_reaches_the_store_but_known_covariates(make_settings, context, tmp_path):
+def test_nothing_at_or_after_the_cutoff_reaches_the_store_but_known_covariates_of_the_horizon(
+    make_settings, context, tmp_path
+):
     lines = [line + f",{i}" for i, line in enumerate(hourly_lines(200))]
     uri = write_table(tmp_path / "t.csv", lines, header="time,load,temperature,plan")
     settings = make_settings(uri, data={"observed": ["temperature"], "known": ["plan"]})
@@ -91,10 +93,10 @@ def test_nothing_at_or_after_the_cutoff_reaches_the_store_but_known_covariates(m
     values = store.series[0].values
     n_before = 7 * 24
     assert store.spec.split.cutoff == store.series[0].start + n_before * 3600
-    assert len(values) == 200
+    assert len(values) == n_before + 24
     assert np.isnan(values[n_before:, :2]).all()
     assert not np.isnan(values[:n_before]).any()
-    assert values[n_before:, 2].tolist() == list(range(n_before, 200))
+    assert values[n_before:, 2].tolist() == list(range(n_before, n_before + 24))
 
 
 def test_the_profile_describes_only_what_is_before_the_cutoff(make_settings: MakeSettings, context, tmp_path):
