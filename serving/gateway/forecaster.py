@@ -25,7 +25,13 @@ from forecasting.wire.client import (
     predict_request,
     read_prediction,
 )
-from forecasting.wire.messages import GetModelStatusRequest, GetModelStatusResponse, PredictRequest, PredictResponse
+from forecasting.wire.messages import (
+    GetModelStatusRequest,
+    GetModelStatusResponse,
+    PredictRequest,
+    PredictResponse,
+    VersionState,
+)
 from serving.gateway.answers import AnswerError
 from serving.gateway.forecast_request import ForecastRequest
 from serving.gateway.plan import PlanSpec, WindowSpec, batch_inputs, plan_windows
@@ -34,7 +40,6 @@ from serving.gateway.served_model import ServedModel
 logger = logging.getLogger(__name__)
 
 BATCH = 256
-_AVAILABLE = 30
 _ATTEMPTS = 20
 _PAUSE_S = 0.1
 
@@ -109,7 +114,7 @@ class Forecaster:
             if isinstance(found, ServedModelMissingError):
                 return []
             raise found from error
-        return [entry.version for entry in response.model_version_status if entry.state == _AVAILABLE]
+        return [entry.version for entry in response.model_version_status if entry.state == VersionState.AVAILABLE]
 
     async def close(self) -> None:
         """Close the channel."""
