@@ -5,6 +5,7 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 from forecasting.contracts.artifacts import DEPLOYMENT_FILE
 from forecasting.contracts.codes import KILLED, ExitCode
@@ -95,9 +96,8 @@ def _variant_row(variant: VariantReport, *, shipped: bool) -> tuple[str, str, st
     return (variant.name, size, latency, mae, "shipped" if shipped else "")
 
 
-def _already_champion(layout: RunLayout) -> bool:
-    deployment = found_or_none(read_document, layout.step(StepName.DEPLOY_MODEL) / DEPLOYMENT_FILE)
-    return bool(deployment and deployment.get("already_champion"))
+def _deployment(layout: RunLayout) -> dict[str, Any]:
+    return found_or_none(read_document, layout.step(StepName.DEPLOY_MODEL) / DEPLOYMENT_FILE) or {}
 
 
 def _outcome_lines(layout: RunLayout, summary: RunSummary, record: RunRecord) -> list[str]:
@@ -107,10 +107,15 @@ def _outcome_lines(layout: RunLayout, summary: RunSummary, record: RunRecord) ->
         case RunStatus.REFUSED:
             return [f"not promoted: {record.refused_by} refused: {record.reason}; the champion is untouched"]
         case RunStatus.SUCCEEDED if summary.version is not None:
-            already = record.steps[StepName.DEPLOY_MODEL].reused or _already_champion(layout)
+            deployment = _deployment(layout)
+            already = record.steps[StepName.DEPLOY_MODEL].reused or deployment.get("already_champion")
             before = f" (before: {summary.previous_version})" if summary.previous_version else ""
             state = "is champion already" if already else f"deployed{before}"
-            return [f"model    {record.model} version {summary.version} {state}"]
+            problem = deployment.get("problem")
+            return [
+                f"model    {record.model} version {summary.version} {state}",
+                *([f"left     {problem}"] if problem else []),
+            ]
         case RunStatus.SUCCEEDED:
             return [f"ended after {record.last_step}, as asked"]
         case _:

@@ -43,6 +43,12 @@ def test_a_model_that_was_champion_before_is_not_called_deployed(run: RunLayout)
     assert closing_lines(run, finish_run(run), "toy.yaml")[0] == "model    toy version 4 is champion already"
 
 
+def test_what_a_deployment_left_to_be_done_is_said(run: RunLayout) -> None:
+    _deploy(run, problem="MLflow could not set the aliases; the next run sets them")
+    line = closing_lines(run, finish_run(run), "toy.yaml")[1]
+    assert line == "left     MLflow could not set the aliases; the next run sets them"
+
+
 @pytest.mark.parametrize(
     ("gate", "line"),
     [
