@@ -25,6 +25,16 @@ def time_zone(name: str) -> ZoneInfo:
     raise ConfigError(f"a time zone must be an IANA name such as UTC or Australia/Melbourne; found {name!r}")
 
 
+def holiday_region(name: str) -> str:
+    """The name of a holiday region, if there is one of this name.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    public_holidays(name, range(0))
+    return name
+
+
 def public_holidays(region: str, years: range) -> Mapping[date, str]:
     """Public holidays of some years.
 

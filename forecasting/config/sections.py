@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from forecasting.config.values import Distinct, Duration, Lengths, Range, ZoneName
+from forecasting.config.values import Distinct, Duration, HolidayRegion, Lengths, Range, ZoneName
 from forecasting.durations import duration_s
 
 Statistic = Literal["mean", "std", "min", "max"]
@@ -141,7 +141,7 @@ class FeaturesConfig(Section):
     calendar: Annotated[tuple[CalendarColumn, ...], Distinct] = Field(
         ("day_of_week", "is_day_off"), description="Calendar columns."
     )
-    holidays: str | None = Field(
+    holidays: HolidayRegion | None = Field(
         None, description="Country, or country and region (AU-VIC), whose public holidays count; none: no holidays."
     )
     fourier: tuple[FourierConfig, ...] = Field((FourierConfig(),), description="Fourier terms.")
