@@ -48,8 +48,8 @@ class PlanSpec:
 def plan_windows(served: ServedModel, request: ForecastRequest) -> PlanSpec:
     """Windows of the series asked for, each at the origin asked for, else the latest that has all it needs.
 
-    Where all series are asked for, those that cannot be forecast are skipped; where they are named,
-    the first of them refuses the request.
+    Where all series are asked for, those that cannot be forecast are skipped; one that is named, under
+    `series` or `known`, refuses the request.
 
     Raises:
         AnswerError: 404 for an unknown series; 400 where a named series or all cannot be forecast, or
@@ -61,7 +61,7 @@ def plan_windows(served: ServedModel, request: ForecastRequest) -> PlanSpec:
         try:
             windows.append(_plan_window(series, served.spec, request))
         except AnswerError as error:
-            if request.series is not None:
+            if request.series is not None or series.id in request.known:
                 raise
             skipped.append(SkippedRecord(series.id, str(error)))
     if not windows:

@@ -182,6 +182,7 @@ def test_an_origin_in_another_zone_and_a_choice_of_quantiles_are_taken(address):
         ({"known": {"zz": {"Temperature": [1, 2, 3]}}}, 404, "no series 'zz'"),
         ({"series": ["a"], "known": {"b": {}}}, 400, "names series 'b', which 'series' does not ask for"),
         ({"series": ["b"], "known": {"b": {}}}, 400, "'Temperature' is missing at 2014-01-02T17:00:00Z"),
+        ({"known": {"b": {}}}, 400, "series 'b': the known covariate 'Temperature' is missing"),
         ({"quantiles": [0.2]}, 400, "'quantiles' must be among"),
         (b" " * 1_000_001, 413, "must not exceed 1000000 bytes"),
     ],
