@@ -21,6 +21,7 @@ from forecasting.config.sections import (
     ValidationConfig,
 )
 from forecasting.contracts.steps import StepName
+from forecasting.durations import duration_s
 
 
 class AlmanacConfig(Section):
@@ -55,6 +56,22 @@ class AlmanacConfig(Section):
         for rolling in self.features.rolling:
             if rolling.column not in columns and rolling.column != "target":
                 raise ValueError(f"features.rolling names {rolling.column!r}, which is none of {', '.join(columns)}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_periods(self) -> "AlmanacConfig":
+        step_s, horizon = duration_s(self.data.frequency), self.forecast.horizon
+        split = {"split.validation": self.split.validation, "split.test": self.split.test}
+        below = self.backtest.cold_start_below
+        for key, period in (split | ({"backtest.cold_start_below": below} if below else {})).items():
+            if duration_s(period) % step_s:
+                raise ValueError(f"{key} ({period}) must be a whole number of steps of data.frequency ({self.data.frequency})")  # fmt: skip
+        for key, period in split.items():
+            if (n_steps := duration_s(period) // step_s) < horizon:
+                raise ValueError(
+                    f"{key} ({period}) must hold a whole forecast: it has {n_steps} steps of {self.data.frequency}, "
+                    f"and forecast.horizon has {horizon}"
+                )
         return self
 
 
