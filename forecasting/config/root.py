@@ -1,6 +1,7 @@
 """The whole configuration, and the part of it that each step sees."""
 
 import re
+from datetime import timedelta
 from typing import Any
 
 from pydantic import Field, field_validator, model_validator
@@ -22,6 +23,9 @@ from forecasting.config.sections import (
 )
 from forecasting.contracts.steps import StepName
 from forecasting.durations import duration_s
+from forecasting.localities import time_zone
+
+_DAY_S = 86_400
 
 
 class AlmanacConfig(Section):
@@ -72,6 +76,17 @@ class AlmanacConfig(Section):
                     f"{key} ({period}) must hold a whole forecast: it has {n_steps} steps of {self.data.frequency}, "
                     f"and forecast.horizon has {horizon}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _check_days(self) -> "AlmanacConfig":
+        zone, frequency = self.features.calendar_time_zone, self.data.frequency
+        if duration_s(frequency) >= _DAY_S and time_zone(zone).utcoffset(None) != timedelta(0):
+            raise ValueError(
+                f"features.calendar_time_zone ({zone}) must be UTC where data.frequency ({frequency}) is a day or more: steps "
+                "are then days of UTC, which no local clock counts; set it to UTC, or bring the table to local days first, "
+                "with dates as time stamps and data.time_zone UTC"
+            )
         return self
 
 

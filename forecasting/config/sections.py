@@ -136,7 +136,8 @@ class FeaturesConfig(Section):
     """Features: each is written once and runs in Beam and in the exported graph."""
 
     calendar_time_zone: ZoneName = Field(
-        "UTC", description="Zone in which hours, days and holidays are counted (IANA name)."
+        "UTC",
+        description="Zone in which hours, days and holidays are counted (IANA name); UTC for steps of a day or more.",
     )
     calendar: Annotated[tuple[CalendarColumn, ...], Distinct] = Field(
         ("day_of_week", "is_day_off"), description="Calendar columns."

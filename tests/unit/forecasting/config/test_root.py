@@ -30,3 +30,15 @@ def test_an_age_of_cold_start_that_is_no_whole_number_of_steps_is_refused_by_its
     with pytest.raises(ConfigError, match=r"backtest.cold_start_below \(36h\) must be a whole number of steps .*1d"):
         read(data={"frequency": "1d"}, split={"validation": "28d"}, backtest={"cold_start_below": "36h"})
     assert read(data={"frequency": "1d"}, backtest={"cold_start_below": "48h"}).data.frequency == "1d"
+
+
+@pytest.mark.parametrize("frequency", ["1d", "24h", "1w"])
+def test_days_on_the_clock_of_a_zone_are_refused_with_what_to_do(frequency: str) -> None:
+    sections = {"data": {"frequency": frequency}, "split": {"validation": "28w", "test": "28w"}}
+    with pytest.raises(
+        ConfigError, match=r"calendar_time_zone \(Europe/Berlin\) must be UTC where data.frequency .*set it to UTC"
+    ):
+        read(**sections, features={"calendar_time_zone": "Europe/Berlin"})
+    for zone in ("UTC", "Etc/UTC"):
+        assert read(**sections, features={"calendar_time_zone": zone}).data.frequency == frequency
+    assert read(features={"calendar_time_zone": "Europe/Berlin"}).data.frequency == "1h"
