@@ -110,7 +110,7 @@ def find_finished(step: StepName, key: str, home: HomeLayout, model: str) -> tup
     for run in list_runs(home):
         try:
             record = load_step(run, step)
-            if record is None or not record.finished or record.cache_key != key:
+            if record is None or not (record.finished and record.reusable) or record.cache_key != key:
                 continue
             verify(run.step(step), STEP_KINDS[step])
         except ArtifactError as error:

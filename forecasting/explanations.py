@@ -102,7 +102,7 @@ def _explain(
 def _why_not_found(step: StepName) -> str:
     if step == StepName.DEPLOY_MODEL:
         return "what it deployed is not the champion now, or its output is gone or altered"
-    return "it did not finish, or its output is gone or altered"
+    return "it did not finish, its result hung on passing conditions, or its output is gone or altered"
 
 
 def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -5,6 +5,7 @@ their own and must not write one file at the same time. `load_run` puts them tog
 """
 
 import json
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -29,8 +30,8 @@ class StepRecord:
     """What one step did. Times are epoch seconds.
 
     status: running, succeeded, refused (a gate that said no), failed or stopped. reused_from: the run
-    whose output was taken because nothing the step depends on had changed, or none. error: one line,
-    the message of the exception named by error_type.
+    whose output was taken because nothing the step depends on had changed, or none. reusable: whether a
+    later run may take this one. error: one line, the message of the exception named by error_type.
     """
 
     step: StepName
@@ -45,6 +46,7 @@ class StepRecord:
     error: str | None = None
     exit_code: int | None = None
     process: int | None = None
+    reusable: bool = True
 
     @property
     def reused(self) -> bool:
@@ -147,6 +149,21 @@ def write_step(layout: RunLayout, record: StepRecord) -> None:
 def step_record_path(layout: RunLayout, step: StepName) -> Path:
     """File of the record of one step."""
     return layout.root / STEP_RECORDS_DIR / f"{step.value}.json"
+
+
+def forget_later_steps(layout: RunLayout, step: StepName) -> None:
+    """Remove records and outputs of the steps after one that is done anew: they are of an earlier attempt."""
+    steps = list(StepName)
+    for later in steps[steps.index(step) + 1 :]:
+        step_record_path(layout, later).unlink(missing_ok=True)
+        shutil.rmtree(layout.step(later), ignore_errors=True)
+
+
+def forget_unfinished_steps(layout: RunLayout) -> None:
+    """Remove records of steps that failed or were stopped, so that a resumed run tells of itself only."""
+    for step, record in load_run(layout).steps.items():
+        if not record.finished:
+            step_record_path(layout, step).unlink(missing_ok=True)
 
 
 def load_run(layout: RunLayout) -> RunRecord:
@@ -264,7 +281,8 @@ def finish_run(layout: RunLayout) -> RunRecord:
 
 def _exit_code(record: RunRecord, status: RunStatus) -> int:
     failed = failed_step(record)
-    if failed is not None:
+    # A report that fails is told of, but what the run came to does not hang on it.
+    if failed is not None and failed.step != StepName.REPORT_RUN:
         return int(failed.exit_code or ExitCode.BUG)
     match status:
         case RunStatus.SUCCEEDED:

@@ -29,6 +29,7 @@ from forecasting.runs import (
     create_run,
     find_run,
     finish_run,
+    forget_unfinished_steps,
     load_run,
     request_stop,
     run_name,
@@ -101,8 +102,9 @@ def resume_run(name: str, home: HomeLayout, config: AlmanacConfig | None = None)
         )
     with model_lease(home, own.name):
         clear_stop(layout)
-        record = load_run(layout)
-        write_run(layout, replace(record, status=RunStatus.RUNNING, finished=None, exit_code=None, process=os.getpid()))
+        forget_unfinished_steps(layout)
+        begun = replace(load_run(layout), status=RunStatus.RUNNING, process=os.getpid())
+        write_run(layout, replace(begun, finished=None, exit_code=None, refused_by=None, reason=None))
         return _run(own, home, layout)
 
 

@@ -68,7 +68,9 @@ def compress_model(
     write_tournament(variants, output / TOURNAMENT_FILE)
     report = CompressionReport(len(windows), tournament.durations_s)
     (output / REPORT_FILE).write_text(json.dumps(asdict(report), indent=1), encoding="utf-8")
-    return StepOutcome(passed=True, summary=_summary(variants))
+    # What time did not last for may be built on another day.
+    complete = all(variant.status is not VariantStatus.LEFT_OUT for variant in variants)
+    return StepOutcome(passed=True, summary=_summary(variants), reusable=complete)
 
 
 def _summary(variants: list[VariantRecord]) -> str:

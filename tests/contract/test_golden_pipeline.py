@@ -179,6 +179,16 @@ def test_resume_keeps_what_was_finished_before_the_process_was_killed(fresh: Gol
     assert (fresh.layout.run(run).step(StepName.TRAIN_MODEL) / "payload.json").stat().st_mtime_ns == trained
 
 
+def test_a_resumed_run_that_is_refused_says_so_and_not_how_its_first_attempt_failed(fresh: GoldenHome) -> None:
+    assert fresh.run(wish="compress_model=crash").returncode == 1
+    (_latest(fresh).step(StepName.EVALUATE_MODEL) / "payload.json").write_text("damaged")
+    done = fresh.almanac("run", "--resume", "latest", wish="evaluate_model=refuse")
+    assert done.returncode == 4, done.stderr
+    record = fresh.latest()
+    assert (record.status, record.refused_by) == (RunStatus.REFUSED, StepName.EVALUATE_MODEL)
+    assert "compress_model" not in fresh.states()
+
+
 def _start_and_wait_for(home: GoldenHome, step: str):
     process = home.start("--to", "train_model", wish=f"{step}=hang")
     assert process.stderr is not None
@@ -193,6 +203,7 @@ def _hanging(home: GoldenHome, step: str):
     process = _start_and_wait_for(home, step)
     log = None
     while log is None or f"stand-in {step} prints" not in log.read_text():
+        assert process.poll() is None, f"the run ended before {step} was waiting"
         log = next(iter(home.layout.runs.glob(f"*/logs/{step}.log")), None)
     try:
         yield process
@@ -209,6 +220,7 @@ def test_a_stopped_run_answers_143_and_can_be_resumed(fresh: GoldenHome, number:
     assert process.returncode == 143
     record = fresh.latest()
     assert (record.status, record.steps[StepName.TRAIN_MODEL].status) == (RunStatus.STOPPED, RunStatus.STOPPED)
+    assert record.steps[StepName.REPORT_RUN].status == RunStatus.SUCCEEDED
     assert f"almanac run --resume {record.run}" in shown
     assert fresh.almanac("run", "--resume", "latest").returncode == 0
     assert fresh.latest().status == RunStatus.SUCCEEDED

@@ -17,6 +17,8 @@ from forecasting.runs import (
     create_run,
     find_run,
     finish_run,
+    forget_later_steps,
+    forget_unfinished_steps,
     list_runs,
     load_run,
     refuse_run,
@@ -114,7 +116,36 @@ def test_a_failed_report_does_not_make_a_deployed_run_fail(home: HomeLayout) -> 
     write_step(run, _step(StepName.DEPLOY_MODEL, RunStatus.SUCCEEDED))
     write_step(run, _step(StepName.REPORT_RUN, RunStatus.FAILED, exit_code=1))
     done = finish_run(run)
-    assert (done.status, done.exit_code) == (RunStatus.SUCCEEDED, 1)
+    assert (done.status, done.exit_code) == (RunStatus.SUCCEEDED, 0)
+
+
+def test_a_failed_report_does_not_hide_why_the_run_was_refused(home: HomeLayout) -> None:
+    run = _create(home)
+    write_step(run, _step(StepName.VALIDATE_DATA, RunStatus.REFUSED))
+    write_step(run, _step(StepName.REPORT_RUN, RunStatus.FAILED, exit_code=1))
+    done = finish_run(run)
+    assert (done.status, done.exit_code) == (RunStatus.REFUSED, 3)
+
+
+def test_steps_after_one_that_is_done_anew_are_forgotten_with_their_outputs(home: HomeLayout) -> None:
+    run = _create(home)
+    for step in (StepName.VALIDATE_DATA, StepName.BUILD_FEATURES, StepName.TRAIN_MODEL):
+        write_step(run, _step(step, RunStatus.SUCCEEDED))
+        run.step(step).mkdir()
+    forget_later_steps(run, StepName.BUILD_FEATURES)
+    assert list(load_run(run).steps) == [StepName.VALIDATE_DATA, StepName.BUILD_FEATURES]
+    assert run.step(StepName.BUILD_FEATURES).is_dir()
+    assert not run.step(StepName.TRAIN_MODEL).exists()
+
+
+def test_a_resumed_run_forgets_steps_that_failed_or_were_stopped(home: HomeLayout) -> None:
+    run = _create(home)
+    write_step(run, _step(StepName.VALIDATE_DATA, RunStatus.SUCCEEDED))
+    write_step(run, _step(StepName.EVALUATE_MODEL, RunStatus.REFUSED))
+    write_step(run, _step(StepName.COMPRESS_MODEL, RunStatus.FAILED, exit_code=1))
+    write_step(run, _step(StepName.EVALUATE_COMPRESSED, RunStatus.STOPPED, exit_code=143))
+    forget_unfinished_steps(run)
+    assert list(load_run(run).steps) == [StepName.VALIDATE_DATA, StepName.EVALUATE_MODEL]
 
 
 def test_a_run_is_found_by_the_beginning_of_its_name(home: HomeLayout) -> None:
