@@ -138,9 +138,10 @@ def execute_step(
     context = StepContext(layout, layout.run(run), cutoff or None, created=load_run(layout.run(run)).created)
     context.run.logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
+        # Whoever holds the lease gets signals, so that it must know what to do with them by then.
+        stack.enter_context(_stop_signals())
         stack.enter_context(step_lease(context.run, step))
         terminal = stack.enter_context(captured(context.run.log(step)) if capture else shown())
-        stack.enter_context(_stop_signals())
         recorder = stack.enter_context(StepRecorder(context.run, step, terminal))
         settings = _parse_settings(step, settings_json)
         places = {StepName(name): Path(place) for name, place in inputs.items()}

@@ -234,11 +234,9 @@ def find_run(home: HomeLayout, name: str) -> RunLayout:
     return fitting[0]
 
 
-def request_stop(layout: RunLayout) -> list[int]:
-    """Ask a run to stop: its next step will not begin. Returns the processes of steps that run now."""
+def request_stop(layout: RunLayout) -> None:
+    """Ask a run to stop: its next step will not begin. `forecasting.leases.signal_steps` ends the one that runs."""
     (layout.root / STOP_FILE).touch()
-    steps = [load_step(layout, step) for step in StepName]
-    return [step.process for step in steps if step and step.status == RunStatus.RUNNING and step.process]
 
 
 def stop_requested(layout: RunLayout) -> bool:

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
@@ -21,7 +21,7 @@ from forecasting.contracts.layout import HOME_VARIABLE, HomeLayout, RunLayout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.errors import ConfigError
-from forecasting.leases import model_lease
+from forecasting.leases import model_lease, run_lease, signal_steps
 from forecasting.manifests import digest_text, write_text_atomically
 from forecasting.runs import (
     RunRecord,
@@ -124,9 +124,10 @@ def _make_example(config: AlmanacConfig, home: HomeLayout) -> None:
 def _run(config: AlmanacConfig, home: HomeLayout, layout: RunLayout) -> RunRecord:
     record = load_run(layout)
     print(f"run {layout.name}", file=sys.stderr, flush=True)
-    with _stop_on_signal(layout):
-        _run_pipeline(config, home, layout, record)
-    return finish_run(layout)
+    with run_lease(layout):
+        with _stop_on_signal(layout):
+            _run_pipeline(config, home, layout, record)
+        return finish_run(layout)
 
 
 def _run_pipeline(config: AlmanacConfig, home: HomeLayout, layout: RunLayout, record: RunRecord) -> None:
@@ -169,11 +170,10 @@ def _stop_on_signal(layout: RunLayout) -> Iterator[None]:
     signalled: list[int] = []
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        processes = request_stop(layout)
-        for process in processes:
-            _signal(process, signal.SIGKILL if signalled else signal.SIGTERM)
+        request_stop(layout)
+        processes = signal_steps(layout, signal.SIGKILL if signalled else signal.SIGTERM)
         signalled.append(number)
-        killer = threading.Timer(STOP_GRACE_S, _kill_all, [processes])
+        killer = threading.Timer(STOP_GRACE_S, signal_steps, [layout, signal.SIGKILL, processes])
         killer.daemon = True
         killer.start()
 
@@ -185,13 +185,3 @@ def _stop_on_signal(layout: RunLayout) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _kill_all(processes: Sequence[int]) -> None:
-    for process in processes:
-        _signal(process, signal.SIGKILL)
-
-
-def _signal(process: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(process, number)

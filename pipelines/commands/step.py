@@ -7,7 +7,7 @@ from forecasting.contracts.codes import ExitCode
 from forecasting.contracts.layout import home_layout
 from forecasting.contracts.steps import PARENTS, StepName
 from forecasting.execution import execute_step
-from forecasting.leases import model_lease
+from forecasting.leases import model_lease, run_lease
 from forecasting.lineage import verify_inputs
 from forecasting.runs import clear_stop, find_run, load_run
 
@@ -31,7 +31,7 @@ def step(arguments: argparse.Namespace) -> int:
     name = StepName(arguments.name)
     config = load_config(layout.config)
     inputs = {parent: layout.step(parent) for parent in PARENTS[name]}
-    with model_lease(home, config.name):
+    with model_lease(home, config.name), run_lease(layout):
         # Looked at here first, so that a step that may not run leaves the records as they are.
         verify_inputs(layout, name, inputs)
         clear_stop(layout)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -232,6 +233,20 @@ def test_a_second_run_of_the_same_model_at_once_is_told_to_try_again(fresh: Gold
         assert done.returncode == 75
         assert "a run of 'toy' is already going" in done.stderr
         assert fresh.almanac("runs", "stop").returncode == 0
+
+
+def test_stopping_a_run_that_was_killed_says_what_it_is_and_signals_nobody(fresh: GoldenHome) -> None:
+    with _hanging(fresh, "train_model") as process:
+        step = fresh.latest().steps[StepName.TRAIN_MODEL].process
+        process.kill()
+        assert step is not None
+        os.kill(step, signal.SIGKILL)
+        process.wait(timeout=60)
+    done = fresh.almanac("runs", "stop")
+    assert done.returncode == 2
+    assert done.stderr.endswith("is not going; it is stopped\n")
+    (listed,) = json.loads(fresh.almanac("runs", "list", "--json").stdout)
+    assert (listed["status"], listed["steps"][-1]["status"]) == ("stopped", "stopped")
 
 
 def test_resume_with_another_configuration_is_refused(finished: GoldenHome) -> None:
