@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.validation.grid import StepReport
+from components.validation.leaks import check_leaks, check_observed_copies
 from components.validation.reading import ParsedTable, SortingReport
 from components.validation.report import CheckRecord, Severity, iso_time
 from components.validation.storing import StoreReport
@@ -14,9 +15,6 @@ from forecasting.config.sections import DataConfig, FeaturesConfig, ValidationCo
 from forecasting.durations import duration_s
 from forecasting.errors import ConfigError
 from forecasting.schema import Series, SeriesSpec
-
-_MIN_PAIRS = 30
-"""Changes needed before a correlation means anything."""
 
 
 def all_checks(
@@ -36,7 +34,8 @@ def all_checks(
         check_freshness(made, limits, cutoff=cutoff, created=created),
         check_constant(made),
         check_history(made, settings),
-        check_leaks(made, limits),
+        check_leaks(made, limits, settings.forecast),
+        check_observed_copies(made, limits),
     )
 
 
@@ -207,35 +206,6 @@ def check_history(made: StoreReport, settings: ValidateDataSettings) -> CheckRec
     if found < needed:
         message += "; bring more rows, or shorten forecast.context, the rolling windows or the split"
     return CheckRecord("history", found >= needed, Severity.ERROR, found, needed, message)
-
-
-def check_leaks(made: StoreReport, limits: ValidationConfig) -> CheckRecord:
-    """The leak alarm: changes of a covariate that are those of the target.
-
-    Changes, not levels: two series with one trend or one season correlate without knowing each other.
-    """
-    spec = made.store.spec
-    changes = [np.diff(one.values[: _n_before_cutoff(one, spec)], axis=0) for one in made.store]
-    together = np.concatenate(changes) if changes else np.empty((0, len(spec.columns)))
-    found = {name: absolute_correlation(together[:, 0], together[:, i]) for i, name in enumerate(spec.columns) if i}
-    if not found:
-        return CheckRecord("leak", True, Severity.ERROR, None, limits.max_leak_correlation, "there are no covariates")
-    worst = max(found, key=lambda name: found[name])
-    message = f"changes of {worst!r} correlate most with those of the target: {found[worst]:.4f}; allowed is {limits.max_leak_correlation:g}"
-    passed = found[worst] <= limits.max_leak_correlation
-    if not passed:
-        message += "; a covariate that is the target in disguise is not known when a forecast is made: remove it from data.known and data.observed"
-    return CheckRecord("leak", passed, Severity.ERROR, found[worst], limits.max_leak_correlation, message)
-
-
-def absolute_correlation(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
-    """Absolute Pearson correlation over the pairs without NaN `[T]`, `[T]`; 0 for few pairs or a constant."""
-    both = ~(np.isnan(a) | np.isnan(b))
-    if np.count_nonzero(both) < _MIN_PAIRS:
-        return 0.0
-    x, y = a[both] - a[both].mean(), b[both] - b[both].mean()
-    scale = float(np.sqrt((x @ x) * (y @ y)))
-    return abs(float(x @ y)) / scale if scale > 0 else 0.0
 
 
 def _series_name(table: ParsedTable, row: int) -> str:

@@ -72,7 +72,7 @@ class ValidationConfig(Section):
         0.98,
         gt=0,
         le=1,
-        description="A covariate whose changes correlate more with the target's raises the leak alarm.",
+        description="A known covariate whose changes correlate more with the target's, at any shift within the horizon, raises the leak alarm.",
     )
     data_docs: bool = Field(True, description="Write the Great Expectations Data Docs.")
 

@@ -25,6 +25,12 @@ def run_step(settings, context: StepContext, output: Path) -> StepOutcome:
     return validate_data(settings, {}, output, context)
 
 
+def table_of_copies(loads: np.ndarray, shift: int) -> list[str]:
+    """Lines `time,load,copy` where the copy of an hour is the load `shift` hours before it."""
+    stamps = [line.split(",")[0] for line in hourly_lines(len(loads))]
+    return [f"{stamp},{load},{copy}" for stamp, load, copy in zip(stamps, loads, np.roll(loads, shift), strict=True)]
+
+
 def failed(output: Path) -> list[str]:
     report = json.loads((output / "report.json").read_text())
     return [check["name"] for check in report["checks"] if not check["passed"]]
@@ -276,6 +282,41 @@ def test_a_covariate_that_is_the_target_in_disguise_trips_the_leak_alarm(make_se
     assert not outcome.passed
     assert failed(tmp_path / "out") == ["leak"]
     assert "'bill' correlate most with those of the target: 1.0000" in outcome.summary
+
+
+@pytest.mark.parametrize(
+    ("shift", "words"), [(-24, "24 steps ahead of"), (-1, "1 step ahead of"), (23, "23 steps behind")]
+)
+def test_a_known_copy_of_a_target_in_the_horizon_is_refused(make_settings, context, tmp_path, shift, words):
+    loads = np.random.default_rng(3).normal(100, 10, size=600).round(2)
+    lines = table_of_copies(loads, shift)
+    uri = write_table(tmp_path / "t.csv", lines, header="time,load,copy")
+    outcome = run_step(make_settings(uri, data={"known": ["copy"]}), context, tmp_path / "out")
+    assert not outcome.passed
+    assert failed(tmp_path / "out") == ["leak"]
+    assert f"changes of 'copy', {words} the target, correlate most with those of the target: 1.0000" in outcome.summary
+
+
+def test_a_known_copy_of_what_has_happened_before_the_origin_is_accepted(make_settings, context, tmp_path):
+    loads = np.random.default_rng(3).normal(100, 10, size=600).round(2)
+    uri = write_table(tmp_path / "t.csv", table_of_copies(loads, 24), header="time,load,copy")
+    assert run_step(make_settings(uri, data={"known": ["copy"]}), context, tmp_path / "out").passed
+
+
+def test_a_plan_with_the_season_of_a_target_that_repeats_itself_is_no_leak(make_settings, context, tmp_path):
+    daily = 100 + 10 * np.sin(2 * np.pi * np.arange(600) / 24)
+    lines = table_of_copies(daily, 5)
+    uri = write_table(tmp_path / "t.csv", lines, header="time,load,copy")
+    assert run_step(make_settings(uri, data={"known": ["copy"]}), context, tmp_path / "out").passed
+
+
+def test_an_observed_copy_of_the_target_is_a_warning(make_settings: MakeSettings, context, tmp_path):
+    lines = [f"{line},{2 * float(line.split(',')[1]) + 3}" for line in hourly_lines(200)]
+    uri = write_table(tmp_path / "t.csv", lines, header="time,load,temperature,bill")
+    outcome = run_step(make_settings(uri, data={"observed": ["temperature", "bill"]}), context, tmp_path / "out")
+    assert outcome.passed
+    assert failed(tmp_path / "out") == ["observed_copy"]
+    assert "'bill' correlate most with those of the target: 1.0000" in message_of(tmp_path / "out", "observed_copy")
 
 
 def test_hidden_targets_are_missing_but_do_not_count_as_missing(make_settings: MakeSettings, context, tmp_path):
