@@ -11,9 +11,10 @@ from components.validation.reading import ParsedTable, SortingReport
 from components.validation.report import CheckRecord, Severity, iso_time
 from components.validation.storing import StoreReport
 from forecasting.config.root import ValidateDataSettings
-from forecasting.config.sections import DataConfig, FeaturesConfig, ValidationConfig
+from forecasting.config.sections import DataConfig, ValidationConfig
 from forecasting.durations import duration_s
 from forecasting.errors import ConfigError
+from forecasting.features.spec import history_length
 from forecasting.schema import Series, SeriesSpec
 
 
@@ -37,11 +38,6 @@ def all_checks(
         check_leaks(made, limits, settings.forecast),
         check_observed_copies(made, limits),
     )
-
-
-def history_length(context: int, features: FeaturesConfig) -> int:
-    """Steps a model reads: the context and, before it, what the longest rolling window needs."""
-    return context + max((window for rolling in features.rolling for window in rolling.windows), default=1) - 1
 
 
 def check_source(table: ParsedTable, made: StoreReport, data: DataConfig) -> CheckRecord:
@@ -195,7 +191,8 @@ def check_constant(made: StoreReport) -> CheckRecord:
 def check_history(made: StoreReport, settings: ValidateDataSettings) -> CheckRecord:
     """At least one series must hold one training window and the validation and test periods."""
     spec, split = made.store.spec, made.store.spec.split
-    length, horizon = history_length(settings.forecast.context, settings.features), settings.forecast.horizon
+    windows = [window for rolling in settings.features.rolling for window in rolling.windows]
+    length, horizon = history_length(settings.forecast.context, windows), settings.forecast.horizon
     n_held_out = (split.cutoff - split.train_end) // spec.step_s
     needed = length + horizon + n_held_out
     found = max(_n_before_cutoff(series, spec) for series in made.store)

@@ -16,7 +16,7 @@ from forecasting.schema import SeriesStore
 
 _MIN_PAIRS = 30
 """Changes needed before a correlation means anything."""
-_MAX_ROWS = 50_000
+_MAX_ROWS = 20_000
 """Changes in which shifted copies are looked for, taken from series spread over the store."""
 _MAX_SHIFT = 336
 """Steps by which a copy is shifted at most."""

@@ -5,6 +5,7 @@ training, the exported graph, the gateway and the client make the same columns.
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,7 @@ class FeatureSpec:
     @property
     def history_length(self) -> int:
         """L: the context and, before it, what the longest rolling window needs."""
-        return self.context + max((spec.window for spec in self.rolling), default=1) - 1
+        return history_length(self.context, (spec.window for spec in self.rolling))
 
     @property
     def value_columns(self) -> tuple[str, ...]:
@@ -127,6 +128,11 @@ class FeatureSpec:
             n_static_columns=len(self.static),
             quantiles=self.quantiles,
         )
+
+
+def history_length(context: int, windows: Iterable[int]) -> int:
+    """Steps a model reads: the context and, before it, what the longest rolling window needs."""
+    return context + max(windows, default=1) - 1
 
 
 def write_feature_spec(spec: FeatureSpec, path: Path) -> None:

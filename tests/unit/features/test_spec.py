@@ -1,0 +1,8 @@
+"""What follows from a feature spec."""
+
+from forecasting.features.spec import history_length
+
+
+def test_the_history_is_the_context_and_what_the_longest_rolling_window_needs_before_it():
+    assert history_length(336, [24, 168, 72]) == 336 + 167
+    assert history_length(336, []) == 336
