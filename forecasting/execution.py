@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from forecasting.cache import NEVER_REUSED, STEP_KINDS, KeyRecord, find_finished, step_key, write_key
 from forecasting.capture import captured, shown
+from forecasting.command_word import command_word
 from forecasting.config.root import STEP_SETTINGS, StepSettings
 from forecasting.contracts.layout import RunLayout, home_layout
 from forecasting.contracts.steps import StepName
@@ -293,7 +294,8 @@ def _stop_signals() -> Iterator[None]:
         # A second signal, such as ^C to the whole group and SIGTERM from the run, must not break the unwinding.
         for other in (signal.SIGTERM, signal.SIGINT):
             signal.signal(other, signal.SIG_IGN)
-        raise StoppedError(f"stopped by {signal.Signals(number).name}; `almanac run --resume` continues the run")
+        name = signal.Signals(number).name
+        raise StoppedError(f"stopped by {name}; `{command_word()} run --resume latest` continues the run")
 
     before: dict[signal.Signals, Callable[[int, FrameType | None], Any] | int | None] = {
         number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)

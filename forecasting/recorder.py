@@ -10,6 +10,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self, TextIO
 
+from forecasting.command_word import command_word
 from forecasting.contracts.codes import ExitCode
 from forecasting.contracts.layout import RunLayout
 from forecasting.contracts.steps import StepName
@@ -46,7 +47,9 @@ class StepRecorder:
         step = self.record.step
         write_step(self._run, replace(self.record, process=os.getpid()))
         if step != StepName.REPORT_RUN and stop_requested(self._run):
-            raise StoppedError(f"the run was asked to stop; `almanac run --resume {self._run.name}` continues it")
+            raise StoppedError(
+                f"the run was asked to stop; `{command_word()} run --resume {self._run.name}` continues it"
+            )
         shutil.rmtree(self._run.step(step), ignore_errors=True)
         forget_later_steps(self._run, step)
 

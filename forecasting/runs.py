@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from forecasting.command_word import command_word
 from forecasting.contracts.codes import KILLED, ExitCode
 from forecasting.contracts.layout import HomeLayout, RunLayout
 from forecasting.contracts.steps import StepName
@@ -174,7 +175,7 @@ def load_run(layout: RunLayout) -> RunRecord:
         ArtifactError: A record cannot be read.
     """
     if not layout.record.is_file():
-        raise ConfigError(f"there is no run {layout.name!r} in {layout.root.parent}; `almanac runs list` names them")
+        raise _no_run(layout.name, layout.root.parent)
     document = _read_json(layout.record)
     steps = {step: record for step in StepName if (record := load_step(layout, step)) is not None}
     try:
@@ -226,7 +227,7 @@ def find_run(home: HomeLayout, name: str) -> RunLayout:
         return runs[0]
     fitting = [run for run in runs if run.name == name] or [run for run in runs if run.name.startswith(name)]
     if not fitting:
-        raise ConfigError(f"there is no run {name!r} in {home.runs}; `almanac runs list` names them")
+        raise _no_run(name, home.runs)
     if len(fitting) > 1:
         raise ConfigError(
             f"{name!r} begins the names of {len(fitting)} runs, such as {fitting[0].name}; give more of it"
@@ -309,6 +310,10 @@ def _settle_killed_steps(layout: RunLayout) -> None:
                 process=None,
             )
             write_step(layout, ended)
+
+
+def _no_run(name: str, runs: Path) -> ConfigError:
+    return ConfigError(f"there is no run {name!r} in {runs}; `{command_word()} runs list` names them")
 
 
 def _age_key(path: Path) -> tuple[str, int, str]:

@@ -1,12 +1,9 @@
 """The last lines of `almanac run`: what it came to, where the report is, how to serve it."""
 
-import os
 import shlex
-import shutil
-import sys
-from pathlib import Path
 from typing import Any
 
+from forecasting.command_word import command_word
 from forecasting.contracts.artifacts import DEPLOYMENT_FILE
 from forecasting.contracts.codes import KILLED, ExitCode
 from forecasting.contracts.layout import RunLayout
@@ -30,7 +27,8 @@ def closing_lines(layout: RunLayout, record: RunRecord, config_path: str | None)
     Args:
         layout: The run.
         record: Its record, finished.
-        config_path: As given to the command, for the line that serves; none: the copy in the run.
+        config_path: As given to the command, for the line that serves; none: the copy in the run, which
+            holds what --set changed too.
     """
     summary = load_run_summary(layout)
     lines = [*_accuracy_lines(summary), *_variant_lines(summary), *_outcome_lines(layout, summary, record)]
@@ -41,19 +39,11 @@ def closing_lines(layout: RunLayout, record: RunRecord, config_path: str | None)
     return lines
 
 
-def command_word() -> str:
-    """What to type for `almanac` in this shell: the bare name where it is on the PATH, else the way to it."""
-    called = Path(sys.argv[0])
-    if called.name != "almanac" or shutil.which("almanac") == str(called.resolve()):
-        return "almanac"
-    return shlex.quote(os.path.relpath(called))
-
-
 def failure_line(layout: RunLayout, record: RunRecord) -> str | None:
     """The true cause of a failed or stopped run and what to do, in one line; none where nothing failed."""
     failed = failed_step(record)
     if record.status == RunStatus.STOPPED:
-        return f"run {record.run} was stopped; `almanac run --resume {record.run}` continues it"
+        return f"run {record.run} was stopped; `{command_word()} run --resume {record.run}` continues it"
     if failed is None and record.status == RunStatus.FAILED:
         return f"run {record.run} ended before {record.last_step} without an error; {layout.logs / 'pipeline.log'} may say why"
     if failed is None:
@@ -61,7 +51,7 @@ def failure_line(layout: RunLayout, record: RunRecord) -> str | None:
     if failed.exit_code == ExitCode.BUG:
         return f"{failed.step} failed: {failed.error_type}: {failed.error} ({layout.log(failed.step)} has the details)"
     if failed.exit_code in (ExitCode.RETRY, KILLED):
-        return f"{failed.step} failed: {failed.error}; `almanac run --resume {record.run}` tries again"
+        return f"{failed.step} failed: {failed.error}; `{command_word()} run --resume {record.run}` tries again"
     return f"{failed.step}: {failed.error}"
 
 

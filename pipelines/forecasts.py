@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from forecasting.command_word import command_word
 from forecasting.errors import ConfigError, RemoteError, RetryableError
 
 TIMEOUT_S = 60.0
@@ -54,7 +55,9 @@ def ask_gateway(endpoint: str, series: Sequence[str], origin: str | None) -> dic
         raise _refusal(endpoint, error) from error
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", error)
-        raise RemoteError(f"no gateway answers at {endpoint} ({reason}); `almanac serve -c FILE` starts one") from error
+        raise RemoteError(
+            f"no gateway answers at {endpoint} ({reason}); `{command_word()} serve -c FILE` starts one"
+        ) from error
     except json.JSONDecodeError as error:
         raise RemoteError(f"{endpoint} must answer with JSON: {error}") from error
     if not isinstance(answer, dict) or "forecasts" not in answer:

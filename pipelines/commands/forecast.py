@@ -41,7 +41,7 @@ def local_endpoint(serving: ServingConfig) -> str:
     """
     if serving.gateway_port == 0:
         raise ConfigError(
-            "serving.gateway_port is 0, any free port; give --endpoint URL, which `almanac serve` printed"
+            "serving.gateway_port is 0, any free port; give --endpoint URL, which the serve command printed"
         )
     address = "127.0.0.1" if serving.bind_address in ("0.0.0.0", "") else serving.bind_address
     return f"http://{address}:{serving.gateway_port}"

@@ -5,6 +5,7 @@ import json
 import signal
 import sys
 
+from forecasting.command_word import command_word
 from forecasting.contracts.layout import home_layout
 from forecasting.contracts.steps import StepName
 from forecasting.errors import ArtifactError, ConfigError
@@ -97,5 +98,8 @@ def stop(arguments: argparse.Namespace) -> int:
     # A step may outlive its run, where only the process of the run was killed.
     if not signal_steps(layout, signal.SIGTERM) and not going:
         raise ConfigError(f"run {record.run} is not going; it is {record.status.value}")
-    print(f"run {record.run} was asked to stop; almanac run --resume {record.run} continues it", file=sys.stderr)
+    print(
+        f"run {record.run} was asked to stop; `{command_word()} run --resume {record.run}` continues it",
+        file=sys.stderr,
+    )
     return 0

@@ -83,6 +83,14 @@ def test_an_unchanged_second_run_reuses_every_step_and_says_so(finished: GoldenH
     assert "version 1 is champion already" in done.stdout
 
 
+def test_the_command_that_serves_holds_the_home_and_the_settings_of_the_run(finished: GoldenHome) -> None:
+    words = ("run", "-c", str(finished.config))
+    plain = finished.almanac("--home", str(finished.layout.root), *words)
+    assert plain.stdout.splitlines()[-1] == f"serve    almanac --home {finished.layout.root} serve -c {finished.config}"
+    changed = finished.almanac(*words, "--set", "serving.gateway_port=8090")
+    assert changed.stdout.splitlines()[-1] == f"serve    almanac serve -c {_latest(finished).config}"
+
+
 def test_a_changed_training_setting_runs_training_and_what_follows_from_it(finished: GoldenHome) -> None:
     assert finished.run("--set", "training.max_epochs=3").returncode == 0
     assert finished.states() == {**ALL_SUCCEEDED, "validate_data": "reused", "build_features": "reused"}
