@@ -69,21 +69,18 @@ def _accuracy_row(role: str, model: AccuracyReport) -> tuple[str, str, str]:
 
 
 def _variant_lines(summary: RunSummary) -> list[str]:
-    found: dict[str, VariantReport] = {}
-    for variant in (summary.float_model, summary.shipped):
-        if variant is not None:
-            found[variant.name] = variant
-    if not found:
+    if not summary.variants:
         return []
-    rows = [_variant_row(variant, shipped=variant == summary.shipped) for variant in found.values()]
+    verdict = "shipped" if summary.version is not None else "chosen"
+    rows = [_variant_row(variant, verdict if variant == summary.shipped else "") for variant in summary.variants]
     return [*table([("", "size", "latency", "MAE", ""), *rows], right=frozenset({1, 2, 3})), ""]
 
 
-def _variant_row(variant: VariantReport, *, shipped: bool) -> tuple[str, str, str, str, str]:
+def _variant_row(variant: VariantReport, verdict: str) -> tuple[str, str, str, str, str]:
     size = f"{variant.size_bytes / 1024:,.0f} KiB" if variant.size_bytes else ""
     latency = f"{variant.latency_p50_ms:.2f} ms" if variant.latency_p50_ms else ""
     mae = f"{variant.mae:,.4g}" if variant.mae is not None else ""
-    return (variant.name, size, latency, mae, "shipped" if shipped else "")
+    return (variant.name, size, latency, mae, verdict)
 
 
 def _deployment(layout: RunLayout) -> dict[str, Any]:
