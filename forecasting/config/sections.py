@@ -262,6 +262,16 @@ class ServingConfig(Section):
         5, gt=1, description="Versions kept in the repository, champion and previous always among them."
     )
 
+    @model_validator(mode="after")
+    def _check_ports(self) -> "ServingConfig":
+        taken: dict[int, str] = {}
+        for name in ("grpc_port", "rest_port", "gateway_port"):
+            port = getattr(self, name)
+            if port and port in taken:
+                raise ValueError(f"{taken[port]} and {name} must differ, found {port} for both; 0 takes any free port")
+            taken[port] = name
+        return self
+
 
 class TrackingConfig(Section):
     """MLflow."""
