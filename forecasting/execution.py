@@ -24,6 +24,7 @@ from forecasting.cache import NEVER_REUSED, STEP_KINDS, KeyRecord, find_finished
 from forecasting.capture import captured, shown
 from forecasting.command_word import command_word
 from forecasting.config.root import STEP_SETTINGS, StepSettings
+from forecasting.contracts.artifacts import MANIFEST_FILE
 from forecasting.contracts.layout import RunLayout, home_layout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
@@ -33,6 +34,7 @@ from forecasting.lineage import verify_inputs
 from forecasting.manifests import (
     digest_text,
     load_manifest,
+    payload_files,
     sync_directory,
     verify,
     write_manifest,
@@ -158,10 +160,21 @@ def hand_over(directory: Path, artifact: OutputArtifact) -> None:
     place of their own (an object store, mounted or uploaded by the launcher) the directory is copied there.
     """
     if "://" in artifact.uri:
-        shutil.copytree(directory, artifact.path, dirs_exist_ok=True)
+        _copy_manifest_last(directory, Path(artifact.path))
     else:
         artifact.uri = str(directory)
     artifact.metadata["payload_digest"] = load_manifest(directory).payload_digest
+
+
+def _copy_manifest_last(directory: Path, target: Path) -> None:
+    """An object store has no rename of directories: what has a manifest is whole."""
+    manifest = target / MANIFEST_FILE
+    manifest.unlink(missing_ok=True)
+    for path in payload_files(directory):
+        place = target / path.relative_to(directory)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, place)
+    shutil.copyfile(directory / MANIFEST_FILE, manifest)
 
 
 def _parse_settings(step: StepName, text: str) -> StepSettings:

@@ -347,3 +347,15 @@ def test_an_artifact_with_a_place_of_its_own_is_filled(home: HomeLayout, tmp_pat
     assert artifact.uri == "minio://bucket/output"
     assert load_manifest(tmp_path / "mounted") == load_manifest(run.step(StepName.VALIDATE_DATA))
     assert (tmp_path / "mounted/payload.txt").read_text() == "series"
+
+
+def test_an_artifact_that_was_not_copied_whole_has_no_manifest(home: HomeLayout, tmp_path: Path) -> None:
+    run = _new_run(home)
+    _execute(home, run, WritingStep())
+    mounted = tmp_path / "mounted"
+    # A directory where a file has to go ends the copy half-way.
+    (mounted / "payload.txt").mkdir(parents=True)
+    (mounted / "manifest.json").write_text("{}")
+    with pytest.raises(IsADirectoryError):
+        hand_over(run.step(StepName.VALIDATE_DATA), Artifact("minio://bucket/output", mounted))
+    assert not (mounted / "manifest.json").exists()
