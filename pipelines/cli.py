@@ -17,9 +17,8 @@ from forecasting.command_word import COMMAND_VARIABLE
 from forecasting.contracts.codes import ExitCode
 from forecasting.contracts.layout import HOME_VARIABLE
 from forecasting.errors import AlmanacError, NotInThisVersionError
+from forecasting.version import VERSION
 from pipelines.parser import build_parser
-
-VERSION = "0.1.0"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -19,6 +19,7 @@ from forecasting.summary import (
     read_document,
 )
 from pipelines.records import table
+from pipelines.run import PIPELINE_LOG
 
 
 def closing_lines(layout: RunLayout, record: RunRecord, config_path: str | None) -> list[str]:
@@ -45,7 +46,7 @@ def failure_line(layout: RunLayout, record: RunRecord) -> str | None:
     if record.status == RunStatus.STOPPED:
         return f"run {record.run} was stopped; `{command_word()} run --resume {record.run}` continues it"
     if failed is None and record.status == RunStatus.FAILED:
-        return f"run {record.run} ended before {record.last_step} without an error; {layout.logs / 'pipeline.log'} may say why"
+        return f"run {record.run} ended before {record.last_step} without an error; {layout.logs / PIPELINE_LOG} may say why"
     if failed is None:
         return None
     if failed.exit_code == ExitCode.BUG:

@@ -2,6 +2,7 @@
 
 import argparse
 
+from forecasting.code_closure import step_function
 from forecasting.config import load_config, step_settings
 from forecasting.contracts.codes import ExitCode
 from forecasting.contracts.layout import home_layout
@@ -10,18 +11,6 @@ from forecasting.execution import execute_step
 from forecasting.leases import model_lease, run_lease
 from forecasting.lineage import verify_inputs
 from forecasting.runs import clear_stop, find_run, load_run
-
-ROOMS: dict[StepName, str] = {
-    StepName.VALIDATE_DATA: "validation",
-    StepName.BUILD_FEATURES: "features",
-    StepName.TRAIN_MODEL: "training",
-    StepName.EVALUATE_MODEL: "evaluation",
-    StepName.COMPRESS_MODEL: "compression",
-    StepName.EVALUATE_COMPRESSED: "evaluation",
-    StepName.VALIDATE_SERVING: "deployment",
-    StepName.DEPLOY_MODEL: "deployment",
-    StepName.REPORT_RUN: "reporting",
-}
 
 
 def step(arguments: argparse.Namespace) -> int:
@@ -37,7 +26,7 @@ def step(arguments: argparse.Namespace) -> int:
         clear_stop(layout)
         passed = execute_step(
             name,
-            f"components.{ROOMS[name]}.{name}:{name}",
+            step_function(name),
             step_settings(config, name).model_dump_json(),
             {parent.value: str(path) for parent, path in inputs.items()},
             home=str(home.root),

@@ -36,6 +36,14 @@ def config(tmp_path: Path) -> str:
     return str(path)
 
 
+@pytest.mark.parametrize("words", [["run", "--con", "toy.yaml"], ["--verb", "runs", "list"], ["runs", "list", "--js"]])
+def test_an_option_is_never_guessed_from_its_beginning(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert capsys.readouterr().out == ""
+
+
 def test_a_command_in_a_message_can_be_typed_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
