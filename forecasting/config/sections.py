@@ -218,7 +218,9 @@ class TrainingConfig(Section):
     )
     seed: int = Field(1, description="Seed of initial weights, shuffling and dropout.")
     threads: int = Field(
-        1, gt=0, description="Threads within one operation; one is fastest for recurrent models on CPUs."
+        1,
+        ge=0,
+        description="Threads within one operation, 0 for TensorFlow's own choice; one is fastest for recurrent models on CPUs.",
     )
 
 
