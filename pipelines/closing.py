@@ -9,6 +9,7 @@ from forecasting.contracts.codes import KILLED, ExitCode
 from forecasting.contracts.layout import RunLayout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
+from forecasting.formats import as_bytes, as_milliseconds, as_number
 from forecasting.runs import RunRecord, failed_step
 from forecasting.summary import (
     AccuracyReport,
@@ -66,7 +67,7 @@ def _accuracy_lines(summary: RunSummary) -> list[str]:
 
 
 def _accuracy_row(role: str, model: AccuracyReport) -> tuple[str, str, str]:
-    return (role, f"{model.mae:,.4g}", f"{model.rmse:,.4g}")
+    return (role, as_number(model.mae), as_number(model.rmse))
 
 
 def _variant_lines(summary: RunSummary) -> list[str]:
@@ -78,10 +79,8 @@ def _variant_lines(summary: RunSummary) -> list[str]:
 
 
 def _variant_row(variant: VariantReport, verdict: str) -> tuple[str, str, str, str, str]:
-    size = f"{variant.size_bytes / 1024:,.0f} KiB" if variant.size_bytes else ""
-    latency = f"{variant.latency_p50_ms:.2f} ms" if variant.latency_p50_ms else ""
-    mae = f"{variant.mae:,.4g}" if variant.mae is not None else ""
-    return (variant.name, size, latency, mae, verdict)
+    sizes = (as_bytes(variant.size_bytes), as_milliseconds(variant.latency_p50_ms), as_number(variant.mae))
+    return (variant.name, *sizes, verdict)
 
 
 def _deployment(layout: RunLayout) -> dict[str, Any]:

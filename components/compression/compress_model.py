@@ -27,6 +27,7 @@ from forecasting.contracts.artifacts import (
 from forecasting.contracts.steps import StepName
 from forecasting.errors import ArtifactError
 from forecasting.feature_store import FeatureStore, learning_windows, read_feature_store, window_index
+from forecasting.formats import as_bytes
 from forecasting.predictors import LitePredictor
 from forecasting.schema import SeriesStore, read_series_store
 from forecasting.steps import StepContext, StepOutcome
@@ -76,7 +77,7 @@ def compress_model(
 def _summary(variants: list[VariantRecord]) -> str:
     built = {variant.name: variant.size_bytes or 0 for variant in variants if variant.status is VariantStatus.BUILT}
     smallest = min(built, key=lambda name: built[name])
-    first = f"{len(built)} variants, {built[FLOAT_REFERENCE] / 1e3:,.0f} kB float → {built[smallest] / 1e3:,.0f} kB {smallest}"
+    first = f"{len(built)} variants, {as_bytes(built[FLOAT_REFERENCE])} float → {as_bytes(built[smallest])} {smallest}"
     others = [
         f"{variant.name} {variant.status.value.replace('_', ' ')}"
         for variant in variants

@@ -10,7 +10,6 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from components.reporting import formats
 from components.reporting.charts import (
     error_by_step_chart,
     forecast_chart,
@@ -22,6 +21,7 @@ from components.reporting.charts import (
 from components.reporting.evidence import EvidenceRecord
 from components.reporting.picture import ShownForecastRecord
 from components.reporting.verdict import judge_run
+from forecasting import formats
 from forecasting.backtest.summary import better_naive
 from forecasting.contracts.steps import StepName
 from forecasting.gates import Direction

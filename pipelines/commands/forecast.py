@@ -8,6 +8,7 @@ from pathlib import Path
 from forecasting.config import load_config
 from forecasting.config.sections import ServingConfig
 from forecasting.errors import ConfigError
+from forecasting.formats import as_number
 from pipelines.forecasts import ask_gateway, check_output, forecast_table, origin_notes, write_forecasts
 from pipelines.records import table
 
@@ -28,7 +29,7 @@ def forecast(arguments: argparse.Namespace) -> int:
         print(json.dumps(answer, indent=1))
     else:
         found = forecast_table(answer)
-        rows = [tuple(f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row) for row in found.rows]
+        rows = [tuple(as_number(cell) if isinstance(cell, float) else str(cell) for cell in row) for row in found.rows]
         print("\n".join(table([found.columns, *rows], right=frozenset(range(2, len(found.columns))))))
     return 0
 

@@ -96,7 +96,7 @@ def test_sizes_and_latencies_are_shown_with_what_ships(run: RunLayout) -> None:
     (directory / "tournament.json").write_text(json.dumps({"variants": [vars(variant)]}))
     _deploy(run)
     lines = closing_lines(run, finish_run(run), "toy.yaml")
-    assert lines[1].split() == ["saved_model", "2,048", "KiB", "2.60", "ms"]
+    assert lines[1].split() == ["saved_model", "2.1", "MB", "2.60", "ms", "–"]
 
 
 def test_every_built_variant_is_shown_whichever_ships(tmp_path: Path) -> None:
@@ -105,9 +105,9 @@ def test_every_built_variant_is_shown_whichever_ships(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace('"variant": "tflite_int8"', '"variant": "saved_model"'))
     assert [line.split() for line in closing_lines(run, finish_run(run), "toy.yaml")[4:9]] == [
         ["size", "latency", "MAE"],
-        ["saved_model", "3,564", "KiB", "4.70", "ms", "0.25", "shipped"],
-        ["tflite_int8", "754", "KiB", "0.25", "ms", "0.2505"],
-        ["pruned_tflite_int8", "753", "KiB", "0.25", "ms", "0.2625"],
+        ["saved_model", "3.65", "MB", "4.70", "ms", "0.2500", "shipped"],
+        ["tflite_int8", "772", "kB", "0.25", "ms", "0.2505"],
+        ["pruned_tflite_int8", "771", "kB", "0.25", "ms", "0.2625"],
         [],
     ]
 

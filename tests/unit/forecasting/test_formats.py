@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from components.reporting.formats import (
+from forecasting.formats import (
     as_bytes,
     as_duration,
     as_milliseconds,

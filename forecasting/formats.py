@@ -23,6 +23,11 @@ def as_number(value: Any) -> str:
     return f"{value:.4f}" if size >= 1e-3 else f"{value:.2e}"
 
 
+def as_limit(value: float) -> str:
+    """A number that a person has set, with the digits that it was set with."""
+    return f"{value:,.12g}"
+
+
 def as_share(value: Any) -> str:
     """A ratio in percent: 47.3 %, 0.012 %."""
     if not _known(value):
