@@ -50,7 +50,7 @@ def as_bytes(value: Any) -> str:
         return DASH
     for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if value >= size:
-            return f"{value / size:.0f} {unit}" if value / size >= 100 else f"{value / size:.3g} {unit}"
+            return f"{value / size:.0f} {unit}" if value / size >= 100 else f"{value / size:#.3g} {unit}"
     return f"{value:.0f} B"
 
 

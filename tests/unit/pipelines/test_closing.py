@@ -96,7 +96,7 @@ def test_sizes_and_latencies_are_shown_with_what_ships(run: RunLayout) -> None:
     (directory / "tournament.json").write_text(json.dumps({"variants": [vars(variant)]}))
     _deploy(run)
     lines = closing_lines(run, finish_run(run), "toy.yaml")
-    assert lines[1].split() == ["saved_model", "2.1", "MB", "2.60", "ms", "–"]
+    assert lines[1].split() == ["saved_model", "2.10", "MB", "2.60", "ms", "–"]
 
 
 def test_every_built_variant_is_shown_whichever_ships(tmp_path: Path) -> None:
