@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from components.features.planes import ColumnHistogram
+from forecasting.config.derived import derived_terms
 from forecasting.config.root import BuildFeaturesSettings
 from forecasting.contracts.artifacts import FEATURE_SPEC_FILE, PLANES_FILE, PROFILE_FILE, REPORT_FILE
 from forecasting.contracts.steps import StepName
 from forecasting.feature_store import SeriesIndex, write_series_index
-from forecasting.features.spec import FeatureSpec, RollingSpec, write_feature_spec
+from forecasting.features.spec import FeatureSpec, write_feature_spec
 from forecasting.features.transform import feature_blocks
 from forecasting.features.zones import calendar_spec
 from forecasting.scaling import ColumnMoments, scaler_spec
@@ -95,12 +96,7 @@ def make_feature_spec(settings: BuildFeaturesSettings, store: SeriesStore, momen
         seasons=forecast.seasons,
         quantiles=forecast.quantiles,
         calendar=calendar_spec(settings.features, first, last),
-        rolling=tuple(
-            RollingSpec(spec.target if rolling.column == "target" else rolling.column, window, statistic)
-            for rolling in settings.features.rolling
-            for window in rolling.windows
-            for statistic in rolling.statistics
-        ),
+        derived=derived_terms(settings.features.derived, spec.target),
         scaler=scaler_spec(spec.columns, moments, homogeneous=spec.target if by_window else None),
         target_scaling=settings.features.target_scaling,
         lower_bound=settings.features.lower_bound,

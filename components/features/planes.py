@@ -8,7 +8,7 @@ import numpy.typing as npt
 from forecasting.features.calendar import calendar_columns
 from forecasting.features.namespace import NUMPY
 from forecasting.features.spec import FeatureSpec
-from forecasting.features.transform import known_block, past_block
+from forecasting.features.transform import known_columns, past_columns
 from forecasting.scaling import ColumnMoments, column_moments
 from forecasting.schema import Series
 
@@ -62,14 +62,17 @@ def feature_planes(series: Series, spec: FeatureSpec) -> npt.NDArray[np.float32]
     Returns:
         float32 `[context + T, past + known]`, columns as in `forecasting.features.transform.feature_blocks`.
     """
-    lead = np.full((spec.context, series.values.shape[1]), np.nan)
-    values = np.concatenate([lead, series.values]).astype(np.float32)[None]
+    n_rows = spec.context + series.n_steps
+    values = np.full((n_rows, series.values.shape[1]), np.nan, dtype=np.float32)
+    values[spec.context :] = series.values
     stamps = series.start + spec.step_s * np.arange(-spec.context, series.n_steps, dtype=np.int64)
-    calendar = calendar_columns(stamps, spec.calendar)[None]
     n_past = 1 + len(spec.observed)
-    past = past_block(values[:, :, :n_past], spec, NUMPY)
-    known = known_block(values[:, :, n_past:], calendar, spec, NUMPY)
-    planes: npt.NDArray[np.float32] = np.concatenate([past, known], axis=2, dtype=np.float32)[0]
+    batch = np.ascontiguousarray(values.T)[None].transpose(0, 2, 1)
+    columns = past_columns(batch[:, :, :n_past], spec, NUMPY) + known_columns(batch[:, :, n_past:], spec, NUMPY)
+    planes = np.empty((n_rows, len(columns) + len(spec.calendar.names)), dtype=np.float32)
+    for j, column in enumerate(columns):
+        planes[:, j] = column[0]
+    planes[:, len(columns) :] = calendar_columns(stamps, spec.calendar)
     return planes
 
 

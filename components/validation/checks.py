@@ -9,6 +9,7 @@ from components.validation.grid import StepReport
 from components.validation.reading import ParsedTable, SortingReport
 from components.validation.report import CheckRecord, Severity, iso_time
 from components.validation.storing import StoreReport
+from forecasting.config.derived import derived_terms
 from forecasting.config.root import ValidateDataSettings
 from forecasting.config.sections import DataConfig, FeaturesConfig, ValidationConfig
 from forecasting.durations import duration_s
@@ -39,8 +40,8 @@ def all_checks(
 
 
 def history_length(context: int, features: FeaturesConfig) -> int:
-    """Steps a model reads: the context and, before it, what the longest rolling window needs."""
-    return context + max((window for rolling in features.rolling for window in rolling.windows), default=1) - 1
+    """Steps a model reads: the context and, before it, what derived features look back."""
+    return context + max((term.reach for term in derived_terms(features.derived, "target")), default=0)
 
 
 def check_source(table: ParsedTable, made: StoreReport, data: DataConfig) -> CheckRecord:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from forecasting.contracts.signature import SignatureSpec
+from forecasting.features.terms import Term, term_document, term_from_document
 
 
 @dataclass(frozen=True)
@@ -18,20 +19,6 @@ class FourierSpec:
 
     period_s: int
     order: int
-
-
-@dataclass(frozen=True)
-class RollingSpec:
-    """One rolling statistic of one column over the last `window` steps, the present one included."""
-
-    column: str
-    window: int
-    statistic: str
-
-    @property
-    def name(self) -> str:
-        """Column name of the feature."""
-        return f"{self.column}_{self.statistic}_{self.window}"
 
 
 @dataclass(frozen=True)
@@ -91,15 +78,15 @@ class FeatureSpec:
     seasons: tuple[int, ...]
     quantiles: tuple[float, ...]
     calendar: CalendarSpec
-    rolling: tuple[RollingSpec, ...]
+    derived: tuple[Term, ...]
     scaler: ScalerSpec
     target_scaling: str
     lower_bound: float | None = None
 
     @property
     def history_length(self) -> int:
-        """L: the context and, before it, what the longest rolling window needs."""
-        return self.context + max((spec.window for spec in self.rolling), default=1) - 1
+        """L: the context and, before it, what the derived feature that looks back furthest needs."""
+        return self.context + max((term.reach for term in self.derived), default=0)
 
     @property
     def value_columns(self) -> tuple[str, ...]:
@@ -132,7 +119,8 @@ class FeatureSpec:
 def write_feature_spec(spec: FeatureSpec, path: Path) -> None:
     """Write a spec as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(asdict(spec)), encoding="utf-8")
+    document = {**asdict(spec), "derived": [term_document(term) for term in spec.derived]}
+    path.write_text(json.dumps(document), encoding="utf-8")
 
 
 def read_feature_spec(path: Path) -> FeatureSpec:
@@ -143,7 +131,7 @@ def read_feature_spec(path: Path) -> FeatureSpec:
     document["calendar"] = CalendarSpec(
         **{**_with_tuples(calendar), "fourier": tuple(FourierSpec(**term) for term in calendar["fourier"])}
     )
-    document["rolling"] = tuple(RollingSpec(**rolling) for rolling in document["rolling"])
+    document["derived"] = tuple(term_from_document(term) for term in document["derived"])
     document["scaler"] = ScalerSpec(**document["scaler"])
     return FeatureSpec(**document)
 

@@ -18,7 +18,7 @@ STEPS = {StepName.BUILD_FEATURES: build_features, StepName.TRAIN_MODEL: train_mo
 SETTINGS = {
     "name": "load",
     "forecast": {"horizon": 24, "context": 48, "segment": 24, "seasons": [24]},
-    "features": {"rolling": [{"column": "load", "windows": [24], "statistics": ["mean"]}]},
+    "features": {"derived": [{"kind": "rolling", "column": "load", "windows": [24], "statistics": ["mean"]}]},
     "data": {"target": "load", "observed": ["wind"], "known": ["temperature"]},
     "model": {"units": 8, "head_units": 6, "step_units": 2},
     "training": {"batch_size": 32, "max_epochs": 2, "warmup_steps": 4, "learning_rate": 0.01},

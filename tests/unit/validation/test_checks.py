@@ -26,8 +26,8 @@ def test_a_constant_or_nearly_empty_column_correlates_with_nothing():
 
 def test_the_history_is_the_context_and_what_the_longest_rolling_window_needs_before_it():
     rolling = (RollingConfig(windows=(24, 168)), RollingConfig(windows=(72,)))
-    assert history_length(336, FeaturesConfig(rolling=rolling)) == 336 + 167
-    assert history_length(336, FeaturesConfig(rolling=())) == 336
+    assert history_length(336, FeaturesConfig(derived=rolling)) == 336 + 167
+    assert history_length(336, FeaturesConfig(derived=())) == 336
 
 
 def test_a_column_is_described_by_hand():
