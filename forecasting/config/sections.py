@@ -141,6 +141,18 @@ class FeaturesConfig(Section):
         "DirectRunner", description="Apache Beam runner of build_features."
     )
     beam_options: tuple[str, ...] = Field((), description="Further Beam options, as on its command line.")
+    beam_chunk_rows: int = Field(
+        1 << 19, gt=0, description="Rows that a Beam worker reads, computes and writes at once; fewer need less memory."
+    )
+
+    @field_validator("beam_runner", mode="before")
+    @classmethod
+    def _check_runner(cls, name: object) -> object:
+        if name == "DaskRunner":
+            raise ValueError(
+                "DaskRunner gives wrong results without an error (Beam 2.77 runs only the last of two sinks)"
+            )
+        return name
 
     @model_validator(mode="after")
     def _check_periods_differ(self) -> "FeaturesConfig":
