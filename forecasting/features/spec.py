@@ -26,8 +26,8 @@ class CalendarSpec:
     """Calendar columns and the tables they need, so that no zone or holiday database is needed to serve.
 
     transitions: UTC epoch seconds at which the offset from UTC changes, ascending; offsets_s: the
-    offset before the first and after each of them (one longer). holidays: local days since
-    1970-01-01, ascending. trend_start, trend_length_s: origin and unit of the column `trend`.
+    offset before the first and after each of them (one longer). holidays,
+    school_holidays: local days since 1970-01-01, ascending. trend_start, trend_length_s: origin and unit of the column `trend`.
     """
 
     columns: tuple[str, ...]
@@ -35,6 +35,7 @@ class CalendarSpec:
     transitions: tuple[int, ...]
     offsets_s: tuple[int, ...]
     holidays: tuple[int, ...]
+    school_holidays: tuple[int, ...] = ()
     trend_start: int = 0
     trend_length_s: int = 31_557_600
 
