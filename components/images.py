@@ -6,13 +6,11 @@ Read from the environment when a pipeline is compiled (`ALMANAC_IMAGE_STEPS`, `A
 
 import os
 
+from forecasting.version import VERSION
+
 VARIABLE_PREFIX = "ALMANAC_IMAGE_"
 
-DEFAULTS = {
-    "steps": "almanac/steps:0.1.0-python3.11",
-    "trainer": "almanac/trainer:0.1.0-python3.11",
-    "serving": "almanac/serving:0.1.0-python3.11",
-}
+DEFAULTS = {target: f"almanac/{target}:{VERSION}-python3.11" for target in ("steps", "trainer", "serving")}
 
 
 def image(target: str) -> str:

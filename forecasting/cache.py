@@ -4,13 +4,14 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 from forecasting.code_closure import PROJECT_ROOT, code_digests
-from forecasting.config.root import StepSettings
+from forecasting.config.root import StepSettings, ValidateDataSettings
 from forecasting.contracts import CONTRACT_VERSION
 from forecasting.contracts.artifacts import DEPLOYMENT_FILE, ArtifactKind
 from forecasting.contracts.layout import HomeLayout, RunLayout
@@ -19,6 +20,7 @@ from forecasting.contracts.vocabulary import ModelRole, RunStatus
 from forecasting.errors import ArtifactError, DataError
 from forecasting.manifests import digest_file, digest_text, payload_files, verify, write_text_atomically
 from forecasting.runs import STEP_RECORDS_DIR, StepRecord, list_runs, load_step
+from forecasting.sources import EXAMPLE_SCHEME, source_file
 
 logger = logging.getLogger(__name__)
 
@@ -64,12 +66,22 @@ class KeyRecord:
 
 
 def step_key(
-    step: StepName, settings: StepSettings, *, cutoff: str | None, parents: Mapping[StepName, str], home: HomeLayout
-) -> KeyRecord:
+    step: StepName, settings: StepSettings, *, cutoff: str | None, parents: Mapping[StepName, str], home: HomeLayout,
+    created: float | None,
+) -> KeyRecord:  # fmt: skip
     """Key of a step as things are now.
 
+    Args:
+        step: The step.
+        settings: Its settings.
+        cutoff: Of the run; none: the end of the table.
+        parents: Payload digest of each directory read.
+        home: Where runs, models and examples are.
+        created: When the run was begun, epoch seconds; a part of the key only where the result hangs on it.
+
     Raises:
-        DataError: The source table cannot be read.
+        ConfigError: The source table has an address of no known kind.
+        DataError: There is no source table.
     """
     return KeyRecord(
         step=step,
@@ -78,7 +90,7 @@ def step_key(
         parents={parent.value: digest for parent, digest in parents.items()},
         code=code_digests(step),
         lock=lock_digest(),
-        external=_external_state(step, settings, parents, home),
+        external=_external_state(step, settings, parents, home) | _moment(settings, cutoff, created),
     )
 
 
@@ -98,7 +110,7 @@ def find_finished(step: StepName, key: str, home: HomeLayout, model: str) -> tup
     for run in list_runs(home):
         try:
             record = load_step(run, step)
-            if record is None or not record.finished or record.cache_key != key:
+            if record is None or not (record.finished and record.reusable) or record.cache_key != key:
                 continue
             verify(run.step(step), STEP_KINDS[step])
         except ArtifactError as error:
@@ -139,19 +151,27 @@ def _external_state(
     step: StepName, settings: StepSettings, parents: Mapping[StepName, str], home: HomeLayout
 ) -> dict[str, str]:
     if step == StepName.VALIDATE_DATA:
-        return _source_state(str(settings.model_dump()["data"]["uri"]))
+        return _source_state(str(settings.model_dump()["data"]["uri"]), home)
     if step == StepName.EVALUATE_MODEL:
         return _champion_state(settings.name, parents[StepName.TRAIN_MODEL], home)
     return {}
 
 
-def _source_state(uri: str) -> dict[str, str]:
-    if "://" in uri:
+def _moment(settings: StepSettings, cutoff: str | None, created: float | None) -> dict[str, str]:
+    """When the run was begun, where the age of the table is judged by it."""
+    if not isinstance(settings, ValidateDataSettings) or not settings.validation.max_age or cutoff or created is None:
+        return {}
+    return {"run begun": datetime.fromtimestamp(created, UTC).isoformat(timespec="seconds")}
+
+
+def _source_state(uri: str, home: HomeLayout) -> dict[str, str]:
+    path = source_file(uri, home)
+    if path.is_file():
+        return {"source": digest_file(path)}
+    if uri.startswith(EXAMPLE_SCHEME):
+        # The step makes it: from the code and the packages that are parts of the key anyway.
         return {"source": uri}
-    path = Path(uri)
-    if not path.is_file():
-        raise DataError(f"data.uri must name a file, found none at {path}")
-    return {"source": digest_file(path)}
+    raise DataError(f"data.uri must name a file, found none at {path}")
 
 
 def _champion_state(model: str, trained: str, home: HomeLayout) -> dict[str, str]:

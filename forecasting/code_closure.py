@@ -30,6 +30,11 @@ ROOMS: dict[StepName, tuple[str, ...]] = {
 """Folders that belong to a step as a whole: its room, and what it starts as a process of its own."""
 
 
+def step_function(step: StepName) -> str:
+    """Where the function of a step is, as `package.module:function`."""
+    return f"{ROOMS[step][0].replace('/', '.')}.{step}:{step}"
+
+
 def code_digests(step: StepName, project: Path = PROJECT_ROOT) -> dict[str, str]:
     """Digest of every file that can change a step's result, by path relative to the project.
 

@@ -7,36 +7,47 @@ rename, fsync of the parent, and only then the record that says the step is done
 import logging
 import os
 import pkgutil
-import resource
 import shutil
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Any, Protocol, Self, TextIO
+from types import FrameType
+from typing import Any, Protocol
 
 from pydantic import ValidationError
 
 from forecasting.cache import NEVER_REUSED, STEP_KINDS, KeyRecord, find_finished, step_key, write_key
 from forecasting.capture import captured, shown
+from forecasting.command_word import command_word
 from forecasting.config.root import STEP_SETTINGS, StepSettings
-from forecasting.contracts.codes import ExitCode
+from forecasting.contracts.artifacts import MANIFEST_FILE
 from forecasting.contracts.layout import RunLayout, home_layout
-from forecasting.contracts.steps import PARENTS, StepName
+from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.errors import AlmanacError, ArtifactError, ConfigError, StoppedError
 from forecasting.leases import step_lease
-from forecasting.manifests import digest_text, load_manifest, sync_directory, verify, write_manifest
-from forecasting.progress import end_line, start_line
-from forecasting.runs import StepRecord, load_run, load_step, stop_requested, write_step
+from forecasting.lineage import verify_inputs
+from forecasting.manifests import (
+    digest_text,
+    load_manifest,
+    payload_files,
+    sync_directory,
+    verify,
+    write_manifest,
+    write_text_atomically,
+)
+from forecasting.recorder import StepRecorder
+from forecasting.runs import StepRecord, forget_later_steps, load_run, load_step
 from forecasting.steps import Step, StepContext, StepOutcome
 
 logger = logging.getLogger(__name__)
+
+CHECKPOINT_KEY_FILE = "key"
+"""In the checkpoint directory of a step: the key it belongs to."""
 
 
 class OutputArtifact(Protocol):
@@ -127,13 +138,14 @@ def execute_step(
         AlmanacError: The step failed; its record holds the cause.
     """
     layout = home_layout(home)
-    context = StepContext(layout, layout.run(run), cutoff or None)
+    context = StepContext(layout, layout.run(run), cutoff or None, created=load_run(layout.run(run)).created)
     context.run.logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
+        # Whoever holds the lease gets signals, so that it must know what to do with them by then.
+        stack.enter_context(_stop_signals())
         stack.enter_context(step_lease(context.run, step))
         terminal = stack.enter_context(captured(context.run.log(step)) if capture else shown())
-        stack.enter_context(_stop_signals())
-        recorder = stack.enter_context(_Recorder(context.run, step, terminal))
+        recorder = stack.enter_context(StepRecorder(context.run, step, terminal))
         settings = _parse_settings(step, settings_json)
         places = {StepName(name): Path(place) for name, place in inputs.items()}
         call = StepCallSpec(step, function, settings, places, context, reuse)
@@ -148,10 +160,21 @@ def hand_over(directory: Path, artifact: OutputArtifact) -> None:
     place of their own (an object store, mounted or uploaded by the launcher) the directory is copied there.
     """
     if "://" in artifact.uri:
-        shutil.copytree(directory, artifact.path, dirs_exist_ok=True)
+        _copy_manifest_last(directory, Path(artifact.path))
     else:
         artifact.uri = str(directory)
     artifact.metadata["payload_digest"] = load_manifest(directory).payload_digest
+
+
+def _copy_manifest_last(directory: Path, target: Path) -> None:
+    """An object store has no rename of directories: what has a manifest is whole."""
+    manifest = target / MANIFEST_FILE
+    manifest.unlink(missing_ok=True)
+    for path in payload_files(directory):
+        place = target / path.relative_to(directory)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, place)
+    shutil.copyfile(directory / MANIFEST_FILE, manifest)
 
 
 def _parse_settings(step: StepName, text: str) -> StepSettings:
@@ -161,33 +184,33 @@ def _parse_settings(step: StepName, text: str) -> StepSettings:
         raise ConfigError(f"the settings of {step} do not fit this version: {error.errors()[0]['msg']}") from error
 
 
-def _perform(call: StepCallSpec, recorder: "_Recorder") -> None:
-    digests = _verify_inputs(call)
-    key = step_key(call.step, call.settings, cutoff=call.context.cutoff, parents=digests, home=call.context.home)
+def _perform(call: StepCallSpec, recorder: StepRecorder) -> None:
+    digests = verify_inputs(call.run, call.step, call.inputs)
+    key = step_key(
+        call.step, call.settings, cutoff=call.context.cutoff, parents=digests, home=call.context.home,
+        created=call.context.created,
+    )  # fmt: skip
     if call.reuse and (kept := _kept(call, key)) is not None:
         recorder.keep(kept)
         return
     write_key(call.run, key)
     recorder.record = replace(recorder.record, cache_key=key.digest)
     if call.reuse and (reused := _reuse(call, key, recorder.record)) is not None:
+        forget_later_steps(call.run, call.step)
         recorder.record = reused
         return
     recorder.begin()
     outcome = _run_function(call, key, digests, started=recorder.record.started)
     status = RunStatus.SUCCEEDED if outcome.passed else RunStatus.REFUSED
-    recorder.record = replace(recorder.record, status=status, summary=outcome.summary)
-
-
-def _verify_inputs(call: StepCallSpec) -> dict[StepName, str]:
-    if missing := set(PARENTS[call.step]) - set(call.inputs):
-        raise ConfigError(f"{call.step} reads {', '.join(sorted(missing))}, which it was not given")
-    return {parent: verify(path, STEP_KINDS[parent]).payload_digest for parent, path in call.inputs.items()}
+    recorder.record = replace(recorder.record, status=status, summary=outcome.summary, reusable=outcome.reusable)
 
 
 def _kept(call: StepCallSpec, key: KeyRecord) -> StepRecord | None:
     """The record of this step in this very run, where a run that was stopped had finished it."""
     earlier = load_step(call.run, call.step)
     if earlier is None or call.step in NEVER_REUSED or not earlier.finished or earlier.cache_key != key.digest:
+        return None
+    if earlier.status == RunStatus.REFUSED and not earlier.reusable:
         return None
     try:
         verify(call.output, STEP_KINDS[call.step])
@@ -206,7 +229,7 @@ def _reuse(call: StepCallSpec, key: KeyRecord, record: StepRecord) -> StepRecord
     source, finished = found
     partial = _partial_directory(call)
     _link_tree(source.step(call.step), partial)
-    _publish(partial, call.output)
+    _publish(partial, call)
     logger.info("%s is unchanged, its output is that of run %s", call.step, source.name)
     origin = finished.reused_from or source.name
     return replace(record, status=finished.status, summary=finished.summary, reused_from=origin)
@@ -218,6 +241,7 @@ def _run_function(
     function: Step = pkgutil.resolve_name(call.function) if isinstance(call.function, str) else call.function
     partial = _partial_directory(call)
     partial.mkdir()
+    _open_checkpoint(call.run.checkpoint(call.step), key)
     try:
         outcome = function(call.settings, call.inputs, partial, call.context)
         write_manifest(
@@ -226,7 +250,7 @@ def _run_function(
             settings_digest=digest_text(call.settings.model_dump_json()),
             cache_key=key.digest, duration_s=time.time() - started,
         )  # fmt: skip
-        _publish(partial, call.output)
+        _publish(partial, call)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return outcome
@@ -238,7 +262,17 @@ def _partial_directory(call: StepCallSpec) -> Path:
     return call.run.root / f".{call.step}.{os.getpid()}.partial"
 
 
-def _publish(partial: Path, final: Path) -> None:
+def _open_checkpoint(directory: Path, key: KeyRecord) -> None:
+    """Leave a checkpoint of this very step as it is, throw away one of the step with another key."""
+    path = directory / CHECKPOINT_KEY_FILE
+    if not path.is_file() or path.read_text(encoding="utf-8") != key.digest:
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+        write_text_atomically(path, key.digest)
+
+
+def _publish(partial: Path, call: StepCallSpec) -> None:
+    final = call.output
     for path in partial.rglob("*"):
         descriptor = os.open(path, os.O_RDONLY)
         os.fsync(descriptor)
@@ -247,6 +281,7 @@ def _publish(partial: Path, final: Path) -> None:
         shutil.rmtree(final)
     partial.rename(final)
     sync_directory(final.parent)
+    shutil.rmtree(call.run.checkpoint(call.step), ignore_errors=True)
 
 
 def _link_tree(source: Path, target: Path) -> None:
@@ -261,64 +296,6 @@ def _link_or_copy(source: str, target: str) -> str:
     return target
 
 
-class _Recorder:
-    """Writes the record of a step when its function begins and when the step ends, however it ends."""
-
-    def __init__(self, run: RunLayout, step: StepName, terminal: TextIO) -> None:
-        self.record = StepRecord(step, RunStatus.RUNNING, started=time.time())
-        self._run, self._terminal = run, terminal
-        self._last = load_run(run).last_step
-        self._kept = False
-
-    def __enter__(self) -> Self:
-        self._say(start_line(self.record.step, self._last))
-        return self
-
-    def begin(self) -> None:
-        """Write that the step runs, with its process, then look whether the run was asked to stop.
-
-        In this order, and the other way round in `forecasting.runs.request_stop`, so that one of the
-        two always sees the other.
-        """
-        write_step(self._run, replace(self.record, process=os.getpid()))
-        if stop_requested(self._run):
-            raise StoppedError(f"the run was asked to stop; `almanac run --resume {self._run.name}` continues it")
-
-    def keep(self, record: StepRecord) -> None:
-        """Leave the record of a step that had finished as it is."""
-        self.record, self._kept = record, True
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if error is not None:
-            logger.error("%s failed", self.record.step, exc_info=error)
-            self.record = _failure(self.record, error)
-        if error is not None or not self._kept:
-            duration = time.time() - self.record.started
-            self.record = replace(self.record, duration_s=duration, peak_rss_bytes=_peak_rss_bytes())
-            write_step(self._run, self.record)
-        self._say(end_line(self.record, self._last, kept=self._kept))
-
-    def _say(self, line: str) -> None:
-        print(line, file=self._terminal, flush=True)
-
-
-def _failure(record: StepRecord, error: BaseException) -> StepRecord:
-    known = isinstance(error, AlmanacError)
-    lines = str(error).splitlines()
-    return replace(
-        record,
-        status=RunStatus.STOPPED if isinstance(error, StoppedError | KeyboardInterrupt) else RunStatus.FAILED,
-        error_type=type(error).__name__,
-        error=(" ".join(line.strip() for line in lines) if known else (lines or [type(error).__name__])[0]),
-        exit_code=int(error.exit_code) if isinstance(error, AlmanacError) else int(ExitCode.BUG),
-    )
-
-
-def _peak_rss_bytes() -> int:
-    unit = 1 if sys.platform == "darwin" else 1024
-    return unit * max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-
-
 @contextmanager
 def _stop_signals() -> Iterator[None]:
     """Turn SIGTERM and ^C into StoppedError, which unwinds the step like any other error."""
@@ -330,7 +307,8 @@ def _stop_signals() -> Iterator[None]:
         # A second signal, such as ^C to the whole group and SIGTERM from the run, must not break the unwinding.
         for other in (signal.SIGTERM, signal.SIGINT):
             signal.signal(other, signal.SIG_IGN)
-        raise StoppedError(f"stopped by {signal.Signals(number).name}; `almanac run --resume` continues the run")
+        name = signal.Signals(number).name
+        raise StoppedError(f"stopped by {name}; `{command_word()} run --resume latest` continues the run")
 
     before: dict[signal.Signals, Callable[[int, FrameType | None], Any] | int | None] = {
         number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)

@@ -10,6 +10,7 @@ from forecasting.contracts.layout import HomeLayout, RunLayout
 from forecasting.contracts.steps import PARENTS, StepName
 from forecasting.errors import ArtifactError, DataError
 from forecasting.manifests import verify
+from forecasting.steps import StepContext
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class StepExplanationReport:
 
 
 def explain_steps(
-    home: HomeLayout, run: RunLayout, config: AlmanacConfig, cutoff: str | None
+    home: HomeLayout, run: RunLayout, config: AlmanacConfig, cutoff: str | None, *, now: float
 ) -> list[StepExplanationReport]:
     """For each step, whether a run begun now would reuse it, against what an earlier run did.
 
@@ -31,11 +32,12 @@ def explain_steps(
         run: The run to compare with.
         config: Configuration of the run that would begin now.
         cutoff: Its cutoff.
+        now: When it would begin, epoch seconds.
     """
     reports: list[StepExplanationReport] = []
     again: set[StepName] = set()
     for step in StepName:
-        report = _explain(step, home, run, config, cutoff, again)
+        report = _explain(step, StepContext(home, run, cutoff, now), config, again)
         if not report.reused:
             again.add(step)
         reports.append(report)
@@ -72,8 +74,9 @@ def key_differences(then: KeyRecord, now: KeyRecord) -> list[str]:
 
 
 def _explain(
-    step: StepName, home: HomeLayout, run: RunLayout, config: AlmanacConfig, cutoff: str | None, again: set[StepName]
+    step: StepName, context: StepContext, config: AlmanacConfig, again: set[StepName]
 ) -> StepExplanationReport:
+    home, run = context.home, context.run
     if step in NEVER_REUSED:
         return StepExplanationReport(step, False, ("it tells of its own run and is never reused",))
     then = load_key(run, step)
@@ -83,7 +86,7 @@ def _explain(
     try:
         settings = step_settings(config, step)
         parents = {parent: verify(run.step(parent), STEP_KINDS[parent]).payload_digest for parent in PARENTS[step]}
-        now = step_key(step, settings, cutoff=cutoff, parents=parents, home=home)
+        now = step_key(step, settings, cutoff=context.cutoff, parents=parents, home=home, created=context.created)
     except (ArtifactError, DataError) as error:
         return StepExplanationReport(step, False, (str(error),))
     # Parents are told of by name below; here the parts that are the step's own are compared.
@@ -99,7 +102,7 @@ def _explain(
 def _why_not_found(step: StepName) -> str:
     if step == StepName.DEPLOY_MODEL:
         return "what it deployed is not the champion now, or its output is gone or altered"
-    return "it did not finish, or its output is gone or altered"
+    return "it did not finish, its result hung on passing conditions, or its output is gone or altered"
 
 
 def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 from forecasting.config.gates import CompressedGateConfig, ModelGateConfig, ServingGateConfig
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import ArtifactError
+from forecasting.formats import as_limit, as_number
 
 NAN = float("nan")
 TOO_GOOD = "too good to be true: a covariate or the features may hold the target's future"
@@ -50,8 +51,8 @@ class GateResult:
         """The result in a few words, for a log line or a summary."""
         sign = "<=" if self.direction is Direction.AT_MOST else ">="
         verdict = "holds" if self.passed else "fails"
-        measured = f"{self.value:.4g}" if math.isfinite(self.value) else "could not be measured"
-        return f"{self.rule} {verdict}: {measured}, must be {sign} {self.limit:.4g}" + (
+        measured = as_number(self.value) if math.isfinite(self.value) else "could not be measured"
+        return f"{self.rule} {verdict}: {measured}, must be {sign} {as_limit(self.limit)}" + (
             f" ({self.reason})" if self.reason else ""
         )
 

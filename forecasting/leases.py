@@ -5,15 +5,21 @@ They are file locks of the operating system, so they end with the process that h
 
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import signal
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
 from forecasting.contracts.layout import HomeLayout, RunLayout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.errors import RetryableError
-from forecasting.runs import STEP_RECORDS_DIR, RunRecord
+from forecasting.runs import STEP_RECORDS_DIR, RunRecord, load_run
+
+_PATIENCE_S = 0.2
 
 
 @contextmanager
@@ -35,25 +41,83 @@ def step_lease(layout: RunLayout, step: StepName) -> Iterator[None]:
     Raises:
         RetryableError: Another process holds it.
     """
-    directory = layout.root / STEP_RECORDS_DIR
-    directory.mkdir(parents=True, exist_ok=True)
-    with exclusive_lock(directory / f".{step.value}.lease", f"{step.value} of run {layout.name} is already running"):
+    path = _step_lease_path(layout, step)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with exclusive_lock(path, f"{step.value} of run {layout.name} is already running"):
         yield
 
 
-def run_is_going(home: HomeLayout, record: RunRecord) -> bool:
-    """Whether the process that a run record names runs the model's pipeline in this home now.
+@contextmanager
+def run_lease(layout: RunLayout) -> Iterator[None]:
+    """Hold a run: its steps are run by this process and those that it starts.
 
-    A killed process leaves a record that says it runs; another run of the model may go by then.
+    Raises:
+        RetryableError: Another process holds it.
     """
-    if record.status != RunStatus.RUNNING:
-        return False
-    path = _model_lease_path(home, record.model)
+    with exclusive_lock(_run_lease_path(layout), f"run {layout.name} is already going"):
+        yield
+
+
+def run_is_going(layout: RunLayout) -> bool:
+    """Whether a process runs this very run now, whatever a killed one left in its record."""
+    return lock_holder(_run_lease_path(layout)) is not None
+
+
+def effective_run(layout: RunLayout) -> RunRecord:
+    """A run and its steps as they stand: what a killed process left as running is stopped.
+
+    Raises:
+        ConfigError: There is no such run.
+        ArtifactError: A record cannot be read.
+    """
+    record = load_run(layout)
+    steps = {
+        name: replace(step, status=RunStatus.STOPPED, process=None)
+        if step.status == RunStatus.RUNNING and lock_holder(_step_lease_path(layout, name)) is None
+        else step
+        for name, step in record.steps.items()
+    }
+    if record.status == RunStatus.RUNNING and not run_is_going(layout):
+        return replace(record, status=RunStatus.STOPPED, process=None, steps=steps)
+    return replace(record, steps=steps)
+
+
+def signal_steps(layout: RunLayout, number: signal.Signals, only: Collection[int] | None = None) -> list[int]:
+    """Send a signal to the processes that run steps of a run now; returns them.
+
+    Args:
+        layout: The run.
+        number: The signal.
+        only: None but these processes; none: all.
+    """
+    holders = [lock_holder(_step_lease_path(layout, step)) for step in StepName]
+    processes = [holder for holder in holders if holder and (only is None or holder in only)]
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process, number)
+    return processes
+
+
+def lock_holder(path: Path) -> int | None:
+    """The process that holds a lock file of `exclusive_lock`, 0 where it has not said yet, none where none does."""
     try:
-        with model_lease(home, record.model):
-            return False
-    except RetryableError:
-        return path.read_text(encoding="utf-8").strip() == str(record.process)
+        stream = path.open(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return int(stream.read().strip() or 0)
+    return None
+
+
+def _run_lease_path(layout: RunLayout) -> Path:
+    return layout.root / ".lease"
+
+
+def _step_lease_path(layout: RunLayout, step: StepName) -> Path:
+    return layout.root / STEP_RECORDS_DIR / f".{step.value}.lease"
 
 
 def _model_lease_path(home: HomeLayout, model: str) -> Path:
@@ -72,13 +136,24 @@ def exclusive_lock(path: Path, taken: str) -> Iterator[None]:
         RetryableError: Another process holds it.
     """
     with path.open("a+", encoding="utf-8") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            stream.seek(0)
-            holder = stream.read().strip() or "unknown"
-            raise RetryableError(f"{taken} (process {holder}); wait for it or stop it, then try again") from error
+        _take(stream, taken)
         stream.truncate(0)
         stream.write(str(os.getpid()))
         stream.flush()
         yield
+
+
+def _take(stream: TextIO, taken: str) -> None:
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            # Someone may only be looking, which is over at once.
+            if time.monotonic() < deadline:
+                time.sleep(_PATIENCE_S / 10)
+                continue
+            stream.seek(0)
+            holder = stream.read().strip() or "unknown"
+            raise RetryableError(f"{taken} (process {holder}); wait for it or stop it, then try again") from error
+        return

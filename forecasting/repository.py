@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from forecasting.command_word import command_word
 from forecasting.contracts.artifacts import INDEX_FILE, SCHEMA_FILE, SERIES_FILE
 from forecasting.contracts.vocabulary import ModelRole, served_name
 from forecasting.errors import ArtifactError, ConfigError
@@ -204,7 +205,7 @@ class ModelRepository:
             raise ConfigError(
                 f"version {version} of {name!r} must have its series store in {self.root / name / SERIES_DIR}, "
                 f"found {'none' if folder is None else f'no {folder.name}'}; "
-                "`almanac run -c FILE --force deploy_model` puts it back"
+                f"`{command_word()} run -c FILE --force deploy_model` puts it back"
             )
         return folder
 

@@ -5,6 +5,7 @@ their own and must not write one file at the same time. `load_run` puts them tog
 """
 
 import json
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -12,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from forecasting.command_word import command_word
 from forecasting.contracts.codes import KILLED, ExitCode
 from forecasting.contracts.layout import HomeLayout, RunLayout
 from forecasting.contracts.steps import StepName
@@ -29,8 +31,8 @@ class StepRecord:
     """What one step did. Times are epoch seconds.
 
     status: running, succeeded, refused (a gate that said no), failed or stopped. reused_from: the run
-    whose output was taken because nothing the step depends on had changed, or none. error: one line,
-    the message of the exception named by error_type.
+    whose output was taken because nothing the step depends on had changed, or none. reusable: whether a
+    later run may take this one. error: one line, the message of the exception named by error_type.
     """
 
     step: StepName
@@ -45,6 +47,7 @@ class StepRecord:
     error: str | None = None
     exit_code: int | None = None
     process: int | None = None
+    reusable: bool = True
 
     @property
     def reused(self) -> bool:
@@ -149,6 +152,21 @@ def step_record_path(layout: RunLayout, step: StepName) -> Path:
     return layout.root / STEP_RECORDS_DIR / f"{step.value}.json"
 
 
+def forget_later_steps(layout: RunLayout, step: StepName) -> None:
+    """Remove records and outputs of the steps after one that is done anew: they are of an earlier attempt."""
+    steps = list(StepName)
+    for later in steps[steps.index(step) + 1 :]:
+        step_record_path(layout, later).unlink(missing_ok=True)
+        shutil.rmtree(layout.step(later), ignore_errors=True)
+
+
+def forget_unfinished_steps(layout: RunLayout) -> None:
+    """Remove records of steps that failed or were stopped, so that a resumed run tells of itself only."""
+    for step, record in load_run(layout).steps.items():
+        if not record.finished:
+            step_record_path(layout, step).unlink(missing_ok=True)
+
+
 def load_run(layout: RunLayout) -> RunRecord:
     """Read a run and its steps, in the order of the steps.
 
@@ -157,7 +175,7 @@ def load_run(layout: RunLayout) -> RunRecord:
         ArtifactError: A record cannot be read.
     """
     if not layout.record.is_file():
-        raise ConfigError(f"there is no run {layout.name!r} in {layout.root.parent}; `almanac runs list` names them")
+        raise _no_run(layout.name, layout.root.parent)
     document = _read_json(layout.record)
     steps = {step: record for step in StepName if (record := load_step(layout, step)) is not None}
     try:
@@ -209,7 +227,7 @@ def find_run(home: HomeLayout, name: str) -> RunLayout:
         return runs[0]
     fitting = [run for run in runs if run.name == name] or [run for run in runs if run.name.startswith(name)]
     if not fitting:
-        raise ConfigError(f"there is no run {name!r} in {home.runs}; `almanac runs list` names them")
+        raise _no_run(name, home.runs)
     if len(fitting) > 1:
         raise ConfigError(
             f"{name!r} begins the names of {len(fitting)} runs, such as {fitting[0].name}; give more of it"
@@ -217,11 +235,9 @@ def find_run(home: HomeLayout, name: str) -> RunLayout:
     return fitting[0]
 
 
-def request_stop(layout: RunLayout) -> list[int]:
-    """Ask a run to stop: its next step will not begin. Returns the processes of steps that run now."""
+def request_stop(layout: RunLayout) -> None:
+    """Ask a run to stop: its next step will not begin. `forecasting.leases.signal_steps` ends the one that runs."""
     (layout.root / STOP_FILE).touch()
-    steps = [load_step(layout, step) for step in StepName]
-    return [step.process for step in steps if step and step.status == RunStatus.RUNNING and step.process]
 
 
 def stop_requested(layout: RunLayout) -> bool:
@@ -264,7 +280,8 @@ def finish_run(layout: RunLayout) -> RunRecord:
 
 def _exit_code(record: RunRecord, status: RunStatus) -> int:
     failed = failed_step(record)
-    if failed is not None:
+    # A report that fails is told of, but what the run came to does not hang on it.
+    if failed is not None and failed.step != StepName.REPORT_RUN:
         return int(failed.exit_code or ExitCode.BUG)
     match status:
         case RunStatus.SUCCEEDED:
@@ -293,6 +310,10 @@ def _settle_killed_steps(layout: RunLayout) -> None:
                 process=None,
             )
             write_step(layout, ended)
+
+
+def _no_run(name: str, runs: Path) -> ConfigError:
+    return ConfigError(f"there is no run {name!r} in {runs}; `{command_word()} runs list` names them")
 
 
 def _age_key(path: Path) -> tuple[str, int, str]:

@@ -56,7 +56,7 @@ class Series:
 
     values `[T, n columns]` float64 in the table's units, NaN where missing; row t is at
     `start + t * step_s` (UTC epoch seconds). static: one category code per static column.
-    Rows at or after the cutoff may follow, with known covariates and no target.
+    Rows at or after the cutoff may follow, a horizon of them at most, with known covariates and no target.
     """
 
     id: str

@@ -12,11 +12,16 @@ from forecasting.contracts.steps import StepName
 
 @dataclass(frozen=True)
 class StepContext:
-    """Where a step runs. `cutoff` is an ISO 8601 time with zone, or none for the end of the table."""
+    """Where and when a step runs; steps look at no clock.
+
+    cutoff: ISO 8601 time with zone, or none for the end of the table. created: when the run was begun,
+    epoch seconds; the same for all steps and for a resumed run.
+    """
 
     home: HomeLayout
     run: RunLayout
     cutoff: str | None = None
+    created: float | None = None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import ArtifactError
 from forecasting.gates import read_decision
-from forecasting.tournament import FLOAT_REFERENCE, VariantRecord, read_tournament
+from forecasting.tournament import FLOAT_REFERENCE, VariantRecord, VariantStatus, read_tournament
 
 Content = TypeVar("Content")
 
@@ -47,9 +47,9 @@ class VariantReport:
 class RunSummary:
     """Headline numbers of a run. None where the run did not get that far, or there is none.
 
-    naive: the better seasonal naive. float_model: the SavedModel. shipped: the variant that the
-    compressed gate named. version: in the model repository, once deployed. report: report.html,
-    once written.
+    naive: the better seasonal naive. variants: those that were built, the SavedModel first.
+    float_model: the SavedModel. shipped: the variant that the compressed gate named. version: in the
+    model repository, once deployed. report: report.html, once written.
     """
 
     run: str
@@ -57,6 +57,7 @@ class RunSummary:
     naive: AccuracyReport | None = None
     champion: AccuracyReport | None = None
     candidate: AccuracyReport | None = None
+    variants: tuple[VariantReport, ...] = ()
     float_model: VariantReport | None = None
     shipped: VariantReport | None = None
     version: int | None = None
@@ -68,7 +69,8 @@ def load_run_summary(run: RunLayout) -> RunSummary:
     """Read a summary from whatever steps of a run are there; files that cannot be read count as absent."""
     evaluation = found_or_none(read_backtest_report, run.step(StepName.EVALUATE_MODEL) / METRICS_FILE)
     deployment = found_or_none(read_document, run.step(StepName.DEPLOY_MODEL) / DEPLOYMENT_FILE) or {}
-    float_model, shipped = _variants(run)
+    variants = _built_variants(run)
+    decision = found_or_none(read_decision, run.step(StepName.EVALUATE_COMPRESSED) / DECISION_FILE)
     report = run.step(StepName.REPORT_RUN) / RUN_REPORT_FILE
     return RunSummary(
         run=run.name,
@@ -76,8 +78,9 @@ def load_run_summary(run: RunLayout) -> RunSummary:
         naive=_accuracy(evaluation, better_naive(evaluation.models)) if evaluation else None,
         champion=_accuracy(evaluation, ModelRole.CHAMPION.value),
         candidate=_accuracy(evaluation, ModelRole.CANDIDATE.value),
-        float_model=float_model,
-        shipped=shipped,
+        variants=tuple(variants.values()),
+        float_model=variants.get(FLOAT_REFERENCE),
+        shipped=variants.get(decision.variant or "") if decision else None,
         version=deployment.get("version"),
         previous_version=deployment.get("previous_version"),
         report=report if report.exists() else None,
@@ -114,15 +117,11 @@ def _accuracy(report: BacktestReport | None, name: str) -> AccuracyReport | None
     return AccuracyReport(name, overall["mae"], overall["rmse"])
 
 
-def _variants(run: RunLayout) -> tuple[VariantReport | None, VariantReport | None]:
-    tournament = found_or_none(read_tournament, run.step(StepName.COMPRESS_MODEL) / TOURNAMENT_FILE)
-    if tournament is None:
-        return None, None
-    folder = run.step(StepName.EVALUATE_COMPRESSED)
-    scores = found_or_none(read_backtest_report, folder / METRICS_FILE)
-    decision = found_or_none(read_decision, folder / DECISION_FILE)
-    reports = {variant.name: _variant(variant, scores) for variant in tournament}
-    return reports[FLOAT_REFERENCE], reports.get(decision.variant or "") if decision else None
+def _built_variants(run: RunLayout) -> dict[str, VariantReport]:
+    tournament = found_or_none(read_tournament, run.step(StepName.COMPRESS_MODEL) / TOURNAMENT_FILE) or ()
+    scores = found_or_none(read_backtest_report, run.step(StepName.EVALUATE_COMPRESSED) / METRICS_FILE)
+    built = [variant for variant in tournament if variant.status is VariantStatus.BUILT]
+    return {variant.name: _variant(variant, scores) for variant in built}
 
 
 def _variant(variant: VariantRecord, scores: BacktestReport | None) -> VariantReport:

@@ -1,20 +1,24 @@
 """Entry point of `almanac`: parses, calls one function, turns errors into one line and an exit code."""
 
+import argparse
+import contextlib
 import logging
 import os
 import pkgutil
+import shlex
+import shutil
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from forecasting.command_word import COMMAND_VARIABLE
 from forecasting.contracts.codes import ExitCode
 from forecasting.contracts.layout import HOME_VARIABLE
 from forecasting.errors import AlmanacError, NotInThisVersionError
+from forecasting.version import VERSION
 from pipelines.parser import build_parser
-
-VERSION = "0.1.0"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,8 +37,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO if parsed.verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
     )
-    if parsed.home:
-        os.environ[HOME_VARIABLE] = str(Path(parsed.home).resolve())
+    with _environment(parsed.home):
+        return _answer(parsed)
+
+
+@contextlib.contextmanager
+def _environment(home: str | None) -> Iterator[None]:
+    """What this process, and those that it starts, find in the environment; afterwards it is as it was."""
+    before = os.environ.copy()
+    os.environ[COMMAND_VARIABLE] = _word_as_called() + (f" --home {shlex.quote(home)}" if home else "")
+    if home:
+        os.environ[HOME_VARIABLE] = str(Path(home).resolve())
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _word_as_called() -> str:
+    """`almanac` where that is on the PATH, else the way to it."""
+    called = Path(sys.argv[0])
+    if called.name != "almanac" or shutil.which("almanac") == str(called.resolve()):
+        return "almanac"
+    return shlex.quote(os.path.relpath(called))
+
+
+def _answer(parsed: argparse.Namespace) -> int:
     try:
         if parsed.function is None:
             raise NotInThisVersionError(f"almanac {parsed.command} is not in this version")

@@ -1,16 +1,15 @@
 """The last lines of `almanac run`: what it came to, where the report is, how to serve it."""
 
-import os
 import shlex
-import shutil
-import sys
-from pathlib import Path
+from typing import Any
 
+from forecasting.command_word import command_word
 from forecasting.contracts.artifacts import DEPLOYMENT_FILE
 from forecasting.contracts.codes import KILLED, ExitCode
 from forecasting.contracts.layout import RunLayout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
+from forecasting.formats import as_bytes, as_milliseconds, as_number
 from forecasting.runs import RunRecord, failed_step
 from forecasting.summary import (
     AccuracyReport,
@@ -21,6 +20,7 @@ from forecasting.summary import (
     read_document,
 )
 from pipelines.records import table
+from pipelines.run import PIPELINE_LOG
 
 
 def closing_lines(layout: RunLayout, record: RunRecord, config_path: str | None) -> list[str]:
@@ -29,7 +29,8 @@ def closing_lines(layout: RunLayout, record: RunRecord, config_path: str | None)
     Args:
         layout: The run.
         record: Its record, finished.
-        config_path: As given to the command, for the line that serves; none: the copy in the run.
+        config_path: As given to the command, for the line that serves; none: the copy in the run, which
+            holds what --set changed too.
     """
     summary = load_run_summary(layout)
     lines = [*_accuracy_lines(summary), *_variant_lines(summary), *_outcome_lines(layout, summary, record)]
@@ -40,27 +41,19 @@ def closing_lines(layout: RunLayout, record: RunRecord, config_path: str | None)
     return lines
 
 
-def command_word() -> str:
-    """What to type for `almanac` in this shell: the bare name where it is on the PATH, else the way to it."""
-    called = Path(sys.argv[0])
-    if called.name != "almanac" or shutil.which("almanac") == str(called.resolve()):
-        return "almanac"
-    return shlex.quote(os.path.relpath(called))
-
-
 def failure_line(layout: RunLayout, record: RunRecord) -> str | None:
     """The true cause of a failed or stopped run and what to do, in one line; none where nothing failed."""
     failed = failed_step(record)
     if record.status == RunStatus.STOPPED:
-        return f"run {record.run} was stopped; `almanac run --resume {record.run}` continues it"
+        return f"run {record.run} was stopped; `{command_word()} run --resume {record.run}` continues it"
     if failed is None and record.status == RunStatus.FAILED:
-        return f"run {record.run} ended before {record.last_step} without an error; {layout.logs / 'pipeline.log'} may say why"
+        return f"run {record.run} ended before {record.last_step} without an error; {layout.logs / PIPELINE_LOG} may say why"
     if failed is None:
         return None
     if failed.exit_code == ExitCode.BUG:
         return f"{failed.step} failed: {failed.error_type}: {failed.error} ({layout.log(failed.step)} has the details)"
     if failed.exit_code in (ExitCode.RETRY, KILLED):
-        return f"{failed.step} failed: {failed.error}; `almanac run --resume {record.run}` tries again"
+        return f"{failed.step} failed: {failed.error}; `{command_word()} run --resume {record.run}` tries again"
     return f"{failed.step}: {failed.error}"
 
 
@@ -74,30 +67,24 @@ def _accuracy_lines(summary: RunSummary) -> list[str]:
 
 
 def _accuracy_row(role: str, model: AccuracyReport) -> tuple[str, str, str]:
-    return (role, f"{model.mae:,.4g}", f"{model.rmse:,.4g}")
+    return (role, as_number(model.mae), as_number(model.rmse))
 
 
 def _variant_lines(summary: RunSummary) -> list[str]:
-    found: dict[str, VariantReport] = {}
-    for variant in (summary.float_model, summary.shipped):
-        if variant is not None:
-            found[variant.name] = variant
-    if not found:
+    if not summary.variants:
         return []
-    rows = [_variant_row(variant, shipped=variant == summary.shipped) for variant in found.values()]
+    verdict = "shipped" if summary.version is not None else "chosen"
+    rows = [_variant_row(variant, verdict if variant == summary.shipped else "") for variant in summary.variants]
     return [*table([("", "size", "latency", "MAE", ""), *rows], right=frozenset({1, 2, 3})), ""]
 
 
-def _variant_row(variant: VariantReport, *, shipped: bool) -> tuple[str, str, str, str, str]:
-    size = f"{variant.size_bytes / 1024:,.0f} KiB" if variant.size_bytes else ""
-    latency = f"{variant.latency_p50_ms:.2f} ms" if variant.latency_p50_ms else ""
-    mae = f"{variant.mae:,.4g}" if variant.mae is not None else ""
-    return (variant.name, size, latency, mae, "shipped" if shipped else "")
+def _variant_row(variant: VariantReport, verdict: str) -> tuple[str, str, str, str, str]:
+    sizes = (as_bytes(variant.size_bytes), as_milliseconds(variant.latency_p50_ms), as_number(variant.mae))
+    return (variant.name, *sizes, verdict)
 
 
-def _already_champion(layout: RunLayout) -> bool:
-    deployment = found_or_none(read_document, layout.step(StepName.DEPLOY_MODEL) / DEPLOYMENT_FILE)
-    return bool(deployment and deployment.get("already_champion"))
+def _deployment(layout: RunLayout) -> dict[str, Any]:
+    return found_or_none(read_document, layout.step(StepName.DEPLOY_MODEL) / DEPLOYMENT_FILE) or {}
 
 
 def _outcome_lines(layout: RunLayout, summary: RunSummary, record: RunRecord) -> list[str]:
@@ -107,10 +94,15 @@ def _outcome_lines(layout: RunLayout, summary: RunSummary, record: RunRecord) ->
         case RunStatus.REFUSED:
             return [f"not promoted: {record.refused_by} refused: {record.reason}; the champion is untouched"]
         case RunStatus.SUCCEEDED if summary.version is not None:
-            already = record.steps[StepName.DEPLOY_MODEL].reused or _already_champion(layout)
+            deployment = _deployment(layout)
+            already = record.steps[StepName.DEPLOY_MODEL].reused or deployment.get("already_champion")
             before = f" (before: {summary.previous_version})" if summary.previous_version else ""
             state = "is champion already" if already else f"deployed{before}"
-            return [f"model    {record.model} version {summary.version} {state}"]
+            problem = deployment.get("problem")
+            return [
+                f"model    {record.model} version {summary.version} {state}",
+                *([f"left     {problem}"] if problem else []),
+            ]
         case RunStatus.SUCCEEDED:
             return [f"ended after {record.last_step}, as asked"]
         case _:

@@ -3,9 +3,10 @@
 import argparse
 from collections.abc import Iterator
 
+from pipelines.exit_codes import EXIT_CODES
 from pipelines.parser import build_parser
 
-PREAMBLE = """\
+_PREAMBLE = """\
 # Command line
 
 One command, `almanac`. Results go to stdout, progress and messages to stderr; `--json` prints what a
@@ -24,15 +25,7 @@ almanac forecast -c pipelines/configs/electricity.yaml --out forecast.csv
 
 | exit code | meaning |
 |---|---|
-| 0 | done |
-| 1 | a bug; the message names the file with the details |
-| 2 | the configuration or the command line is wrong |
-| 3 | the data was refused |
-| 4 | the model was refused: not promoted, the champion is untouched |
-| 5 | another system answered with an error |
-| 75 | try again: a passing condition, such as a run of the same model that is going |
-| 137 | a step was killed by the system, usually because memory ran out; `--resume` tries again |
-| 143 | stopped, and resumable with `almanac run --resume RUN` |
+{rows}
 
 A run reuses what did not change: the outputs of its inputs, the step's own settings, its code, the locked
 packages and the cutoff make its key; `almanac cache explain` says what differs. Unchanged steps of earlier
@@ -46,7 +39,8 @@ def cli_page() -> str:
     """The whole page in Markdown."""
     parser = build_parser("VERSION")
     sections = [f"## {found.prog}\n\n```\n{found.format_help().rstrip()}\n```\n" for found in all_parsers(parser)]
-    return "\n".join([PREAMBLE, *sections])
+    rows = "\n".join(f"| {code:d} | {meaning} |" for code, meaning in EXIT_CODES.items())
+    return "\n".join([_PREAMBLE.format(rows=rows), *sections])
 
 
 def all_parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:

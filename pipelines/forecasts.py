@@ -4,16 +4,20 @@ import csv
 import json
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from forecasting.command_word import command_word
 from forecasting.errors import ConfigError, RemoteError, RetryableError
 
 TIMEOUT_S = 60.0
 MAX_DRAWN = 6
 """Series in a picture at most."""
+MAX_NOTES = 3
+"""Origins, and skipped series, of which a line is written at most."""
 SUFFIXES = (".csv", ".parquet", ".png")
 
 
@@ -51,7 +55,9 @@ def ask_gateway(endpoint: str, series: Sequence[str], origin: str | None) -> dic
         raise _refusal(endpoint, error) from error
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", error)
-        raise RemoteError(f"no gateway answers at {endpoint} ({reason}); `almanac serve -c FILE` starts one") from error
+        raise RemoteError(
+            f"no gateway answers at {endpoint} ({reason}); `{command_word()} serve -c FILE` starts one"
+        ) from error
     except json.JSONDecodeError as error:
         raise RemoteError(f"{endpoint} must answer with JSON: {error}") from error
     if not isinstance(answer, dict) or "forecasts" not in answer:
@@ -67,6 +73,17 @@ def forecast_table(answer: dict[str, Any]) -> ForecastTableSpec:
         ("series", "timestamp", "point", *(f"q{level}" for level in levels)),
         tuple(row for forecast in forecasts for row in _rows(forecast, levels)),
     )
+
+
+def origin_notes(answer: dict[str, Any]) -> list[str]:
+    """From when the forecasts are and what limits that, one line an origin, and which series were skipped."""
+    starts = Counter((forecast["origin"], forecast.get("limited_by")) for forecast in answer["forecasts"])
+    notes = [
+        f"{n_series} series forecast from {origin}" + (f": {limited_by}" if limited_by else "")
+        for (origin, limited_by), n_series in starts.most_common()
+    ]
+    skipped = [f"skipped: {entry['reason']}" for entry in answer.get("skipped", ())]
+    return [*_first(notes, "other origins"), *_first(skipped, "skipped series")]
 
 
 def write_forecasts(answer: dict[str, Any], path: Path) -> None:
@@ -95,6 +112,11 @@ def check_output(path: Path) -> None:
         raise ConfigError(f"--out must end in {', '.join(SUFFIXES)}, found {path}")
     if not path.resolve().parent.is_dir():
         raise ConfigError(f"--out {path}: there is no folder {path.resolve().parent}")
+
+
+def _first(lines: list[str], what: str) -> list[str]:
+    rest = len(lines) - MAX_NOTES
+    return [*lines[:MAX_NOTES], f"and {rest} more {what}"] if rest > 0 else lines
 
 
 def _refusal(endpoint: str, error: urllib.error.HTTPError) -> Exception:

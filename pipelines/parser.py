@@ -10,15 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from forecasting.contracts.steps import StepName
+from pipelines.exit_codes import EXIT_CODES
 
 STEPS = [step.value for step in StepName]
 RUN_STEPS = STEPS[:-1]
-
-EXIT_CODES = """\
-exit codes:
-  0 done   1 bug   2 configuration   3 data refused   4 model refused   5 a remote system
-  75 try again   143 stopped and resumable
-"""
 
 
 @dataclass(frozen=True)
@@ -69,7 +64,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
                 help="run this step again although nothing changed; may be given again"),
         _JSON,
     ), "pipelines.commands.run:run"),
-    CommandSpec("compile", "Write the pipeline as a definition for a cluster.", (
+    CommandSpec("compile", "Write the pipeline as a definition for a cluster. Submitting it is not in this version.", (
         _CONFIG, _SET,
         _option("-o", "--output", metavar="OUT", required=True, help="file to write (YAML)"),
         _option("--format", choices=["kfp", "kfp-crd", "argo"], default="kfp", help="kfp: Kubeflow Pipelines IR (default)"),
@@ -86,7 +81,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
     CommandSpec("forecast", "Ask a running gateway for a forecast.", (
         _CONFIG, _SET,
         _option("--series", metavar="ID", action="append", default=[], help="series to forecast; none: all; may be given again"),
-        _option("--origin", metavar="T", help="first step to forecast, ISO 8601 time with zone; none: after the last known one"),
+        _option("--origin", metavar="T", help="first step to forecast, ISO 8601 time with zone; none: after the last target, or as late as known covariates allow"),
         _option("--out", metavar="FILE", help="write to FILE.csv, FILE.parquet or FILE.png; none: a table on the terminal"),
         _option("--endpoint", metavar="URL", help="gateway; none: the one that `almanac serve -c FILE` starts here"),
         _JSON,
@@ -114,7 +109,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
         CommandSpec("compare", "Compare two versions of a model."),
         CommandSpec("approve", "Approve a candidate that waits for it."),
         CommandSpec("promote", "Make a version champion."),
-        CommandSpec("rollback", "Make the previous version champion again.", (_MODEL, _JSON), "pipelines.commands.models:rollback"),
+        CommandSpec("rollback", "Make the previous version champion again, until a run that passes its gates deploys one.", (_MODEL, _JSON), "pipelines.commands.models:rollback"),
     )),
     CommandSpec("gc", "Remove old runs and versions that nothing needs."),
     CommandSpec("config", "Look at configurations.", children=(
@@ -139,8 +134,9 @@ def build_parser(version: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="almanac",
         description="Turns a table of time series into a forecasting service that retrains itself.",
-        epilog=EXIT_CODES,
+        epilog="\n".join(["exit codes:", *(f"  {code:<4}{meaning}" for code, meaning in EXIT_CODES.items())]),
         formatter_class=_HelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"almanac {version}")
     parser.add_argument("--home", metavar="DIR", help="state directory; none: $ALMANAC_HOME, else .almanac")
@@ -154,7 +150,9 @@ def _add_commands(parser: argparse.ArgumentParser, commands: Sequence[CommandSpe
     for command in commands:
         available = command.function is not None or command.children
         summary = command.summary if available else f"{command.summary} {NOT_YET}"
-        child = group.add_parser(command.name, help=summary, description=summary, formatter_class=_HelpFormatter)
+        child = group.add_parser(
+            command.name, help=summary, description=summary, formatter_class=_HelpFormatter, allow_abbrev=False
+        )
         path = (*words, command.name)
         if command.children:
             _add_commands(child, command.children, path)

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
@@ -21,7 +21,7 @@ from forecasting.contracts.layout import HOME_VARIABLE, HomeLayout, RunLayout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.errors import ConfigError
-from forecasting.leases import model_lease
+from forecasting.leases import model_lease, run_lease, signal_steps
 from forecasting.manifests import digest_text, write_text_atomically
 from forecasting.runs import (
     RunRecord,
@@ -29,11 +29,13 @@ from forecasting.runs import (
     create_run,
     find_run,
     finish_run,
+    forget_unfinished_steps,
     load_run,
     request_stop,
     run_name,
     write_run,
 )
+from forecasting.sources import EXAMPLE_SCHEME
 from pipelines.terminal import ProgressSieve
 
 logger = logging.getLogger(__name__)
@@ -57,9 +59,11 @@ def start_run(config: AlmanacConfig, home: HomeLayout, spec: RunSpec) -> RunReco
     """Run the pipeline as a new run and write its record, whatever happens.
 
     Raises:
+        ConfigError: The table is an example that cannot be made.
         RetryableError: A run of this model is going already.
     """
     with model_lease(home, config.name):
+        _make_example(config, home)
         now = time.time()
         record = RunRecord(
             run=run_name(config.name, now),
@@ -98,8 +102,9 @@ def resume_run(name: str, home: HomeLayout, config: AlmanacConfig | None = None)
         )
     with model_lease(home, own.name):
         clear_stop(layout)
-        record = load_run(layout)
-        write_run(layout, replace(record, status=RunStatus.RUNNING, finished=None, exit_code=None, process=os.getpid()))
+        forget_unfinished_steps(layout)
+        begun = replace(load_run(layout), status=RunStatus.RUNNING, process=os.getpid())
+        write_run(layout, replace(begun, finished=None, exit_code=None, refused_by=None, reason=None))
         return _run(own, home, layout)
 
 
@@ -108,12 +113,21 @@ def config_digest(config: AlmanacConfig) -> str:
     return digest_text(json.dumps(config.model_dump(mode="json"), sort_keys=True))
 
 
+def _make_example(config: AlmanacConfig, home: HomeLayout) -> None:
+    """Make the table before the first step is keyed by it; the next run then finds the same key."""
+    if config.data.uri.startswith(EXAMPLE_SCHEME):
+        from components.validation.examples import example_table
+
+        example_table(config.data.uri, home)
+
+
 def _run(config: AlmanacConfig, home: HomeLayout, layout: RunLayout) -> RunRecord:
     record = load_run(layout)
     print(f"run {layout.name}", file=sys.stderr, flush=True)
-    with _stop_on_signal(layout):
-        _run_pipeline(config, home, layout, record)
-    return finish_run(layout)
+    with run_lease(layout):
+        with _stop_on_signal(layout):
+            _run_pipeline(config, home, layout, record)
+        return finish_run(layout)
 
 
 def _run_pipeline(config: AlmanacConfig, home: HomeLayout, layout: RunLayout, record: RunRecord) -> None:
@@ -156,11 +170,10 @@ def _stop_on_signal(layout: RunLayout) -> Iterator[None]:
     signalled: list[int] = []
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        processes = request_stop(layout)
-        for process in processes:
-            _signal(process, signal.SIGKILL if signalled else signal.SIGTERM)
+        request_stop(layout)
+        processes = signal_steps(layout, signal.SIGKILL if signalled else signal.SIGTERM)
         signalled.append(number)
-        killer = threading.Timer(STOP_GRACE_S, _kill_all, [processes])
+        killer = threading.Timer(STOP_GRACE_S, signal_steps, [layout, signal.SIGKILL, processes])
         killer.daemon = True
         killer.start()
 
@@ -172,13 +185,3 @@ def _stop_on_signal(layout: RunLayout) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _kill_all(processes: Sequence[int]) -> None:
-    for process in processes:
-        _signal(process, signal.SIGKILL)
-
-
-def _signal(process: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(process, number)

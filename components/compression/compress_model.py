@@ -27,6 +27,7 @@ from forecasting.contracts.artifacts import (
 from forecasting.contracts.steps import StepName
 from forecasting.errors import ArtifactError
 from forecasting.feature_store import FeatureStore, learning_windows, read_feature_store, window_index
+from forecasting.formats import as_bytes
 from forecasting.predictors import LitePredictor
 from forecasting.schema import SeriesStore, read_series_store
 from forecasting.steps import StepContext, StepOutcome
@@ -68,13 +69,15 @@ def compress_model(
     write_tournament(variants, output / TOURNAMENT_FILE)
     report = CompressionReport(len(windows), tournament.durations_s)
     (output / REPORT_FILE).write_text(json.dumps(asdict(report), indent=1), encoding="utf-8")
-    return StepOutcome(passed=True, summary=_summary(variants))
+    # What time did not last for may be built on another day.
+    complete = all(variant.status is not VariantStatus.LEFT_OUT for variant in variants)
+    return StepOutcome(passed=True, summary=_summary(variants), reusable=complete)
 
 
 def _summary(variants: list[VariantRecord]) -> str:
     built = {variant.name: variant.size_bytes or 0 for variant in variants if variant.status is VariantStatus.BUILT}
     smallest = min(built, key=lambda name: built[name])
-    first = f"{len(built)} variants, {built[FLOAT_REFERENCE] / 1e3:,.0f} kB float → {built[smallest] / 1e3:,.0f} kB {smallest}"
+    first = f"{len(built)} variants, {as_bytes(built[FLOAT_REFERENCE])} float → {as_bytes(built[smallest])} {smallest}"
     others = [
         f"{variant.name} {variant.status.value.replace('_', ' ')}"
         for variant in variants

@@ -1,8 +1,5 @@
 """Ask the running server for a forecast whose actuals are known, over both transports."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -10,47 +7,11 @@ from components.deployment.measures import difference_ratio
 from components.deployment.probes import pick_series
 from forecasting.features.spec import FeatureSpec
 from forecasting.schema import Series, SeriesStore
+from forecasting.served_forecast import ForecastRecord, SeriesForecastRecord, shown_history
 from forecasting.windows import actuals, stack_inputs, window_inputs
 from forecasting.wire.client import GrpcClient, RestClient
 
 N_SERIES = 3
-N_SEASONS = 7
-"""Seasons of history kept beside the forecast for a picture."""
-
-
-@dataclass(frozen=True)
-class SeriesForecastRecord:
-    """One series. Times are UTC epoch seconds; missing values are None; quantiles are `[H][Q]`."""
-
-    id: str
-    history_timestamps: tuple[int, ...]
-    history: tuple[float | None, ...]
-    timestamps: tuple[int, ...]
-    actuals: tuple[float | None, ...]
-    quantiles: tuple[tuple[float, ...], ...]
-    levels: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class ForecastRecord:
-    """Contents of forecast.json. `origin` is the first forecast step; the answer shown is gRPC's.
-
-    grpc_rest_max_difference: largest difference between the two answers, in the target's unit;
-    grpc_rest_difference_ratio: the same as a share of the mean absolute point forecast.
-    """
-
-    model: str
-    version: int
-    target: str
-    step_s: int
-    origin: int
-    series: tuple[SeriesForecastRecord, ...]
-    grpc_rest_max_difference: float
-    grpc_rest_difference_ratio: float
-
-    def as_document(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 def ask_forecast(
@@ -80,8 +41,7 @@ def ask_forecast(
 
 def _record(series: Series, spec: FeatureSpec, origin: int, quantiles: npt.NDArray[np.float32]) -> SeriesForecastRecord:
     stamps = series.timestamps(spec.step_s)
-    n_history = min(spec.context, N_SEASONS * min(spec.seasons))
-    past = (stamps >= origin - n_history * spec.step_s) & (stamps < origin)
+    past = shown_history(stamps, spec, origin)
     return SeriesForecastRecord(
         id=series.id,
         history_timestamps=tuple(stamps[past].tolist()),

@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from components.deployment.ask_forecast import ForecastRecord, ask_forecast
+from components.deployment.ask_forecast import ask_forecast
 from components.deployment.golden import read_golden
 from components.deployment.measures import difference_ratio
 from components.deployment.package import PackageSpec, read_package
@@ -34,6 +34,7 @@ from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole, served_name
 from forecasting.errors import AlmanacError, RemoteError, RetryableError
 from forecasting.repository import ModelRepository, RolesRecord
+from forecasting.served_forecast import ForecastRecord
 from forecasting.steps import StepContext, StepOutcome
 from forecasting.wire.client import GrpcClient, RestClient
 from forecasting.wire.server_process import model_server

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from forecasting.formats import as_number
 from forecasting.tournament import VariantRecord
 
 Preference = Literal["accuracy", "size", "latency"]
@@ -69,7 +70,9 @@ def _reason(chosen: ScoredVariantRecord, reference: ScoredVariantRecord, *, pref
         return f"saved_model: best {prefer} of the variants that passed"
     change = chosen.mae / reference.mae - 1 if reference.mae else 0.0
     side = "above" if change >= 0 else "below"
-    parts = [f"MAE {chosen.mae:.4g}, {abs(change) * 100:.2f} % {side} the float model's {reference.mae:.4g}"]
+    parts = [
+        f"MAE {as_number(chosen.mae)}, {abs(change) * 100:.2f} % {side} the float model's {as_number(reference.mae)}"
+    ]
     parts += _times(_size(reference), _size(chosen), better="smaller", worse="larger")
     parts += _times(_latency(reference), _latency(chosen), better="faster", worse="slower")
     return f"{chosen.variant.name}: {', '.join(parts)}; best {prefer} of the variants that passed"

@@ -26,6 +26,7 @@ from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import ArtifactError
 from forecasting.features.spec import read_feature_spec
+from forecasting.formats import as_number
 from forecasting.gates import ChampionLimit, GateDecision, GateResult, compressed_rules, write_decision
 from forecasting.predictors import LitePredictor
 from forecasting.schema import read_series_store
@@ -155,7 +156,7 @@ def judge_variants(
         outcomes[variant.name] = "; ".join(failed) or "passed"
         if not failed:
             eligible.append(ScoredVariantRecord(variant, mae))
-        logger.info("%s: MAE %.4g, %s", variant.name, mae, outcomes[variant.name])
+        logger.info("%s: MAE %s, %s", variant.name, as_number(mae), outcomes[variant.name])
     if not eligible:
         reason = "no variant passed: " + "; ".join(f"{name}: {text}" for name, text in outcomes.items())
         return GateDecision(False, tuple(results), reason), outcomes

@@ -33,6 +33,7 @@ from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import ArtifactError, DataError
 from forecasting.features.calendar import DAY_S
 from forecasting.features.spec import FeatureSpec, read_feature_spec
+from forecasting.formats import as_limit, as_number
 from forecasting.gates import NAN, GateDecision, ModelGateReport, decide, model_rules, write_decision
 from forecasting.predictors import Predictor
 from forecasting.schema import SeriesStore, read_series_store
@@ -201,6 +202,6 @@ def _gate_report(
 def _summary(report: BacktestReport, decision: GateDecision, *, limit: float) -> str:
     models = report.models
     naive = models[better_naive(models)].overall["mae"]
-    champion = f", champion {models[CHAMPION].overall['mae']:.4g}" if CHAMPION in models else ""
-    text = f"MAE {models[CANDIDATE].overall['mae']:.4g} (naive {naive:.4g}{champion}, limit {limit:.4g})"
+    champion = f", champion {as_number(models[CHAMPION].overall['mae'])}" if CHAMPION in models else ""
+    text = f"MAE {as_number(models[CANDIDATE].overall['mae'])} (naive {as_number(naive)}{champion}, limit {as_limit(limit)})"
     return text if decision.passed else f"{text}; {decision.reason}"

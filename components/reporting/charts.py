@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from components.reporting.picture import SeriesForecastRecord
+from components.reporting.picture import ShownForecastRecord
 from components.reporting.style import (
     BAND,
     BLUE,
@@ -38,7 +38,7 @@ _UNITS = {1: "seconds", 60: "minutes", 3_600: "hours", 86_400: "days", 604_800: 
 
 
 def forecast_figure(
-    forecast: SeriesForecastRecord, zone: ZoneInfo, *, size: tuple[float, float], weight: float = 1.0
+    forecast: ShownForecastRecord, zone: ZoneInfo, *, size: tuple[float, float], weight: float = 1.0
 ) -> "Figure":
     """History, actuals, median and band of one forecast; to be drawn and saved inside `chart_style`.
 
@@ -89,7 +89,7 @@ def forecast_figure(
     return figure
 
 
-def forecast_chart(forecast: SeriesForecastRecord, zone: ZoneInfo, *, name: str) -> str:
+def forecast_chart(forecast: ShownForecastRecord, zone: ZoneInfo, *, name: str) -> str:
     """`forecast_figure` for the page."""
     with chart_style(name):
         figure = forecast_figure(forecast, zone, size=_WIDE)

@@ -10,7 +10,6 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from components.reporting import formats
 from components.reporting.charts import (
     error_by_step_chart,
     forecast_chart,
@@ -20,8 +19,9 @@ from components.reporting.charts import (
     slice_chart,
 )
 from components.reporting.evidence import EvidenceRecord
-from components.reporting.picture import SeriesForecastRecord
+from components.reporting.picture import ShownForecastRecord
 from components.reporting.verdict import judge_run
+from forecasting import formats
 from forecasting.backtest.summary import better_naive
 from forecasting.contracts.steps import StepName
 from forecasting.gates import Direction
@@ -53,7 +53,7 @@ class CardRecord:
     note: str
 
 
-def render_page(evidence: EvidenceRecord, *, forecasts: list[SeriesForecastRecord], step_s: int | None) -> str:
+def render_page(evidence: EvidenceRecord, *, forecasts: list[ShownForecastRecord], step_s: int | None) -> str:
     """The whole page as HTML that needs no network.
 
     Args:
@@ -123,7 +123,7 @@ def _cards(evidence: EvidenceRecord) -> list[CardRecord]:
     return cards
 
 
-def _charts(evidence: EvidenceRecord, forecasts: list[SeriesForecastRecord], *, step_s: int | None) -> dict[str, Any]:
+def _charts(evidence: EvidenceRecord, forecasts: list[ShownForecastRecord], *, step_s: int | None) -> dict[str, Any]:
     zone = calendar_zone(evidence.config)
     report = evidence.backtest
     training = evidence.training or {}

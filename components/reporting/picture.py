@@ -18,13 +18,13 @@ from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.features.spec import read_feature_spec
 from forecasting.schema import read_series_store
+from forecasting.served_forecast import shown_history
 
-N_SEASONS = 7
 MAX_SERIES = 3
 
 
 @dataclass(frozen=True)
-class SeriesForecastRecord:
+class ShownForecastRecord:
     """One forecast with what came before and what came true. Times are UTC epoch seconds, NaN is missing.
 
     history `[T]`, actuals `[H]`, quantiles `[H,Q]`, in the target's unit. source: in words.
@@ -41,11 +41,11 @@ class SeriesForecastRecord:
     source: str
 
 
-def served_forecasts(document: Mapping[str, Any]) -> list[SeriesForecastRecord]:
+def served_forecasts(document: Mapping[str, Any]) -> list[ShownForecastRecord]:
     """Forecasts of forecast.json of deploy_model."""
     source = f"answered by the model server, version {document['version']}"
     return [
-        SeriesForecastRecord(
+        ShownForecastRecord(
             id=series["id"],
             target=document["target"],
             history_timestamps=np.array(series["history_timestamps"], dtype=np.int64),
@@ -60,7 +60,7 @@ def served_forecasts(document: Mapping[str, Any]) -> list[SeriesForecastRecord]:
     ]
 
 
-def backtest_forecasts(run: RunLayout) -> list[SeriesForecastRecord]:
+def backtest_forecasts(run: RunLayout) -> list[ShownForecastRecord]:
     """The candidate's last forecasts of the backtest, for a run that was not deployed; none before evaluate_model."""
     scores = run.step(StepName.EVALUATE_MODEL) / SCORES_FILE
     if not scores.exists():
@@ -74,9 +74,9 @@ def backtest_forecasts(run: RunLayout) -> list[SeriesForecastRecord]:
             continue
         stamps = series.timestamps(spec.step_s)
         origin = int(rows["origin"][0])
-        past = (stamps >= origin - N_SEASONS * min(spec.seasons) * spec.step_s) & (stamps < origin)
+        past = shown_history(stamps, spec, origin)
         forecasts.append(
-            SeriesForecastRecord(
+            ShownForecastRecord(
                 id=series.id,
                 target=spec.target,
                 history_timestamps=stamps[past],

@@ -9,7 +9,7 @@ from pathlib import Path
 from components.reporting.charts import ahead, forecast_figure
 from components.reporting.evidence import EvidenceRecord, gather_evidence
 from components.reporting.page import calendar_zone, render_page
-from components.reporting.picture import SeriesForecastRecord, backtest_forecasts, served_forecasts
+from components.reporting.picture import ShownForecastRecord, backtest_forecasts, served_forecasts
 from components.reporting.style import chart_style, save_png
 from components.reporting.verdict import judge_run
 from forecasting.config.root import ReportRunSettings
@@ -71,13 +71,13 @@ def report_run(
     return StepOutcome(True, f"{verdict.badge.lower()}: {verdict.sentence}")
 
 
-def _forecasts(evidence: EvidenceRecord, run: RunLayout) -> list[SeriesForecastRecord]:
+def _forecasts(evidence: EvidenceRecord, run: RunLayout) -> list[ShownForecastRecord]:
     if evidence.forecast is not None:
         return served_forecasts(evidence.forecast)
     return backtest_forecasts(run) if evidence.backtest is not None else []
 
 
-def _draw(forecast: SeriesForecastRecord, evidence: EvidenceRecord, *, step_s: int, path: Path) -> None:
+def _draw(forecast: ShownForecastRecord, evidence: EvidenceRecord, *, step_s: int, path: Path) -> None:
     zone = calendar_zone(evidence.config)
     with chart_style("picture", font_size=PICTURE_FONT_SIZE):
         figure = forecast_figure(forecast, zone, size=PICTURE_INCHES, weight=1.5)

@@ -4,10 +4,10 @@ import math
 from dataclasses import dataclass
 
 from components.reporting.evidence import EvidenceRecord
-from components.reporting.formats import as_number, as_share
 from forecasting.backtest.summary import better_naive
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
+from forecasting.formats import as_number, as_share
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,9 @@ def train_model(
     features = inputs[StepName.BUILD_FEATURES]
     store = read_feature_store(features)
     key = digest_text(settings.model_dump_json() + load_manifest(features).payload_digest)
-    network, fit, factors = _train(settings, store, strategy, checkpoints=context.run.checkpoints, key=key)
+    network, fit, factors = _train(
+        settings, store, strategy, checkpoints=context.run.checkpoint(StepName.TRAIN_MODEL), key=key
+    )
     export_saved_model(ForecastModule(network, store.spec, CalibrationSpec(factors)), output / SAVED_MODEL_DIR)
     network.save_weights(output / WEIGHTS_FILE)
     write_feature_spec(store.spec, output / FEATURE_SPEC_FILE)
@@ -96,7 +98,7 @@ def _train(
     train, validation = training_windows(store)
     spec = NetworkSpec(store.spec, settings.model)
     loop = TrainingLoop(spec, settings.training, strategy)
-    fit = loop.fit(store, train, validation, checkpoint=checkpoints / "train_model.npz", key=key)
+    fit = loop.fit(store, train, validation, checkpoint=checkpoints / "fit.npz", key=key)
     factors = (1.0,) * len(store.spec.quantiles)
     if settings.model.calibrate:
         scored = predict_scaled(loop.network, store, validation, settings.training.batch_size)

@@ -6,22 +6,23 @@ import numpy as np
 import numpy.typing as npt
 
 from components.validation.grid import StepReport
+from components.validation.leaks import check_leaks, check_observed_copies
 from components.validation.reading import ParsedTable, SortingReport
 from components.validation.report import CheckRecord, Severity, iso_time
 from components.validation.storing import StoreReport
 from forecasting.config.derived import derived_terms
 from forecasting.config.root import ValidateDataSettings
-from forecasting.config.sections import DataConfig, FeaturesConfig, ValidationConfig
+from forecasting.config.sections import DataConfig, ValidationConfig
 from forecasting.durations import duration_s
+from forecasting.errors import ConfigError
+from forecasting.features.spec import history_length
 from forecasting.schema import Series, SeriesSpec
-
-_MIN_PAIRS = 30
-"""Changes needed before a correlation means anything."""
 
 
 def all_checks(
-    table: ParsedTable, sorting: SortingReport, *, step: StepReport, made: StoreReport, settings: ValidateDataSettings
-) -> tuple[CheckRecord, ...]:
+    table: ParsedTable, sorting: SortingReport, *, step: StepReport, made: StoreReport, settings: ValidateDataSettings,
+    cutoff: int | None, created: float | None,
+) -> tuple[CheckRecord, ...]:  # fmt: skip
     """Every time-series check, in the order in which a person would look."""
     limits = settings.validation
     return (
@@ -32,16 +33,12 @@ def all_checks(
         check_frequency(table, sorting, step),
         check_gaps(made),
         check_missing(made, limits),
-        check_freshness(made, limits),
+        check_freshness(made, limits, cutoff=cutoff, created=created),
         check_constant(made),
         check_history(made, settings),
-        check_leaks(made, limits),
+        check_leaks(made, limits, settings.forecast),
+        check_observed_copies(made, limits),
     )
-
-
-def history_length(context: int, features: FeaturesConfig) -> int:
-    """Steps a model reads: the context and, before it, what derived features look back."""
-    return context + max((term.reach for term in derived_terms(features.derived, "target")), default=0)
 
 
 def check_source(table: ParsedTable, made: StoreReport, data: DataConfig) -> CheckRecord:
@@ -55,7 +52,7 @@ def check_source(table: ParsedTable, made: StoreReport, data: DataConfig) -> Che
         notes.append(f"{made.n_partial_buckets} partial step(s) of {data.frequency} at the ends of series left out")
     if made.left_out:
         notes.append(
-            f"{len(made.left_out)} series begin after the cutoff and are left out, the first is {made.left_out[0]!r}"
+            f"{len(made.left_out)} series have no whole step before the cutoff and are left out, the first is {made.left_out[0]!r}"
         )
     if n_censored := sum(int(censored.sum()) for censored in made.censored):
         notes.append(f"{n_censored:,} targets hidden where {data.censored_by!r} is not zero")
@@ -153,15 +150,32 @@ def check_missing(made: StoreReport, limits: ValidationConfig) -> CheckRecord:
     return CheckRecord("missing_target", not n_bad, Severity.ERROR, found[worst], limits.max_missing_ratio, message)
 
 
-def check_freshness(made: StoreReport, limits: ValidationConfig) -> CheckRecord:
-    """Distance from the last target to the cutoff that the run asked for."""
-    age_s = made.requested_cutoff - made.store.spec.split.cutoff
-    limit_s = duration_s(limits.max_age) if limits.max_age else None
-    message = (
-        f"the last target ends at {iso_time(made.store.spec.split.cutoff)}, {age_s:,} s before the cutoff "
-        f"{iso_time(made.requested_cutoff)}; allowed is {limits.max_age or 'any age'}"
+def check_freshness(
+    made: StoreReport, limits: ValidationConfig, *, cutoff: int | None, created: float | None
+) -> CheckRecord:
+    """Age of the last target at the cutoff that was asked for, else when the run was begun.
+
+    What a check that passed says does not hang on when the run was begun, so that a table that did not
+    change gives the same output in every run that finds it fresh enough.
+
+    Raises:
+        ConfigError: There is a limit, and neither a cutoff nor the time when the run was begun.
+    """
+    last = made.store.spec.split.cutoff
+    message = f"the last target ends at {iso_time(last)}"
+    if limits.max_age is None:
+        return CheckRecord("freshness", True, Severity.ERROR, iso_time(last), None, f"{message}; any age is allowed")
+    judged_at = created if cutoff is None else cutoff
+    if judged_at is None:
+        raise ConfigError("validation.max_age needs a cutoff, or a run that says when it was begun")
+    passed = judged_at - last <= duration_s(limits.max_age)
+    message += (
+        f"; with validation.max_age {limits.max_age} it may be used until {iso_time(last + duration_s(limits.max_age))}"
     )
-    return CheckRecord("freshness", limit_s is None or age_s <= limit_s, Severity.ERROR, age_s, limit_s, message)
+    if not passed:
+        event = "the run was begun at" if cutoff is None else "the cutoff is"
+        message += f", and {event} {iso_time(int(judged_at))}; bring later rows or raise validation.max_age"
+    return CheckRecord("freshness", passed, Severity.ERROR, iso_time(last), limits.max_age, message)
 
 
 def check_constant(made: StoreReport) -> CheckRecord:
@@ -178,46 +192,18 @@ def check_constant(made: StoreReport) -> CheckRecord:
 def check_history(made: StoreReport, settings: ValidateDataSettings) -> CheckRecord:
     """At least one series must hold one training window and the validation and test periods."""
     spec, split = made.store.spec, made.store.spec.split
-    length, horizon = history_length(settings.forecast.context, settings.features), settings.forecast.horizon
+    derived = derived_terms(settings.features.derived, spec.target)
+    length, horizon = history_length(settings.forecast.context, derived), settings.forecast.horizon
     n_held_out = (split.cutoff - split.train_end) // spec.step_s
     needed = length + horizon + n_held_out
     found = max(_n_before_cutoff(series, spec) for series in made.store)
     message = (
         f"the longest series has {found:,} steps of {settings.data.frequency} before the cutoff; needed are {needed:,}: history {length:,} "
-        f"(context and longest rolling window), horizon {horizon:,}, validation {settings.split.validation}, test {settings.split.test}"
+        f"(context and what features look back), horizon {horizon:,}, validation {settings.split.validation}, test {settings.split.test}"
     )
     if found < needed:
-        message += "; bring more rows, or shorten forecast.context, the rolling windows or the split"
+        message += "; bring more rows, or shorten forecast.context, the windows of features.derived or the split"
     return CheckRecord("history", found >= needed, Severity.ERROR, found, needed, message)
-
-
-def check_leaks(made: StoreReport, limits: ValidationConfig) -> CheckRecord:
-    """The leak alarm: changes of a covariate that are those of the target.
-
-    Changes, not levels: two series with one trend or one season correlate without knowing each other.
-    """
-    spec = made.store.spec
-    changes = [np.diff(one.values[: _n_before_cutoff(one, spec)], axis=0) for one in made.store]
-    together = np.concatenate(changes) if changes else np.empty((0, len(spec.columns)))
-    found = {name: absolute_correlation(together[:, 0], together[:, i]) for i, name in enumerate(spec.columns) if i}
-    if not found:
-        return CheckRecord("leak", True, Severity.ERROR, None, limits.max_leak_correlation, "there are no covariates")
-    worst = max(found, key=lambda name: found[name])
-    message = f"changes of {worst!r} correlate most with those of the target: {found[worst]:.4f}; allowed is {limits.max_leak_correlation:g}"
-    passed = found[worst] <= limits.max_leak_correlation
-    if not passed:
-        message += "; a covariate that is the target in disguise is not known when a forecast is made: remove it from data.known and data.observed"
-    return CheckRecord("leak", passed, Severity.ERROR, found[worst], limits.max_leak_correlation, message)
-
-
-def absolute_correlation(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
-    """Absolute Pearson correlation over the pairs without NaN `[T]`, `[T]`; 0 for few pairs or a constant."""
-    both = ~(np.isnan(a) | np.isnan(b))
-    if np.count_nonzero(both) < _MIN_PAIRS:
-        return 0.0
-    x, y = a[both] - a[both].mean(), b[both] - b[both].mean()
-    scale = float(np.sqrt((x @ x) * (y @ y)))
-    return abs(float(x @ y)) / scale if scale > 0 else 0.0
 
 
 def _series_name(table: ParsedTable, row: int) -> str:

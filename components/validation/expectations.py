@@ -46,7 +46,8 @@ def expect_table(table: ParsedTable, settings: ValidateDataSettings, *, docs: Pa
     """Check the parsed rows of the source, before any resampling.
 
     Args:
-        table: Parsed source.
+        table: Parsed source. It ends at the last target, so that a row of a plan for the days ahead is no
+            row whose target is missing.
         settings: Limits and roles.
         docs: Where the Data Docs go (index.html is the result, suite.html the rules); none: no pages.
     """

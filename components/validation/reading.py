@@ -1,5 +1,10 @@
-"""From an opened source to sorted rows, with notes on what sorting had to do."""
+"""From an opened source to rows: those that were known at the cutoff, parsed and sorted.
 
+Rows are cut before anything is derived from them, so that what comes later cannot change what a run
+with an earlier cutoff finds. Of later rows only known covariates are read, for the horizon.
+"""
+
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,17 +12,22 @@ import numpy.typing as npt
 
 from components.validation.grid import RowTable
 from components.validation.parsing import IdColumn, TimeColumn, parse_ids, parse_numbers, parse_static, parse_times
+from components.validation.report import iso_time
 from components.validation.sources import SourceTable
 from forecasting.config.root import ValidateDataSettings
+from forecasting.durations import duration_s
 from forecasting.errors import ConfigError, DataError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ParsedTable:
-    """Columns of a source in its own row order.
+    """Columns of a source in its own row order, up to the last target before the cutoff.
 
-    numbers `[rows]` each: target, observed, known, then the censoring column where it is none of them.
-    static: for each static column one category a series.
+    ids: the series that have such rows. numbers `[rows]` each: target, observed, known, then the
+    censoring column where it is none of them. static: for each static column one category a series.
+    later: rows after the last target, sorted, with the known covariates as values; about a horizon of them.
     """
 
     source: SourceTable
@@ -25,11 +35,12 @@ class ParsedTable:
     times: TimeColumn
     numbers: dict[str, npt.NDArray[np.float64]]
     static: dict[str, tuple[str, ...]]
+    later: RowTable
 
 
 @dataclass(frozen=True)
 class SortingReport:
-    """What sorting found. Rows are rows of the source.
+    """What sorting found. Rows are rows of the parsed table.
 
     duplicates `[D]`: rows whose series and time an earlier row has; the earlier row is kept.
     n_differing: duplicates with other values. descents `[K]`: rows that are earlier than the row of
@@ -42,44 +53,97 @@ class SortingReport:
     descents: npt.NDArray[np.int64]
 
 
-def parse_table(source: SourceTable, settings: ValidateDataSettings) -> ParsedTable:
+def parse_table(source: SourceTable, settings: ValidateDataSettings, *, cutoff: int | None = None) -> ParsedTable:
     """Parse every column that the configuration names; a table that is one series has the model's name as id.
+
+    Args:
+        source: The opened table.
+        settings: Roles, horizon and frequency.
+        cutoff: UTC epoch seconds; of rows at or after it only known covariates are read. None: of the whole table.
 
     Raises:
         ConfigError: A column has two roles, a setting names a column without one, or `data.time_zone` is no zone.
-        DataError: A value cannot be read; the message names file, column, row and value.
+        DataError: A value cannot be read (the message names file, column, row and value), or there is no
+            target before the cutoff.
     """
     data = settings.data
     _check_roles(settings)
     ids = parse_ids(source, data.id_columns, single=settings.name)
     times = parse_times(source, data, ids.codes)
+    last = _last_target(source, times, data.target, cutoff)
+    is_past = times.seconds <= last
+    past, series = source.where(is_past), np.unique(ids.codes[is_past])
+    past_ids = _ids_of(ids, series, is_past)
     names = dict.fromkeys(
         (data.target, *data.observed, *data.known, *((data.censored_by,) if data.censored_by else ()))
     )
-    numbers = {name: parse_numbers(source, name) for name in names}
-    if np.isnan(numbers[data.target]).all():
-        raise DataError(
-            f"{source.path}: the target {data.target!r} must have values, and every one of its {len(ids.codes):,} rows is missing"
-        )
-    static = {name: parse_static(source, name, ids) for name in data.static}
-    return ParsedTable(source, ids, times, numbers, static)
+    # Two steps more than the horizon: the last target need not stand at the end of its step.
+    reach = last + (settings.forecast.horizon + 2) * duration_s(data.frequency)
+    is_later = ~is_past & (times.seconds < reach) & np.isin(ids.codes, series)
+    if n_new := len(ids.names) - len(series):
+        logger.info("%d series begin after the last target before the cutoff and are not read", n_new)
+    return ParsedTable(
+        source=past,
+        ids=past_ids,
+        times=TimeColumn(times.seconds[is_past], past.table.num_rows if times.n_naive else 0),
+        numbers={name: parse_numbers(past, name) for name in names},
+        static={name: parse_static(past, name, past_ids) for name in data.static},
+        later=_known_rows(source.where(is_later), _ids_of(ids, series, is_later), times.seconds[is_later], data.known),
+    )
 
 
 def sort_rows(table: ParsedTable) -> SortingReport:
     """Sort by series and time, keep the first of several rows with one time stamp."""
-    order = np.lexsort((table.times.seconds, table.ids.codes))
-    series, times = table.ids.codes[order], table.times.seconds[order]
-    values = np.column_stack([column[order] for column in table.numbers.values()])
-    same = np.r_[False, (np.diff(series) == 0) & (np.diff(times) == 0)]
+    values = np.column_stack(list(table.numbers.values()))
+    order, repeats = _order(table.ids.codes, table.times.seconds)
+    series, times, values = table.ids.codes[order], table.times.seconds[order], values[order]
     previous = values[:-1]
     equal = np.r_[True, ((values[1:] == previous) | (np.isnan(values[1:]) & np.isnan(previous))).all(axis=1)]
-    rows = RowTable(series[~same], times[~same], values[~same], order[~same])
     return SortingReport(
-        rows=rows,
-        duplicates=np.sort(order[same]),
-        n_differing=int(np.count_nonzero(same & ~equal)),
+        rows=RowTable(series[~repeats], times[~repeats], values[~repeats], order[~repeats]),
+        duplicates=np.sort(order[repeats]),
+        n_differing=int(np.count_nonzero(repeats & ~equal)),
         descents=_descents(table.ids.codes, table.times.seconds),
     )
+
+
+def _last_target(source: SourceTable, times: TimeColumn, target: str, cutoff: int | None) -> int:
+    """Time of the last row before the cutoff that has a target."""
+    known = np.full(len(times.seconds), True) if cutoff is None else times.seconds < cutoff
+    if cutoff is not None and not known.any():
+        raise DataError(
+            f"{source.path} must have rows before the cutoff {iso_time(cutoff)}; its first time stamp is "
+            f"{iso_time(int(times.seconds.min()))}"
+        )
+    filled = ~np.isnan(parse_numbers(source.where(known), target))
+    if not filled.any():
+        before = "" if cutoff is None else f" before the cutoff {iso_time(cutoff)}"
+        raise DataError(
+            f"{source.path}: the target {target!r} must have values{before}, and every one of its {len(filled):,} rows is missing"
+        )
+    return int(times.seconds[known][filled].max())
+
+
+def _ids_of(ids: IdColumn, series: npt.NDArray[np.int64], chosen: npt.NDArray[np.bool_]) -> IdColumn:
+    """Names and codes of some rows, where only some series remain."""
+    return IdColumn(tuple(ids.names[i] for i in series), np.searchsorted(series, ids.codes[chosen]).astype(np.int64))
+
+
+def _known_rows(source: SourceTable, ids: IdColumn, seconds: npt.NDArray[np.int64], known: tuple[str, ...]) -> RowTable:
+    columns = [parse_numbers(source, name) for name in known]
+    values = np.column_stack(columns) if columns else np.empty((len(seconds), 0))
+    order, repeats = _order(ids.codes, seconds)
+    kept = order[~repeats]
+    return RowTable(ids.codes[kept], seconds[kept], values[kept], kept)
+
+
+def _order(
+    codes: npt.NDArray[np.int64], seconds: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Order by series and time, and which of the ordered rows repeat the one before them."""
+    order = np.lexsort((seconds, codes))
+    repeats = (np.diff(codes[order]) == 0) & (np.diff(seconds[order]) == 0)
+    return order, np.r_[np.zeros(min(1, len(order)), dtype=np.bool_), repeats]
 
 
 def _check_roles(settings: ValidateDataSettings) -> None:

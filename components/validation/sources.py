@@ -1,17 +1,20 @@
 """Open the table that `data.uri` names and read the columns that the configuration asks for."""
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from components.validation.examples import SCHEME, example_table
+from components.validation.examples import example_table
 from forecasting.config.sections import DataConfig
 from forecasting.contracts.layout import HomeLayout
 from forecasting.errors import ConfigError, DataError
+from forecasting.sources import EXAMPLE_SCHEME, source_file
 
 _CSV_ENDINGS = (".csv", ".csv.gz")
 _PARQUET_ENDINGS = (".parquet", ".pq")
@@ -19,16 +22,26 @@ _PARQUET_ENDINGS = (".parquet", ".pq")
 
 @dataclass(frozen=True)
 class SourceTable:
-    """Columns of a source as they are written in it: text from CSV, typed columns from Parquet."""
+    """Columns of a source as they are written in it: text from CSV, typed columns from Parquet.
+
+    rows: where the rows of the table stand in the source; none: the table has all of them.
+    """
 
     path: Path
     table: pa.Table
     unused_columns: tuple[str, ...]
     is_csv: bool
+    rows: npt.NDArray[np.int64] | None = None
 
     def row_name(self, row: int) -> str:
         """How a reader finds a row: the line of a CSV file (line 1 has the names), else the row from 1."""
-        return f"line {row + 2}" if self.is_csv else f"row {row + 1}"
+        place = row if self.rows is None else int(self.rows[row])
+        return f"line {place + 2}" if self.is_csv else f"row {place + 1}"
+
+    def where(self, chosen: npt.NDArray[np.bool_]) -> "SourceTable":
+        """Some of the rows, which keep their names."""
+        rows = np.flatnonzero(chosen) if self.rows is None else self.rows[chosen]
+        return replace(self, table=self.table.filter(pa.array(chosen)), rows=rows)
 
 
 def open_source(data: DataConfig, home: HomeLayout) -> SourceTable:
@@ -67,12 +80,7 @@ def source_path(data: DataConfig, home: HomeLayout) -> Path:
     Raises:
         ConfigError: The address is of no known kind, or an example cannot be made.
     """
-    if data.uri.startswith(SCHEME):
-        return example_table(data.uri, home.examples)
-    if "://" in data.uri and not data.uri.startswith("file://"):
-        scheme = data.uri.partition("://")[0]
-        raise ConfigError(f"data.uri must be a file or example://NAME; this version does not read {scheme}://")
-    return Path(data.uri.removeprefix("file://"))
+    return example_table(data.uri, home) if data.uri.startswith(EXAMPLE_SCHEME) else source_file(data.uri, home)
 
 
 def needed_columns(data: DataConfig) -> tuple[str, ...]:

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from components.validation.grid import GridReport, GridSeries, StepReport, column_aggregations, resample
+from components.validation.grid import GridReport, GridSeries, RowTable, StepReport, column_aggregations, resample
 from components.validation.reading import ParsedTable, SortingReport
 from components.validation.report import iso_time
 from forecasting.config.root import ValidateDataSettings
 from forecasting.config.sections import DataConfig, SplitConfig
-from forecasting.cutoffs import parse_cutoff
 from forecasting.durations import duration_s, duration_steps
 from forecasting.errors import DataError
 from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec
@@ -20,25 +19,23 @@ from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec
 class StoreReport:
     """A series store and what making it found.
 
-    requested_cutoff: the run's cutoff, or the store's where the run has none. censored: steps a series
-    whose target was hidden because it is not the true demand. left_out: ids of series without a step
-    before the cutoff. n_partial_buckets: at the ends of series, left out.
+    censored: steps a series whose target was hidden because it is not the true demand. left_out: ids of
+    series without a step before the cutoff. n_partial_buckets: at the ends of series, left out.
     """
 
     store: SeriesStore
-    requested_cutoff: int
     censored: tuple[npt.NDArray[np.bool_], ...]
     left_out: tuple[str, ...]
     n_partial_buckets: int
 
 
 def make_store(
-    table: ParsedTable, sorting: SortingReport, *, step: StepReport, settings: ValidateDataSettings, cutoff: str | None
+    table: ParsedTable, sorting: SortingReport, *, step: StepReport, settings: ValidateDataSettings, cutoff: int | None
 ) -> StoreReport:
     """Resample to `data.frequency`, hide censored targets, remove what is not known at the cutoff.
 
     Raises:
-        ConfigError: The cutoff has no zone, or the splits are no whole number of steps.
+        ConfigError: The splits are no whole number of steps.
         DataError: The table is coarser than `data.frequency`, or has nothing before the cutoff.
     """
     data = settings.data
@@ -51,9 +48,10 @@ def make_store(
     hidden = [_censored(series, names, data) for series in grid.series]
     ends = [_end_of_target(series, frequency_s) for series in grid.series]
     phase_s = step.phase_s if frequency_s == step.step_s else 0
-    requested = max(ends) if cutoff is None else int(parse_cutoff(cutoff).timestamp())
+    requested = max(ends) if cutoff is None else cutoff
     effective = min((requested - phase_s) // frequency_s * frequency_s + phase_s, max(ends))
-    series, kept = _cut_all(table, grid, hidden=hidden, settings=settings, cutoff=effective, frequency_s=frequency_s)
+    ahead = _known_ahead(table, sorting.rows, step=step, data=data, cutoff=effective)
+    series, kept = _cut_all(table, grid, ahead, hidden=hidden, settings=settings, cutoff=effective)
     if not series:
         raise DataError(
             f"{table.source.path} must have rows before the cutoff {iso_time(effective)}; its first time stamp is "
@@ -71,7 +69,6 @@ def make_store(
     n_steps = [(effective - one.start) // frequency_s for one in series]
     return StoreReport(
         store=SeriesStore(spec, series),
-        requested_cutoff=requested,
         censored=tuple(hidden[i][:n] for i, n in zip(kept, n_steps, strict=True)),
         left_out=tuple(name for i, name in enumerate(table.ids.names) if i not in set(kept)),
         n_partial_buckets=grid.n_partial_buckets,
@@ -110,27 +107,57 @@ def _end_of_target(series: GridSeries, frequency_s: int) -> int:
     return series.start + (int(found[-1]) + 1) * frequency_s if len(found) else series.start
 
 
+def _known_ahead(
+    table: ParsedTable, rows: RowTable, *, step: StepReport, data: DataConfig, cutoff: int
+) -> tuple[GridSeries, ...]:
+    """Known covariates of every series from the cutoff on."""
+    names, after = tuple(table.numbers), rows.times >= cutoff
+    columns = [names.index(name) for name in data.known]
+    series = np.r_[rows.series[after], table.later.series]
+    times = np.r_[rows.times[after], table.later.times]
+    if not columns or not len(series):
+        return tuple(GridSeries(cutoff, np.empty((0, len(columns)))) for _ in table.ids.names)
+    values = np.concatenate([rows.values[after][:, columns], table.later.values])
+    order = np.lexsort((times, series))
+    return resample(
+        RowTable(series[order], times[order], values[order], order), len(table.ids.names),
+        frequency_s=duration_s(data.frequency), source=step,
+        aggregations=column_aggregations(data.known, data.aggregation),
+    ).series  # fmt: skip
+
+
 def _cut_all(
-    table: ParsedTable, grid: GridReport, *, hidden: list[npt.NDArray[np.bool_]], settings: ValidateDataSettings, cutoff: int,
-    frequency_s: int,
+    table: ParsedTable, grid: GridReport, ahead: tuple[GridSeries, ...], *, hidden: list[npt.NDArray[np.bool_]],
+    settings: ValidateDataSettings, cutoff: int,
 ) -> tuple[tuple[Series, ...], tuple[int, ...]]:  # fmt: skip
     """Series with steps before the cutoff, and their indices."""
-    data = settings.data
+    data, frequency_s = settings.data, duration_s(settings.data.frequency)
     categories = {
         name: {value: i for i, value in enumerate(sorted(set(values)))} for name, values in table.static.items()
     }
-    n_unknown = 1 + len(data.observed)
+    n_values = 1 + len(data.observed) + len(data.known)
     series, kept = [], []
     for i, (name, one) in enumerate(zip(table.ids.names, grid.series, strict=True)):
         n_before = (cutoff - one.start) // frequency_s
         if n_before <= 0 or not len(one.values):
             continue
-        values = one.values[:, : n_unknown + len(data.known)].copy()
-        values[hidden[i], 0] = np.nan
-        values[n_before:, :n_unknown] = np.nan
-        after = np.flatnonzero(~np.isnan(values[n_before:]).all(axis=1))
-        n_steps = n_before + (int(after[-1]) + 1 if len(after) else 0)
+        values = one.values[:n_before, :n_values].copy()
+        values[hidden[i][:n_before], 0] = np.nan
+        first = (ahead[i].start - one.start) // frequency_s
+        known = ahead[i].values[: max(0, n_before + settings.forecast.horizon - first)]
         static = tuple(categories[column][table.static[column][i]] for column in data.static)
-        series.append(Series(name, one.start, values[:n_steps], static))
+        series.append(Series(name, one.start, _with_known(values, known, first), static))
         kept.append(i)
     return tuple(series), tuple(kept)
+
+
+def _with_known(values: npt.NDArray[np.float64], known: npt.NDArray[np.float64], first: int) -> npt.NDArray[np.float64]:
+    """Values before the cutoff, and from step `first` on those known covariates that there are."""
+    filled = np.flatnonzero(~np.isnan(known).all(axis=1))
+    if not len(filled):
+        return values
+    n_known = int(filled[-1]) + 1
+    longer = np.full((first + n_known, values.shape[1]), np.nan)
+    longer[: len(values)] = values
+    longer[first:, values.shape[1] - known.shape[1] :] = known[:n_known]
+    return longer

@@ -20,6 +20,7 @@ from components.validation.storing import StoreReport, make_store
 from forecasting.config.root import StepSettings, ValidateDataSettings
 from forecasting.contracts.artifacts import DATA_DOCS_DIR, PROFILE_FILE, REPORT_FILE
 from forecasting.contracts.steps import StepName
+from forecasting.cutoffs import parse_cutoff
 from forecasting.errors import ConfigError, DataError
 from forecasting.schema import write_series_store
 from forecasting.steps import StepContext, StepOutcome
@@ -50,11 +51,12 @@ def validate_data(
     """
     if not isinstance(settings, ValidateDataSettings):
         raise ConfigError(f"validate_data needs its own settings, found {type(settings).__name__}")
-    table = parse_table(open_source(settings.data, context.home), settings)
+    cutoff = int(parse_cutoff(context.cutoff).timestamp()) if context.cutoff else None
+    table = parse_table(open_source(settings.data, context.home), settings, cutoff=cutoff)
     sorting = sort_rows(table)
     step = _source_step(table, sorting)
-    made = make_store(table, sorting, step=step, settings=settings, cutoff=context.cutoff)
-    checks = all_checks(table, sorting, step=step, made=made, settings=settings)
+    made = make_store(table, sorting, step=step, settings=settings, cutoff=cutoff)
+    checks = all_checks(table, sorting, step=step, made=made, settings=settings, cutoff=cutoff, created=context.created)
     checks += _expectations(table, settings, output)
     report = _report(table, made, checks)
     write_series_store(made.store, output)

@@ -26,6 +26,11 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> AlmanacConfig:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ConfigError(
+            f"{path} line {line} must be UTF-8, found byte 0x{error.object[error.start]:02x}; save the file as UTF-8"
+        ) from error
     document = _parse_yaml(text, str(path))
     if not isinstance(document, dict):
         raise ConfigError(f"{path} must hold a mapping of settings, found {type(document).__name__}")

@@ -1,6 +1,7 @@
 """The whole configuration, and the part of it that each step sees."""
 
 import re
+from datetime import timedelta
 from typing import Any
 
 from pydantic import Field, field_validator, model_validator
@@ -22,6 +23,10 @@ from forecasting.config.sections import (
     ValidationConfig,
 )
 from forecasting.contracts.steps import StepName
+from forecasting.durations import duration_s
+from forecasting.localities import time_zone
+
+_DAY_S = 86_400
 
 
 class AlmanacConfig(Section):
@@ -59,6 +64,33 @@ class AlmanacConfig(Section):
         names = [term.name for term in derived_terms(self.features.derived, self.data.target)]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"features.derived makes {twice[0]!r} twice; name each once")
+        return self
+
+    @model_validator(mode="after")
+    def _check_periods(self) -> "AlmanacConfig":
+        step_s, horizon = duration_s(self.data.frequency), self.forecast.horizon
+        split = {"split.validation": self.split.validation, "split.test": self.split.test}
+        below = self.backtest.cold_start_below
+        for key, period in (split | ({"backtest.cold_start_below": below} if below else {})).items():
+            if duration_s(period) % step_s:
+                raise ValueError(f"{key} ({period}) must be a whole number of steps of data.frequency ({self.data.frequency})")  # fmt: skip
+        for key, period in split.items():
+            if (n_steps := duration_s(period) // step_s) < horizon:
+                raise ValueError(
+                    f"{key} ({period}) must hold a whole forecast: it has {n_steps} steps of {self.data.frequency}, "
+                    f"and forecast.horizon has {horizon}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _check_days(self) -> "AlmanacConfig":
+        zone, frequency = self.features.calendar_time_zone, self.data.frequency
+        if duration_s(frequency) >= _DAY_S and time_zone(zone).utcoffset(None) != timedelta(0):
+            raise ValueError(
+                f"features.calendar_time_zone ({zone}) must be UTC where data.frequency ({frequency}) is a day or more: steps "
+                "are then days of UTC, which no local clock counts; set it to UTC, or bring the table to local days first, "
+                "with dates as time stamps and data.time_zone UTC"
+            )
         return self
 
 

@@ -10,13 +10,15 @@ from pydantic import Field, field_validator, model_validator
 
 from forecasting.config.derived import AnyDerived, RollingConfig
 from forecasting.config.section import Section
-from forecasting.config.values import Distinct, Duration, Lengths, Range, ZoneName
+from forecasting.config.values import Distinct, Duration, HolidayRegion, Lengths, Range, ZoneName
 from forecasting.durations import duration_s
 
 Aggregation = Literal["mean", "sum", "min", "max", "last"]
 CalendarColumn = Literal[
-    "hour_of_day", "day_of_week", "day_of_month", "day_of_year", "is_weekend", "is_holiday", "is_day_off",
-    "is_day_off_yesterday", "is_day_off_tomorrow", "trend",
+    "minute_of_hour", "hour_of_day", "day_of_week", "day_of_month", "day_of_year", "week_of_year", "month_of_year",
+    "quarter_of_year", "year", "trend", "is_month_start", "is_month_end", "is_weekend", "is_holiday",
+    "is_holiday_yesterday", "is_holiday_tomorrow", "is_day_off", "is_day_off_yesterday", "is_day_off_tomorrow",
+    "is_bridge_day", "is_school_holiday", "day_length",
 ]  # fmt: skip
 
 
@@ -67,7 +69,7 @@ class ValidationConfig(Section):
         0.98,
         gt=0,
         le=1,
-        description="A covariate whose changes correlate more with the target's raises the leak alarm.",
+        description="A known covariate whose changes correlate more with the target's, at any shift within the horizon, raises the leak alarm.",
     )
     data_docs: bool = Field(True, description="Write the Great Expectations Data Docs.")
 
@@ -119,12 +121,13 @@ class FeaturesConfig(Section):
     """Features: each is written once and runs in Beam and in the exported graph."""
 
     calendar_time_zone: ZoneName = Field(
-        "UTC", description="Zone in which hours, days and holidays are counted (IANA name)."
+        "UTC",
+        description="Zone in which hours, days and holidays are counted (IANA name); UTC for steps of a day or more.",
     )
     calendar: Annotated[tuple[CalendarColumn, ...], Distinct] = Field(
         ("day_of_week", "is_day_off"), description="Calendar columns."
     )
-    holidays: str | None = Field(
+    holidays: HolidayRegion | None = Field(
         None, description="Country, or country and region (AU-VIC), whose public holidays count; none: no holidays."
     )
     fourier: tuple[FourierConfig, ...] = Field((FourierConfig(),), description="Fourier terms.")
@@ -211,7 +214,9 @@ class TrainingConfig(Section):
     )
     seed: int = Field(1, description="Seed of initial weights, shuffling and dropout.")
     threads: int = Field(
-        1, gt=0, description="Threads within one operation; one is fastest for recurrent models on CPUs."
+        1,
+        ge=0,
+        description="Threads within one operation, 0 for TensorFlow's own choice; one is fastest for recurrent models on CPUs.",
     )
 
 
@@ -254,6 +259,16 @@ class ServingConfig(Section):
     keep_versions: int = Field(
         5, gt=1, description="Versions kept in the repository, champion and previous always among them."
     )
+
+    @model_validator(mode="after")
+    def _check_ports(self) -> "ServingConfig":
+        taken: dict[int, str] = {}
+        for name in ("grpc_port", "rest_port", "gateway_port"):
+            port = getattr(self, name)
+            if port and port in taken:
+                raise ValueError(f"{taken[port]} and {name} must differ, found {port} for both; 0 takes any free port")
+            taken[port] = name
+        return self
 
 
 class TrackingConfig(Section):

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, PositiveInt
 
 from forecasting.durations import duration_s
 from forecasting.errors import ConfigError
-from forecasting.localities import time_zone
+from forecasting.localities import holiday_region, time_zone
 
 
 def _checked_by(check: Callable[[str], object]) -> AfterValidator:
@@ -44,6 +44,9 @@ Duration = Annotated[str, _checked_by(duration_s)]
 
 ZoneName = Annotated[str, _checked_by(time_zone)]
 """An IANA time zone."""
+
+HolidayRegion = Annotated[str, _checked_by(holiday_region)]
+"""A country, or country and subdivision."""
 
 Distinct = AfterValidator(_distinct)
 """Marks a tuple whose values differ."""

@@ -81,6 +81,10 @@ class RunLayout:
         """State of unfinished steps; outlives a kill, so that `--resume` goes on from there."""
         return self.root / "checkpoints"
 
+    def checkpoint(self, step: StepName) -> Path:
+        """State of one unfinished step; gone once the step is done, or is another."""
+        return self.checkpoints / step.value
+
     def step(self, step: StepName) -> Path:
         """Output directory of a step."""
         return self.root / step.value

@@ -115,7 +115,9 @@ CALENDAR_COLUMNS: dict[str, CalendarKind] = {
         "1 on a working day between two days off", lambda at: (1.0 - at.day_off()) * at.day_off(-1) * at.day_off(1)
     ),
     "is_school_holiday": CalendarKind("1 on a school holiday", lambda at: at.listed(at.spec.school_holidays)),
-    "day_length": CalendarKind("hours that the day has beyond 24: -1 and 1 where clocks change", lambda at: _day_length(at)),
+    "day_length": CalendarKind(
+        "hours that the day has beyond 24: -1 and 1 where clocks change", lambda at: _day_length(at)
+    ),
 }
 """Every calendar column by its name; the contract test of features holds each to the standard library."""
 

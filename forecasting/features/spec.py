@@ -5,6 +5,7 @@ training, the exported graph, the gateway and the client make the same columns.
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ class FeatureSpec:
     @property
     def history_length(self) -> int:
         """L: the context and, before it, what the derived feature that looks back furthest needs."""
-        return self.context + max((term.reach for term in self.derived), default=0)
+        return history_length(self.context, self.derived)
 
     @property
     def value_columns(self) -> tuple[str, ...]:
@@ -115,6 +116,11 @@ class FeatureSpec:
             n_static_columns=len(self.static),
             quantiles=self.quantiles,
         )
+
+
+def history_length(context: int, derived: Iterable[Term]) -> int:
+    """Steps a model reads: the context and, before it, what the derived feature that looks back furthest needs."""
+    return context + max((term.reach for term in derived), default=0)
 
 
 def write_feature_spec(spec: FeatureSpec, path: Path) -> None:

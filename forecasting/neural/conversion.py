@@ -19,9 +19,8 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from forecasting.contracts.signature import QUANTILES, SERVING_DEFAULT
 from forecasting.errors import ArtifactError
 from forecasting.neural.export import ForecastModule
+from forecasting.wire.lite_signatures import METADATA_ENTRY, PREDICT_METHOD_NAME
 
-SIGNATURE_METADATA = "signature_defs_metadata"
-"""The metadata entry from which TensorFlow Serving reads the signatures of a Lite model."""
 _FILE_IDENTIFIER = b"TFL3"
 
 
@@ -93,7 +92,7 @@ def _tensor_map(name: str, index: int) -> Any:
 
 
 def _add_serving_metadata(parsed: Any, graph: Any, inputs: dict[str, int], outputs: dict[str, int]) -> None:
-    signature = meta_graph_pb2.SignatureDef(method_name="tensorflow/serving/predict")
+    signature = meta_graph_pb2.SignatureDef(method_name=PREDICT_METHOD_NAME)
     for names, target in ((inputs, signature.inputs), (outputs, signature.outputs)):
         for name, index in names.items():
             tensor = graph.tensors[index]
@@ -115,5 +114,5 @@ def _add_serving_metadata(parsed: Any, graph: Any, inputs: dict[str, int], outpu
     buffer.data = bytearray(flex.Finish())
     parsed.buffers.append(buffer)
     entry = schema.MetadataT()
-    entry.name, entry.buffer = SIGNATURE_METADATA.encode(), len(parsed.buffers) - 1
+    entry.name, entry.buffer = METADATA_ENTRY.encode(), len(parsed.buffers) - 1
     parsed.metadata = [*(parsed.metadata or []), entry]

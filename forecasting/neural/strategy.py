@@ -20,7 +20,8 @@ def make_strategy(training: TrainingConfig) -> tf.distribute.Strategy:
     """
     gpus = tf.config.list_physical_devices("GPU")
     try:
-        tf.config.threading.set_intra_op_parallelism_threads(training.threads)
+        if training.threads:
+            tf.config.threading.set_intra_op_parallelism_threads(training.threads)
         if training.strategy == "mirrored" and not gpus:
             cpu = tf.config.list_physical_devices("CPU")[0]
             tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * N_LOGICAL_CPUS)

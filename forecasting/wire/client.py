@@ -27,6 +27,7 @@ from forecasting.wire.messages import (
     GetModelStatusResponse,
     PredictRequest,
     PredictResponse,
+    VersionState,
 )
 from forecasting.wire.tensors import from_tensor, to_tensor
 
@@ -36,8 +37,6 @@ CHANNEL_OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.max_send_mess
 LOAD_S = 120.0
 """Longest wait for a version to be loaded, seconds."""
 
-_AVAILABLE = "AVAILABLE"
-_ENDED = "END"
 _PASSING = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED}
 _PASSING_HTTP = {429, 503, 504}
 _PAUSE_S = 0.05
@@ -59,7 +58,7 @@ class PredictionRecord:
 
 @dataclass(frozen=True)
 class VersionStatusRecord:
-    """State of one version on the server (START, LOADING, AVAILABLE, UNLOADING, END) and its last error."""
+    """State of one version on the server (name of a `VersionState`) and its last error."""
 
     version: int
     state: str
@@ -155,13 +154,8 @@ class GrpcClient:
             response = self._status(request, timeout=self._timeout_s)
         except grpc.RpcError as error:
             raise grpc_error(error, self._address) from error
-        names = (
-            response.DESCRIPTOR.fields_by_name["model_version_status"]
-            .message_type.enum_types_by_name["State"]
-            .values_by_number
-        )
         return tuple(
-            VersionStatusRecord(entry.version, names[entry.state].name, entry.status.error_message)
+            VersionStatusRecord(entry.version, VersionState(entry.state).name, entry.status.error_message)
             for entry in response.model_version_status
         )
 
@@ -304,10 +298,10 @@ def _wait_available(
         except (RetryableError, ServedModelMissingError) as error:
             found, last = [], str(error)
         for entry in found:
-            if entry.state == _AVAILABLE:
+            if entry.state == VersionState.AVAILABLE.name:
                 return int(entry.version)
             last = f"version {entry.version} is {entry.state}" + (f": {entry.error}" if entry.error else "")
-        if any(entry.state == _ENDED and entry.error for entry in found):
+        if any(entry.state == VersionState.END.name and entry.error for entry in found):
             raise RemoteError(f"model {model!r} cannot be loaded by the server: {last}")
         if check is not None:
             check()

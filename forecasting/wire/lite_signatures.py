@@ -13,7 +13,7 @@ from forecasting.errors import ArtifactError
 from forecasting.wire.messages import SignatureDef, types_pb2
 
 METADATA_ENTRY = "signature_defs_metadata"
-PREDICT_METHOD = "tensorflow/serving/predict"
+PREDICT_METHOD_NAME = "tensorflow/serving/predict"
 
 # Numbers of tflite.TensorType to those of tensorflow.DataType.
 _TENSOR_TYPES: dict[int, int] = {
@@ -39,7 +39,7 @@ def read_signatures(model: bytes) -> dict[str, Any]:
         if _text(entry.name) == METADATA_ENTRY:
             return _read_map(bytes(tree.buffers[entry.buffer].data))
     graph = tree.subgraphs[0]
-    signature = SignatureDef(method_name=PREDICT_METHOD)
+    signature = SignatureDef(method_name=PREDICT_METHOD_NAME)
     for indices, target in ((graph.inputs, signature.inputs), (graph.outputs, signature.outputs)):
         for index in indices:
             tensor = graph.tensors[index]

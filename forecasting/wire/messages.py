@@ -12,6 +12,7 @@ import importlib.util
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import IntEnum
 from threading import Lock
 from types import ModuleType
 from typing import Any
@@ -92,6 +93,18 @@ ReloadConfigRequest = model_management_pb2.ReloadConfigRequest
 ReloadConfigResponse = model_management_pb2.ReloadConfigResponse
 PredictionLog = prediction_log_pb2.PredictionLog
 ModelServerConfig = model_server_config_pb2.ModelServerConfig
+
+
+class VersionState(IntEnum):
+    """ModelVersionStatus.State."""
+
+    UNKNOWN = 0
+    START = 10
+    LOADING = 20
+    AVAILABLE = 30
+    UNLOADING = 40
+    END = 50
+
 
 PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
 MODEL_SERVICE = "tensorflow.serving.ModelService"

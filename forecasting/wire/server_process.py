@@ -25,7 +25,8 @@ SERVER_MODULE = "serving.model_server"
 _GRPC_LINE = re.compile(r"Running gRPC ModelServer at (\S+)")
 _REST_LINE = re.compile(r"Exporting HTTP/REST API at (\S+)")
 _START_S = 60.0
-_STOP_S = 40.0
+STOP_S = 20.0
+"""Seconds a server has to end after SIGTERM, before it is killed; less than a run gives to its step."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def listening_process(
     try:
         yield process, _read_addresses(process, patterns, log)
     finally:
-        stop_process(process, timeout_s=_STOP_S)
+        stop_process(process, timeout_s=STOP_S)
 
 
 def stop_process(process: subprocess.Popen[str], *, timeout_s: float) -> int:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def explain(arguments: argparse.Namespace) -> int:
     config = (
         load_config(Path(arguments.config), arguments.overrides) if arguments.config else load_config(layout.config)
     )
-    reports = explain_steps(home, layout, config, load_run(layout).cutoff)
+    reports = explain_steps(home, layout, config, load_run(layout).cutoff, now=time.time())
     if arguments.json:
         print(json.dumps([asdict(report) for report in reports], indent=1))
         return 0

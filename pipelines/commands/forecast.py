@@ -8,17 +8,20 @@ from pathlib import Path
 from forecasting.config import load_config
 from forecasting.config.sections import ServingConfig
 from forecasting.errors import ConfigError
-from pipelines.forecasts import ask_gateway, check_output, forecast_table, write_forecasts
+from forecasting.formats import as_number
+from pipelines.forecasts import ask_gateway, check_output, forecast_table, origin_notes, write_forecasts
 from pipelines.records import table
 
 
 def forecast(arguments: argparse.Namespace) -> int:
-    """Ask the gateway and print a table, JSON, or write a file."""
+    """Ask the gateway and print a table, JSON, or write a file; from when it is goes to stderr."""
     config = load_config(Path(arguments.config), arguments.overrides)
     if arguments.out:
         check_output(Path(arguments.out))
     endpoint = arguments.endpoint or local_endpoint(config.serving)
     answer = ask_gateway(endpoint, arguments.series, arguments.origin)
+    for note in origin_notes(answer):
+        print(note, file=sys.stderr)
     if arguments.out:
         write_forecasts(answer, Path(arguments.out))
         print(f"wrote {arguments.out}: {len(answer['forecasts'])} series, version {answer['version']}", file=sys.stderr)
@@ -26,7 +29,7 @@ def forecast(arguments: argparse.Namespace) -> int:
         print(json.dumps(answer, indent=1))
     else:
         found = forecast_table(answer)
-        rows = [tuple(f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row) for row in found.rows]
+        rows = [tuple(as_number(cell) if isinstance(cell, float) else str(cell) for cell in row) for row in found.rows]
         print("\n".join(table([found.columns, *rows], right=frozenset(range(2, len(found.columns))))))
     return 0
 
@@ -39,7 +42,7 @@ def local_endpoint(serving: ServingConfig) -> str:
     """
     if serving.gateway_port == 0:
         raise ConfigError(
-            "serving.gateway_port is 0, any free port; give --endpoint URL, which `almanac serve` printed"
+            "serving.gateway_port is 0, any free port; give --endpoint URL, which the serve command printed"
         )
     address = "127.0.0.1" if serving.bind_address in ("0.0.0.0", "") else serving.bind_address
     return f"http://{address}:{serving.gateway_port}"

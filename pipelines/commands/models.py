@@ -5,6 +5,7 @@ import json
 import sys
 from typing import Any
 
+from forecasting.command_word import command_word
 from forecasting.contracts.layout import home_layout
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import ConfigError
@@ -22,7 +23,7 @@ def list_models(arguments: argparse.Namespace) -> int:
         ]
         print(json.dumps(documents, indent=1))
     elif not names:
-        print(f"no models in {repository.root}; almanac run makes one", file=sys.stderr)
+        print(f"no models in {repository.root}; {command_word()} run -c FILE makes one", file=sys.stderr)
     else:
         rows = [["MODEL", *(role.value.upper() for role in ModelRole), "VERSIONS"]]
         for name in names:
@@ -63,7 +64,9 @@ def rollback(arguments: argparse.Namespace) -> int:
 def _repository(model: str) -> ModelRepository:
     repository = ModelRepository(home_layout().models)
     if model not in repository.names():
-        raise ConfigError(f"there is no model {model!r} in {repository.root}; `almanac models list` names them")
+        raise ConfigError(
+            f"there is no model {model!r} in {repository.root}; `{command_word()} models list` names them"
+        )
     return repository
 
 

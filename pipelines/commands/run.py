@@ -32,7 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(run_document(home.run(record.run), record), indent=1))
     else:
-        print("\n".join(closing_lines(home.run(record.run), record, arguments.config)))
+        served = None if arguments.overrides else arguments.config
+        print("\n".join(closing_lines(home.run(record.run), record, served)))
     sys.stdout.flush()
     if cause := failure_line(home.run(record.run), record):
         print(f"almanac: {cause}", file=sys.stderr)

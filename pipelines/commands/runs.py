@@ -2,17 +2,15 @@
 
 import argparse
 import json
-import os
 import signal
 import sys
-from dataclasses import replace
 
-from forecasting.contracts.layout import HomeLayout, home_layout
+from forecasting.command_word import command_word
+from forecasting.contracts.layout import home_layout
 from forecasting.contracts.steps import StepName
-from forecasting.contracts.vocabulary import RunStatus
 from forecasting.errors import ArtifactError, ConfigError
-from forecasting.leases import run_is_going
-from forecasting.runs import RunRecord, find_run, load_run, request_stop
+from forecasting.leases import effective_run, run_is_going, signal_steps
+from forecasting.runs import find_run, request_stop
 from forecasting.runs import list_runs as run_layouts
 from pipelines.records import moment, run_document, step_remark, step_state, table
 from pipelines.run import PIPELINE_LOG
@@ -25,7 +23,7 @@ def list_runs(arguments: argparse.Namespace) -> int:
     documents = []
     for layout in run_layouts(home):
         try:
-            record = _as_it_stands(home, load_run(layout))
+            record = effective_run(layout)
         except ArtifactError as error:
             print(f"almanac: {error}", file=sys.stderr)
             continue
@@ -54,9 +52,8 @@ def list_runs(arguments: argparse.Namespace) -> int:
 
 def show(arguments: argparse.Namespace) -> int:
     """One run with its steps; what runs no more because its process is gone is shown as stopped."""
-    home = home_layout()
-    layout = find_run(home, arguments.run)
-    record = _as_it_stands(home, load_run(layout))
+    layout = find_run(home_layout(), arguments.run)
+    record = effective_run(layout)
     if arguments.json:
         print(json.dumps(run_document(layout, record), indent=1))
         return 0
@@ -93,24 +90,16 @@ def logs(arguments: argparse.Namespace) -> int:
 
 def stop(arguments: argparse.Namespace) -> int:
     """Ask a run to stop: the step that runs gets SIGTERM, no other begins."""
-    home = home_layout()
-    layout = find_run(home, arguments.run)
-    record = load_run(layout)
-    if not run_is_going(home, record):
-        record = _as_it_stands(home, record)
+    layout = find_run(home_layout(), arguments.run)
+    record = effective_run(layout)
+    going = run_is_going(layout)
+    if going:
+        request_stop(layout)
+    # A step may outlive its run, where only the process of the run was killed.
+    if not signal_steps(layout, signal.SIGTERM) and not going:
         raise ConfigError(f"run {record.run} is not going; it is {record.status.value}")
-    for process in request_stop(layout):
-        os.kill(process, signal.SIGTERM)
-    print(f"run {record.run} was asked to stop; almanac run --resume {record.run} continues it", file=sys.stderr)
+    print(
+        f"run {record.run} was asked to stop; `{command_word()} run --resume {record.run}` continues it",
+        file=sys.stderr,
+    )
     return 0
-
-
-def _as_it_stands(home: HomeLayout, record: RunRecord) -> RunRecord:
-    """The record, where a killed process could not write that it ends."""
-    if record.status != RunStatus.RUNNING or run_is_going(home, record):
-        return record
-    steps = {
-        name: replace(step, status=RunStatus.STOPPED, process=None) if step.status == RunStatus.RUNNING else step
-        for name, step in record.steps.items()
-    }
-    return replace(record, status=RunStatus.STOPPED, process=None, steps=steps)

@@ -2,26 +2,15 @@
 
 import argparse
 
+from forecasting.code_closure import step_function
 from forecasting.config import load_config, step_settings
 from forecasting.contracts.codes import ExitCode
 from forecasting.contracts.layout import home_layout
 from forecasting.contracts.steps import PARENTS, StepName
-from forecasting.errors import ConfigError
 from forecasting.execution import execute_step
-from forecasting.leases import model_lease
+from forecasting.leases import model_lease, run_lease
+from forecasting.lineage import verify_inputs
 from forecasting.runs import clear_stop, find_run, load_run
-
-ROOMS: dict[StepName, str] = {
-    StepName.VALIDATE_DATA: "validation",
-    StepName.BUILD_FEATURES: "features",
-    StepName.TRAIN_MODEL: "training",
-    StepName.EVALUATE_MODEL: "evaluation",
-    StepName.COMPRESS_MODEL: "compression",
-    StepName.EVALUATE_COMPRESSED: "evaluation",
-    StepName.VALIDATE_SERVING: "deployment",
-    StepName.DEPLOY_MODEL: "deployment",
-    StepName.REPORT_RUN: "reporting",
-}
 
 
 def step(arguments: argparse.Namespace) -> int:
@@ -29,17 +18,17 @@ def step(arguments: argparse.Namespace) -> int:
     home = home_layout()
     layout = find_run(home, arguments.run)
     name = StepName(arguments.name)
-    for parent in PARENTS[name]:
-        if not layout.step(parent).is_dir():
-            raise ConfigError(f"{name} reads what {parent} wrote, and run {layout.name} has none; run that step first")
     config = load_config(layout.config)
-    with model_lease(home, config.name):
+    inputs = {parent: layout.step(parent) for parent in PARENTS[name]}
+    with model_lease(home, config.name), run_lease(layout):
+        # Looked at here first, so that a step that may not run leaves the records as they are.
+        verify_inputs(layout, name, inputs)
         clear_stop(layout)
         passed = execute_step(
             name,
-            f"components.{ROOMS[name]}.{name}:{name}",
+            step_function(name),
             step_settings(config, name).model_dump_json(),
-            {parent.value: str(layout.step(parent)) for parent in PARENTS[name]},
+            {parent.value: str(path) for parent, path in inputs.items()},
             home=str(home.root),
             run=layout.name,
             cutoff=load_run(layout).cutoff or "",

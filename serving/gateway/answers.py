@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import orjson
 
 from forecasting.errors import AlmanacError
@@ -32,6 +33,11 @@ class Answer:
 def as_json(document: Any, code: int = 200) -> Answer:
     """A JSON response."""
     return Answer(code, orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY))
+
+
+def iso_time(seconds: int) -> str:
+    """Epoch seconds as ISO 8601 in UTC."""
+    return str(np.datetime_as_string(np.datetime64(seconds, "s"), timezone="UTC"))
 
 
 def as_error(error: AnswerError) -> Answer:

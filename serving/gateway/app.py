@@ -8,21 +8,23 @@ GET  /readyz          the champion can be asked
 GET  /metrics         Prometheus
 """
 
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-import numpy as np
-
 from forecasting.contracts.ports import METRICS_PATH
-from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import AlmanacError
 from forecasting.repository import ModelRepository
-from serving.gateway.answers import TEXT, Answer, AnswerError, as_error, as_json
+from forecasting.schema import Series
+from serving.gateway.answers import TEXT, Answer, AnswerError, as_error, as_json, iso_time
 from serving.gateway.forecast_request import parse_forecast_request
 from serving.gateway.forecaster import Forecaster
 from serving.gateway.metrics import GatewayMetrics
+from serving.gateway.origins import next_origin, possible_origins
 from serving.gateway.served_model import ServedModel, roles_document
+
+logger = logging.getLogger(__name__)
 
 MODELS_PREFIX = "/v1/models/"
 _ROUTES = {"/v1/forecast": "POST", "/v1/series": "GET", "/healthz": "GET", "/readyz": "GET", METRICS_PATH: "GET"}
@@ -53,6 +55,9 @@ class GatewayApp:
                 answer = await self._answer(scope, receive, route)
             except AnswerError as error:
                 answer = as_error(error)
+            except AlmanacError as error:
+                logger.warning("%s: %s", route, error)
+                answer = as_error(AnswerError(503, str(error)))
         name = self._forecaster.name
         self._metrics.requests.labels(name, route, str(answer.code)).inc()
         self._metrics.seconds.labels(name, route).observe(time.perf_counter() - start)
@@ -72,15 +77,8 @@ class GatewayApp:
             case "/v1/forecast":
                 return await self._forecast(await _read_body(receive, self._max_body_bytes))
             case "/v1/series":
-                return as_json(
-                    {
-                        "series": [
-                            _series_entry(served, one)
-                            for served in [await self._served()]
-                            for one in served.series.values()
-                        ]
-                    }
-                )
+                served = await self._forecaster.current()
+                return as_json({"series": [_series_entry(served, one) for one in served.series.values()]})
             case "/healthz":
                 return Answer(200, b"ok\n", TEXT)
             case "/readyz":
@@ -95,30 +93,18 @@ class GatewayApp:
         self._metrics.series.labels(self._forecaster.name).inc(len(document["forecasts"]))
         return as_json(document)
 
-    async def _served(self) -> ServedModel:
-        try:
-            return await self._forecaster.current()
-        except AnswerError:
-            raise
-        except AlmanacError as error:
-            raise AnswerError(503, str(error)) from error
-
     async def _ready(self) -> Answer:
         if self.draining:
             raise AnswerError(503, "stopping")
-        served = await self._served()
-        try:
-            versions = await self._forecaster.available_versions()
-        except AlmanacError as error:
-            raise AnswerError(503, str(error)) from error
-        if not versions:
+        served = await self._forecaster.current()
+        if not await self._forecaster.available_versions():
             raise AnswerError(503, f"the model server has no version of {served.name!r} available")
         return Answer(200, b"ready\n", TEXT)
 
     async def _model(self, name: str) -> Answer:
         if name != self._forecaster.name:
             raise AnswerError(404, f"there is no model {name!r} here; this gateway serves {self._forecaster.name!r}")
-        served = await self._served()
+        served = await self._forecaster.current()
         try:
             versions, problem = await self._forecaster.available_versions(), ""
         except AlmanacError as error:
@@ -130,7 +116,7 @@ class GatewayApp:
                 **roles_document(self._repository, name),
                 "available_versions": versions,
                 "problem": problem,
-                "cutoff": _iso(served.cutoff),
+                "cutoff": iso_time(served.cutoff),
                 "target": spec.target,
                 "step_s": spec.step_s,
                 "horizon": spec.horizon,
@@ -143,14 +129,15 @@ class GatewayApp:
 
     async def _page(self) -> bytes:
         name = self._forecaster.name
-        for role in ModelRole:
-            version = self._repository.role(name, role)
-            if version is not None:
-                self._metrics.version.labels(name, role.value).set(version)
+        # Cleared first: a role that was given up must not keep its last version.
+        self._metrics.version.clear()
         try:
+            for role, version in roles_document(self._repository, name).items():
+                if version is not None:
+                    self._metrics.version.labels(name, role).set(version)
             self._metrics.cutoff.labels(name).set((await self._forecaster.current()).cutoff)
         except AlmanacError:
-            # No champion: the page goes without its cutoff, and /readyz says why.
+            # No champion, or damaged roles: the page goes without, and /readyz says why.
             self._metrics.cutoff.clear()
         return self._metrics.page()
 
@@ -165,20 +152,16 @@ def _route(path: str) -> str:
     )
 
 
-def _series_entry(served: ServedModel, series: Any) -> dict[str, Any]:
-    possible = served.origins(series)
-    if possible is None:
-        return {"id": series.id, "first_origin": None, "last_origin": None, "default_origin": None}
+def _series_entry(served: ServedModel, series: Series) -> dict[str, Any]:
+    """Origins of a series; `next_origin`, after its last target, needs known covariates that its store may not have."""
+    possible, following = possible_origins(series, served.spec), next_origin(series, served.spec)
     return {
         "id": series.id,
-        "first_origin": _iso(possible.first),
-        "last_origin": _iso(possible.last),
-        "default_origin": _iso(possible.default),
+        "first_origin": iso_time(possible.first) if possible else None,
+        "last_origin": iso_time(possible.last) if possible else None,
+        "default_origin": iso_time(possible.default) if possible else None,
+        "next_origin": None if following is None else iso_time(following),
     }
-
-
-def _iso(seconds: int) -> str:
-    return str(np.datetime_as_string(np.datetime64(seconds, "s"), timezone="UTC"))
 
 
 async def _read_body(receive: Receive, max_bytes: int) -> bytes:

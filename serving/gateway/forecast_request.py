@@ -1,6 +1,14 @@
-"""Parse and check the body of `POST /v1/forecast`."""
+"""Parse and check the body of `POST /v1/forecast`.
 
-from dataclasses import dataclass
+    {"series": [id, …] | null, "origin": time | null, "quantiles": [level, …] | null,
+     "known": {id: {column: [one value a step of the horizon, from the origin on]}} | null}
+
+`known` gives known covariates of the horizon; they go before those of the series store. Without an
+origin, a series that has an entry there is forecast from the step after its last target.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,7 +16,11 @@ import orjson
 
 from serving.gateway.answers import AnswerError
 
-_KEYS = ("series", "origin", "quantiles")
+_KEYS = ("series", "origin", "quantiles", "known")
+_FLOAT32_MAX = 3.4e38
+
+KnownValues = Mapping[str, tuple[float, ...]]
+"""Values by column."""
 
 
 @dataclass(frozen=True)
@@ -16,12 +28,13 @@ class ForecastRequest:
     """What is asked for.
 
     series: ids, none for all. origin: first forecast step in epoch seconds, none for the latest.
-    quantiles: levels, none for all that the model has.
+    quantiles: levels, none for all that the model has. known: values by column, by series.
     """
 
     series: tuple[str, ...] | None = None
     origin: int | None = None
     quantiles: tuple[float, ...] | None = None
+    known: Mapping[str, KnownValues] = field(default_factory=dict)
 
 
 def parse_forecast_request(body: bytes) -> ForecastRequest:
@@ -41,7 +54,10 @@ def parse_forecast_request(body: bytes) -> ForecastRequest:
         if key not in _KEYS:
             raise AnswerError(400, f"unknown key {key!r}; known are {', '.join(_KEYS)}")
     return ForecastRequest(
-        _series(document.get("series")), _origin(document.get("origin")), _quantiles(document.get("quantiles"))
+        _series(document.get("series")),
+        _origin(document.get("origin")),
+        _quantiles(document.get("quantiles")),
+        _known(document.get("known")),
     )
 
 
@@ -79,3 +95,23 @@ def _quantiles(value: Any) -> tuple[float, ...] | None:
     if not valid:
         raise AnswerError(400, "'quantiles' must be a list of levels between 0 and 1, or null for all")
     return tuple(value)
+
+
+def _known(value: Any) -> dict[str, KnownValues]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(isinstance(columns, dict) for columns in value.values()):
+        raise AnswerError(400, "'known' must be an object of series, each an object of columns with a list of values")
+    for series_id, columns in value.items():
+        for column, values in columns.items():
+            if not isinstance(values, list) or not all(_is_number(item) for item in values):
+                raise AnswerError(400, f"'known' of series {series_id!r}, column {column!r}, must be a list of numbers")
+    return {
+        series_id: {column: tuple(float(item) for item in values) for column, values in columns.items()}
+        for series_id, columns in value.items()
+    }
+
+
+def _is_number(item: Any) -> bool:
+    """A number that the model's float32 can hold; JSON has no others than finite ones."""
+    return isinstance(item, int | float) and not isinstance(item, bool) and abs(item) <= _FLOAT32_MAX

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,8 @@ import numpy.typing as npt
 
 from forecasting.contracts.signature import POINT_QUANTILE
 from forecasting.contracts.vocabulary import ModelRole
-from forecasting.errors import AlmanacError, RemoteError, RetryableError
+from forecasting.errors import RemoteError, RetryableError
 from forecasting.repository import ModelRepository
-from forecasting.schema import Series
 from forecasting.windows import ModelInputs
 from forecasting.wire.client import (
     CHANNEL_OPTIONS,
@@ -25,15 +25,21 @@ from forecasting.wire.client import (
     predict_request,
     read_prediction,
 )
-from forecasting.wire.messages import GetModelStatusRequest, GetModelStatusResponse, PredictRequest, PredictResponse
+from forecasting.wire.messages import (
+    GetModelStatusRequest,
+    GetModelStatusResponse,
+    PredictRequest,
+    PredictResponse,
+    VersionState,
+)
 from serving.gateway.answers import AnswerError
 from serving.gateway.forecast_request import ForecastRequest
+from serving.gateway.plan import PlanSpec, WindowSpec, batch_inputs, plan_windows
 from serving.gateway.served_model import ServedModel
 
 logger = logging.getLogger(__name__)
 
 BATCH = 256
-_AVAILABLE = 30
 _ATTEMPTS = 20
 _PAUSE_S = 0.1
 
@@ -68,24 +74,24 @@ class Forecaster:
         """Answer a request.
 
         Raises:
-            AnswerError: The request cannot be answered; 4xx where the client must change it, 502 and 503 otherwise.
+            AnswerError: The request cannot be answered; 4xx where the client must change it, 502 where the model
+                server answers wrongly, 503 where it cannot be asked.
+            AlmanacError: The version or its series cannot be read.
         """
         try:
             served = await self._champion()
             for _ in range(_ATTEMPTS):
-                series = served.pick(request.series)
                 levels = _levels(request, served)
+                plan = await asyncio.get_running_loop().run_in_executor(None, plan_windows, served, request)
                 try:
-                    quantiles, origins = await self._ask(served, series, request.origin)
+                    quantiles = await self._ask(served, plan.windows)
                 except ServedModelMissingError:
                     served = await self._available()
                     continue
-                return _document(served, series, origins, quantiles, levels)
+                return _document(served, plan, quantiles, levels)
         except RetryableError as error:
             raise AnswerError(503, str(error)) from error
-        except AnswerError:
-            raise
-        except AlmanacError as error:
+        except RemoteError as error:
             raise AnswerError(502, str(error)) from error
         raise AnswerError(503, f"the model server has no version of {self.name!r} available")
 
@@ -108,7 +114,7 @@ class Forecaster:
             if isinstance(found, ServedModelMissingError):
                 return []
             raise found from error
-        return [entry.version for entry in response.model_version_status if entry.state == _AVAILABLE]
+        return [entry.version for entry in response.model_version_status if entry.state == VersionState.AVAILABLE]
 
     async def close(self) -> None:
         """Close the channel."""
@@ -127,15 +133,12 @@ class Forecaster:
             return await self._champion()
         return await self._models.load(versions[0])
 
-    async def _ask(
-        self, served: ServedModel, series: Sequence[Series], origin: int | None
-    ) -> tuple[npt.NDArray[np.float32], list[int]]:
-        loop, parts, origins = asyncio.get_running_loop(), [], []
-        for start in range(0, len(series), BATCH):
-            inputs, chosen = await loop.run_in_executor(None, served.inputs, series[start : start + BATCH], origin)
+    async def _ask(self, served: ServedModel, windows: Sequence[WindowSpec]) -> npt.NDArray[np.float32]:
+        loop, parts = asyncio.get_running_loop(), []
+        for start in range(0, len(windows), BATCH):
+            inputs = await loop.run_in_executor(None, batch_inputs, windows[start : start + BATCH], served.spec)
             parts.append(await self._quantiles(served, inputs))
-            origins += chosen
-        return np.concatenate(parts), origins
+        return np.concatenate(parts)
 
     async def _quantiles(self, served: ServedModel, inputs: ModelInputs) -> npt.NDArray[np.float32]:
         message = predict_request(self.name, inputs.as_dict(), version=served.version)
@@ -185,25 +188,23 @@ def _levels(request: ForecastRequest, served: ServedModel) -> tuple[float, ...]:
 
 
 def _document(
-    served: ServedModel,
-    series: Sequence[Series],
-    origins: list[int],
-    quantiles: npt.NDArray[np.float32],
-    levels: tuple[float, ...],
+    served: ServedModel, plan: PlanSpec, quantiles: npt.NDArray[np.float32], levels: tuple[float, ...]
 ) -> dict[str, Any]:
     known = served.spec.quantiles
     point = known.index(POINT_QUANTILE)
     steps = served.spec.step_s * np.arange(served.spec.horizon, dtype=np.int64)
-    stamps = np.datetime_as_string((np.array(origins)[:, None] + steps).astype("datetime64[s]"), timezone="UTC")
+    origins = np.array([window.origin for window in plan.windows])
+    stamps = np.datetime_as_string((origins[:, None] + steps).astype("datetime64[s]"), timezone="UTC")
     forecasts = [
         {
-            "series": one.id,
+            "series": window.series.id,
             "origin": str(stamps[i, 0]),
+            "limited_by": window.limited_by or None,
             "timestamps": stamps[i].tolist(),
             "point": np.ascontiguousarray(quantiles[i, :, point]),
             "quantiles": {f"{level:g}": np.ascontiguousarray(quantiles[i, :, known.index(level)]) for level in levels},
         }
-        for i, one in enumerate(series)
+        for i, window in enumerate(plan.windows)
     ]
     return {
         "model": served.name,
@@ -211,4 +212,5 @@ def _document(
         "target": served.spec.target,
         "step_s": served.spec.step_s,
         "forecasts": forecasts,
+        "skipped": [asdict(one) for one in plan.skipped],
     }

@@ -10,10 +10,10 @@ import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+from forecasting.wire.messages import VersionState
 from serving.model_server.backends import Arrays, Backend, load_backend
 from serving.model_server.metrics import WARMUP_LATENCY, WARMUP_RECORDS, ServerMetrics
 from serving.model_server.model_specs import ServedModelSpec, present_versions
@@ -21,16 +21,6 @@ from serving.model_server.status import RequestError, StatusCode, invalid
 from serving.model_server.warmup import WarmupReport, warm_up
 
 logger = logging.getLogger(__name__)
-
-
-class VersionState(IntEnum):
-    """ModelVersionStatus.State."""
-
-    START = 10
-    LOADING = 20
-    AVAILABLE = 30
-    UNLOADING = 40
-    END = 50
 
 
 @dataclass(frozen=True)

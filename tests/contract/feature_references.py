@@ -1,6 +1,8 @@
-"""Every kind of derived feature once more, step by step in float64, and examples of each."""
+"""Every derived feature and calendar column once more, one step at a time, and examples of each."""
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -90,3 +92,56 @@ def _over(values: Sequence[float], reduce: Callable[[np.ndarray], float]) -> flo
 
 def _or_zero(value: float) -> float:
     return value if value == value else 0.0
+
+
+def calendar_reference(name: str, moment: int, zone: ZoneInfo, tables: dict[str, set[date]], first: int) -> float:
+    """A calendar column by the standard library."""
+    at = datetime.fromtimestamp(moment, zone)
+    today = at.date()
+
+    def day_off(shift: int) -> bool:
+        day = today + timedelta(days=shift)
+        return day.weekday() >= 5 or day in tables["holidays"]
+
+    match name:
+        case "minute_of_hour":
+            return (at.minute * 60 + at.second) / 3_600
+        case "hour_of_day":
+            return (at.hour * 3_600 + at.minute * 60 + at.second) / 86_400
+        case "day_of_week":
+            return today.weekday() / 7
+        case "day_of_month":
+            return (today.day - 1) / 31
+        case "day_of_year":
+            return (today.timetuple().tm_yday - 1) / 366
+        case "week_of_year":
+            return (today.isocalendar().week - 1) / 53
+        case "month_of_year":
+            return (today.month - 1) / 12
+        case "quarter_of_year":
+            return (today.month - 1) // 3 / 4
+        case "year":
+            return (today.year - 2_000) / 100
+        case "trend":
+            return (moment + at.utcoffset().total_seconds() - first) / 31_557_600
+        case "is_month_start":
+            return today.day == 1
+        case "is_month_end":
+            return (today + timedelta(days=1)).day == 1
+        case "is_weekend":
+            return today.weekday() >= 5
+        case "is_holiday" | "is_holiday_yesterday" | "is_holiday_tomorrow":
+            shift = {"is_holiday": 0, "is_holiday_yesterday": -1, "is_holiday_tomorrow": 1}[name]
+            return today + timedelta(days=shift) in tables["holidays"]
+        case "is_day_off" | "is_day_off_yesterday" | "is_day_off_tomorrow":
+            return day_off({"is_day_off": 0, "is_day_off_yesterday": -1, "is_day_off_tomorrow": 1}[name])
+        case "is_bridge_day":
+            return not day_off(0) and day_off(-1) and day_off(1)
+        case "is_school_holiday":
+            return today in tables["school"]
+        case "day_length":
+            begin = datetime.combine(today, time(), zone).astimezone(UTC)
+            end = datetime.combine(today + timedelta(days=1), time(), zone).astimezone(UTC)
+            return (end - begin).total_seconds() / 3_600 - 24
+        case _:
+            raise AssertionError(f"{name} has no reference")

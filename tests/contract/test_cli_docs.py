@@ -3,12 +3,17 @@
 import resource
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from forecasting.contracts.codes import KILLED, ExitCode
+from forecasting.version import VERSION
 from pipelines.docs_cli import all_parsers, cli_page
 from pipelines.docs_config import config_page
+from pipelines.docs_features import features_page
+from pipelines.exit_codes import EXIT_CODES
 from pipelines.parser import build_parser
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -32,6 +37,26 @@ def test_the_page_on_the_configuration_is_what_the_model_says() -> None:
     assert (PROJECT / "docs/config.md").read_text(encoding="utf-8") == config_page(), (
         "run python -m pipelines.docs_config > docs/config.md"
     )
+
+
+def test_the_page_of_features_is_what_the_code_says():
+    assert (PROJECT / "docs/features.md").read_text(encoding="utf-8") == features_page(), (
+        "run python -m pipelines.docs_features > docs/features.md"
+    )
+
+
+def test_help_and_the_page_explain_every_exit_code() -> None:
+    assert set(EXIT_CODES) == {*map(int, ExitCode), KILLED}
+    shown = build_parser("1").format_help()
+    for code, meaning in EXIT_CODES.items():
+        assert f"  {code:<4}{meaning}" in shown
+        assert f"| {code:d} | {meaning} |" in cli_page()
+
+
+def test_one_version_is_built_tagged_and_printed() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == VERSION
+    assert f"ARG VERSION={VERSION}\n" in (PROJECT / "Dockerfile").read_text(encoding="utf-8")
 
 
 def test_every_designed_command_exists() -> None:

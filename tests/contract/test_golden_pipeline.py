@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -80,6 +81,14 @@ def test_an_unchanged_second_run_reuses_every_step_and_says_so(finished: GoldenH
     assert finished.states() == ALL_REUSED
     assert done.stderr.count(f"unchanged, reused from {origin}") == 8
     assert "version 1 is champion already" in done.stdout
+
+
+def test_the_command_that_serves_holds_the_home_and_the_settings_of_the_run(finished: GoldenHome) -> None:
+    words = ("run", "-c", str(finished.config))
+    plain = finished.almanac("--home", str(finished.layout.root), *words)
+    assert plain.stdout.splitlines()[-1] == f"serve    almanac --home {finished.layout.root} serve -c {finished.config}"
+    changed = finished.almanac(*words, "--set", "serving.gateway_port=8090")
+    assert changed.stdout.splitlines()[-1] == f"serve    almanac serve -c {_latest(finished).config}"
 
 
 def test_a_changed_training_setting_runs_training_and_what_follows_from_it(finished: GoldenHome) -> None:
@@ -179,6 +188,16 @@ def test_resume_keeps_what_was_finished_before_the_process_was_killed(fresh: Gol
     assert (fresh.layout.run(run).step(StepName.TRAIN_MODEL) / "payload.json").stat().st_mtime_ns == trained
 
 
+def test_a_resumed_run_that_is_refused_says_so_and_not_how_its_first_attempt_failed(fresh: GoldenHome) -> None:
+    assert fresh.run(wish="compress_model=crash").returncode == 1
+    (_latest(fresh).step(StepName.EVALUATE_MODEL) / "payload.json").write_text("damaged")
+    done = fresh.almanac("run", "--resume", "latest", wish="evaluate_model=refuse")
+    assert done.returncode == 4, done.stderr
+    record = fresh.latest()
+    assert (record.status, record.refused_by) == (RunStatus.REFUSED, StepName.EVALUATE_MODEL)
+    assert "compress_model" not in fresh.states()
+
+
 def _start_and_wait_for(home: GoldenHome, step: str):
     process = home.start("--to", "train_model", wish=f"{step}=hang")
     assert process.stderr is not None
@@ -193,6 +212,7 @@ def _hanging(home: GoldenHome, step: str):
     process = _start_and_wait_for(home, step)
     log = None
     while log is None or f"stand-in {step} prints" not in log.read_text():
+        assert process.poll() is None, f"the run ended before {step} was waiting"
         log = next(iter(home.layout.runs.glob(f"*/logs/{step}.log")), None)
     try:
         yield process
@@ -209,6 +229,7 @@ def test_a_stopped_run_answers_143_and_can_be_resumed(fresh: GoldenHome, number:
     assert process.returncode == 143
     record = fresh.latest()
     assert (record.status, record.steps[StepName.TRAIN_MODEL].status) == (RunStatus.STOPPED, RunStatus.STOPPED)
+    assert record.steps[StepName.REPORT_RUN].status == RunStatus.SUCCEEDED
     assert f"almanac run --resume {record.run}" in shown
     assert fresh.almanac("run", "--resume", "latest").returncode == 0
     assert fresh.latest().status == RunStatus.SUCCEEDED
@@ -220,6 +241,20 @@ def test_a_second_run_of_the_same_model_at_once_is_told_to_try_again(fresh: Gold
         assert done.returncode == 75
         assert "a run of 'toy' is already going" in done.stderr
         assert fresh.almanac("runs", "stop").returncode == 0
+
+
+def test_stopping_a_run_that_was_killed_says_what_it_is_and_signals_nobody(fresh: GoldenHome) -> None:
+    with _hanging(fresh, "train_model") as process:
+        step = fresh.latest().steps[StepName.TRAIN_MODEL].process
+        process.kill()
+        assert step is not None
+        os.kill(step, signal.SIGKILL)
+        process.wait(timeout=60)
+    done = fresh.almanac("runs", "stop")
+    assert done.returncode == 2
+    assert done.stderr.endswith("is not going; it is stopped\n")
+    (listed,) = json.loads(fresh.almanac("runs", "list", "--json").stdout)
+    assert (listed["status"], listed["steps"][-1]["status"]) == ("stopped", "stopped")
 
 
 def test_resume_with_another_configuration_is_refused(finished: GoldenHome) -> None:
@@ -267,3 +302,13 @@ def test_a_step_whose_parent_never_ran_is_refused(fresh: GoldenHome) -> None:
     done = fresh.almanac("step", "train_model")
     assert done.returncode == 2
     assert "train_model reads what build_features wrote" in done.stderr
+
+
+def test_a_step_alone_does_not_go_round_a_gate_that_said_no(fresh: GoldenHome) -> None:
+    assert fresh.run(wish="validate_serving=refuse").returncode == 4
+    before = fresh.states()
+    done = fresh.almanac("step", "deploy_model")
+    assert done.returncode == 2
+    assert "deploy_model may not run: validate_serving refused" in done.stderr
+    assert fresh.states() == before
+    assert not fresh.layout.models.exists()

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from components.deployment.ask_forecast import ForecastRecord, SeriesForecastRecord
 from components.deployment.deploy_model import DeploymentRecord
 from components.deployment.registry import RegistrationRecord
 from components.validation.profile import profile_store
@@ -27,6 +26,7 @@ from forecasting.contracts.vocabulary import RunStatus
 from forecasting.gates import GateRule, decide, write_decision
 from forecasting.manifests import write_manifest
 from forecasting.runs import RunRecord, StepRecord, create_run, write_step
+from forecasting.served_forecast import ForecastRecord, SeriesForecastRecord
 from forecasting.tournament import VariantRecord, VariantStatus, write_tournament
 from tests.unit.backtest.tables import hourly_store
 

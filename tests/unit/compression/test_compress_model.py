@@ -86,6 +86,7 @@ def test_variants_for_which_there_is_no_time_are_left_out_by_name(trained, tmp_p
     left_out = [name for name, variant in variants.items() if variant.status is VariantStatus.LEFT_OUT]
     assert left_out == ["tflite_float32", "tflite_int8", "pruned_tflite_int8"]
     assert "compression.time_budget_s" in variants["tflite_int8"].reason
+    assert outcome.reusable is False
     assert outcome.summary.endswith("tflite_float32 left out; tflite_int8 left out; pruned_tflite_int8 left out")
     assert not (tmp_path / "variants").exists()
 

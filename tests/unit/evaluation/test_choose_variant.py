@@ -49,7 +49,7 @@ def test_float_model_ships_when_it_is_alone() -> None:
 def test_reason_says_accuracy_size_and_speed_against_the_float_model() -> None:
     reason = choose_variant([FLOAT, INT8], reference=FLOAT, prefer="latency").reason
     assert reason == (
-        "tflite_int8: MAE 100.5, 0.50 % above the float model's 100, 3.5 × smaller, 18.6 × faster; "
+        "tflite_int8: MAE 100.5, 0.50 % above the float model's 100.0, 3.5 × smaller, 18.6 × faster; "
         "best latency of the variants that passed"
     )
 

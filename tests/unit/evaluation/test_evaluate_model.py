@@ -65,7 +65,7 @@ def failed_rules(output: Path) -> list[str]:
 def test_model_within_every_limit_passes_and_says_its_numbers(tmp_path: Path) -> None:
     outcome = judge(tmp_path, KnownColumnPredictor(offset=0.25, half_width=1.0))
     assert outcome.passed
-    assert outcome.summary == "MAE 0.25 (naive 1, limit 0.5)"
+    assert outcome.summary == "MAE 0.2500 (naive 1.0000, limit 0.5)"
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["better_naive"] == "seasonal_naive_24"
     assert report["champion_version"] is None
@@ -75,7 +75,7 @@ def test_model_that_misses_a_limit_is_refused_and_says_which(tmp_path: Path) -> 
     outcome = judge(tmp_path, KnownColumnPredictor(offset=0.55))
     assert not outcome.passed
     assert failed_rules(tmp_path) == ["max_mae"]
-    assert outcome.summary == "MAE 0.55 (naive 1, limit 0.5); max_mae fails: 0.55, must be <= 0.5"
+    assert outcome.summary == "MAE 0.5500 (naive 1.0000, limit 0.5); max_mae fails: 0.5500, must be <= 0.5"
 
 
 def test_model_that_knows_the_answer_trips_the_leak_alarm(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_candidate_worse_than_the_champion_is_refused_though_it_beats_the_naive(
     outcome = judge(tmp_path, KnownColumnPredictor(offset=0.4), champion=champion_off_by(0.2))
     assert not outcome.passed
     assert failed_rules(tmp_path) == ["max_champion_ratio"]
-    assert outcome.summary.startswith("MAE 0.4 (naive 1, champion 0.2, limit 0.5)")
+    assert outcome.summary.startswith("MAE 0.4000 (naive 1.0000, champion 0.2000, limit 0.5)")
     assert read_backtest_report(tmp_path / "metrics.json").ratios["champion_ratio"] == pytest.approx(2.0, rel=1e-3)
 
 

@@ -101,7 +101,7 @@ def add_variants(inputs: Mapping[StepName, Path], tiny_models: Mapping[str, Path
 
 
 def test_first_model_passes_against_the_naive_alone(inputs: dict[StepName, Path], context: StepContext) -> None:
-    assert run_evaluate_model(inputs, context) == (True, "MAE 0.25 (naive 1, limit 0.5)")
+    assert run_evaluate_model(inputs, context) == (True, "MAE 0.2500 (naive 1.0000, limit 0.5)")
 
 
 @pytest.mark.parametrize("lite", [True, False])
@@ -111,7 +111,7 @@ def test_champion_is_scored_by_the_artefact_that_it_serves(
     publish_champion(context, tiny_models["worse"], lite=lite)
     passed, summary = run_evaluate_model(inputs, context)
     assert passed
-    assert summary == "MAE 0.25 (naive 1, champion 0.35, limit 0.5)"
+    assert summary == "MAE 0.2500 (naive 1.0000, champion 0.3500, limit 0.5)"
     assert json.loads((inputs[StepName.EVALUATE_MODEL] / "report.json").read_text())["champion_version"] == 1
 
 
@@ -133,7 +133,7 @@ def test_variant_within_its_limits_ships_and_the_reason_says_why(
     summary = run_evaluate_compressed(inputs, context)
     decision = read_decision(inputs[StepName.EVALUATE_COMPRESSED] / "decision.json")
     assert decision.variant == "tflite_int8"
-    assert "MAE 0.252, 0.80 % above the float model's 0.25, 3.0 × smaller, 4.0 × faster" in decision.reason
+    assert "MAE 0.2520, 0.80 % above the float model's 0.2500, 3.0 × smaller, 4.0 × faster" in decision.reason
     assert summary == f"ships {decision.reason}"
     metrics = read_backtest_report(inputs[StepName.EVALUATE_COMPRESSED] / "metrics.json")
     assert list(metrics.models) == ["saved_model", "tflite_float32", "tflite_int8"]
@@ -147,7 +147,7 @@ def test_variant_that_loses_too_much_is_left_behind_and_named(
     run_evaluate_compressed(inputs, context)
     report = json.loads((inputs[StepName.EVALUATE_COMPRESSED] / "report.json").read_text())
     assert report["variant"] == "tflite_float32"
-    assert report["outcomes"]["tflite_int8"].startswith("max_mae_increase_ratio fails: 0.4, must be <= 0.02")
+    assert report["outcomes"]["tflite_int8"].startswith("max_mae_increase_ratio fails: 0.4000, must be <= 0.02")
     assert report["outcomes"]["broken"] == "rejected: the converter failed"
     assert report["outcomes"]["late"] == "left out: no time was left"
 

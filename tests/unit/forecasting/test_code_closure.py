@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from forecasting.code_closure import PROJECT_ROOT, code_digests, imported_files
+from forecasting.code_closure import PROJECT_ROOT, code_digests, imported_files, step_function
 from forecasting.contracts.steps import StepName
 
 
@@ -74,3 +74,10 @@ def test_no_module_below_the_steps_imports_another_by_a_string() -> None:
         if any(name in path.read_text(encoding="utf-8") for name in ("import_module(", "resolve_name(", "__import__("))
     }
     assert found <= allowed
+
+
+@pytest.mark.parametrize("step", StepName)
+def test_the_function_of_a_step_is_in_a_file_of_its_name(step: StepName) -> None:
+    module, _, function = step_function(step).partition(":")
+    source = (PROJECT_ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
+    assert f"def {function}(" in source

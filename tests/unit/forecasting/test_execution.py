@@ -27,8 +27,8 @@ from forecasting.steps import StepContext, StepOutcome
 class WritingStep:
     """Writes one file and remembers how often it was called."""
 
-    def __init__(self, text: str = "series", passed: bool = True) -> None:
-        self.text, self.passed, self.calls = text, passed, 0
+    def __init__(self, text: str = "series", passed: bool = True, reusable: bool = True) -> None:
+        self.text, self.passed, self.reusable, self.calls = text, passed, reusable, 0
 
     def __call__(
         self, settings: StepSettings, inputs: Mapping[StepName, Path], output: Path, context: StepContext
@@ -36,7 +36,7 @@ class WritingStep:
         self.calls += 1
         assert not list(output.iterdir())
         (output / "payload.txt").write_text(self.text)
-        return StepOutcome(self.passed, "wrote one file")
+        return StepOutcome(self.passed, "wrote one file", self.reusable)
 
 
 class FailingStep:
@@ -156,6 +156,75 @@ def test_a_failed_step_is_never_reused(home: HomeLayout) -> None:
     again = WritingStep()
     _execute(home, _new_run(home), again)
     assert again.calls == 1
+
+
+@pytest.mark.parametrize("passed", [True, False])
+def test_a_result_that_hung_on_passing_conditions_is_not_taken_over(home: HomeLayout, passed: bool) -> None:
+    _execute(home, _new_run(home), WritingStep(passed=passed, reusable=False))
+    again = WritingStep()
+    assert _execute(home, _new_run(home), again)
+    assert again.calls == 1
+
+
+@pytest.mark.parametrize(("passed", "calls"), [(True, 0), (False, 1)])
+def test_a_resumed_run_keeps_such_a_result_only_if_it_passed(home: HomeLayout, passed: bool, calls: int) -> None:
+    run = _new_run(home)
+    _execute(home, run, WritingStep(passed=passed, reusable=False))
+    again = WritingStep()
+    assert _execute(home, run, again)
+    assert again.calls == calls
+
+
+def test_a_step_that_begins_forgets_its_own_and_later_outputs_of_an_earlier_attempt(home: HomeLayout) -> None:
+    run = _new_run(home)
+    _execute(home, run, WritingStep())
+    series = run.step(StepName.VALIDATE_DATA)
+    _execute(home, run, WritingStep(), StepName.BUILD_FEATURES, inputs={"validate_data": str(series)})
+    with pytest.raises(DataError):
+        _execute(home, run, FailingStep(DataError("no")), split={"test": "7d"})
+    assert [step for step in StepName if load_step(run, step) or run.step(step).exists()] == [StepName.VALIDATE_DATA]
+    assert not series.exists()
+
+
+class CheckpointingStep:
+    """Says which checkpoints it finds, leaves one, and fails where it is told to."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error, self.found = error, []
+
+    def __call__(
+        self, settings: StepSettings, inputs: Mapping[StepName, Path], output: Path, context: StepContext
+    ) -> StepOutcome:
+        directory = context.run.checkpoint(StepName.VALIDATE_DATA)
+        self.found = sorted(path.name for path in directory.glob("*.npz"))
+        (directory / "fit.npz").write_text("epoch 3")
+        if self.error:
+            raise self.error
+        return StepOutcome(True, "done")
+
+
+def test_a_step_that_is_run_again_finds_its_checkpoint_which_goes_once_it_is_done(home: HomeLayout) -> None:
+    run, again = _new_run(home), CheckpointingStep()
+    with pytest.raises(DataError):
+        _execute(home, run, CheckpointingStep(DataError("no")))
+    _execute(home, run, again)
+    assert again.found == ["fit.npz"]
+    assert not run.checkpoint(StepName.VALIDATE_DATA).exists()
+
+
+def test_a_checkpoint_of_the_step_with_other_settings_is_thrown_away(home: HomeLayout) -> None:
+    run, again = _new_run(home), CheckpointingStep()
+    with pytest.raises(DataError):
+        _execute(home, run, CheckpointingStep(DataError("no")))
+    _execute(home, run, again, split={"test": "7d"})
+    assert again.found == []
+
+
+def test_the_report_of_a_run_that_was_asked_to_stop_is_written(home: HomeLayout) -> None:
+    run, report = _new_run(home), WritingStep()
+    request_stop(run)
+    assert _execute(home, run, report, StepName.REPORT_RUN)
+    assert report.calls == 1
 
 
 def test_the_report_of_a_run_is_never_reused(home: HomeLayout) -> None:
@@ -278,3 +347,15 @@ def test_an_artifact_with_a_place_of_its_own_is_filled(home: HomeLayout, tmp_pat
     assert artifact.uri == "minio://bucket/output"
     assert load_manifest(tmp_path / "mounted") == load_manifest(run.step(StepName.VALIDATE_DATA))
     assert (tmp_path / "mounted/payload.txt").read_text() == "series"
+
+
+def test_an_artifact_that_was_not_copied_whole_has_no_manifest(home: HomeLayout, tmp_path: Path) -> None:
+    run = _new_run(home)
+    _execute(home, run, WritingStep())
+    mounted = tmp_path / "mounted"
+    # A directory where a file has to go ends the copy half-way.
+    (mounted / "payload.txt").mkdir(parents=True)
+    (mounted / "manifest.json").write_text("{}")
+    with pytest.raises(IsADirectoryError):
+        hand_over(run.step(StepName.VALIDATE_DATA), Artifact("minio://bucket/output", mounted))
+    assert not (mounted / "manifest.json").exists()

@@ -53,7 +53,7 @@ def test_decision_passes_only_when_every_rule_does() -> None:
     assert decide([passing, passing]).passed
     decision = decide([passing, failing])
     assert not decision.passed
-    assert decision.reason == "max_rmse fails: 3, must be <= 2"
+    assert decision.reason == "max_rmse fails: 3.00, must be <= 2"
 
 
 def test_gate_without_rules_is_an_error() -> None:
@@ -169,7 +169,7 @@ def test_an_unscorable_champion_may_be_replaced_when_the_settings_say_so() -> No
 def test_a_run_for_an_earlier_cutoff_does_not_replace_the_champion() -> None:
     report = ModelGateReport(90.0, 120.0, 0.5, 0.8, champion_ratio=0.9, cutoff_lag_days=31.0)
     decision = decide(model_rules(report, LIMITS))
-    assert decision.reason.startswith("max_cutoff_lag_days fails: 31, must be <= 0 (the champion knows later values")
+    assert decision.reason.startswith("max_cutoff_lag_days fails: 31.00, must be <= 0 (the champion knows later values")
 
 
 def test_what_ships_is_compared_with_the_champion_too() -> None:

@@ -3,7 +3,7 @@ from datetime import date
 import pytest
 
 from forecasting.errors import ConfigError
-from forecasting.localities import public_holidays, time_zone
+from forecasting.localities import holiday_region, public_holidays, time_zone
 
 
 def test_a_zone_is_found_by_its_iana_name():
@@ -24,5 +24,6 @@ def test_a_region_has_holidays_that_its_country_has_not():
 
 @pytest.mark.parametrize("region", ["XX", "AU-", "AU-XXX", ""])
 def test_an_unknown_holiday_region_is_refused(region):
-    with pytest.raises(ConfigError, match="must be a country, or country and subdivision"):
-        public_holidays(region, range(2014, 2015))
+    for look_up in (holiday_region, lambda name: public_holidays(name, range(2014, 2015))):
+        with pytest.raises(ConfigError, match="must be a country, or country and subdivision"):
+            look_up(region)

@@ -20,6 +20,7 @@ def test_whole_run_has_every_number(tmp_path: Path) -> None:
     assert summary.champion is None
     assert summary.float_model is not None
     assert (summary.float_model.name, summary.float_model.size_bytes) == ("saved_model", 3_650_000)
+    assert [variant.name for variant in summary.variants] == ["saved_model", "tflite_int8", "pruned_tflite_int8"]
     assert summary.shipped is not None
     assert (summary.shipped.name, summary.shipped.latency_p50_ms) == ("tflite_int8", 0.25)
     assert summary.shipped.mae == pytest.approx(0.2505, rel=1e-4)

@@ -7,12 +7,13 @@ import tensorflow as tf
 from forecasting.errors import ArtifactError
 from forecasting.features.spec import read_feature_spec
 from forecasting.neural.calibration import stretch_factors
-from forecasting.neural.conversion import SIGNATURE_METADATA, convert_to_lite
+from forecasting.neural.conversion import convert_to_lite
 from forecasting.neural.export import CalibrationSpec, ForecastModule, export_saved_model
 from forecasting.neural.network import NetworkSpec, build_network
 from forecasting.neural.predictor import SavedModelPredictor
 from forecasting.predictors import LitePredictor
 from forecasting.windows import ModelInputs, window_inputs
+from forecasting.wire.lite_signatures import METADATA_ENTRY
 from tests.unit.features.feature_specs import HOUR_S, START, gappy_series
 from tests.unit.neural.conftest import SMALL
 
@@ -80,7 +81,7 @@ def test_int8_model_is_smaller_and_close(module, inputs, tmp_path):
 
 
 def test_lite_model_carries_the_signature_for_tensorflow_serving(module):
-    assert SIGNATURE_METADATA.encode() in convert_to_lite(module, quantise_weights=False)
+    assert METADATA_ENTRY.encode() in convert_to_lite(module, quantise_weights=False)
 
 
 def test_static_columns_and_lower_bound_survive_export(sales_store, tmp_path):

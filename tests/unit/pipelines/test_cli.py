@@ -1,6 +1,7 @@
 """The command line: one line and an exit code for whatever goes wrong, results on stdout."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,24 @@ def config(tmp_path: Path) -> str:
     path = tmp_path / "toy.yaml"
     path.write_text(CONFIG)
     return str(path)
+
+
+@pytest.mark.parametrize("words", [["run", "--con", "toy.yaml"], ["--verb", "runs", "list"], ["runs", "list", "--js"]])
+def test_an_option_is_never_guessed_from_its_beginning(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_a_command_in_a_message_can_be_typed_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = dict(os.environ)
+    assert main(["--home", "my home", "runs", "show"]) == 2
+    assert "`almanac --home 'my home' runs list` names them" in capsys.readouterr().err
+    assert dict(os.environ) == before
 
 
 @pytest.mark.parametrize(

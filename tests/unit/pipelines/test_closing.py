@@ -11,6 +11,7 @@ from forecasting.contracts.vocabulary import RunStatus
 from forecasting.runs import RunRecord, StepRecord, create_run, finish_run, write_step
 from forecasting.tournament import VariantRecord
 from pipelines.closing import closing_lines, failure_line
+from tests.unit.reporting.runs import whole_run
 
 
 @pytest.fixture
@@ -41,6 +42,12 @@ def test_a_deployed_run_names_version_and_the_command_that_serves_it(run: RunLay
 def test_a_model_that_was_champion_before_is_not_called_deployed(run: RunLayout) -> None:
     _deploy(run, already_champion=True)
     assert closing_lines(run, finish_run(run), "toy.yaml")[0] == "model    toy version 4 is champion already"
+
+
+def test_what_a_deployment_left_to_be_done_is_said(run: RunLayout) -> None:
+    _deploy(run, problem="MLflow could not set the aliases; the next run sets them")
+    line = closing_lines(run, finish_run(run), "toy.yaml")[1]
+    assert line == "left     MLflow could not set the aliases; the next run sets them"
 
 
 @pytest.mark.parametrize(
@@ -89,4 +96,24 @@ def test_sizes_and_latencies_are_shown_with_what_ships(run: RunLayout) -> None:
     (directory / "tournament.json").write_text(json.dumps({"variants": [vars(variant)]}))
     _deploy(run)
     lines = closing_lines(run, finish_run(run), "toy.yaml")
-    assert lines[1].split() == ["saved_model", "2,048", "KiB", "2.60", "ms"]
+    assert lines[1].split() == ["saved_model", "2.10", "MB", "2.60", "ms", "–"]
+
+
+def test_every_built_variant_is_shown_whichever_ships(tmp_path: Path) -> None:
+    run = whole_run(tmp_path)
+    path = run.step(StepName.EVALUATE_COMPRESSED) / "decision.json"
+    path.write_text(path.read_text().replace('"variant": "tflite_int8"', '"variant": "saved_model"'))
+    assert [line.split() for line in closing_lines(run, finish_run(run), "toy.yaml")[4:9]] == [
+        ["size", "latency", "MAE"],
+        ["saved_model", "3.65", "MB", "4.70", "ms", "0.2500", "shipped"],
+        ["tflite_int8", "772", "kB", "0.25", "ms", "0.2505"],
+        ["pruned_tflite_int8", "771", "kB", "0.25", "ms", "0.2625"],
+        [],
+    ]
+
+
+def test_the_variant_of_a_model_that_was_not_deployed_is_only_chosen(tmp_path: Path) -> None:
+    run = whole_run(tmp_path)
+    (run.step(StepName.DEPLOY_MODEL) / "deployment.json").unlink()
+    (line,) = [line for line in closing_lines(run, finish_run(run), "toy.yaml") if line.startswith("tflite_int8")]
+    assert line.split()[-1] == "chosen"

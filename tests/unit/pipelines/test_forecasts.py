@@ -13,8 +13,9 @@ import pytest
 
 from forecasting.config.sections import ServingConfig
 from forecasting.errors import ConfigError, RemoteError, RetryableError
+from pipelines.cli import main
 from pipelines.commands.forecast import local_endpoint
-from pipelines.forecasts import ask_gateway, forecast_table, write_forecasts
+from pipelines.forecasts import ask_gateway, forecast_table, origin_notes, write_forecasts
 
 ANSWER: dict[str, Any] = {
     "model": "toy",
@@ -104,6 +105,32 @@ def test_rows_hold_series_time_point_and_quantiles() -> None:
         ("a", "2026-01-01T00:00:00Z", 2.0, 1.0, 2.0, 3.0),
         ("a", "2026-01-01T01:00:00Z", 5.0, 4.0, 5.0, 6.0),
     )
+
+
+def test_the_notes_say_from_when_a_forecast_is_why_and_what_was_skipped() -> None:
+    late = {"origin": "2026-01-02T00:00:00Z", "limited_by": None}
+    early = {"origin": "2026-01-01T00:00:00Z", "limited_by": "known covariates end at 2026-01-01T01:00:00Z"}
+    reasons = [f"series {name!r} cannot be forecast: it has no target" for name in "xyzw"]
+    skipped = [{"series": reason[8], "reason": reason} for reason in reasons]
+    assert origin_notes({"forecasts": [late, early, early], "skipped": skipped}) == [
+        "2 series forecast from 2026-01-01T00:00:00Z: known covariates end at 2026-01-01T01:00:00Z",
+        "1 series forecast from 2026-01-02T00:00:00Z",
+        "skipped: series 'x' cannot be forecast: it has no target",
+        "skipped: series 'y' cannot be forecast: it has no target",
+        "skipped: series 'z' cannot be forecast: it has no target",
+        "and 1 more skipped series",
+    ]
+
+
+def test_the_notes_go_to_stderr_and_leave_the_output_clean(
+    gateway: tuple[str, type[Gateway]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    endpoint, _ = gateway
+    config = str(Path(__file__).parents[3] / "pipelines" / "configs" / "electricity.yaml")
+    assert main(["forecast", "-c", config, "--endpoint", endpoint, "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == ANSWER
+    assert printed.err == "1 series forecast from 2026-01-01T00:00:00Z\n"
 
 
 def test_csv_has_a_header_and_a_line_a_step(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from components.deployment.ask_forecast import ForecastRecord, SeriesForecastRecord
 from components.deployment.deploy_model import DeploymentRecord
 from components.deployment.measures import LatencyReport
 from components.deployment.registry import RegistrationRecord
@@ -28,6 +27,7 @@ from forecasting.gates import decide, serving_rules, write_decision
 from forecasting.manifests import load_manifest, write_manifest
 from forecasting.runs import RunRecord, StepRecord, create_run, load_run, write_step
 from forecasting.schema import write_series_store
+from forecasting.served_forecast import ForecastRecord, SeriesForecastRecord
 from forecasting.tournament import VariantRecord, VariantStatus, write_tournament
 from tests.unit.backtest.tables import HOUR_S, LEVELS, KnownColumnPredictor, daily_wave, hourly_spec, hourly_store
 

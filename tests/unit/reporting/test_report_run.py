@@ -146,7 +146,7 @@ def test_gate_table_shows_value_limit_and_margin(tmp_path: Path) -> None:
 def test_variant_that_failed_says_why_and_the_shipped_one_is_marked(tmp_path: Path) -> None:
     page, _ = report(whole_run(tmp_path))
     assert "tflite_int8 ships 772 kB 611 kB 0.25 ms 0.50 ms" in page.text
-    assert "max_mae_increase_ratio fails: 0.05, must be <= 0.02" in page.text
+    assert "max_mae_increase_ratio fails: 0.0500, must be <= 0.02" in page.text
     assert "rejected: the converter failed" in page.text
 
 
@@ -159,7 +159,7 @@ def test_refused_candidate_is_not_promoted_and_the_failed_rule_is_named(tmp_path
     page, output = report(run)
     assert "Not promoted" in page.text
     assert "evaluate_model refused the candidate. Version 6 stays the champion." in page.text
-    assert "max_champion_ratio fails: 2, must be <= 1.02" in page.text
+    assert "max_champion_ratio fails: 2.00, must be <= 1.02" in page.text
     assert json.loads((output / "report.json").read_text())["status"] == "refused"
 
 

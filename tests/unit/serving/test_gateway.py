@@ -3,6 +3,7 @@
 import http.client
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,17 +28,24 @@ LINE = {"http": re.compile(r"Gateway at (\S+)")}
 
 @pytest.fixture(scope="module")
 def home(models, tmp_path_factory):
-    """A repository whose champion is factor 2, and a store: 40 known targets, covariates for 48 hours."""
+    """A repository whose champion is factor 2, and a store: 40 known targets, covariates for 48 hours.
+
+    Series b lacks covariates from hour 41 on, c all, as a product of which nothing was planned.
+    """
     root = tmp_path_factory.mktemp("home")
     clock = np.arange(48, dtype=np.float64)
     values = np.column_stack([np.where(clock < 40, 10 + clock % 4, np.nan), 20 + clock % 5])
     short = values.copy()
     short[41:, 1] = np.nan
+    bare = values.copy()
+    bare[:, 1] = np.nan
     spec = SeriesSpec(
         "Demand", (), ("Temperature",), (), {}, 3600, SplitSpec(START + 20 * 3600, START + 30 * 3600, START + 40 * 3600)
     )
     (root / "series").mkdir()
-    write_series_store(SeriesStore(spec, (Series("a", START, values), Series("b", START, short))), root / "series")
+    rows = {"a": values, "b": short, "c": bare}
+    store = SeriesStore(spec, tuple(Series(name, START, found) for name, found in rows.items()))
+    write_series_store(store, root / "series")
     repository = ModelRepository(root / "models")
     version = tiny_models.write_version(models, root / "version", factor=2, lite=True)
     repository.promote("tiny", repository.publish("tiny", version))
@@ -88,6 +96,58 @@ def test_without_ids_every_series_is_forecast_at_its_own_latest_origin(address):
     assert origins == {"a": "2014-01-02T16:00:00Z", "b": "2014-01-02T14:00:00Z"}
 
 
+def test_a_forecast_that_starts_before_the_last_target_says_what_limits_it(address):
+    _, document = _ask(address, "POST", "/v1/forecast", {"series": ["a", "b"]})
+    free, limited = (forecast["limited_by"] for forecast in document["forecasts"])
+    assert free is None
+    assert limited == (
+        "known covariates end at 2014-01-02T16:00:00Z; "
+        "with their values under 'known' of the request the forecast starts at 2014-01-02T16:00:00Z"
+    )
+
+
+def test_an_origin_that_was_asked_for_is_limited_by_nothing(address):
+    body = {"series": ["b"], "origin": "2014-01-02T10:00:00Z"}
+    assert _ask(address, "POST", "/v1/forecast", body)[1]["forecasts"][0]["limited_by"] is None
+
+
+@pytest.mark.parametrize("series", ["b", "c"])
+def test_known_values_of_the_horizon_carry_the_forecast_past_the_table(address, home, series):
+    body = {"series": [series], "known": {series: {"Temperature": [25, 26.5, 27]}}}
+    status, document = _ask(address, "POST", "/v1/forecast", body)
+    assert status == 200, document
+    (forecast,) = document["forecasts"]
+    assert (forecast["origin"], forecast["limited_by"]) == ("2014-01-02T16:00:00Z", None)
+    window = window_inputs(
+        read_series_store(home / "series").get(series), tiny_models.SPEC, np.array([START + 40 * 3600])
+    )
+    window.future[0, :, 0] = [25, 26.5, 27]
+    np.testing.assert_allclose(forecast["point"], tiny_models.expected(window, 2.0)[0, :, 1], rtol=1e-6)
+
+
+def test_known_values_go_before_those_of_the_store_and_leave_other_series_alone(address):
+    origin = "2014-01-02T00:00:00Z"
+    plain = _ask(address, "POST", "/v1/forecast", {"series": ["a", "b"], "origin": origin})[1]["forecasts"]
+    body = {"series": ["a", "b"], "origin": origin, "known": {"a": {"Temperature": [0, 0, 0]}}}
+    warmer = _ask(address, "POST", "/v1/forecast", body)[1]["forecasts"]
+    # The store has 24, 20 and 21 degrees in these three hours: 20 + clock % 5 from hour 24 on.
+    np.testing.assert_allclose(np.subtract(plain[0]["point"], warmer[0]["point"]), [24, 20, 21], rtol=1e-5)
+    assert plain[1] == warmer[1]
+
+
+def test_without_ids_a_series_that_cannot_be_forecast_is_skipped_with_the_reason(address):
+    _, document = _ask(address, "POST", "/v1/forecast", {})
+    (skipped,) = document["skipped"]
+    assert skipped["series"] == "c"
+    assert "never cover 3 steps" in skipped["reason"]
+
+
+def test_an_origin_that_only_some_series_have_skips_the_others(address):
+    _, document = _ask(address, "POST", "/v1/forecast", {"origin": "2014-01-02T21:00:00Z"})
+    assert [forecast["series"] for forecast in document["forecasts"]] == ["a"]
+    assert [skipped["series"] for skipped in document["skipped"]] == ["b", "c"]
+
+
 def test_an_origin_in_another_zone_and_a_choice_of_quantiles_are_taken(address):
     body = {"series": ["a"], "origin": "2014-01-02T02:00:00+02:00", "quantiles": [0.9]}
     status, document = _ask(address, "POST", "/v1/forecast", body)
@@ -110,6 +170,19 @@ def test_an_origin_in_another_zone_and_a_choice_of_quantiles_are_taken(address):
         ({"origin": "2014-01-02T00:00:00"}, 400, "must carry a time zone"),
         ({"series": ["a"], "origin": "2014-01-02T00:30:00Z"}, 400, "on the grid of 3600 s"),
         ({"series": ["a"], "origin": "2015-01-02T00:00:00Z"}, 400, "from 2014-01-01T01:00:00Z to 2014-01-02T21:00:00Z"),
+        ({"series": ["a", "c"]}, 400, "series 'c' cannot be forecast"),
+        ({"origin": "2015-01-02T00:00:00Z"}, 400, "none of the 3 series can be forecast"),
+        ({"known": [1]}, 400, "'known' must be an object of series"),
+        ({"known": {"a": [1, 2, 3]}}, 400, "'known' must be an object of series"),
+        ({"known": {"a": {"Temperature": [1, None, 3]}}}, 400, "must be a list of numbers"),
+        ({"known": {"a": {"Temperature": [1, True, 3]}}}, 400, "must be a list of numbers"),
+        ({"known": {"a": {"Temperature": [1, 1e39, 3]}}}, 400, "must be a list of numbers"),
+        ({"known": {"a": {"Temperature": [1, 2]}}}, 400, "must have 3 values, one a step of the horizon, found 2"),
+        ({"known": {"a": {"Wind": [1, 2, 3]}}}, 400, "must name columns among ['Temperature'], found 'Wind'"),
+        ({"known": {"zz": {"Temperature": [1, 2, 3]}}}, 404, "no series 'zz'"),
+        ({"series": ["a"], "known": {"b": {}}}, 400, "names series 'b', which 'series' does not ask for"),
+        ({"series": ["b"], "known": {"b": {}}}, 400, "'Temperature' is missing at 2014-01-02T17:00:00Z"),
+        ({"known": {"b": {}}}, 400, "series 'b': the known covariate 'Temperature' is missing"),
         ({"quantiles": [0.2]}, 400, "'quantiles' must be among"),
         (b" " * 1_000_001, 413, "must not exceed 1000000 bytes"),
     ],
@@ -130,7 +203,7 @@ def test_the_model_page_shows_roles_and_what_the_server_has(address):
     status, document = _ask(address, "GET", "/v1/models/tiny")
     assert status == 200
     assert (document["champion"], document["candidate"], document["available_versions"]) == (1, None, [1])
-    assert (document["horizon"], document["cutoff"], document["n_series"]) == (3, "2014-01-02T16:00:00Z", 2)
+    assert (document["horizon"], document["cutoff"], document["n_series"]) == (3, "2014-01-02T16:00:00Z", 3)
 
 
 def test_series_are_listed_with_their_origins(address):
@@ -141,6 +214,7 @@ def test_series_are_listed_with_their_origins(address):
         "first_origin": "2014-01-01T01:00:00Z",
         "last_origin": "2014-01-02T14:00:00Z",
         "default_origin": "2014-01-02T14:00:00Z",
+        "next_origin": "2014-01-02T16:00:00Z",
     }
 
 
@@ -170,6 +244,42 @@ def test_readiness_follows_the_model_server(home, address, tmp_path):
         assert _ask(addresses["http"], "GET", "/healthz")[0] == 200
         assert _ask(addresses["http"], "GET", "/readyz")[0] == 503
         assert _ask(addresses["http"], "POST", "/v1/forecast", {"series": ["a"]})[0] == 503
+
+
+@pytest.fixture
+def alone(home, tmp_path):
+    """A gateway of its own, without a model server; its address and its repository."""
+    shutil.copytree(home / "models", tmp_path / "models")
+    command = [sys.executable, "-m", "serving.gateway", "--model=tiny", f"--models-dir={tmp_path / 'models'}"]
+    command += ["--grpc=127.0.0.1:1", "--port=0"]
+    with listening_process(command, LINE, log=tmp_path / "log") as (_, addresses):
+        yield addresses["http"], ModelRepository(tmp_path / "models")
+
+
+def test_a_role_that_is_given_up_leaves_the_metrics(alone):
+    address, repository = alone
+    repository.set_candidate("tiny", 1)
+    assert 'forecast_model_version{model="tiny",role="candidate"} 1.0' in _ask(address, "GET", "/metrics")[1]
+    repository.remove_candidate("tiny")
+    page = _ask(address, "GET", "/metrics")[1]
+    assert 'role="candidate"' not in page
+    assert 'forecast_model_version{model="tiny",role="champion"} 1.0' in page
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/v1/forecast"), ("GET", "/v1/series"), ("GET", "/v1/models/tiny"), ("GET", "/readyz")],
+)
+def test_damaged_roles_are_a_counted_answer_that_names_the_file(alone, method, path):
+    address, repository = alone
+    (repository.root / "tiny" / "roles.json").write_text("{")
+    status, document = _ask(address, method, path, b"")
+    assert status == 503
+    assert "roles.json cannot be read" in document["error"]
+    status, page = _ask(address, "GET", "/metrics")
+    assert status == 200
+    assert 'forecast_requests_total{code="503",model="tiny"' in page
+    assert "forecast_model_version{" not in page
 
 
 def test_serve_prints_its_ports_is_ready_and_ends_with_zero_on_sigterm(home):

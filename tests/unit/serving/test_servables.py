@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from forecasting.errors import ConfigError
+from forecasting.wire.messages import VersionState
 from serving.model_server.backends import Arrays, Backend
 from serving.model_server.metrics import ServerMetrics
 from serving.model_server.model_specs import VersionPolicySpec, present_versions, read_model_config
-from serving.model_server.servables import LoadingConfig, ServableManager, ServedVersion, VersionState
+from serving.model_server.servables import LoadingConfig, ServableManager, ServedVersion
 
 
 class _GatedBackend(Backend):

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from components.validation.checks import absolute_correlation, history_length
+from components.validation.leaks import absolute_correlation, most_alike_shift
 from components.validation.profile import describe
-from forecasting.config.sections import FeaturesConfig, RollingConfig
 
 
 def test_the_correlation_equals_that_of_numpy_on_the_pairs_without_gaps():
@@ -24,10 +23,10 @@ def test_a_constant_or_nearly_empty_column_correlates_with_nothing():
     assert absolute_correlation(a[:30], a[:30]) == pytest.approx(1.0)
 
 
-def test_the_history_is_the_context_and_what_the_longest_rolling_window_needs_before_it():
-    rolling = (RollingConfig(windows=(24, 168)), RollingConfig(windows=(72,)))
-    assert history_length(336, FeaturesConfig(derived=rolling)) == 336 + 167
-    assert history_length(336, FeaturesConfig(derived=())) == 336
+@pytest.mark.parametrize("shift", [-24, -1, 0, 1, 23])
+def test_a_shifted_copy_is_found_at_its_shift(shift: int):
+    target = np.random.default_rng(7).normal(size=400)
+    assert most_alike_shift(target, np.roll(target, shift), range(-24, 24)) == (shift, pytest.approx(1.0, abs=1e-12))
 
 
 def test_a_column_is_described_by_hand():

@@ -71,10 +71,25 @@ def test_a_column_of_dates_is_no_column_of_numbers():
         ("2024-01-01T11:00+11:00", 1_704_067_200),
         ("2024-01-01T00:00:00.000Z", 1_704_067_200),
         ("2023-12-31T19:00:00-0500", 1_704_067_200),
+        ("20240101T000000Z", 1_704_067_200),
+        ("20240101T110000+1100", 1_704_067_200),
+        ("2024-01-01T00Z", 1_704_067_200),
+        ("2024-01-01T02+02", 1_704_067_200),
+        ("2023-12-31 19:00-05", 1_704_067_200),
     ],
 )
 def test_zoned_times_become_utc_seconds(text, expected):
     assert seconds(source_of(time=[text])) == [expected]
+
+
+@pytest.mark.parametrize("text", ["20240101T110000", "2024-01-01T11", "2024-01-01 11:00", "2024-01-01T11:00:00.000"])
+def test_a_time_without_a_zone_is_none_however_it_is_written(text):
+    assert seconds(source_of(time=[text]), "Australia/Melbourne") == [1_704_067_200]
+
+
+@pytest.mark.parametrize("text", ["2024-01-01", "20240101"])
+def test_the_dashes_of_a_date_are_no_zone(text):
+    assert seconds(source_of(time=[text]), "Australia/Melbourne") == [1_704_067_200 - 11 * 3600]
 
 
 def test_times_without_a_zone_need_the_setting():

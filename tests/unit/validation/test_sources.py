@@ -4,10 +4,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.validation.examples import EXAMPLES, example_table
+from components.validation.examples import WRITERS, example_table
 from components.validation.sources import needed_columns, open_source
 from forecasting.config.sections import DataConfig
 from forecasting.errors import ConfigError, DataError
+from forecasting.sources import EXAMPLE_FILES
 
 
 def data_config(uri: object, **fields: object) -> DataConfig:
@@ -106,9 +107,13 @@ def test_an_unknown_example_is_refused_with_the_names_of_those_there_are(context
         open_source(data_config("example://weather"), context.home)
 
 
-def test_an_example_is_made_once(tmp_path):
-    path = example_table("example://retail", tmp_path)
+def test_an_example_is_made_once(context):
+    path = example_table("example://retail", context.home)
     before = path.stat().st_mtime_ns
-    assert example_table("example://retail", tmp_path) == path
+    assert example_table("example://retail", context.home) == path
     assert path.stat().st_mtime_ns == before
-    assert [found.name for found in tmp_path.iterdir()] == [EXAMPLES["retail"].file_name]
+    assert [found.name for found in context.home.examples.iterdir()] == ["retail.parquet"]
+
+
+def test_every_example_has_a_file_and_a_way_to_write_it():
+    assert sorted(WRITERS) == sorted(EXAMPLE_FILES)

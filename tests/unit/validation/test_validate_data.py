@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,12 @@ N_ENOUGH = 48 + 23 + 24 + 48
 def run_step(settings, context: StepContext, output: Path) -> StepOutcome:
     output.mkdir()
     return validate_data(settings, {}, output, context)
+
+
+def table_of_copies(loads: np.ndarray, shift: int) -> list[str]:
+    """Lines `time,load,copy` where the copy of an hour is the load `shift` hours before it."""
+    stamps = [line.split(",")[0] for line in hourly_lines(len(loads))]
+    return [f"{stamp},{load},{copy}" for stamp, load, copy in zip(stamps, loads, np.roll(loads, shift), strict=True)]
 
 
 def failed(output: Path) -> list[str]:
@@ -81,7 +88,9 @@ def test_columns_that_the_configuration_does_not_name_are_named_in_the_report(ma
     assert report["unused_columns"] == ["temperature"]
 
 
-def test_nothing_at_or_after_the_cutoff_reaches_the_store_but_known_covariates(make_settings, context, tmp_path):
+def test_nothing_at_or_after_the_cutoff_reaches_the_store_but_known_covariates_of_the_horizon(
+    make_settings, context, tmp_path
+):
     lines = [line + f",{i}" for i, line in enumerate(hourly_lines(200))]
     uri = write_table(tmp_path / "t.csv", lines, header="time,load,temperature,plan")
     settings = make_settings(uri, data={"observed": ["temperature"], "known": ["plan"]})
@@ -90,10 +99,10 @@ def test_nothing_at_or_after_the_cutoff_reaches_the_store_but_known_covariates(m
     values = store.series[0].values
     n_before = 7 * 24
     assert store.spec.split.cutoff == store.series[0].start + n_before * 3600
-    assert len(values) == 200
+    assert len(values) == n_before + 24
     assert np.isnan(values[n_before:, :2]).all()
     assert not np.isnan(values[:n_before]).any()
-    assert values[n_before:, 2].tolist() == list(range(n_before, 200))
+    assert values[n_before:, 2].tolist() == list(range(n_before, n_before + 24))
 
 
 def test_the_profile_describes_only_what_is_before_the_cutoff(make_settings: MakeSettings, context, tmp_path):
@@ -224,6 +233,32 @@ def test_an_old_table_is_refused_when_freshness_is_asked_for(make_settings: Make
     assert run_step(settings, replace(context, cutoff="2024-01-09T14:00:00Z"), tmp_path / "other").passed
 
 
+def test_without_a_cutoff_the_age_is_that_when_the_run_was_begun(make_settings: MakeSettings, context, tmp_path):
+    uri = write_table(tmp_path / "t.csv", hourly_lines(200))
+    settings = make_settings(uri, validation={"max_age": "6h"})
+    end = datetime(2024, 1, 9, 8, tzinfo=UTC).timestamp()
+    outcome = run_step(settings, replace(context, created=end + 6 * 3600 + 1), tmp_path / "out")
+    assert not outcome.passed
+    assert failed(tmp_path / "out") == ["freshness"]
+    assert "ends at 2024-01-09T08:00:00Z" in outcome.summary
+    assert "until 2024-01-09T14:00:00Z, and the run was begun at 2024-01-09T14:00:01Z" in outcome.summary
+    assert run_step(settings, replace(context, created=end + 6 * 3600), tmp_path / "other").passed
+
+
+def test_two_runs_that_find_a_table_fresh_enough_write_the_same_bytes(make_settings: MakeSettings, context, tmp_path):
+    settings = make_settings(write_table(tmp_path / "t.csv", hourly_lines(200)), validation={"max_age": "6h"})
+    end = datetime(2024, 1, 9, 8, tzinfo=UTC).timestamp()
+    run_step(settings, replace(context, created=end), tmp_path / "a")
+    run_step(settings, replace(context, created=end + 3600), tmp_path / "b")
+    assert (tmp_path / "a" / "report.json").read_bytes() == (tmp_path / "b" / "report.json").read_bytes()
+
+
+def test_a_limit_of_age_without_any_time_to_judge_it_by_is_refused(make_settings: MakeSettings, context, tmp_path):
+    settings = make_settings(write_table(tmp_path / "t.csv", hourly_lines(200)), validation={"max_age": "6h"})
+    with pytest.raises(ConfigError, match=r"validation.max_age needs a cutoff"):
+        run_step(settings, context, tmp_path / "out")
+
+
 def test_too_little_history_is_refused_with_needed_and_found(make_settings: MakeSettings, context, tmp_path):
     settings = make_settings(write_table(tmp_path / "t.csv", hourly_lines(N_ENOUGH - 1)))
     outcome = run_step(settings, context, tmp_path / "out")
@@ -247,6 +282,41 @@ def test_a_covariate_that_is_the_target_in_disguise_trips_the_leak_alarm(make_se
     assert not outcome.passed
     assert failed(tmp_path / "out") == ["leak"]
     assert "'bill' correlate most with those of the target: 1.0000" in outcome.summary
+
+
+@pytest.mark.parametrize(
+    ("shift", "words"), [(-24, "24 steps ahead of"), (-1, "1 step ahead of"), (23, "23 steps behind")]
+)
+def test_a_known_copy_of_a_target_in_the_horizon_is_refused(make_settings, context, tmp_path, shift, words):
+    loads = np.random.default_rng(3).normal(100, 10, size=600).round(2)
+    lines = table_of_copies(loads, shift)
+    uri = write_table(tmp_path / "t.csv", lines, header="time,load,copy")
+    outcome = run_step(make_settings(uri, data={"known": ["copy"]}), context, tmp_path / "out")
+    assert not outcome.passed
+    assert failed(tmp_path / "out") == ["leak"]
+    assert f"changes of 'copy', {words} the target, correlate most with those of the target: 1.0000" in outcome.summary
+
+
+def test_a_known_copy_of_what_has_happened_before_the_origin_is_accepted(make_settings, context, tmp_path):
+    loads = np.random.default_rng(3).normal(100, 10, size=600).round(2)
+    uri = write_table(tmp_path / "t.csv", table_of_copies(loads, 24), header="time,load,copy")
+    assert run_step(make_settings(uri, data={"known": ["copy"]}), context, tmp_path / "out").passed
+
+
+def test_a_plan_with_the_season_of_a_target_that_repeats_itself_is_no_leak(make_settings, context, tmp_path):
+    daily = 100 + 10 * np.sin(2 * np.pi * np.arange(600) / 24)
+    lines = table_of_copies(daily, 5)
+    uri = write_table(tmp_path / "t.csv", lines, header="time,load,copy")
+    assert run_step(make_settings(uri, data={"known": ["copy"]}), context, tmp_path / "out").passed
+
+
+def test_an_observed_copy_of_the_target_is_a_warning(make_settings: MakeSettings, context, tmp_path):
+    lines = [f"{line},{2 * float(line.split(',')[1]) + 3}" for line in hourly_lines(200)]
+    uri = write_table(tmp_path / "t.csv", lines, header="time,load,temperature,bill")
+    outcome = run_step(make_settings(uri, data={"observed": ["temperature", "bill"]}), context, tmp_path / "out")
+    assert outcome.passed
+    assert failed(tmp_path / "out") == ["observed_copy"]
+    assert "'bill' correlate most with those of the target: 1.0000" in message_of(tmp_path / "out", "observed_copy")
 
 
 def test_hidden_targets_are_missing_but_do_not_count_as_missing(make_settings: MakeSettings, context, tmp_path):

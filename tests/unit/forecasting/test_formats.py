@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from components.reporting.formats import (
+from forecasting.formats import (
     as_bytes,
     as_duration,
     as_milliseconds,
@@ -41,7 +41,7 @@ def test_margins_carry_their_sign_and_large_ones_no_decimals() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(512, "512 B"), (460_000, "460 kB"), (1_573_000, "1.57 MB"), (2_500_000_000, "2.5 GB")]
+    ("value", "text"), [(512, "512 B"), (460_000, "460 kB"), (1_573_000, "1.57 MB"), (2_500_000_000, "2.50 GB")]
 )
 def test_sizes_have_three_digits_and_a_unit(value: float, text: str) -> None:
     assert as_bytes(value) == text

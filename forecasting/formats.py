@@ -23,6 +23,11 @@ def as_number(value: Any) -> str:
     return f"{value:.4f}" if size >= 1e-3 else f"{value:.2e}"
 
 
+def as_limit(value: float) -> str:
+    """A number that a person has set, with the digits that it was set with."""
+    return f"{value:,.12g}"
+
+
 def as_share(value: Any) -> str:
     """A ratio in percent: 47.3 %, 0.012 %."""
     if not _known(value):
@@ -45,7 +50,7 @@ def as_bytes(value: Any) -> str:
         return DASH
     for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if value >= size:
-            return f"{value / size:.0f} {unit}" if value / size >= 100 else f"{value / size:.3g} {unit}"
+            return f"{value / size:.0f} {unit}" if value / size >= 100 else f"{value / size:#.3g} {unit}"
     return f"{value:.0f} B"
 
 

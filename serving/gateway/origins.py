@@ -1,0 +1,96 @@
+"""Where a series can be forecast."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from forecasting.features.spec import FeatureSpec
+from forecasting.schema import Series
+from serving.gateway.answers import AnswerError, iso_time
+
+
+@dataclass(frozen=True)
+class OriginRange:
+    """Origins (epoch seconds, inclusive) at which a series can be forecast, and the one taken by default."""
+
+    first: int
+    last: int
+    default: int
+
+
+def possible_origins(series: Series, spec: FeatureSpec) -> OriginRange | None:
+    """Where a series can be forecast: after its first step, as far as its known covariates cover the horizon.
+
+    The default is the step after the last known target, or the last possible one before it. None
+    where there is no target or the covariates never cover a horizon.
+    """
+    following = next_origin(series, spec)
+    if following is None:
+        return None
+    first, last = series.start + spec.step_s, series.start + series.n_steps * spec.step_s
+    if not spec.known:
+        return OriginRange(first, last, following)
+    covered = np.isfinite(series.values[:, -len(spec.known) :]).all(axis=1)
+    if series.n_steps < spec.horizon:
+        return None
+    runs = np.convolve(covered, np.ones(spec.horizon, dtype=int), mode="valid")
+    starts = series.start + spec.step_s * np.flatnonzero(runs == spec.horizon)
+    starts = starts[starts >= first]
+    if not len(starts):
+        return None
+    before = starts[starts <= following]
+    return OriginRange(first, int(starts[-1]), int(before[-1] if len(before) else starts[-1]))
+
+
+def next_origin(series: Series, spec: FeatureSpec) -> int | None:
+    """The step after the last known target; none for a series without a target."""
+    target = np.flatnonzero(np.isfinite(series.values[:, 0]))
+    return series.start + (int(target[-1]) + 1) * spec.step_s if len(target) else None
+
+
+def choose_origin(series: Series, spec: FeatureSpec, asked: int | None) -> int:
+    """The origin that was asked for, else the default.
+
+    Raises:
+        AnswerError: 400: the origin lies off the grid or outside of what can be forecast.
+    """
+    possible = possible_origins(series, spec)
+    if possible is None:
+        raise AnswerError(
+            400,
+            f"series {series.id!r} cannot be forecast: it has no target, or known covariates, which can be given under "
+            f"'known', never cover {spec.horizon} steps",
+        )
+    if asked is None:
+        return possible.default
+    return _checked(series, spec, asked, (possible.first, possible.last))
+
+
+def choose_given_origin(series: Series, spec: FeatureSpec, asked: int | None) -> int:
+    """The origin that was asked for, else the step after the last target, where the covariates are given.
+
+    Raises:
+        AnswerError: 400: the origin lies off the grid or outside of the series and the step after it.
+    """
+    if asked is not None:
+        last = series.start + series.n_steps * spec.step_s
+        return _checked(series, spec, asked, (series.start + spec.step_s, last))
+    following = next_origin(series, spec)
+    if following is None:
+        raise AnswerError(400, f"series {series.id!r} cannot be forecast: it has no target")
+    return following
+
+
+def _checked(series: Series, spec: FeatureSpec, asked: int, bounds: tuple[int, int]) -> int:
+    if (asked - series.start) % spec.step_s:
+        raise AnswerError(
+            400,
+            f"'origin' must lie on the grid of {spec.step_s} s steps from {iso_time(series.start)}, found {iso_time(asked)}",
+        )
+    first, last = bounds
+    if not first <= asked <= last:
+        raise AnswerError(
+            400,
+            f"'origin' of series {series.id!r} must be from {iso_time(first)} to {iso_time(last)}, found {iso_time(asked)}",
+        )
+    return asked

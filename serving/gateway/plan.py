@@ -1,0 +1,138 @@
+"""Which windows answer a request, and which series cannot be forecast."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from forecasting.features.spec import FeatureSpec
+from forecasting.schema import Series
+from forecasting.windows import ModelInputs, stack_inputs, window_inputs
+from serving.gateway.answers import AnswerError, iso_time
+from serving.gateway.forecast_request import ForecastRequest, KnownValues
+from serving.gateway.origins import choose_given_origin, choose_origin, next_origin
+from serving.gateway.served_model import ServedModel
+
+
+@dataclass(frozen=True)
+class WindowSpec:
+    """One series and the first step of its forecast, epoch seconds.
+
+    known: values `[H]` by column, from the request. limited_by: why the forecast does not start after the
+    last target although no origin was asked for; empty where it does.
+    """
+
+    series: Series
+    origin: int
+    known: KnownValues = field(default_factory=dict)
+    limited_by: str = ""
+
+
+@dataclass(frozen=True)
+class SkippedRecord:
+    """A series that cannot be forecast, and why."""
+
+    series: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class PlanSpec:
+    """What a request comes to."""
+
+    windows: tuple[WindowSpec, ...]
+    skipped: tuple[SkippedRecord, ...]
+
+
+def plan_windows(served: ServedModel, request: ForecastRequest) -> PlanSpec:
+    """Windows of the series asked for, each at the origin asked for, else the latest that has all it needs.
+
+    Where all series are asked for, those that cannot be forecast are skipped; one that is named, under
+    `series` or `known`, refuses the request.
+
+    Raises:
+        AnswerError: 404 for an unknown series; 400 where a named series or all cannot be forecast, or
+            `known` does not fit the model.
+    """
+    _check_known(served, request)
+    windows, skipped = [], []
+    for series in served.pick(request.series):
+        try:
+            windows.append(_plan_window(series, served.spec, request))
+        except AnswerError as error:
+            if request.series is not None or series.id in request.known:
+                raise
+            skipped.append(SkippedRecord(series.id, str(error)))
+    if not windows:
+        reason = f"; {skipped[0].reason}" if skipped else ""
+        raise AnswerError(400, f"none of the {len(skipped)} series can be forecast{reason}")
+    return PlanSpec(tuple(windows), tuple(skipped))
+
+
+def batch_inputs(windows: Sequence[WindowSpec], spec: FeatureSpec) -> ModelInputs:
+    """Model inputs of some windows."""
+    return stack_inputs([_window_inputs(window, spec) for window in windows])
+
+
+def _window_inputs(window: WindowSpec, spec: FeatureSpec) -> ModelInputs:
+    inputs = window_inputs(window.series, spec, np.array([window.origin]))
+    for name, values in window.known.items():
+        inputs.future[0, :, spec.known.index(name)] = values
+    return inputs
+
+
+def _check_known(served: ServedModel, request: ForecastRequest) -> None:
+    spec = served.spec
+    served.pick(list(request.known))
+    for series_id, columns in request.known.items():
+        if request.series is not None and series_id not in request.series:
+            raise AnswerError(400, f"'known' names series {series_id!r}, which 'series' does not ask for")
+        for name, values in columns.items():
+            if name not in spec.known:
+                raise AnswerError(
+                    400,
+                    f"'known' of series {series_id!r} must name columns among {list(spec.known)}, found {name!r}",
+                )
+            if len(values) != spec.horizon:
+                raise AnswerError(
+                    400,
+                    f"'known' of series {series_id!r}, column {name!r}, must have {spec.horizon} values, "
+                    f"one a step of the horizon, found {len(values)}",
+                )
+
+
+def _plan_window(series: Series, spec: FeatureSpec, request: ForecastRequest) -> WindowSpec:
+    known = request.known.get(series.id)
+    if known is None:
+        origin = choose_origin(series, spec, request.origin)
+    else:
+        origin = choose_given_origin(series, spec, request.origin)
+    for name, missing in _missing_ahead(series, spec, origin, known or {}):
+        raise AnswerError(
+            400,
+            f"series {series.id!r}: the known covariate {name!r} is missing at {iso_time(missing)}, in the horizon of "
+            f"{iso_time(origin)}; it can be given under 'known'",
+        )
+    limited = request.origin is None and known is None
+    return WindowSpec(series, origin, known or {}, _limit(series, spec, origin) if limited else "")
+
+
+def _missing_ahead(series: Series, spec: FeatureSpec, origin: int, known: KnownValues) -> Iterator[tuple[str, int]]:
+    """Column and first missing time of the known covariates that are neither in the store nor given."""
+    first = (origin - series.start) // spec.step_s
+    for index, name in enumerate(spec.known, start=series.values.shape[1] - len(spec.known)):
+        present: npt.NDArray[np.bool_] = np.isfinite(series.values[first : first + spec.horizon, index])
+        if name not in known and not (len(present) == spec.horizon and present.all()):
+            yield name, origin + spec.step_s * int(np.argmin(np.append(present, False)))
+
+
+def _limit(series: Series, spec: FeatureSpec, origin: int) -> str:
+    following = next_origin(series, spec)
+    if following is None or origin >= following:
+        return ""
+    end = origin + (spec.horizon - 1) * spec.step_s
+    return (
+        f"known covariates end at {iso_time(end)}; "
+        f"with their values under 'known' of the request the forecast starts at {iso_time(following)}"
+    )

@@ -1,0 +1,44 @@
+"""Settings that do not fit each other are refused when the configuration is read."""
+
+import pytest
+
+from forecasting.config import AlmanacConfig, parse_config
+from forecasting.errors import ConfigError
+from tests.unit.forecasting.config.test_values import GATES
+
+
+def read(**sections: object) -> AlmanacConfig:
+    return parse_config({"gates": GATES, **sections}, source="toy.yaml")
+
+
+@pytest.mark.parametrize("period", ["validation", "test"])
+def test_a_period_that_holds_no_whole_forecast_is_refused_by_its_key(period: str) -> None:
+    with pytest.raises(ConfigError, match=rf"split.{period} \(23h\) must hold a whole forecast: it has 23 steps of 1h"):
+        read(split={period: "23h"})
+    assert read(split={period: "24h"}).forecast.horizon == 24
+
+
+@pytest.mark.parametrize("period", ["validation", "test"])
+def test_a_period_that_is_no_whole_number_of_steps_is_refused_by_its_key(period: str) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"split.{period} \(90min\) must be a whole number of steps of data.frequency"
+    ):
+        read(split={period: "90min"})
+
+
+def test_an_age_of_cold_start_that_is_no_whole_number_of_steps_is_refused_by_its_key() -> None:
+    with pytest.raises(ConfigError, match=r"backtest.cold_start_below \(36h\) must be a whole number of steps .*1d"):
+        read(data={"frequency": "1d"}, split={"validation": "28d"}, backtest={"cold_start_below": "36h"})
+    assert read(data={"frequency": "1d"}, backtest={"cold_start_below": "48h"}).data.frequency == "1d"
+
+
+@pytest.mark.parametrize("frequency", ["1d", "24h", "1w"])
+def test_days_on_the_clock_of_a_zone_are_refused_with_what_to_do(frequency: str) -> None:
+    sections = {"data": {"frequency": frequency}, "split": {"validation": "28w", "test": "28w"}}
+    with pytest.raises(
+        ConfigError, match=r"calendar_time_zone \(Europe/Berlin\) must be UTC where data.frequency .*set it to UTC"
+    ):
+        read(**sections, features={"calendar_time_zone": "Europe/Berlin"})
+    for zone in ("UTC", "Etc/UTC"):
+        assert read(**sections, features={"calendar_time_zone": zone}).data.frequency == frequency
+    assert read(features={"calendar_time_zone": "Europe/Berlin"}).data.frequency == "1h"
