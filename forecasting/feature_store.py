@@ -5,27 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from forecasting.contracts.artifacts import FEATURE_SPEC_FILE, INDEX_FILE, PLANES_FILE
+from forecasting.contracts.artifacts import FEATURE_SPEC_FILE, PLANES_FILE
+from forecasting.errors import ArtifactError
 from forecasting.features.spec import FeatureSpec, read_feature_spec
 from forecasting.schema import SplitSpec, read_series_spec
-
-
-@dataclass(frozen=True)
-class SeriesIndex:
-    """Where the rows of each series lie `[N]`.
-
-    offset: row of the first step in the planes, after `context` rows of lead; n_steps: steps; start: time stamp of the first row (UTC epoch
-    seconds); static: category codes `[N,S]`.
-    """
-
-    ids: tuple[str, ...]
-    offset: npt.NDArray[np.int64]
-    n_steps: npt.NDArray[np.int64]
-    start: npt.NDArray[np.int64]
-    static: npt.NDArray[np.int64]
+from forecasting.series_index import SeriesIndex, read_series_index
 
 
 @dataclass(frozen=True)
@@ -39,6 +24,49 @@ class FeatureStore:
     split: SplitSpec
     index: SeriesIndex
     planes: npt.NDArray[np.float32]
+
+
+class PlaneFile:
+    """planes.npy, written piece by piece; no more than the piece in hand is in memory."""
+
+    def __init__(self, path: Path) -> None:
+        """Open a file made by `create`."""
+        with path.open("rb") as stream:
+            version = np.lib.format.read_magic(stream)
+            if version != (1, 0):
+                raise ArtifactError(f"{path} must be a NumPy file of version 1.0, found {version}")
+            self._shape, _, _ = np.lib.format.read_array_header_1_0(stream)
+            self._begin = stream.tell()
+        self._path = path
+
+    @classmethod
+    def create(cls, path: Path, n_rows: int, n_columns: int) -> "PlaneFile":
+        """Make a file of zeros, float32 `[n_rows, n_columns]`."""
+        header = {
+            "descr": np.lib.format.dtype_to_descr(np.dtype(np.float32)),
+            "fortran_order": False,
+            "shape": (n_rows, n_columns),
+        }
+        with path.open("wb") as stream:
+            np.lib.format.write_array_header_1_0(stream, header)
+            stream.truncate(stream.tell() + 4 * n_rows * n_columns)
+        return cls(path)
+
+    def write(self, row: int, planes: npt.NDArray[np.float32]) -> None:
+        """Write consecutive rows.
+
+        Args:
+            row: The first of them.
+            planes: float32 `[rows, P]`.
+
+        Raises:
+            ArtifactError: They do not fit into the file.
+        """
+        if planes.shape[1] != self._shape[1] or row < 0 or row + len(planes) > self._shape[0]:
+            raise ArtifactError(f"{self._path} has shape {self._shape}; {planes.shape} does not fit at row {row}")
+        with self._path.open("r+b", buffering=0) as stream:
+            stream.seek(self._begin + 4 * row * self._shape[1])
+            stream.write(np.ascontiguousarray(planes, dtype=np.float32).data)
 
 
 @dataclass(frozen=True)
@@ -84,23 +112,8 @@ def learning_windows(store: FeatureStore, *, with_validation: bool) -> WindowInd
     return window_index(store, None, end, min_age=store.spec.segment)
 
 
-def write_series_index(index: SeriesIndex, directory: Path, static_names: tuple[str, ...]) -> None:
-    """Write index.parquet."""
-    columns = {"series": list(index.ids), "offset": index.offset, "n_steps": index.n_steps, "start": index.start}
-    columns |= {f"static_{name}": index.static[:, i] for i, name in enumerate(static_names)}
-    pq.write_table(pa.table(columns), directory / INDEX_FILE)
-
-
 def read_feature_store(directory: Path) -> FeatureStore:
     """Open a feature store; the planes are mapped, not read."""
     spec = read_feature_spec(directory / FEATURE_SPEC_FILE)
-    table = pq.read_table(directory / INDEX_FILE)
-    static = [table[f"static_{name}"].to_numpy() for name in spec.static]
-    index = SeriesIndex(
-        ids=tuple(table["series"].to_pylist()),
-        offset=table["offset"].to_numpy(),
-        n_steps=table["n_steps"].to_numpy(),
-        start=table["start"].to_numpy(),
-        static=np.column_stack(static).astype(np.int64) if static else np.zeros((len(table), 0), dtype=np.int64),
-    )
+    index = read_series_index(directory, spec.static)
     return FeatureStore(spec, read_series_spec(directory).split, index, np.load(directory / PLANES_FILE, mmap_mode="r"))

@@ -45,13 +45,35 @@ def public_holidays(region: str, years: range) -> Mapping[date, str]:
     Raises:
         ConfigError: The region is unknown.
     """
+    return _holidays(region, years, "public")
+
+
+def school_holidays(region: str, years: range) -> Mapping[date, str]:
+    """School holidays of some years, of the few regions for which they are known.
+
+    Raises:
+        ConfigError: The region, or its school holidays, are unknown.
+    """
+    found = _holidays(region, years, "school")
+    if not found:
+        raise ConfigError(
+            f"school holidays must be known for the region, and those of {region!r} are not; leave is_school_holiday out"
+        )
+    return found
+
+
+def _holidays(region: str, years: range, category: str) -> Mapping[date, str]:
     # Imported here: a tenth of a second that only those with holidays pay.
     import holidays
 
     country, dash, subdivision = region.partition("-")
     try:
         if country in holidays.list_supported_countries(include_aliases=True) and bool(dash) == bool(subdivision):
-            found: Mapping[date, str] = holidays.country_holidays(country, subdiv=subdivision or None, years=years)
+            if category not in getattr(holidays, country).supported_categories:
+                return {}
+            found: Mapping[date, str] = holidays.country_holidays(
+                country, subdiv=subdivision or None, years=years, categories=(category,)
+            )
             return found
     except NotImplementedError:
         pass

@@ -26,7 +26,7 @@ from typing import Any
 from uuid import uuid4
 
 from forecasting.command_word import command_word
-from forecasting.contracts.artifacts import SCHEMA_FILE, SERIES_FILE, STATIC_FILE
+from forecasting.contracts.artifacts import INDEX_FILE, SCHEMA_FILE, SERIES_FILE
 from forecasting.contracts.vocabulary import ModelRole, served_name
 from forecasting.errors import ArtifactError, ConfigError
 from forecasting.manifests import digest_file, digest_text, sync_directory, write_text_atomically
@@ -169,17 +169,16 @@ class ModelRepository:
             ArtifactError: There is no such version, or the store lacks a file.
         """
         self._require(name, version)
-        sources = [store_dir / file for file in (SCHEMA_FILE, SERIES_FILE, STATIC_FILE)]
-        if missing := [path for path in sources[:2] if not path.is_file()]:
+        sources = [store_dir / file for file in (SCHEMA_FILE, INDEX_FILE, SERIES_FILE)]
+        if missing := [path for path in sources if not path.is_file()]:
             raise ArtifactError(f"a series store must have {missing[0].name}, found none at {missing[0]}")
-        present = [path for path in sources if path.is_file()]
-        key = digest_text(json.dumps({path.name: digest_file(path) for path in present}))
+        key = digest_text(json.dumps({path.name: digest_file(path) for path in sources}))
         folder = self.root / name / SERIES_DIR
         folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / f".incoming-{uuid4().hex}"
         try:
             temporary.mkdir()
-            for path in present:
+            for path in sources:
                 _link_or_copy(path, temporary / path.name)
             _sync_tree(temporary)
             with self._locked():

@@ -10,11 +10,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from forecasting.contracts.artifacts import SCHEMA_FILE, SERIES_FILE, STATIC_FILE
+from forecasting.contracts.artifacts import SCHEMA_FILE, SERIES_FILE
 from forecasting.errors import ArtifactError
+from forecasting.series_index import SeriesIndex, read_series_index, write_series_index
 
 SERIES_COLUMN = "series"
 TIMESTAMP_COLUMN = "timestamp"
+ROW_GROUP_ROWS = 1 << 18
+"""Rows that are read at once."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,19 @@ class SeriesStore:
     def __iter__(self) -> Iterator[Series]:
         return iter(self.series)
 
+    @property
+    def index(self) -> SeriesIndex:
+        """Where the rows of each series lie when they follow each other."""
+        lengths = np.asarray([series.n_steps for series in self], dtype=np.int64)
+        codes = np.asarray([series.static for series in self], dtype=np.int64)
+        return SeriesIndex(
+            ids=tuple(series.id for series in self),
+            offset=np.cumsum(lengths) - lengths,
+            n_steps=lengths,
+            start=np.asarray([series.start for series in self], dtype=np.int64),
+            static=codes.reshape(len(lengths), len(self.spec.static)),
+        )
+
     def get(self, series_id: str) -> Series:
         """The series of an id.
 
@@ -94,20 +110,16 @@ class SeriesStore:
 
 
 def write_series_store(store: SeriesStore, directory: Path) -> None:
-    """Write schema.json, series.parquet (series, timestamp, one float64 column a value) and static.parquet."""
-    spec = store.spec
-    lengths = [series.n_steps for series in store]
-    ids = pa.DictionaryArray.from_arrays(
-        pa.array(np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)), pa.array([series.id for series in store])
-    )
+    """Write schema.json, index.parquet and series.parquet (series, timestamp, one float64 column a value)."""
+    spec, index = store.spec, store.index
+    numbers = pa.array(np.repeat(np.arange(len(index), dtype=np.int32), index.n_steps))
+    ids = pa.DictionaryArray.from_arrays(numbers, pa.array(index.ids))
     stamps = np.concatenate([series.timestamps(spec.step_s) for series in store])
     values = np.concatenate([series.values for series in store])
     columns = {SERIES_COLUMN: ids, TIMESTAMP_COLUMN: pa.array(stamps).cast(pa.timestamp("s", tz="UTC"))}
     columns |= {name: pa.array(values[:, i], from_pandas=True) for i, name in enumerate(spec.columns)}
-    pq.write_table(pa.table(columns), directory / SERIES_FILE)
-    if spec.static:
-        codes = {name: [series.static[i] for series in store] for i, name in enumerate(spec.static)}
-        pq.write_table(pa.table({SERIES_COLUMN: [series.id for series in store], **codes}), directory / STATIC_FILE)
+    pq.write_table(pa.table(columns), directory / SERIES_FILE, row_group_size=ROW_GROUP_ROWS)
+    write_series_index(index, directory, spec.static)
     write_series_spec(spec, directory)
 
 
@@ -130,47 +142,64 @@ def read_series_spec(directory: Path) -> SeriesSpec:
     )
 
 
+class SeriesReader:
+    """Reads rows of a series store as they are asked for, so that no more than a part of it is in memory."""
+
+    def __init__(self, directory: Path) -> None:
+        """Open a store written by `write_series_store`."""
+        self.spec = read_series_spec(directory)
+        self.index = read_series_index(directory, self.spec.static)
+        self._path = directory / SERIES_FILE
+        self._file = pq.ParquetFile(self._path)
+        sizes = [self._file.metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)]
+        self._bounds = np.cumsum([0, *sizes])
+
+    def rows(self, first: int, end: int) -> npt.NDArray[np.float64]:
+        """Values of rows `first` to `end - 1` of the store, `[rows, n columns]`, NaN where missing.
+
+        Raises:
+            ArtifactError: The store has fewer rows.
+        """
+        if not 0 <= first < end <= self._bounds[-1]:
+            raise ArtifactError(f"{self._path} must have rows {first} to {end - 1}, and it has {self._bounds[-1]}")
+        groups = range(
+            int(np.searchsorted(self._bounds, first, side="right")) - 1,
+            int(np.searchsorted(self._bounds, end, side="left")),
+        )
+        table = self._file.read_row_groups(list(groups), columns=list(self.spec.columns))
+        part = table.slice(first - int(self._bounds[groups.start]), end - first)
+        values = np.empty((end - first, len(self.spec.columns)))
+        for i, name in enumerate(self.spec.columns):
+            values[:, i] = part[name].to_numpy()
+        return values
+
+    def series(self, number: int) -> Series:
+        """One whole series by its place in the index."""
+        first = int(self.index.offset[number])
+        return Series(
+            id=self.index.ids[number],
+            start=int(self.index.start[number]),
+            values=self.rows(first, first + int(self.index.n_steps[number])),
+            static=tuple(int(code) for code in self.index.static[number]),
+        )
+
+
 def read_series_store(directory: Path) -> SeriesStore:
-    """Read a series store written by `write_series_store`.
+    """Read a whole series store written by `write_series_store`.
 
     Raises:
-        ArtifactError: Rows of a series are not regular.
+        ArtifactError: Its index does not fit its rows.
     """
-    spec = read_series_spec(directory)
-    table = pq.read_table(directory / SERIES_FILE).combine_chunks()
-    ids = table[SERIES_COLUMN].combine_chunks()
-    names = ids.dictionary.to_pylist()
-    codes = ids.indices.to_numpy()
-    stamps = table[TIMESTAMP_COLUMN].cast(pa.timestamp("s", tz="UTC")).cast(pa.int64()).to_numpy()
-    values = np.column_stack([table[name].to_numpy() for name in spec.columns]).astype(np.float64)
-    statics = _read_static(directory, spec)
-    bounds = np.flatnonzero(np.diff(codes)) + 1
-    starts, ends = np.r_[0, bounds], np.r_[bounds, len(codes)]
-    if np.any((np.diff(stamps) != spec.step_s) & (np.diff(codes) == 0)):
-        raise ArtifactError(f"{directory / SERIES_FILE} has a series whose rows are not {spec.step_s} s apart")
+    reader = SeriesReader(directory)
+    index = reader.index
+    values = reader.rows(0, int(index.n_steps.sum()))
     series = tuple(
         Series(
-            id=names[codes[a]],
-            start=int(stamps[a]),
-            values=values[a:b],
-            static=_static_of(names[codes[a]], statics, spec),
+            id=index.ids[n],
+            start=int(index.start[n]),
+            values=values[first : first + int(index.n_steps[n])],
+            static=tuple(int(code) for code in index.static[n]),
         )
-        for a, b in zip(starts, ends, strict=True)
+        for n, first in enumerate(index.offset.tolist())
     )
-    return SeriesStore(spec, series)
-
-
-def _static_of(series_id: str, statics: dict[str, tuple[int, ...]], spec: SeriesSpec) -> tuple[int, ...]:
-    if not spec.static:
-        return ()
-    if series_id not in statics:
-        raise ArtifactError(f"{STATIC_FILE} has no row for series {series_id!r}; run validate_data again")
-    return statics[series_id]
-
-
-def _read_static(directory: Path, spec: SeriesSpec) -> dict[str, tuple[int, ...]]:
-    if not spec.static:
-        return {}
-    table = pq.read_table(directory / STATIC_FILE)
-    rows = zip(*(table[name].to_pylist() for name in spec.static), strict=True)
-    return dict(zip(table[SERIES_COLUMN].to_pylist(), rows, strict=True))
+    return SeriesStore(reader.spec, series)

@@ -38,7 +38,7 @@ def all_sections(model: type[BaseModel], path: str) -> Iterator[tuple[str, type[
     for name, field in model.model_fields.items():
         place = f"{path}.{name}" if path else name
         for nested, in_list in _nested_models(field.annotation):
-            yield from all_sections(nested, f"{place}[]" if in_list else place)
+            yield from all_sections(nested, f"{place}[]{_kind_mark(nested)}" if in_list else place)
 
 
 def _nested_models(annotation: Any, in_list: bool = False) -> Iterator[tuple[type[BaseModel], bool]]:
@@ -46,6 +46,11 @@ def _nested_models(annotation: Any, in_list: bool = False) -> Iterator[tuple[typ
         yield annotation, in_list
     for argument in get_args(annotation):
         yield from _nested_models(argument, in_list or get_origin(annotation) in (tuple, list))
+
+
+def _kind_mark(model: type[BaseModel]) -> str:
+    """Which of several kinds of entries a section describes, where its key `kind` tells them apart."""
+    return f" kind: {model.model_fields['kind'].default}" if "kind" in model.model_fields else ""
 
 
 def _heading(path: str, model: type[BaseModel]) -> str:
@@ -70,7 +75,7 @@ def _type_name(annotation: Any) -> str:
     if origin is Literal:
         return ", ".join(f"`{value}`" for value in arguments)
     if origin in (Union, types.UnionType):
-        return " or ".join(_type_name(argument) for argument in arguments)
+        return " or ".join(dict.fromkeys(_type_name(argument) for argument in arguments))
     if origin in (tuple, list):
         inner = [argument for argument in arguments if argument is not Ellipsis]
         if Ellipsis not in arguments:

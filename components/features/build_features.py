@@ -2,24 +2,25 @@
 
 import json
 import logging
-import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from components.features.planes import ColumnHistogram
+from forecasting.config.derived import derived_terms
 from forecasting.config.root import BuildFeaturesSettings
 from forecasting.contracts.artifacts import FEATURE_SPEC_FILE, PLANES_FILE, PROFILE_FILE, REPORT_FILE
 from forecasting.contracts.steps import StepName
-from forecasting.feature_store import SeriesIndex, write_series_index
-from forecasting.features.spec import FeatureSpec, RollingSpec, write_feature_spec
+from forecasting.feature_store import PlaneFile
+from forecasting.features.spec import FeatureSpec, write_feature_spec
 from forecasting.features.transform import feature_blocks
 from forecasting.features.zones import calendar_spec
 from forecasting.scaling import ColumnMoments, scaler_spec
-from forecasting.schema import SeriesStore, read_series_store, write_series_spec
+from forecasting.schema import SeriesSpec, write_series_spec
+from forecasting.series_index import SeriesIndex, write_series_index
 from forecasting.steps import StepContext, StepOutcome
 
 logger = logging.getLogger(__name__)
@@ -44,43 +45,47 @@ def build_features(
     context: StepContext,  # noqa: ARG001 - the step protocol
 ) -> StepOutcome:
     """Write planes.npy, index.parquet, feature_spec.json, schema.json, profile.json and report.json."""
-    from components.features.beam_job import beam_options, run_moments, run_planes
+    from components.features.beam_job import FeatureJob, run_moments, run_planes
 
-    store = read_series_store(inputs[StepName.VALIDATE_DATA])
-    options = beam_options(settings.features.beam_runner, settings.features.beam_options)
-    moments = run_moments(store, output, options)
-    spec = make_feature_spec(settings, store, moments)
-    parts = Path(tempfile.mkdtemp(prefix="parts-", dir=output))
-    histogram = run_planes(store, spec, moments, parts, options)
-    n_rows = join_planes(parts, output / PLANES_FILE, store, spec)
-    shutil.rmtree(parts)
-    write_series_index(series_index(store, spec.context), output, spec.static)
-    write_feature_spec(spec, output / FEATURE_SPEC_FILE)
-    write_series_spec(store.spec, output)
-    (output / PROFILE_FILE).write_text(
-        json.dumps(train_profile(store.spec.columns, moments, histogram)), encoding="utf-8"
+    features = settings.features
+    job = FeatureJob(
+        inputs[StepName.VALIDATE_DATA].resolve(), features.beam_runner, features.beam_chunk_rows, features.beam_options
     )
-    blocks = feature_blocks(spec)
+    series_spec, index = job.reader.spec, job.reader.index
+    with tempfile.TemporaryDirectory(prefix=".scratch-", dir=output) as scratch:
+        moments = run_moments(job, Path(scratch))
+        spec = make_feature_spec(settings, series_spec, index, moments)
+        n_rows = int(index.n_steps.sum()) + spec.context * len(index)
+        blocks = feature_blocks(spec)
+        PlaneFile.create(output / PLANES_FILE, n_rows, len(blocks.past) + len(blocks.known))
+        histogram = run_planes(job, spec, moments, (output / PLANES_FILE).resolve(), Path(scratch))
+    write_series_index(plane_index(index, spec.context), output, spec.static)
+    write_feature_spec(spec, output / FEATURE_SPEC_FILE)
+    write_series_spec(series_spec, output)
+    profile = train_profile(series_spec.columns, moments, histogram)
+    (output / PROFILE_FILE).write_text(json.dumps(profile), encoding="utf-8")
     report = FeaturesReport(
-        n_series=len(store.series),
+        n_series=len(index),
         n_rows=n_rows,
         past_columns=blocks.past,
         known_columns=blocks.known,
         history_length=spec.history_length,
-        beam_runner=settings.features.beam_runner,
+        beam_runner=features.beam_runner,
     )
     (output / REPORT_FILE).write_text(json.dumps(asdict(report), indent=1), encoding="utf-8")
     n_features = len(blocks.past) + len(blocks.known)
-    summary = f"{n_features} features × {n_rows:,} steps of {len(store.series)} series by Beam {settings.features.beam_runner}"
+    summary = f"{n_features} features × {n_rows:,} steps of {len(index):,} series by Beam {features.beam_runner}"
     logger.info("%s", summary)
     return StepOutcome(passed=True, summary=summary)
 
 
-def make_feature_spec(settings: BuildFeaturesSettings, store: SeriesStore, moments: ColumnMoments) -> FeatureSpec:
+def make_feature_spec(
+    settings: BuildFeaturesSettings, spec: SeriesSpec, index: SeriesIndex, moments: ColumnMoments
+) -> FeatureSpec:
     """The feature spec of a configuration and a train cut."""
-    spec, forecast = store.spec, settings.forecast
-    first = min(series.start for series in store)
-    last = max(series.start + series.n_steps * spec.step_s for series in store)
+    forecast = settings.forecast
+    first = int(index.start.min())
+    last = int((index.start + index.n_steps * spec.step_s).max())
     by_window = settings.features.target_scaling == "window"
     return FeatureSpec(
         target=spec.target,
@@ -95,46 +100,16 @@ def make_feature_spec(settings: BuildFeaturesSettings, store: SeriesStore, momen
         seasons=forecast.seasons,
         quantiles=forecast.quantiles,
         calendar=calendar_spec(settings.features, first, last),
-        rolling=tuple(
-            RollingSpec(spec.target if rolling.column == "target" else rolling.column, window, statistic)
-            for rolling in settings.features.rolling
-            for window in rolling.windows
-            for statistic in rolling.statistics
-        ),
+        derived=derived_terms(settings.features.derived, spec.target),
         scaler=scaler_spec(spec.columns, moments, homogeneous=spec.target if by_window else None),
         target_scaling=settings.features.target_scaling,
         lower_bound=settings.features.lower_bound,
     )
 
 
-def series_index(store: SeriesStore, lead: int) -> SeriesIndex:
-    """Where the rows of each series lie when they follow each other, each after `lead` rows of its own."""
-    lengths = np.asarray([series.n_steps for series in store], dtype=np.int64)
-    return SeriesIndex(
-        ids=tuple(series.id for series in store),
-        offset=np.cumsum(lengths + lead) - lengths,
-        n_steps=lengths,
-        start=np.asarray([series.start for series in store], dtype=np.int64),
-        static=np.asarray([series.static for series in store], dtype=np.int64).reshape(
-            len(lengths), len(store.spec.static)
-        ),
-    )
-
-
-def join_planes(parts: Path, path: Path, store: SeriesStore, spec: FeatureSpec) -> int:
-    """Join the part files in the order of the store; returns the number of rows."""
-    blocks = feature_blocks(spec)
-    n_rows = sum(spec.context + series.n_steps for series in store)
-    planes = np.lib.format.open_memmap(
-        path, mode="w+", dtype=np.float32, shape=(n_rows, len(blocks.past) + len(blocks.known))
-    )
-    row = 0
-    for n in range(len(store.series)):
-        part = np.load(parts / f"{n}.npy")
-        planes[row : row + len(part)] = part
-        row += len(part)
-    planes.flush()
-    return row
+def plane_index(index: SeriesIndex, lead: int) -> SeriesIndex:
+    """Where the rows of each series lie when each follows `lead` rows of its own."""
+    return replace(index, offset=index.offset + lead * np.arange(1, len(index) + 1))
 
 
 def train_profile(

@@ -1,18 +1,22 @@
-"""What Beam runs on each series: pure functions on whole series as arrays."""
+"""What Beam runs on each part of a series: pure functions on arrays."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from forecasting.features.calendar import calendar_columns
 from forecasting.features.namespace import NUMPY
-from forecasting.features.spec import FeatureSpec
-from forecasting.features.transform import known_block, past_block
-from forecasting.scaling import ColumnMoments, column_moments
+from forecasting.features.spec import CalendarSpec, FeatureSpec
+from forecasting.features.transform import feature_blocks, known_columns, past_columns
+from forecasting.scaling import ColumnMoments
 from forecasting.schema import Series
 
 HISTOGRAM_BINS = 20
+_PIECE_ROWS = 1 << 14
+"""Rows computed at once: the arrays of a piece stay in the cache of a core."""
 
 
 @dataclass(frozen=True)
@@ -28,25 +32,16 @@ class ColumnHistogram:
         return ColumnHistogram(self.low, self.high, self.counts + other.counts)
 
 
-def train_moments(series: Series, step_s: int, train_end: int) -> ColumnMoments:
-    """Moments of the rows before the end of the train cut."""
-    return column_moments(_train_rows(series, step_s, train_end))
-
-
-def train_histogram(series: Series, step_s: int, train_end: int, moments: ColumnMoments) -> ColumnHistogram:
-    """Histogram of the rows before the end of the train cut, between their minimum and maximum."""
-    rows = _train_rows(series, step_s, train_end)
-    counts = []
+def column_histogram(rows: npt.NDArray[np.float64], moments: ColumnMoments) -> ColumnHistogram:
+    """Histogram of rows `[T,C]` between the minimum and the maximum of the train cut."""
+    counts = np.zeros((rows.shape[1], HISTOGRAM_BINS), dtype=np.int64)
     for i in range(rows.shape[1]):
-        values = rows[:, i][~np.isnan(rows[:, i])]
+        if not moments.count[i]:
+            continue
         low, high = moments.minimum[i], moments.maximum[i]
-        high = high if high > low else low + 1.0
-        counts.append(
-            np.histogram(values, bins=HISTOGRAM_BINS, range=(low, high))[0]
-            if moments.count[i]
-            else np.zeros(HISTOGRAM_BINS)
-        )
-    return ColumnHistogram(moments.minimum, moments.maximum, np.asarray(counts, dtype=np.int64))
+        values = rows[:, i][~np.isnan(rows[:, i])]
+        counts[i] = np.histogram(values, bins=HISTOGRAM_BINS, range=(low, high if high > low else low + 1.0))[0]
+    return ColumnHistogram(moments.minimum, moments.maximum, counts)
 
 
 def feature_planes(series: Series, spec: FeatureSpec) -> npt.NDArray[np.float32]:
@@ -63,16 +58,50 @@ def feature_planes(series: Series, spec: FeatureSpec) -> npt.NDArray[np.float32]
         float32 `[context + T, past + known]`, columns as in `forecasting.features.transform.feature_blocks`.
     """
     lead = np.full((spec.context, series.values.shape[1]), np.nan)
-    values = np.concatenate([lead, series.values]).astype(np.float32)[None]
-    stamps = series.start + spec.step_s * np.arange(-spec.context, series.n_steps, dtype=np.int64)
-    calendar = calendar_columns(stamps, spec.calendar)[None]
-    n_past = 1 + len(spec.observed)
-    past = past_block(values[:, :, :n_past], spec, NUMPY)
-    known = known_block(values[:, :, n_past:], calendar, spec, NUMPY)
-    planes: npt.NDArray[np.float32] = np.concatenate([past, known], axis=2, dtype=np.float32)[0]
+    start = series.start - spec.context * spec.step_s
+    return np.concatenate(list(plane_pieces(np.concatenate([lead, series.values]), start, spec, n_before=0)))
+
+
+def plane_pieces(
+    values: npt.NDArray[np.float64], start: int, spec: FeatureSpec, *, n_before: int
+) -> Iterator[npt.NDArray[np.float32]]:
+    """Features of the rows after the first `n_before`, in pieces.
+
+    Args:
+        values: Consecutive rows of one series `[n_before + T, C]`.
+        start: Time stamp of the first of them, UTC epoch seconds.
+        spec: Feature spec.
+        n_before: Rows that are there only to be looked back at.
+
+    Yields:
+        float32 `[piece, past + known]`.
+    """
+    reach = spec.history_length - spec.context
+    for first in range(n_before, len(values), _PIECE_ROWS):
+        end = min(first + _PIECE_ROWS, len(values))
+        begin = max(0, first - reach)
+        stamps = (start + first * spec.step_s, spec.step_s, end - first)
+        yield _piece(values[begin:end], first - begin, _calendar(spec.calendar, *stamps), spec)
+
+
+def _piece(
+    values: npt.NDArray[np.float64], n_before: int, calendar: npt.NDArray[np.float32], spec: FeatureSpec
+) -> npt.NDArray[np.float32]:
+    blocks = feature_blocks(spec)
+    # One contiguous line a column, seen as [1,T,C].
+    batch = np.ascontiguousarray(values.T, dtype=np.float32)[None].transpose(0, 2, 1)
+    n_values = 1 + len(spec.observed)
+    planes = np.empty((len(values) - n_before, len(blocks.past) + len(blocks.known)), dtype=np.float32)
+    columns = past_columns(batch[:, :, :n_values], spec, NUMPY) + known_columns(batch[:, :, n_values:], spec, NUMPY)
+    for j, column in enumerate(columns):
+        planes[:, j] = column[0, n_before:]
+    planes[:, len(columns) :] = calendar
     return planes
 
 
-def _train_rows(series: Series, step_s: int, train_end: int) -> npt.NDArray[np.float64]:
-    n_rows = max(0, min(series.n_steps, (train_end - series.start) // step_s))
-    return series.values[:n_rows]
+@lru_cache(maxsize=16)
+def _calendar(calendar: CalendarSpec, start: int, step_s: int, n_steps: int) -> npt.NDArray[np.float32]:
+    # Most series of a table share their time stamps.
+    columns: npt.NDArray[np.float32] = calendar_columns(start + step_s * np.arange(n_steps, dtype=np.int64), calendar)
+    columns.flags.writeable = False
+    return columns

@@ -10,6 +10,7 @@ from components.validation.leaks import check_leaks, check_observed_copies
 from components.validation.reading import ParsedTable, SortingReport
 from components.validation.report import CheckRecord, Severity, iso_time
 from components.validation.storing import StoreReport
+from forecasting.config.derived import derived_terms
 from forecasting.config.root import ValidateDataSettings
 from forecasting.config.sections import DataConfig, ValidationConfig
 from forecasting.durations import duration_s
@@ -191,17 +192,17 @@ def check_constant(made: StoreReport) -> CheckRecord:
 def check_history(made: StoreReport, settings: ValidateDataSettings) -> CheckRecord:
     """At least one series must hold one training window and the validation and test periods."""
     spec, split = made.store.spec, made.store.spec.split
-    windows = [window for rolling in settings.features.rolling for window in rolling.windows]
-    length, horizon = history_length(settings.forecast.context, windows), settings.forecast.horizon
+    derived = derived_terms(settings.features.derived, spec.target)
+    length, horizon = history_length(settings.forecast.context, derived), settings.forecast.horizon
     n_held_out = (split.cutoff - split.train_end) // spec.step_s
     needed = length + horizon + n_held_out
     found = max(_n_before_cutoff(series, spec) for series in made.store)
     message = (
         f"the longest series has {found:,} steps of {settings.data.frequency} before the cutoff; needed are {needed:,}: history {length:,} "
-        f"(context and longest rolling window), horizon {horizon:,}, validation {settings.split.validation}, test {settings.split.test}"
+        f"(context and what features look back), horizon {horizon:,}, validation {settings.split.validation}, test {settings.split.test}"
     )
     if found < needed:
-        message += "; bring more rows, or shorten forecast.context, the rolling windows or the split"
+        message += "; bring more rows, or shorten forecast.context, the windows of features.derived or the split"
     return CheckRecord("history", found >= needed, Severity.ERROR, found, needed, message)
 
 

@@ -39,7 +39,7 @@ def validate_data(
     Args:
         settings: `ValidateDataSettings`.
         inputs: Nothing; this is the first step.
-        output: Gets series.parquet, static.parquet, schema.json, report.json, profile.json, data_docs/.
+        output: Gets series.parquet, index.parquet, schema.json, report.json, profile.json, data_docs/.
         context: Home of the examples, and the cutoff.
 
     Returns:

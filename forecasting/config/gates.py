@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from forecasting.config.sections import Section
+from forecasting.config.section import Section
 
 
 class ModelGateConfig(Section):

@@ -6,7 +6,9 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
+from forecasting.config.derived import derived_terms
 from forecasting.config.gates import GatesConfig
+from forecasting.config.section import Section
 from forecasting.config.sections import (
     BacktestConfig,
     CompressionConfig,
@@ -14,7 +16,6 @@ from forecasting.config.sections import (
     FeaturesConfig,
     ForecastConfig,
     ModelConfig,
-    Section,
     ServingConfig,
     SplitConfig,
     TrackingConfig,
@@ -55,11 +56,14 @@ class AlmanacConfig(Section):
         return name
 
     @model_validator(mode="after")
-    def _check_rolling_columns(self) -> "AlmanacConfig":
+    def _check_derived_features(self) -> "AlmanacConfig":
         columns = (self.data.target, *self.data.observed, *self.data.known)
-        for rolling in self.features.rolling:
-            if rolling.column not in columns and rolling.column != "target":
-                raise ValueError(f"features.rolling names {rolling.column!r}, which is none of {', '.join(columns)}")
+        for derived in self.features.derived:
+            if derived.column not in (*columns, "target"):
+                raise ValueError(f"features.derived names {derived.column!r}, which is none of {', '.join(columns)}")
+        names = [term.name for term in derived_terms(self.features.derived, self.data.target)]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"features.derived makes {twice[0]!r} twice; name each once")
         return self
 
     @model_validator(mode="after")

@@ -6,23 +6,20 @@ offsets such as `28d` or `24h`; lengths in steps are integers.
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from forecasting.config.derived import AnyDerived, RollingConfig
+from forecasting.config.section import Section
 from forecasting.config.values import Distinct, Duration, HolidayRegion, Lengths, Range, ZoneName
 from forecasting.durations import duration_s
 
-Statistic = Literal["mean", "std", "min", "max"]
 Aggregation = Literal["mean", "sum", "min", "max", "last"]
 CalendarColumn = Literal[
-    "hour_of_day", "day_of_week", "day_of_month", "day_of_year", "is_weekend", "is_holiday", "is_day_off",
-    "is_day_off_yesterday", "is_day_off_tomorrow", "trend",
+    "minute_of_hour", "hour_of_day", "day_of_week", "day_of_month", "day_of_year", "week_of_year", "month_of_year",
+    "quarter_of_year", "year", "trend", "is_month_start", "is_month_end", "is_weekend", "is_holiday",
+    "is_holiday_yesterday", "is_holiday_tomorrow", "is_day_off", "is_day_off_yesterday", "is_day_off_tomorrow",
+    "is_bridge_day", "is_school_holiday", "day_length",
 ]  # fmt: skip
-
-
-class Section(BaseModel):
-    """Base of every section: frozen, and a key that is not a field is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class DataConfig(Section):
@@ -113,18 +110,6 @@ class ForecastConfig(Section):
         return self
 
 
-class RollingConfig(Section):
-    """Rolling statistics of one column."""
-
-    column: str = Field("target", description="Target, observed or known column.")
-    windows: Lengths = Field(
-        (24, 168), description="Window lengths in steps; the default is the day and the week of hours."
-    )
-    statistics: Annotated[tuple[Statistic, ...], Distinct] = Field(
-        ("mean", "std", "min", "max"), description="What is computed over each window."
-    )
-
-
 class FourierConfig(Section):
     """Sine and cosine terms of one period."""
 
@@ -146,7 +131,7 @@ class FeaturesConfig(Section):
         None, description="Country, or country and region (AU-VIC), whose public holidays count; none: no holidays."
     )
     fourier: tuple[FourierConfig, ...] = Field((FourierConfig(),), description="Fourier terms.")
-    rolling: tuple[RollingConfig, ...] = Field((RollingConfig(),), description="Rolling statistics.")
+    derived: tuple[AnyDerived, ...] = Field((RollingConfig(),), description="Features of one column each.")
     target_scaling: Literal["train", "window"] = Field(
         "train",
         description="Scale of the target: from the train cut, or from each window (many series of different size).",
@@ -159,13 +144,24 @@ class FeaturesConfig(Section):
         "DirectRunner", description="Apache Beam runner of build_features."
     )
     beam_options: tuple[str, ...] = Field((), description="Further Beam options, as on its command line.")
+    beam_chunk_rows: int = Field(
+        1 << 19, gt=0, description="Rows that a Beam worker reads, computes and writes at once; fewer need less memory."
+    )
+
+    @field_validator("beam_runner", mode="before")
+    @classmethod
+    def _check_runner(cls, name: object) -> object:
+        if name == "DaskRunner":
+            raise ValueError(
+                "DaskRunner gives wrong results without an error (Beam 2.77 runs only the last of two sinks)"
+            )
+        return name
 
     @model_validator(mode="after")
-    def _check_columns_once(self) -> "FeaturesConfig":
-        rolling = [(term.column, window, how) for term in self.rolling for window in term.windows for how in term.statistics]  # fmt: skip
-        for name, made in (("rolling", rolling), ("fourier", [duration_s(term.period) for term in self.fourier])):
-            if len(made) != len(set(made)):
-                raise ValueError(f"{name} makes a feature twice; name each column, window and period once")
+    def _check_periods_differ(self) -> "FeaturesConfig":
+        periods = [duration_s(term.period) for term in self.fourier]
+        if len(periods) != len(set(periods)):
+            raise ValueError("fourier names a period twice")
         return self
 
 

@@ -28,13 +28,13 @@ SCHEMA_VERSIONS: dict[ArtifactKind, int] = dict.fromkeys(ArtifactKind, 1)
 
 # series: the validated table
 SERIES_FILE = "series.parquet"
-STATIC_FILE = "static.parquet"
+INDEX_FILE = "index.parquet"
+"""Of series and of features: where the rows of each series lie, its start and its static columns."""
 SCHEMA_FILE = "schema.json"
 PROFILE_FILE = "profile.json"
 DATA_DOCS_DIR = "data_docs"
 # features
 PLANES_FILE = "planes.npy"
-INDEX_FILE = "index.parquet"
 FEATURE_SPEC_FILE = "feature_spec.json"
 # model
 SAVED_MODEL_DIR = "saved_model"

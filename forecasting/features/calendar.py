@@ -6,10 +6,13 @@ and TensorFlow agree to the last bit.
 """
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from forecasting.features.namespace import NUMPY, Array, ArrayNamespace
 from forecasting.features.spec import CalendarSpec
 
+HOUR_S = 3_600
 DAY_S = 86_400
 _MONDAY_S = 4 * DAY_S
 """1970-01-05 was a Monday: periods of seven days start there."""
@@ -40,33 +43,83 @@ def calendar_columns(timestamps: Array, spec: CalendarSpec, xp: ArrayNamespace =
 
 
 def _column(name: str, local: Array, day: Array, spec: CalendarSpec, xp: ArrayNamespace) -> Array:
-    match name:
-        case "hour_of_day":
-            return xp.cast(local - day * DAY_S, "float32") / float(DAY_S)
-        case "day_of_week":
-            return xp.cast(_weekday(day), "float32") / 7.0
-        case "day_of_month":
-            return xp.cast(_day_of_month(day) - 1, "float32") / 31.0
-        case "day_of_year":
-            return xp.cast(_day_of_year(day), "float32") / 366.0
-        case "is_weekend":
-            return _flag(_weekday(day) >= 5, xp)
-        case "is_holiday":
-            return _is_holiday(day, spec, xp)
-        case "is_day_off":
-            return _is_day_off(day, spec, xp)
-        case "is_day_off_yesterday":
-            return _is_day_off(day - 1, spec, xp)
-        case "is_day_off_tomorrow":
-            return _is_day_off(day + 1, spec, xp)
-        case "trend":
-            return xp.cast(local - spec.trend_start, "float32") / float(spec.trend_length_s)
-        case _:
-            raise ValueError(f"no calendar column is called {name!r}")
+    if name not in CALENDAR_COLUMNS:
+        raise ValueError(f"no calendar column is called {name!r}")
+    return CALENDAR_COLUMNS[name].compute(CalendarMoment(local, day, spec, xp))
 
 
-def _flag(condition: Array, xp: ArrayNamespace) -> Array:
-    return xp.cast(condition, "float32")
+@dataclass(frozen=True)
+class CalendarMoment:
+    """Time stamps on the clock of the zone: local seconds and days since 1970-01-01, int64 `[...]`."""
+
+    local: Array
+    day: Array
+    spec: CalendarSpec
+    xp: ArrayNamespace
+
+    def share(self, count: Array, whole: int) -> Array:
+        """A count as a share of the whole, float32."""
+        return self.xp.cast(count, "float32") / float(whole)
+
+    def flag(self, condition: Array) -> Array:
+        """1 where it holds, else 0, float32."""
+        return self.xp.cast(condition, "float32")
+
+    def listed(self, days: tuple[int, ...], shift: int = 0) -> Array:
+        """1 where a day, or the one `shift` days later, is in an ascending table."""
+        day = self.day + shift
+        if not days:
+            return self.flag(day != day)
+        # The number of entries up to today exceeds that up to yesterday exactly on a listed day.
+        return self.xp.cast(self.xp.count_not_above(days, day) - self.xp.count_not_above(days, day - 1), "float32")
+
+    def day_off(self, shift: int = 0) -> Array:
+        """1 on Saturdays, Sundays and holidays."""
+        return self.xp.maximum(self.flag(_weekday(self.day + shift) >= 5), self.listed(self.spec.holidays, shift))
+
+
+@dataclass(frozen=True)
+class CalendarKind:
+    """A calendar column: what it means, and how it is computed, float32 `[...]`."""
+
+    formula: str
+    compute: Callable[[CalendarMoment], Array]
+
+
+CALENDAR_COLUMNS: dict[str, CalendarKind] = {
+    "minute_of_hour": CalendarKind("minutes / 60", lambda at: at.share(at.local % HOUR_S, HOUR_S)),
+    "hour_of_day": CalendarKind("hours / 24", lambda at: at.share(at.local % DAY_S, DAY_S)),
+    "day_of_week": CalendarKind("Monday 0, Sunday 6, / 7", lambda at: at.share(_weekday(at.day), 7)),
+    "day_of_month": CalendarKind("(day - 1) / 31", lambda at: at.share(_day_of_month(at.day) - 1, 31)),
+    "day_of_year": CalendarKind("1 January 0, / 366", lambda at: at.share(_day_of_year(at.day), 366)),
+    "week_of_year": CalendarKind(
+        "(ISO week - 1) / 53", lambda at: at.share(_day_of_year(at.day - _weekday(at.day) + 3) // 7, 53)
+    ),
+    "month_of_year": CalendarKind("(month - 1) / 12", lambda at: at.share(_month(at.day), 12)),
+    "quarter_of_year": CalendarKind("(quarter - 1) / 4", lambda at: at.share(_month(at.day) // 3, 4)),
+    "year": CalendarKind("(year - 2000) / 100", lambda at: at.share(_year(at.day) - 2_000, 100)),
+    "trend": CalendarKind(
+        "years of 365.25 days since the first row",
+        lambda at: at.share(at.local - at.spec.trend_start, at.spec.trend_length_s),
+    ),
+    "is_month_start": CalendarKind("1 on the first of a month", lambda at: at.flag(_day_of_month(at.day) == 1)),
+    "is_month_end": CalendarKind("1 on the last of a month", lambda at: at.flag(_day_of_month(at.day + 1) == 1)),
+    "is_weekend": CalendarKind("1 on Saturday and Sunday", lambda at: at.flag(_weekday(at.day) >= 5)),
+    "is_holiday": CalendarKind("1 on a public holiday", lambda at: at.listed(at.spec.holidays)),
+    "is_holiday_yesterday": CalendarKind("1 on the day after one", lambda at: at.listed(at.spec.holidays, -1)),
+    "is_holiday_tomorrow": CalendarKind("1 on the day before one", lambda at: at.listed(at.spec.holidays, 1)),
+    "is_day_off": CalendarKind("1 on weekends and public holidays", lambda at: at.day_off()),
+    "is_day_off_yesterday": CalendarKind("1 on the day after a day off", lambda at: at.day_off(-1)),
+    "is_day_off_tomorrow": CalendarKind("1 on the day before a day off", lambda at: at.day_off(1)),
+    "is_bridge_day": CalendarKind(
+        "1 on a working day between two days off", lambda at: (1.0 - at.day_off()) * at.day_off(-1) * at.day_off(1)
+    ),
+    "is_school_holiday": CalendarKind("1 on a school holiday", lambda at: at.listed(at.spec.school_holidays)),
+    "day_length": CalendarKind(
+        "hours that the day has beyond 24: -1 and 1 where clocks change", lambda at: _day_length(at)
+    ),
+}
+"""Every calendar column by its name; the contract test of features holds each to the standard library."""
 
 
 def _weekday(day: Array) -> Array:
@@ -74,15 +127,13 @@ def _weekday(day: Array) -> Array:
     return (day + 3) % 7
 
 
-def _is_holiday(day: Array, spec: CalendarSpec, xp: ArrayNamespace) -> Array:
-    if not spec.holidays:
-        return _flag(day != day, xp)
-    # The number of holidays up to today exceeds that up to yesterday exactly on a holiday.
-    return xp.cast(xp.count_not_above(spec.holidays, day) - xp.count_not_above(spec.holidays, day - 1), "float32")
-
-
-def _is_day_off(day: Array, spec: CalendarSpec, xp: ArrayNamespace) -> Array:
-    return xp.maximum(_flag(_weekday(day) >= 5, xp), _is_holiday(day, spec, xp))
+def _day_length(at: CalendarMoment) -> Array:
+    spec, xp = at.spec, at.xp
+    # Local days in which the offset changes: what is gained there, the day loses.
+    days = [(moment + offset) // DAY_S for moment, offset in zip(spec.transitions, spec.offsets_s[:-1], strict=True)]
+    after = xp.look_up(spec.offsets_s, xp.count_not_above(days, at.day))
+    before = xp.look_up(spec.offsets_s, xp.count_not_above(days, at.day - 1))
+    return xp.cast(before - after, "float32") / float(HOUR_S)
 
 
 def _year_of_march_era(day: Array) -> tuple[Array, Array]:
@@ -96,9 +147,22 @@ def _year_of_march_era(day: Array) -> tuple[Array, Array]:
 
 def _day_of_month(day: Array) -> Array:
     """1 to 31."""
-    _, day_of_year = _year_of_march_era(day)
-    month = (5 * day_of_year + 2) // 153
-    return day_of_year - (153 * month + 2) // 5 + 1
+    _, since_march = _year_of_march_era(day)
+    month = (5 * since_march + 2) // 153
+    return since_march - (153 * month + 2) // 5 + 1
+
+
+def _month(day: Array) -> Array:
+    """January 0 to December 11."""
+    _, since_march = _year_of_march_era(day)
+    return ((5 * since_march + 2) // 153 + 2) % 12
+
+
+def _year(day: Array) -> Array:
+    """Civil year."""
+    march_year, since_march = _year_of_march_era(day)
+    # January and February (days 306 and later) belong to the civil year after the March year.
+    return march_year + since_march // 306
 
 
 def _day_of_year(day: Array) -> Array:
@@ -108,7 +172,5 @@ def _day_of_year(day: Array) -> Array:
 
 def _first_of_january(day: Array) -> Array:
     """Day number of 1 January of the same civil year."""
-    march_year, since_march = _year_of_march_era(day)
-    # January and February (days 306 and later) belong to the civil year after the March year.
-    year = march_year + since_march // 306 - 1
+    year = _year(day) - 1
     return 365 * year + year // 4 - year // 100 + year // 400 + 306 - 719_468

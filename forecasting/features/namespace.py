@@ -31,8 +31,17 @@ class ArrayNamespace(Protocol):
     def is_nan(self, x: Array) -> Array:
         """True where not a number."""
 
-    def full_rows(self, like: Array, n_rows: int, value: float) -> Array:
-        """`[B, n_rows, C]` of one value for `like [B, T, C]`."""
+    def shift(self, x: Array, n_steps: int, fill: float) -> Array:
+        """Move `x [B,T]` to later steps along T; the first steps get the fill."""
+
+    def sort_last(self, x: Array) -> Array:
+        """Ascending along the last axis."""
+
+    def lags(self, x: Array, n_lags: int, fill: float) -> Array:
+        """`[B,T,n_lags]`: each step of `x [B,T]` and the `n_lags - 1` before it, the fill before the first."""
+
+    def take_last(self, x: Array, index: Array) -> Array:
+        """`[...]`: the entry of `x [...,n]` at an int64 index `[...]`."""
 
     def minimum(self, x: Array, y: Array) -> Array:
         """Smaller of two, element by element."""
@@ -82,9 +91,25 @@ class NumpyNamespace:
         """True where not a number."""
         return np.isnan(x)
 
-    def full_rows(self, like: Array, n_rows: int, value: float) -> Array:
-        """Rows of one value."""
-        return np.full((like.shape[0], n_rows, like.shape[2]), value, dtype=like.dtype)
+    def shift(self, x: Array, n_steps: int, fill: float) -> Array:
+        """Move to later steps."""
+        shifted = np.empty_like(x)
+        shifted[:, :n_steps] = fill
+        shifted[:, n_steps:] = x[:, : max(0, x.shape[1] - n_steps)]
+        return shifted
+
+    def sort_last(self, x: Array) -> Array:
+        """Ascending along the last axis."""
+        return np.sort(x, axis=-1)
+
+    def lags(self, x: Array, n_lags: int, fill: float) -> Array:
+        """Windows of each step."""
+        before = np.full((x.shape[0], n_lags - 1), fill, dtype=x.dtype)
+        return np.lib.stride_tricks.sliding_window_view(np.concatenate([before, x], axis=1), n_lags, axis=1)
+
+    def take_last(self, x: Array, index: Array) -> Array:
+        """Entries along the last axis."""
+        return np.take_along_axis(x, index[..., None], axis=-1)[..., 0]
 
     def minimum(self, x: Array, y: Array) -> Array:
         """Smaller of two."""

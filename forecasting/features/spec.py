@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from forecasting.contracts.signature import SignatureSpec
+from forecasting.features.terms import Term, term_document, term_from_document
 
 
 @dataclass(frozen=True)
@@ -22,26 +23,12 @@ class FourierSpec:
 
 
 @dataclass(frozen=True)
-class RollingSpec:
-    """One rolling statistic of one column over the last `window` steps, the present one included."""
-
-    column: str
-    window: int
-    statistic: str
-
-    @property
-    def name(self) -> str:
-        """Column name of the feature."""
-        return f"{self.column}_{self.statistic}_{self.window}"
-
-
-@dataclass(frozen=True)
 class CalendarSpec:
     """Calendar columns and the tables they need, so that no zone or holiday database is needed to serve.
 
     transitions: UTC epoch seconds at which the offset from UTC changes, ascending; offsets_s: the
-    offset before the first and after each of them (one longer). holidays: local days since
-    1970-01-01, ascending. trend_start, trend_length_s: origin and unit of the column `trend`.
+    offset before the first and after each of them (one longer). holidays,
+    school_holidays: local days since 1970-01-01, ascending. trend_start, trend_length_s: origin and unit of the column `trend`.
     """
 
     columns: tuple[str, ...]
@@ -49,6 +36,7 @@ class CalendarSpec:
     transitions: tuple[int, ...]
     offsets_s: tuple[int, ...]
     holidays: tuple[int, ...]
+    school_holidays: tuple[int, ...] = ()
     trend_start: int = 0
     trend_length_s: int = 31_557_600
 
@@ -92,15 +80,15 @@ class FeatureSpec:
     seasons: tuple[int, ...]
     quantiles: tuple[float, ...]
     calendar: CalendarSpec
-    rolling: tuple[RollingSpec, ...]
+    derived: tuple[Term, ...]
     scaler: ScalerSpec
     target_scaling: str
     lower_bound: float | None = None
 
     @property
     def history_length(self) -> int:
-        """L: the context and, before it, what the longest rolling window needs."""
-        return history_length(self.context, (spec.window for spec in self.rolling))
+        """L: the context and, before it, what the derived feature that looks back furthest needs."""
+        return history_length(self.context, self.derived)
 
     @property
     def value_columns(self) -> tuple[str, ...]:
@@ -130,15 +118,16 @@ class FeatureSpec:
         )
 
 
-def history_length(context: int, windows: Iterable[int]) -> int:
-    """Steps a model reads: the context and, before it, what the longest rolling window needs."""
-    return context + max(windows, default=1) - 1
+def history_length(context: int, derived: Iterable[Term]) -> int:
+    """Steps a model reads: the context and, before it, what the derived feature that looks back furthest needs."""
+    return context + max((term.reach for term in derived), default=0)
 
 
 def write_feature_spec(spec: FeatureSpec, path: Path) -> None:
     """Write a spec as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(asdict(spec)), encoding="utf-8")
+    document = {**asdict(spec), "derived": [term_document(term) for term in spec.derived]}
+    path.write_text(json.dumps(document), encoding="utf-8")
 
 
 def read_feature_spec(path: Path) -> FeatureSpec:
@@ -149,7 +138,7 @@ def read_feature_spec(path: Path) -> FeatureSpec:
     document["calendar"] = CalendarSpec(
         **{**_with_tuples(calendar), "fourier": tuple(FourierSpec(**term) for term in calendar["fourier"])}
     )
-    document["rolling"] = tuple(RollingSpec(**rolling) for rolling in document["rolling"])
+    document["derived"] = tuple(term_from_document(term) for term in document["derived"])
     document["scaler"] = ScalerSpec(**document["scaler"])
     return FeatureSpec(**document)
 

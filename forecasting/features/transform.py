@@ -1,24 +1,25 @@
-"""From values in the table's units to the model's input features: scaling, gaps, rolling statistics.
+"""From values in the table's units to the model's input features: scaling, gaps, derived features.
 
-`known_block` needs nothing of the target and may look at the horizon; `past_block` may not. Beam
+`known_columns` needs nothing of the target and may look at the horizon; `past_columns` may not. Beam
 runs both over whole series; the exported graph runs both over one window. Because `history` is
-longer than the context by what the longest rolling window needs, both give the same numbers.
+longer than the context by what the derived features look back, both give the same numbers.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from forecasting.features.columns import ColumnBlock
 from forecasting.features.namespace import Array, ArrayNamespace
-from forecasting.features.rolling import rolling_columns
 from forecasting.features.spec import FeatureSpec
+from forecasting.features.terms import Term
 
 
 @dataclass(frozen=True)
 class FeatureBlocks:
     """Names of the feature columns a model reads, in order.
 
-    past: target (scaled, 0 where missing), whether it is present, observed, rolling statistics of
-    both. known: known covariates (scaled, 0 where missing), calendar, rolling statistics of known.
+    past: target (scaled, 0 where missing), whether it is present, observed, derived from these.
+    known: known covariates (scaled, 0 where missing), derived from these, calendar.
     """
 
     past: tuple[str, ...]
@@ -27,15 +28,15 @@ class FeatureBlocks:
 
 def feature_blocks(spec: FeatureSpec) -> FeatureBlocks:
     """Names of the feature columns that a spec makes."""
-    past_rolling = tuple(rolling.name for rolling in spec.rolling if rolling.column not in spec.known)
-    known_rolling = tuple(rolling.name for rolling in spec.rolling if rolling.column in spec.known)
+    past = (term.name for term in _derived(spec, _past_names(spec)))
+    known = (term.name for term in _derived(spec, spec.known))
     return FeatureBlocks(
-        past=(spec.target, f"{spec.target}_present", *spec.observed, *past_rolling),
-        known=(*spec.known, *spec.calendar.names, *known_rolling),
+        past=(spec.target, f"{spec.target}_present", *spec.observed, *past),
+        known=(*spec.known, *known, *spec.calendar.names),
     )
 
 
-def past_block(values: Array, spec: FeatureSpec, xp: ArrayNamespace) -> Array:
+def past_columns(values: Array, spec: FeatureSpec, xp: ArrayNamespace) -> list[Array]:
     """Features of target and observed columns.
 
     Args:
@@ -44,41 +45,29 @@ def past_block(values: Array, spec: FeatureSpec, xp: ArrayNamespace) -> Array:
         xp: Library that does the arithmetic.
 
     Returns:
-        float32 `[B,T,len(feature_blocks(spec).past)]`.
+        float32 `[B,T]` for each of `feature_blocks(spec).past`.
     """
-    names = (spec.target, *spec.observed)
-    scaled = _scale(values, names, spec, xp)
-    present = xp.where(xp.is_nan(scaled[:, :, :1]), xp.cast(0.0, "float32"), xp.cast(1.0, "float32"))
-    filled = _fill(scaled, xp)
-    parts = [filled[:, :, :1], present]
-    if spec.observed:
-        parts.append(filled[:, :, 1:])
-    rolling = [item for item in spec.rolling if item.column not in spec.known]
-    if rolling:
-        parts.append(rolling_columns(scaled, rolling, names, xp))
-    return xp.concat(parts, axis=2)
+    names = _past_names(spec)
+    blocks = _column_blocks(values, names, spec, xp)
+    target, *observed = (block.filled for block in blocks.values())
+    derived = [term.compute(blocks[term.column]) for term in _derived(spec, names)]
+    return [target, blocks[spec.target].present, *observed, *derived]
 
 
-def known_block(values: Array, calendar: Array, spec: FeatureSpec, xp: ArrayNamespace) -> Array:
-    """Features of known covariates and the calendar.
+def known_columns(values: Array, spec: FeatureSpec, xp: ArrayNamespace) -> list[Array]:
+    """Features of known covariates, without the calendar.
 
     Args:
         values: float32 `[B,T,known]` in the table's units, NaN where missing.
-        calendar: float32 `[B,T,calendar]`.
         spec: Feature spec.
         xp: Library that does the arithmetic.
 
     Returns:
-        float32 `[B,T,len(feature_blocks(spec).known)]`.
+        float32 `[B,T]` for each of `feature_blocks(spec).known` before the calendar.
     """
-    if not spec.known:
-        return calendar
-    scaled = _scale(values, spec.known, spec, xp)
-    parts = [_fill(scaled, xp), calendar]
-    rolling = [item for item in spec.rolling if item.column in spec.known]
-    if rolling:
-        parts.append(rolling_columns(scaled, rolling, spec.known, xp))
-    return xp.concat(parts, axis=2)
+    blocks = _column_blocks(values, spec.known, spec, xp)
+    derived = [term.compute(blocks[term.column]) for term in _derived(spec, spec.known)]
+    return [*(block.filled for block in blocks.values()), *derived]
 
 
 def window_features(history: Array, future: Array, spec: FeatureSpec, xp: ArrayNamespace) -> tuple[Array, Array]:
@@ -93,21 +82,29 @@ def window_features(history: Array, future: Array, spec: FeatureSpec, xp: ArrayN
     Returns:
         history_features `[B,context,past + known]` and future_features `[B,H,known]`.
     """
-    n_past = 1 + len(spec.observed)
-    n_known = len(spec.known)
+    n_past, n_known = 1 + len(spec.observed), len(spec.known)
     skipped = spec.history_length - spec.context
-    past = past_block(history[:, :, :n_past], spec, xp)
+    past = xp.stack_last([column[:, skipped:] for column in past_columns(history[:, :, :n_past], spec, xp)])
     line = xp.concat([history[:, :, n_past:], future], axis=1)
-    known = known_block(line[:, :, :n_known], line[:, :, n_known:], spec, xp)
-    recent = xp.concat([past[:, skipped:], known[:, skipped : spec.history_length]], axis=2)
-    return recent, known[:, spec.history_length :]
+    known = line[:, skipped:, n_known:]
+    if n_known:
+        columns = [column[:, skipped:] for column in known_columns(line[:, :, :n_known], spec, xp)]
+        known = xp.concat([xp.stack_last(columns), known], axis=2)
+    return xp.concat([past, known[:, : spec.context]], axis=2), known[:, spec.context :]
 
 
-def _scale(values: Array, names: Sequence[str], spec: FeatureSpec, xp: ArrayNamespace) -> Array:
-    location = xp.constant([[[spec.scaler.location[name] for name in names]]], "float32")
-    scale = xp.constant([[[spec.scaler.scale[name] for name in names]]], "float32")
-    return (values - location) / scale
+def _past_names(spec: FeatureSpec) -> tuple[str, ...]:
+    return (spec.target, *spec.observed)
 
 
-def _fill(scaled: Array, xp: ArrayNamespace) -> Array:
-    return xp.where(xp.is_nan(scaled), xp.cast(0.0, "float32"), scaled)
+def _derived(spec: FeatureSpec, names: Sequence[str]) -> list[Term]:
+    return [term for term in spec.derived if term.column in names]
+
+
+def _column_blocks(
+    values: Array, names: Sequence[str], spec: FeatureSpec, xp: ArrayNamespace
+) -> dict[str, ColumnBlock]:
+    return {
+        name: ColumnBlock(values[:, :, i], spec.scaler.location[name], spec.scaler.scale[name], xp)
+        for i, name in enumerate(names)
+    }

@@ -5,9 +5,10 @@ from zoneinfo import ZoneInfo
 
 from forecasting.config.sections import FeaturesConfig
 from forecasting.durations import duration_s
+from forecasting.errors import ConfigError
 from forecasting.features.calendar import DAY_S
 from forecasting.features.spec import CalendarSpec, FourierSpec
-from forecasting.localities import public_holidays, time_zone
+from forecasting.localities import public_holidays, school_holidays, time_zone
 
 YEARS_BEFORE, YEARS_AFTER = 1, 6
 """How far the tables reach beyond the series: a served model must know next years' holidays."""
@@ -32,8 +33,17 @@ def calendar_spec(features: FeaturesConfig, first: int, last: int) -> CalendarSp
         transitions=transitions,
         offsets_s=offsets,
         holidays=holiday_table(features.holidays, years) if features.holidays else (),
+        school_holidays=_school_holidays(features, years),
         trend_start=first,
     )
+
+
+def _school_holidays(features: FeaturesConfig, years: range) -> tuple[int, ...]:
+    if "is_school_holiday" not in features.calendar:
+        return ()
+    if features.holidays is None:
+        raise ConfigError("features.calendar has is_school_holiday, which needs features.holidays to name the region")
+    return holiday_table(features.holidays, years, school=True)
 
 
 def offset_table(zone_name: str, years: range) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -58,17 +68,19 @@ def offset_table(zone_name: str, years: range) -> tuple[tuple[int, ...], tuple[i
     return tuple(transitions), tuple(offsets)
 
 
-def holiday_table(region: str, years: range) -> tuple[int, ...]:
-    """Public holidays as local days since 1970-01-01, ascending.
+def holiday_table(region: str, years: range, *, school: bool = False) -> tuple[int, ...]:
+    """Holidays as local days since 1970-01-01, ascending.
 
     Args:
         region: Country, or country and subdivision as in `AU-VIC`.
         years: Years to cover.
+        school: School holidays instead of public ones.
 
     Raises:
-        ConfigError: The region is unknown.
+        ConfigError: The region, or its school holidays, are unknown.
     """
-    return tuple(sorted((day - dt.date(1970, 1, 1)).days for day in public_holidays(region, years)))
+    found = school_holidays(region, years) if school else public_holidays(region, years)
+    return tuple(sorted((day - dt.date(1970, 1, 1)).days for day in found))
 
 
 def _utc(timestamp: int) -> dt.datetime:

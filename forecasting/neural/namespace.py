@@ -31,9 +31,24 @@ class TensorFlowNamespace:
         """True where not a number; written as x ≠ x, which TensorFlow Lite has."""
         return tf.not_equal(x, x)
 
-    def full_rows(self, like: Array, n_rows: int, value: float) -> Array:
-        """Rows of one value for a batch of any size."""
-        return tf.fill([tf.shape(like)[0], n_rows, like.shape[2]], tf.constant(value, like.dtype))
+    def shift(self, x: Array, n_steps: int, fill: float) -> Array:
+        """Move to later steps; T must be static."""
+        moved = min(n_steps, x.shape[1])
+        kept = x[:, : x.shape[1] - moved]
+        return tf.pad(kept, [[0, 0], [moved, 0]], constant_values=tf.constant(fill, x.dtype))
+
+    def sort_last(self, x: Array) -> Array:
+        """Ascending along the last axis; as the largest of the negated values, which TensorFlow Lite has."""
+        return -tf.math.top_k(-x, k=x.shape[-1]).values
+
+    def lags(self, x: Array, n_lags: int, fill: float) -> Array:
+        """Windows of each step, the oldest first."""
+        return tf.stack([self.shift(x, n, fill) for n in range(n_lags - 1, -1, -1)], axis=-1)
+
+    def take_last(self, x: Array, index: Array) -> Array:
+        """Entries along the last axis, by a mask."""
+        chosen = tf.equal(tf.range(x.shape[-1], dtype=tf.int64), index[..., None])
+        return tf.reduce_sum(tf.where(chosen, x, tf.zeros_like(x)), axis=-1)
 
     def minimum(self, x: Array, y: Array) -> Array:
         """Smaller of two."""

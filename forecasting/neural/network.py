@@ -191,9 +191,11 @@ def _present_mean(values: Tensor, present: Tensor) -> Tensor:
 def _relative_columns(features: FeatureSpec) -> tuple[Tensor, Tensor]:
     """Which past columns are divided by the window's scale, and from which its level is taken `[1,1,past]`."""
     names = feature_blocks(features).past
-    statistics = {item.name: item.statistic for item in features.rolling if item.column == features.target}
-    divided = [float(name == features.target or name in statistics) for name in names]
-    shifted = [float(name == features.target or statistics.get(name) in ("mean", "min", "max")) for name in names]
+    derived = [term for term in features.derived if term.column == features.target and term.relative]
+    relative = {features.target, *(term.name for term in derived)}
+    level = {features.target, *(term.name for term in derived if term.has_level)}
+    divided = [float(name in relative) for name in names]
+    shifted = [float(name in level) for name in names]
     return tf.constant([[divided]]), tf.constant([[shifted]])
 
 

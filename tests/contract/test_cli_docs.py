@@ -12,6 +12,7 @@ from forecasting.contracts.codes import KILLED, ExitCode
 from forecasting.version import VERSION
 from pipelines.docs_cli import all_parsers, cli_page
 from pipelines.docs_config import config_page
+from pipelines.docs_features import features_page
 from pipelines.exit_codes import EXIT_CODES
 from pipelines.parser import build_parser
 
@@ -35,6 +36,12 @@ def test_the_page_on_the_command_line_is_what_help_prints() -> None:
 def test_the_page_on_the_configuration_is_what_the_model_says() -> None:
     assert (PROJECT / "docs/config.md").read_text(encoding="utf-8") == config_page(), (
         "run python -m pipelines.docs_config > docs/config.md"
+    )
+
+
+def test_the_page_of_features_is_what_the_code_says():
+    assert (PROJECT / "docs/features.md").read_text(encoding="utf-8") == features_page(), (
+        "run python -m pipelines.docs_features > docs/features.md"
     )
 
 

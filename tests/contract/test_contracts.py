@@ -25,7 +25,8 @@ from forecasting.errors import (
     RetryableError,
     StoppedError,
 )
-from forecasting.features.spec import CalendarSpec, FeatureSpec, FourierSpec, RollingSpec, ScalerSpec
+from forecasting.features.spec import CalendarSpec, FeatureSpec, FourierSpec, ScalerSpec
+from forecasting.features.terms import RollingTerm
 from forecasting.manifests import load_manifest, write_manifest
 from tests.contract.contract_snapshot import read_golden, snapshot
 
@@ -76,7 +77,7 @@ def test_a_feature_spec_gives_the_signature_of_its_columns():
     spec = FeatureSpec(
         target="demand", observed=("cloud",), known=("temperature", "promotion"), static=("store",), categories={"store": ("a",)},
         step_s=3600, context=48, horizon=24, segment=24, seasons=(24,), quantiles=(0.1, 0.5, 0.9), calendar=calendar,
-        rolling=(RollingSpec("demand", 24, "mean"), RollingSpec("demand", 6, "max")),
+        derived=(RollingTerm("demand", 24, "mean"), RollingTerm("demand", 6, "max")),
         scaler=ScalerSpec({}, {}), target_scaling="train",
     )  # fmt: skip
     # 1 target, 1 observed, 2 known, 1 calendar column and 2 pairs of waves; 23 steps before the context for the window of 24.

@@ -37,7 +37,7 @@ forecast: {horizon: 24, context: 48, segment: 24, seasons: [24, 48]}
 features:
   calendar: [day_of_week, is_weekend]
   fourier: [{period: 24h, order: 2}]
-  rolling: [{column: target, windows: [24], statistics: [mean, std]}]
+  derived: [{kind: rolling, column: target, windows: [24], statistics: [mean, std]}]
 split: {validation: 10d, test: 14d}
 model: {units: 16, head_units: 16, step_units: 4, dropout: 0.0}
 training: {batch_size: 64, max_epochs: 5, learning_rate: 0.01, warmup_steps: 10}

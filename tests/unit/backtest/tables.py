@@ -31,7 +31,7 @@ def hourly_spec(*, known: tuple[str, ...] = (), static: tuple[str, ...] = (), **
         "seasons": (24, 48),
         "quantiles": LEVELS,
         "calendar": NO_CALENDAR,
-        "rolling": (),
+        "derived": (),
         "scaler": ScalerSpec(location={}, scale={}),
         "target_scaling": "train",
     }

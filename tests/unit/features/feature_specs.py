@@ -3,7 +3,8 @@
 import numpy as np
 
 from forecasting.config.sections import FeaturesConfig, FourierConfig
-from forecasting.features.spec import FeatureSpec, RollingSpec, ScalerSpec
+from forecasting.features.spec import FeatureSpec, ScalerSpec
+from forecasting.features.terms import RollingTerm
 from forecasting.features.zones import calendar_spec
 from forecasting.schema import Series
 
@@ -27,7 +28,7 @@ def melbourne_spec(n_steps: int = 400, *, context: int = 48, horizon: int = 24, 
         ),
         fourier=(FourierConfig(period="24h", order=2), FourierConfig(period="7d", order=1)),
     )
-    statistics = [RollingSpec("load", window, name) for window in (24, 30) for name in ("mean", "std", "min", "max")]
+    statistics = [RollingTerm("load", window, name) for window in (24, 30) for name in ("mean", "std", "min", "max")]
     values = {
         "target": "load",
         "observed": ("wind",),
@@ -41,7 +42,7 @@ def melbourne_spec(n_steps: int = 400, *, context: int = 48, horizon: int = 24, 
         "seasons": (24,),
         "quantiles": (0.1, 0.5, 0.9),
         "calendar": calendar_spec(features, START, START + n_steps * HOUR_S),
-        "rolling": (*statistics, RollingSpec("temperature", 24, "mean")),
+        "derived": (*statistics, RollingTerm("temperature", 24, "mean")),
         "scaler": ScalerSpec(
             {"load": 100.0, "wind": 5.0, "temperature": 15.0}, {"load": 20.0, "wind": 2.0, "temperature": 6.0}
         ),

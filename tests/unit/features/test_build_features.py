@@ -5,8 +5,9 @@ import pytest
 
 from components.features.build_features import build_features
 from components.features.planes import feature_planes
+from forecasting.config.derived import RollingConfig
 from forecasting.config.root import BuildFeaturesSettings
-from forecasting.config.sections import FeaturesConfig, ForecastConfig, RollingConfig
+from forecasting.config.sections import FeaturesConfig, ForecastConfig
 from forecasting.contracts.layout import home_layout
 from forecasting.contracts.steps import StepName
 from forecasting.feature_store import read_feature_store, window_index
@@ -28,7 +29,7 @@ def built(tmp_path):
         settings = BuildFeaturesSettings(
             name="test",
             forecast=ForecastConfig(context=48, seasons=(24,)),
-            features=FeaturesConfig(rolling=(RollingConfig(column="load", windows=(24,)),)),
+            features=FeaturesConfig(derived=(RollingConfig(column="load", windows=(24,)),)),
         )
         home = home_layout(tmp_path)
         build_features(settings, {StepName.VALIDATE_DATA: source}, output, StepContext(home, home.run("r")))

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from forecasting.features.calendar import calendar_columns
+from components.features.planes import feature_planes
 from forecasting.features.namespace import NUMPY
-from forecasting.features.transform import feature_blocks, known_block, past_block, window_features
+from forecasting.features.transform import feature_blocks, past_columns, window_features
 from forecasting.windows import window_inputs
 from tests.unit.features.feature_specs import HOUR_S, START, gappy_series, melbourne_spec
 
@@ -15,12 +15,11 @@ def test_window_features_equal_those_computed_over_the_whole_series():
     origin = 200
     inputs = window_inputs(series, spec, np.asarray([START + origin * HOUR_S]))
     recent, ahead = window_features(inputs.history, inputs.future, spec, NUMPY)
-    values = series.values.astype(np.float32)[None]
-    past = past_block(values[:, :, :2], spec, NUMPY)
-    known = known_block(values[:, :, 2:], calendar_columns(series.timestamps(HOUR_S), spec.calendar)[None], spec, NUMPY)
-    expected = np.concatenate([past, known], axis=2)[0, origin - spec.context : origin]
-    np.testing.assert_allclose(recent[0], expected, atol=2e-5)
-    np.testing.assert_allclose(ahead[0], known[0, origin : origin + spec.horizon], atol=2e-5)
+    # Planes begin with a context of missing steps, so that row `origin` of them is a context before it.
+    planes = feature_planes(series, spec)
+    n_past = len(feature_blocks(spec).past)
+    np.testing.assert_allclose(recent[0], planes[origin : origin + spec.context], atol=2e-6)
+    np.testing.assert_allclose(ahead[0], planes[origin + spec.context :][: spec.horizon, n_past:], atol=2e-6)
 
 
 def test_no_feature_changes_when_everything_after_the_origin_becomes_nan():
@@ -47,17 +46,17 @@ def test_missing_values_become_zero_with_a_flag():
     spec = melbourne_spec()
     values = np.full((1, 3, 2), np.nan, dtype=np.float32)
     values[0, 1, 0] = 120.0
-    block = past_block(values, spec, NUMPY)
-    assert block[0, :, 0].tolist() == [0.0, 1.0, 0.0]
-    assert block[0, :, 1].tolist() == [0.0, 1.0, 0.0]
+    target, present, *_ = past_columns(values, spec, NUMPY)
+    assert target[0].tolist() == [0.0, 1.0, 0.0]
+    assert present[0].tolist() == [0.0, 1.0, 0.0]
 
 
 def test_blocks_name_every_column():
     spec, series = melbourne_spec(), gappy_series(60)
     blocks = feature_blocks(spec)
-    assert past_block(series.values[None, :, :2].astype(np.float32), spec, NUMPY).shape[2] == len(blocks.past)
+    assert feature_planes(series, spec).shape == (48 + 60, len(blocks.past) + len(blocks.known))
     assert blocks.past[:3] == ("load", "load_present", "wind")
-    assert blocks.known[-1] == "temperature_mean_24"
+    assert blocks.known[:2] == ("temperature", "temperature_mean_24")
 
 
 def test_origin_off_the_grid_is_refused():

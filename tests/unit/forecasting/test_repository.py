@@ -125,7 +125,7 @@ def test_pruning_clears_what_a_killed_publication_left_a_day_ago(repository, sou
 def series_store(tmp_path: Path) -> Path:
     folder = tmp_path / "runs" / "r1" / "validate_data"
     folder.mkdir(parents=True)
-    for name in ("schema.json", "series.parquet", "profile.json"):
+    for name in ("schema.json", "index.parquet", "series.parquet", "profile.json"):
         (folder / name).write_text(name)
     return folder
 
@@ -136,7 +136,7 @@ def test_a_versions_series_outlive_their_run_and_a_move_of_the_home(repository, 
     shutil.rmtree(tmp_path / "runs")
     moved = ModelRepository(repository.root.rename(tmp_path / "elsewhere"))
     folder = moved.require_series("m", 1)
-    assert sorted(path.name for path in folder.iterdir()) == ["schema.json", "series.parquet"]
+    assert sorted(path.name for path in folder.iterdir()) == ["index.parquet", "schema.json", "series.parquet"]
     assert (folder / "series.parquet").read_text() == "series.parquet"
     assert moved.record("m", 1)["run"] == "r1"
 

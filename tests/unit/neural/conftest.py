@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from components.features.build_features import series_index
+from components.features.build_features import plane_index
 from components.features.planes import feature_planes
 from forecasting.config.sections import ModelConfig, TrainingConfig
 from forecasting.feature_store import FeatureStore, window_index
@@ -21,7 +21,7 @@ def feature_store(spec: FeatureSpec, series: list[Series]) -> FeatureStore:
         SeriesSpec(spec.target, spec.observed, spec.known, spec.static, spec.categories, HOUR_S, SPLIT), tuple(series)
     )
     planes = np.concatenate([feature_planes(one, spec) for one in store])
-    return FeatureStore(spec, SPLIT, series_index(store, spec.context), planes)
+    return FeatureStore(spec, SPLIT, plane_index(store.index, spec.context), planes)
 
 
 @pytest.fixture(scope="session")

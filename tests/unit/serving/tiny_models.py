@@ -30,7 +30,7 @@ SPEC = FeatureSpec(
     seasons=(3,),
     quantiles=(0.1, 0.5, 0.9),
     calendar=CalendarSpec(("day_of_week",), (), (), (0,), ()),
-    rolling=(),
+    derived=(),
     scaler=ScalerSpec({"Demand": 0.0, "Temperature": 0.0}, {"Demand": 1.0, "Temperature": 1.0}),
     target_scaling="train",
 )

@@ -18,7 +18,7 @@ STEPS = {StepName.BUILD_FEATURES: build_features, StepName.TRAIN_MODEL: train_mo
 SETTINGS = {
     "name": "load",
     "forecast": {"horizon": 24, "context": 48, "segment": 24, "seasons": [24]},
-    "features": {"rolling": [{"column": "load", "windows": [24], "statistics": ["mean"]}]},
+    "features": {"derived": [{"kind": "rolling", "column": "load", "windows": [24], "statistics": ["mean"]}]},
     "data": {"target": "load", "observed": ["wind"], "known": ["temperature"]},
     "model": {"units": 8, "head_units": 6, "step_units": 2},
     # Threads are TensorFlow's own choice here: another test of this process may have started it already.

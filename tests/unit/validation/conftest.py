@@ -36,7 +36,10 @@ def make_settings() -> MakeSettings:
                 **sections.pop("data", {}),
             },
             "forecast": {"horizon": 24, "context": 48, "segment": 24, "seasons": [24], **sections.pop("forecast", {})},
-            "features": {"rolling": [{"column": "load", "windows": [24]}], **sections.pop("features", {})},
+            "features": {
+                "derived": [{"kind": "rolling", "column": "load", "windows": [24]}],
+                **sections.pop("features", {}),
+            },
             "split": {"validation": "1d", "test": "1d", **sections.pop("split", {})},
             "gates": GATES,
             **sections,

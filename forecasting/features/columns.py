@@ -1,0 +1,71 @@
+"""One value column of a batch of series, with everything that features of it share."""
+
+from functools import cached_property
+
+from forecasting.features.namespace import Array, ArrayNamespace
+from forecasting.features.reductions import WindowReduction, maxima, minima, moments
+
+LARGE = 3.0e38
+"""Stands for infinity: beyond every value, yet finite in float32."""
+
+
+class ColumnBlock:
+    """A column `[B,T]` in its own units, NaN where missing, and its scaled form.
+
+    Reductions are made when first asked for and shared by all features of the column.
+    """
+
+    def __init__(self, raw: Array, location: float, scale: float, xp: ArrayNamespace) -> None:
+        """Scale a column by `(raw - location) / scale`."""
+        self.raw, self.location, self.scale, self.xp = raw, location, scale, xp
+        self._lagged: dict[int, ColumnBlock] = {}
+
+    @cached_property
+    def scaled(self) -> Array:
+        """Scaled values, NaN where missing."""
+        return (self.raw - self.xp.cast(self.location, "float32")) / self.xp.cast(self.scale, "float32")
+
+    @cached_property
+    def missing(self) -> Array:
+        """Where there is no value (boolean)."""
+        return self.xp.is_nan(self.raw)
+
+    @cached_property
+    def present(self) -> Array:
+        """1 where there is a value, else 0."""
+        return self.xp.where(self.missing, self.xp.cast(0.0, "float32"), self.xp.cast(1.0, "float32"))
+
+    @cached_property
+    def filled(self) -> Array:
+        """Scaled values, 0 where missing."""
+        return self.xp.where(self.missing, self.xp.cast(0.0, "float32"), self.scaled)
+
+    @cached_property
+    def moments(self) -> WindowReduction:
+        """Count, mean and sum of squared deviations of scaled values."""
+        return moments(self.filled, self.present, self.xp)
+
+    @cached_property
+    def minima(self) -> WindowReduction:
+        """Smallest scaled value."""
+        large = self.xp.cast(LARGE, "float32")
+        return minima(self.xp.where(self.missing, large, self.scaled), self.xp, largest=LARGE)
+
+    @cached_property
+    def maxima(self) -> WindowReduction:
+        """Largest scaled value."""
+        small = self.xp.cast(-LARGE, "float32")
+        return maxima(self.xp.where(self.missing, small, self.scaled), self.xp, smallest=-LARGE)
+
+    def lagged(self, n_steps: int) -> "ColumnBlock":
+        """The column as it was some steps earlier; missing before its first step."""
+        if n_steps == 0:
+            return self
+        if n_steps not in self._lagged:
+            earlier = self.xp.shift(self.raw, n_steps, float("nan"))
+            self._lagged[n_steps] = ColumnBlock(earlier, self.location, self.scale, self.xp)
+        return self._lagged[n_steps]
+
+    def or_zero(self, empty: Array, values: Array) -> Array:
+        """0 where nothing is known, else the values."""
+        return self.xp.where(empty, self.xp.cast(0.0, "float32"), values)
