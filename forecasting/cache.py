@@ -17,10 +17,10 @@ from forecasting.contracts.artifacts import DEPLOYMENT_FILE, ArtifactKind
 from forecasting.contracts.layout import HomeLayout, RunLayout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole, RunStatus
-from forecasting.errors import ArtifactError, DataError
+from forecasting.errors import ArtifactError
 from forecasting.manifests import digest_file, digest_text, payload_files, verify, write_text_atomically
 from forecasting.runs import STEP_RECORDS_DIR, StepRecord, list_runs, load_step
-from forecasting.sources import EXAMPLE_SCHEME, source_file
+from forecasting.source_state import source_state
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ def step_key(
         parents={parent.value: digest for parent, digest in parents.items()},
         code=code_digests(step),
         lock=lock_digest(),
-        external=_external_state(step, settings, parents, home) | _moment(settings, cutoff, created),
+        external=_external_state(step, settings, parents, home, created) | _moment(settings, cutoff, created),
     )
 
 
@@ -148,10 +148,10 @@ def _key_path(run: RunLayout, step: StepName) -> Path:
 
 
 def _external_state(
-    step: StepName, settings: StepSettings, parents: Mapping[StepName, str], home: HomeLayout
+    step: StepName, settings: StepSettings, parents: Mapping[StepName, str], home: HomeLayout, created: float | None
 ) -> dict[str, str]:
-    if step == StepName.VALIDATE_DATA:
-        return _source_state(str(settings.model_dump()["data"]["uri"]), home)
+    if isinstance(settings, ValidateDataSettings):
+        return source_state(settings.data, home, created=created)
     if step == StepName.EVALUATE_MODEL:
         return _champion_state(settings.name, parents[StepName.TRAIN_MODEL], home)
     return {}
@@ -162,16 +162,6 @@ def _moment(settings: StepSettings, cutoff: str | None, created: float | None) -
     if not isinstance(settings, ValidateDataSettings) or not settings.validation.max_age or cutoff or created is None:
         return {}
     return {"run begun": datetime.fromtimestamp(created, UTC).isoformat(timespec="seconds")}
-
-
-def _source_state(uri: str, home: HomeLayout) -> dict[str, str]:
-    path = source_file(uri, home)
-    if path.is_file():
-        return {"source": digest_file(path)}
-    if uri.startswith(EXAMPLE_SCHEME):
-        # The step makes it: from the code and the packages that are parts of the key anyway.
-        return {"source": uri}
-    raise DataError(f"data.uri must name a file, found none at {path}")
 
 
 def _champion_state(model: str, trained: str, home: HomeLayout) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Turn columns as a source writes them into numbers, times and names, or say where that fails."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.validation.sources import SourceTable
+from components.validation.sources.table import NumberFormat
 from forecasting.config.sections import DataConfig
 from forecasting.errors import DataError
 from forecasting.localities import time_zone
@@ -47,7 +49,7 @@ def parse_numbers(source: SourceTable, column: str) -> npt.NDArray[np.float64]:
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        numbers = _numbers_from_text(values)
+        numbers = _numbers_from_text(values, source.numbers)
     elif pa.types.is_boolean(values.type) or pa.types.is_decimal(values.type):
         numbers = _to_numpy(pc.cast(values, pa.float64()))
     elif pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
@@ -55,13 +57,13 @@ def parse_numbers(source: SourceTable, column: str) -> npt.NDArray[np.float64]:
     elif pa.types.is_null(values.type):
         return np.full(len(values), np.nan)
     else:
-        raise DataError(f"{source.path}: column {column!r} must hold numbers; it holds {values.type}")
+        raise DataError(f"{source.name}: column {column!r} must hold numbers; it holds {values.type}")
     bad = np.flatnonzero(np.isinf(numbers))
     if len(bad):
         row = int(bad[0])
         raise DataError(
-            f"{source.path}: column {column!r} must hold finite numbers; {source.row_name(row)} has {values[row].as_py()!r}"
-            f"{_and_more(len(bad))}"
+            f"{source.name}: column {column!r} must hold finite numbers; {source.row_name(row)} has {values[row].as_py()!r}"
+            f"{_and_more(len(bad))}{_sign_hint(values[row].as_py(), source.numbers)}"
         )
     return numbers
 
@@ -82,12 +84,12 @@ def parse_times(source: SourceTable, data: DataConfig, series_codes: npt.NDArray
         return _times_from_text(column, source, data, series_codes)
     if not (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)):
         raise DataError(
-            f"{source.path}: column {data.time_column!r} must hold times (ISO 8601 text, timestamps or dates); it holds {column.type}"
+            f"{source.name}: column {data.time_column!r} must hold times (ISO 8601 text, timestamps or dates); it holds {column.type}"
         )
     if column.null_count:
         row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
         raise DataError(
-            f"{source.path}: column {data.time_column!r} must have a time in every row; {source.row_name(row)} has none"
+            f"{source.name}: column {data.time_column!r} must have a time in every row; {source.row_name(row)} has none"
         )
     zoned = pa.types.is_timestamp(column.type) and column.type.tz is not None
     seconds = pc.cast(
@@ -113,7 +115,7 @@ def parse_ids(source: SourceTable, columns: tuple[str, ...], *, single: str) -> 
         empty = np.flatnonzero((part == "") | part.isna())
         if len(empty):
             raise DataError(
-                f"{source.path}: id column {name!r} must have a value in every row; {source.row_name(int(empty[0]))} has none"
+                f"{source.name}: id column {name!r} must have a value in every row; {source.row_name(int(empty[0]))} has none"
             )
     joined = parts[0]
     for part in parts[1:]:
@@ -123,7 +125,7 @@ def parse_ids(source: SourceTable, columns: tuple[str, ...], *, single: str) -> 
         n_tuples = len(pd.DataFrame(dict(enumerate(parts))).drop_duplicates())
         if n_tuples != len(names):
             raise DataError(
-                f"{source.path}: id columns {', '.join(columns)} joined by '/' must name each series; a value contains '/'"
+                f"{source.name}: id columns {', '.join(columns)} joined by '/' must name each series; a value contains '/'"
             )
     return IdColumn(tuple(str(name) for name in names), codes.astype(np.int64))
 
@@ -143,7 +145,7 @@ def parse_static(source: SourceTable, column: str, ids: IdColumn) -> tuple[str, 
         row = int(differing[0])
         series = ids.names[ids.codes[row]]
         raise DataError(
-            f"{source.path}: static column {column!r} must have one value for each series; series {series!r} has "
+            f"{source.name}: static column {column!r} must have one value for each series; series {series!r} has "
             f"{categories[first[ids.codes[row]]]!r} and, in {source.row_name(row)}, {categories[codes[row]]!r}"
         )
     return tuple(categories[code] for code in first)
@@ -156,12 +158,13 @@ def _text(source: SourceTable, column: str) -> "pd.Series[str]":
     return pc.cast(values, pa.string()).to_pandas()
 
 
-def _numbers_from_text(values: pa.Array) -> npt.NDArray[np.float64]:
+def _numbers_from_text(values: pa.Array, form: NumberFormat) -> npt.NDArray[np.float64]:
     """As `parse_numbers`; what is no number becomes infinite, so that one place reports it."""
     words = pc.utf8_lower(pc.utf8_trim_whitespace(values))
     words = pc.if_else(pc.is_in(words, pa.array(MISSING_WORDS)), None, words)
     words = pc.if_else(pc.is_in(words, pa.array(_TRUE_WORDS)), "1", words)
     words = pc.if_else(pc.is_in(words, pa.array(_FALSE_WORDS)), "0", words)
+    words = _with_points(words, form)
     try:
         return _to_numpy(pc.cast(words, pa.float64()))
     except pa.ArrowInvalid:
@@ -169,6 +172,27 @@ def _numbers_from_text(values: pa.Array) -> npt.NDArray[np.float64]:
         numbers = pd.to_numeric(series, errors="coerce").to_numpy(dtype=np.float64, copy=True)
         numbers[np.isnan(numbers) & series.notna().to_numpy()] = np.inf
         return numbers
+
+
+def _with_points(words: pa.Array, form: NumberFormat) -> pa.Array:
+    """Numbers in the form that Arrow reads; a number in another form than the stated one becomes no number."""
+    if form == NumberFormat():
+        return words
+    point, comma = re.escape(form.decimal), re.escape(form.thousands or "")
+    whole = rf"(?:\d+|\d{{1,3}}(?:{comma}\d{{3}})+)" if form.thousands else r"\d+"
+    pattern = rf"^[+-]?(?:{whole}(?:{point}\d*)?|{point}\d+)(?:e[+-]?\d+)?$"
+    stated = pc.match_substring_regex(words, pattern)
+    if form.thousands:
+        words = pc.replace_substring(words, form.thousands, "")
+    return pc.if_else(stated, pc.replace_substring(words, form.decimal, "."), "no number")
+
+
+def _sign_hint(value: object, form: NumberFormat) -> str:
+    """Which setting to look at where a number has a sign that was not stated."""
+    found = sorted(set(str(value)) & set(".,") - {form.thousands}) if isinstance(value, str) else []
+    if not found or not any(sign.isdigit() for sign in str(value)):
+        return ""
+    return f"; data.csv.decimal is {form.decimal!r} and data.csv.thousands {form.thousands!r}"
 
 
 def _to_numpy(values: pa.Array) -> npt.NDArray[np.float64]:
@@ -184,13 +208,13 @@ def _times_from_text(
     if len(bad):
         row = int(bad[0])
         raise DataError(
-            f"{source.path}: column {data.time_column!r} must hold ISO 8601 times such as 2014-01-31T13:00:00Z or 2014-01-31; "
+            f"{source.name}: column {data.time_column!r} must hold ISO 8601 times such as 2014-01-31T13:00:00Z or 2014-01-31; "
             f"{source.row_name(row)} has {column[row].as_py()!r}{_and_more(len(bad))}"
         )
     if zoned.any() and not zoned.all():
         row = int(np.flatnonzero(~zoned)[0])
         raise DataError(
-            f"{source.path}: column {data.time_column!r} must carry a time zone in every row or in none; "
+            f"{source.name}: column {data.time_column!r} must carry a time zone in every row or in none; "
             f"{source.row_name(row)} has {column[row].as_py()!r}{_and_more(int((~zoned).sum()))}"
         )
     if zoned.all():
@@ -203,7 +227,7 @@ def _localised(
 ) -> npt.NDArray[np.int64]:
     if data.time_zone is None:
         raise DataError(
-            f"{source.path}: column {data.time_column!r} has times without a zone, such as {local.iloc[0]}; "
+            f"{source.name}: column {data.time_column!r} has times without a zone, such as {local.iloc[0]}; "
             "set data.time_zone (UTC for daily tables, or for example Europe/Berlin)"
         )
     zone = time_zone(data.time_zone)
@@ -213,7 +237,7 @@ def _localised(
     if len(bad):
         row = int(bad[0])
         raise DataError(
-            f"{source.path}: column {data.time_column!r} has the time {local.iloc[row]} in {source.row_name(row)}, which the clock of "
+            f"{source.name}: column {data.time_column!r} has the time {local.iloc[row]} in {source.row_name(row)}, which the clock of "
             f"{data.time_zone} skips{_and_more(len(bad))}; set data.time_zone to the zone in which the table was written"
         )
     return _epoch_seconds(stamps.dt.tz_convert("UTC"))

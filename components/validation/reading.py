@@ -112,14 +112,14 @@ def _last_target(source: SourceTable, times: TimeColumn, target: str, cutoff: in
     known = np.full(len(times.seconds), True) if cutoff is None else times.seconds < cutoff
     if cutoff is not None and not known.any():
         raise DataError(
-            f"{source.path} must have rows before the cutoff {iso_time(cutoff)}; its first time stamp is "
+            f"{source.name} must have rows before the cutoff {iso_time(cutoff)}; its first time stamp is "
             f"{iso_time(int(times.seconds.min()))}"
         )
     filled = ~np.isnan(parse_numbers(source.where(known), target))
     if not filled.any():
         before = "" if cutoff is None else f" before the cutoff {iso_time(cutoff)}"
         raise DataError(
-            f"{source.path}: the target {target!r} must have values{before}, and every one of its {len(filled):,} rows is missing"
+            f"{source.name}: the target {target!r} must have values{before}, and every one of its {len(filled):,} rows is missing"
         )
     return int(times.seconds[known][filled].max())
 

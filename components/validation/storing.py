@@ -54,7 +54,7 @@ def make_store(
     series, kept = _cut_all(table, grid, ahead, hidden=hidden, settings=settings, cutoff=effective)
     if not series:
         raise DataError(
-            f"{table.source.path} must have rows before the cutoff {iso_time(effective)}; its first time stamp is "
+            f"{table.source.name} must have rows before the cutoff {iso_time(effective)}; its first time stamp is "
             f"{iso_time(int(sorting.rows.times.min()))}"
         )
     spec = SeriesSpec(
@@ -89,7 +89,7 @@ def _frequency(step: StepReport, data: DataConfig, table: ParsedTable) -> int:
     frequency_s = duration_s(data.frequency)
     if frequency_s % step.step_s:
         raise DataError(
-            f"{table.source.path}: data.frequency ({data.frequency}) must be a multiple of the table's own step, which is "
+            f"{table.source.name}: data.frequency ({data.frequency}) must be a multiple of the table's own step, which is "
             f"{step.step_s} s; set data.frequency to {step.step_s}s or a multiple of it"
         )
     return frequency_s

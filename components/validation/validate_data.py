@@ -74,7 +74,7 @@ def _source_step(table: ParsedTable, sorting: SortingReport) -> StepReport:
     step = infer_step(sorting.rows)
     if step is None:
         raise DataError(
-            f"{table.source.path} must have a series with at least two time stamps; its {table.source.table.num_rows:,} rows have one a "
+            f"{table.source.name} must have a series with at least two time stamps; its {table.source.table.num_rows:,} rows have one a "
             "series; if a series has several columns as its name, set data.id_columns to all of them"
         )
     return step
@@ -92,7 +92,7 @@ def _report(table: ParsedTable, made: StoreReport, checks: tuple[CheckRecord, ..
     store = made.store
     return ValidationReport(
         passed=all_passed(checks),
-        source=table.source.path.name,
+        source=table.source.short_name,
         n_rows=table.source.table.num_rows,
         n_series=len(store.series),
         n_steps=sum(series.n_steps for series in store),

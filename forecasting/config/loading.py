@@ -1,6 +1,7 @@
 """Read a configuration file once, at the edge, with errors that name the key."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -10,6 +11,8 @@ from pydantic import BaseModel, ValidationError
 
 from forecasting.config.root import AlmanacConfig
 from forecasting.errors import ConfigError
+
+_RELATIVE_SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|\$\{|:memory:)(.+)")
 
 
 def load_config(path: Path, overrides: Iterable[str] = ()) -> AlmanacConfig:
@@ -76,10 +79,17 @@ def _apply(document: dict[str, Any], override: str) -> None:
 
 
 def _resolve_uri(config: AlmanacConfig, folder: Path) -> AlmanacConfig:
-    if "://" in config.data.uri:
-        return config
-    resolved = (folder / config.data.uri).resolve()
-    return config.model_copy(update={"data": config.data.model_copy(update={"uri": str(resolved)})})
+    update = {"uri": resolved_uri(config.data.uri, folder)}
+    return config.model_copy(update={"data": config.data.model_copy(update=update)})
+
+
+def resolved_uri(uri: str, folder: Path) -> str:
+    """An address whose path no longer hangs on where a process runs; also that of an SQLite file."""
+    if found := _RELATIVE_SQLITE.match(uri):
+        return f"{found[1]}{(folder / found[2]).resolve()}"
+    if "://" in uri or uri.startswith("${"):
+        return uri
+    return str((folder / uri).resolve())
 
 
 def _problem_line(problem: Any) -> str:

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from forecasting.config.derived import AnyDerived, RollingConfig
 from forecasting.config.section import Section
+from forecasting.config.source import CsvConfig, check_no_password
 from forecasting.config.values import Distinct, Duration, HolidayRegion, Lengths, Range, ZoneName
 from forecasting.durations import duration_s
 
@@ -26,8 +27,14 @@ class DataConfig(Section):
     """Where the table is and what its columns mean."""
 
     uri: str = Field(
-        "example://electricity", description="File (CSV or Parquet), relative to the configuration, or example://NAME."
+        "example://electricity",
+        description="Table: a CSV or Parquet file, a folder of them or a pattern (`*`), relative to the configuration; an address that fsspec opens (s3://…); a database by its SQLAlchemy URL; or example://NAME. `${NAME}` stands for an environment variable.",
     )
+    query: str | None = Field(None, description="Query that gives the table, where uri is a database.")
+    table: str | None = Field(
+        None, description="Table or view to read in the place of a query, with or without schema."
+    )
+    csv: CsvConfig = Field(default_factory=CsvConfig, description="How CSV files are written.")
     time_column: str = Field("timestamp", description="Column of the time stamps.")
     time_zone: ZoneName | None = Field(
         None, description="Zone of time stamps that carry none (IANA name); none: such stamps are refused."
@@ -48,6 +55,13 @@ class DataConfig(Section):
     aggregation: dict[str, Aggregation] = Field(
         default_factory=dict, description="How a column is resampled; mean where not named."
     )
+
+    @model_validator(mode="after")
+    def _check_address(self) -> "DataConfig":
+        check_no_password(self.uri)
+        if self.query is not None and self.table is not None:
+            raise ValueError("query and table must not both be set; remove one")
+        return self
 
 
 class ValidationConfig(Section):

@@ -2,7 +2,6 @@
 
 from datetime import date, datetime
 from decimal import Decimal
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -10,12 +9,13 @@ import pytest
 
 from components.validation.parsing import IdColumn, parse_ids, parse_numbers, parse_static, parse_times
 from components.validation.sources import SourceTable
+from components.validation.sources.table import RowPlaces
 from forecasting.config.sections import DataConfig
 from forecasting.errors import DataError
 
 
 def source_of(*, is_csv: bool = True, **columns: object) -> SourceTable:
-    return SourceTable(Path("t.csv"), pa.table(columns), (), is_csv=is_csv)
+    return SourceTable("t.csv", pa.table(columns), places=RowPlaces("line", 2) if is_csv else RowPlaces())
 
 
 def seconds(source: SourceTable, time_zone: str | None = None, codes: list[int] | None = None) -> list[int]:

@@ -1,0 +1,90 @@
+"""Open the table that `data.uri` names, as batches of the columns that the configuration asks for.
+
+One module a kind: `csv_files`, `parquet_files`, `sql`. Each gives a `Source`, whose batches have one schema.
+"""
+
+import difflib
+
+from components.validation.examples import example_table
+from components.validation.sources.csv_files import CsvSource
+from components.validation.sources.parquet_files import ParquetSource
+from components.validation.sources.sql import SqlSource
+from components.validation.sources.table import Source, SourceTable, collect
+from forecasting.config.sections import DataConfig
+from forecasting.contracts.layout import HomeLayout
+from forecasting.errors import ConfigError, DataError
+from forecasting.source_files import FileFormat, FileSet, find_files
+from forecasting.sources import EXAMPLE_SCHEME, SourceKind, source_address
+
+__all__ = ["Source", "SourceTable", "find_source", "needed_columns", "open_source"]
+
+_OF_FILES: dict[FileFormat, type[CsvSource] | type[ParquetSource]] = {
+    FileFormat.CSV: CsvSource,
+    FileFormat.PARQUET: ParquetSource,
+}
+
+
+def open_source(data: DataConfig, home: HomeLayout) -> SourceTable:
+    """Read the columns that `data` names, in the order of the source's rows.
+
+    Raises:
+        ConfigError: The address is of no known kind, or an example cannot be made.
+        DataError: The file or a column is missing, the file cannot be read, or it has no rows.
+    """
+    source = find_source(data, home)
+    wanted = needed_columns(data)
+    check_columns(source, wanted)
+    table = collect(source, wanted)
+    if not table.table.num_rows:
+        raise DataError(
+            f"{source.name} must have rows, and it has none; it has the columns {', '.join(source.columns)}"
+        )
+    return table
+
+
+def find_source(data: DataConfig, home: HomeLayout) -> Source:
+    """The source behind `data.uri`, of which no row was read yet; an example is made on its first use.
+
+    Raises:
+        ConfigError: The address is of no known kind, or an example cannot be made.
+        DataError: There is no such file or database, or it cannot be read.
+    """
+    if data.uri.startswith(EXAMPLE_SCHEME):
+        example_table(data.uri, home)
+    address = source_address(data.uri, home)
+    if address.kind is SourceKind.SQL:
+        return SqlSource.open(address, data)
+    for key, value in (("query", data.query), ("table", data.table)):
+        if value is not None:
+            raise ConfigError(f"data.{key} needs a database in data.uri, such as sqlite:///FILE; found {address.name}")
+    files: FileSet = find_files(address)
+    return _OF_FILES[files.format].open(files, data.csv)
+
+
+def needed_columns(data: DataConfig) -> tuple[str, ...]:
+    """Every column that the configuration names, once, in a stable order."""
+    censor = (data.censored_by,) if data.censored_by else ()
+    names = (*data.id_columns, data.time_column, data.target, *data.observed, *data.known, *data.static, *censor)
+    return tuple(dict.fromkeys(names))
+
+
+def check_columns(source: Source, wanted: tuple[str, ...]) -> None:
+    """Check that a source has some columns, each once.
+
+    Raises:
+        DataError: One is missing, which names the nearest, or there twice.
+    """
+    found = list(source.columns)
+    for name in wanted:
+        if name not in found:
+            nearest = difflib.get_close_matches(name, found, n=1, cutoff=0.0)
+            hint = f"; the nearest is {nearest[0]!r}" if nearest else ""
+            raise DataError(
+                f"{source.name} must have the column {name!r} that the configuration names; it has {', '.join(found)}{hint}"
+                f"{source.hint_for_missing()}"
+            )
+    twice = sorted({name for name in wanted if found.count(name) > 1})
+    if twice:
+        raise DataError(
+            f"{source.name} must have each column once, and it has {twice[0]!r} {found.count(twice[0])} times; rename one"
+        )
