@@ -1,11 +1,22 @@
-"""Location and scale of columns, as mergeable sums so that Beam can combine them over series."""
+"""Location and scale of columns, from mergeable sums so that Beam can combine them over series."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from forecasting.features.spec import ScalerSpec
+from forecasting.errors import DataError
+
+Method = Literal["z_score", "min_max", "robust", "log1p", "none"]
+Scale = tuple[float, float]
+"""Location and scale."""
+Quartiles = tuple[float, float, float]
+QUARTILES = (0.25, 0.5, 0.75)
+
+_NORMAL_QUARTILES = 1.3489795003921634
+"""Distance between the quartiles of the standard normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,12 @@ class ColumnMoments:
             maximum=np.fmax(self.maximum, other.maximum),
         )
 
+    def columns(self, n_columns: int) -> "ColumnMoments":
+        """Those of the first columns."""
+        return ColumnMoments(
+            *(values[:n_columns] for values in (self.count, self.mean, self.squares, self.minimum, self.maximum))
+        )
+
     @property
     def std(self) -> npt.NDArray[np.float64]:
         """Population standard deviation `[C]`; NaN where there is no value."""
@@ -55,19 +72,61 @@ def column_moments(values: npt.NDArray[np.float64]) -> ColumnMoments:
     )
 
 
-def scaler_spec(names: tuple[str, ...], moments: ColumnMoments, *, homogeneous: str | None = None) -> ScalerSpec:
-    """Standard score of every column; a constant column keeps scale 1.
+def location_and_scale(method: Method, moments: ColumnMoments, column: int, quartiles: Quartiles | None) -> Scale:
+    """What a column is scaled by: `(value - location) / scale`.
 
     Args:
-        names: Columns in the order of the moments.
-        moments: From the train cut only.
-        homogeneous: A column whose location stays 0 and whose scale is its root mean square, so
-            that dividing by a window's own scale later is all that changes.
+        method: `z_score`, and `log1p` with the moments of log(1 + value): mean and standard deviation; `min_max`:
+            minimum and range; `robust`: median and the range of the middle half, over 1.349 so that it is a
+            standard deviation where values are normal; `none`: 0 and 1.
+        moments: Of the values, or of their logarithms.
+        column: Which of them.
+        quartiles: 0.25, 0.5 and 0.75 quantile, for `robust`.
+
+    Returns:
+        Location and scale; a column that is constant, or has no values, keeps scale 1.
     """
-    location = {name: float(mean) for name, mean in zip(names, moments.mean, strict=True)}
-    scale = {name: float(std) if std > 0 else 1.0 for name, std in zip(names, moments.std, strict=True)}
-    if homogeneous is not None:
-        i = names.index(homogeneous)
-        size = float(np.hypot(moments.mean[i], np.nan_to_num(moments.std[i])))
-        location[homogeneous], scale[homogeneous] = 0.0, size if size > 0 else 1.0
-    return ScalerSpec(location=location, scale=scale)
+    if method == "none" or not moments.count[column]:
+        return 0.0, 1.0
+    if method == "min_max":
+        location, scale = moments.minimum[column], moments.maximum[column] - moments.minimum[column]
+    elif method == "robust":
+        if quartiles is None:
+            raise ValueError("robust scaling needs quartiles")
+        location, scale = quartiles[1], (quartiles[2] - quartiles[0]) / _NORMAL_QUARTILES
+    else:
+        location, scale = moments.mean[column], moments.std[column]
+    return float(location), float(scale) if scale > 0 else 1.0
+
+
+def own_scales(values: npt.NDArray[np.float64], methods: Sequence[tuple[int, Method]]) -> list[Scale]:
+    """Location and scale of some columns of one series `[T,C]`, each by its method; 0 and 1 where it has no value."""
+    scales = []
+    for column, method in methods:
+        chosen = values[:, [column]].astype(np.float32).astype(np.float64)
+        if method == "log1p":
+            chosen = log_one_plus(chosen)
+        present = chosen[~np.isnan(chosen)]
+        low, middle, high = np.quantile(present, QUARTILES).tolist() if len(present) else (0.0, 0.0, 0.0)
+        scales.append(location_and_scale(method, column_moments(chosen), 0, (low, middle, high)))
+    return scales
+
+
+def log_one_plus(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Logarithm of 1 + value.
+
+    Raises:
+        DataError: A value is -1 or less.
+    """
+    if values.size and np.nanmin(values, initial=0.0) <= -1:
+        raise DataError(
+            f"a column that features.scaling takes the logarithm of must lie above -1 in the train cut, found {np.nanmin(values):g}; "
+            "choose another method"
+        )
+    return np.log1p(values)
+
+
+def homogeneous_scale(moments: ColumnMoments, column: int) -> Scale:
+    """Location 0 and the root mean square, so that dividing by a window's own scale later is all that changes."""
+    size = float(np.hypot(moments.mean[column], np.nan_to_num(moments.std[column])))
+    return 0.0, size if size > 0 else 1.0

@@ -183,6 +183,12 @@ class SeriesReader:
             static=tuple(int(code) for code in self.index.static[number]),
         )
 
+    def train_values(self, number: int) -> npt.NDArray[np.float64]:
+        """Values of one series before the end of the train cut `[T, n columns]`."""
+        n_train = (self.spec.split.train_end - int(self.index.start[number])) // self.spec.step_s
+        first, n_steps = int(self.index.offset[number]), min(max(0, n_train), int(self.index.n_steps[number]))
+        return self.rows(first, first + n_steps) if n_steps else np.empty((0, len(self.spec.columns)))
+
 
 def read_series_store(directory: Path) -> SeriesStore:
     """Read a whole series store written by `write_series_store`.

@@ -61,7 +61,8 @@ def window_inputs(series: Series, spec: FeatureSpec, origins: Timestamps) -> Mod
     known = _rows(series.values, ahead)[..., series.values.shape[1] - n_known :]
     history = np.concatenate([values, _calendar(series, spec, past)], axis=2, dtype=np.float32)
     future = np.concatenate([known, _calendar(series, spec, ahead)], axis=2, dtype=np.float32)
-    static = np.tile(np.asarray(series.static, dtype=np.float32), (len(origins), 1)) if spec.static else None
+    row = np.asarray((*series.static, *spec.scaler.own_scales(series.id)), dtype=np.float32)
+    static = np.tile(row, (len(origins), 1)) if len(row) else None
     return ModelInputs(history, future, static)
 
 

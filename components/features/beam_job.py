@@ -1,6 +1,6 @@
-"""The Apache Beam job: a thin shell over `planes.py` that moves descriptions of chunks, not rows.
+"""The Apache Beam job: a thin shell over pure functions that moves descriptions of chunks, not rows.
 
-Two passes over the series: moments of the train cut, then features and histograms with what those
+Passes over the series: statistics of the train cut, then features and histograms with what those
 fixed. Workers read the rows of their chunks from the series store and write planes to their place in
 one file, so a retried bundle writes the same bytes again. What is combined is kept by chunk and merged
 in the order of chunks at the end, so that every runner gives the same bytes.
@@ -9,7 +9,7 @@ in the order of chunks at the end, so that every runner gives the same bytes.
 import logging
 import os
 import pickle
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -21,12 +21,13 @@ import numpy.typing as npt
 from apache_beam.metrics import Metrics
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from components.features.chunks import ChunkSpec, PartRows, plan_chunks, read_chunk
+from components.features.chunks import ChunkSpec, PartRows, SeriesBatch, plan_chunks, read_chunk, series_batches
 from components.features.planes import ColumnHistogram, column_histogram, plane_pieces
 from forecasting.errors import ConfigError
 from forecasting.feature_store import PlaneFile
 from forecasting.features.spec import FeatureSpec
-from forecasting.scaling import ColumnMoments, column_moments
+from forecasting.order_statistics import lower_counts, ordered_keys, upper_counts
+from forecasting.scaling import ColumnMoments, Method, Scale, column_moments, log_one_plus, own_scales
 from forecasting.schema import SeriesReader
 
 logger = logging.getLogger(__name__)
@@ -88,34 +89,82 @@ def beam_options(runner: str, extra: tuple[str, ...]) -> PipelineOptions:
     return PipelineOptions(flags)
 
 
-def run_moments(job: FeatureJob, scratch: Path) -> ColumnMoments:
-    """First pass: moments of the value columns over the train cut of all series."""
-    results = _run(job, partial(_chunk_moments, series=str(job.series)), scratch / "moments.pickle")
+class AddCounts(beam.CombineFn):
+    """Adds arrays of whole numbers, which any order leaves exact."""
+
+    def create_accumulator(self) -> npt.NDArray[np.int64] | int:
+        """Nothing yet."""
+        return 0
+
+    def add_input(
+        self, accumulator: npt.NDArray[np.int64] | int, element: tuple[int, npt.NDArray[np.int64]]
+    ) -> npt.NDArray[np.int64]:
+        """Add one."""
+        return accumulator + element[1]
+
+    def merge_accumulators(self, accumulators: Iterable[npt.NDArray[np.int64] | int]) -> npt.NDArray[np.int64] | int:
+        """Add all."""
+        return sum(accumulators)
+
+    def extract_output(self, accumulator: npt.NDArray[np.int64] | int) -> npt.NDArray[np.int64] | int:
+        """The sum."""
+        return accumulator
+
+
+def run_moments(job: FeatureJob, logarithmic: tuple[int, ...], scratch: Path) -> ColumnMoments:
+    """Moments over the train cut of all series: of every value column, then of log(1 + value) of some of them."""
+    work = partial(_chunk_moments, series=str(job.series), logarithmic=logarithmic)
+    results = _run(job, job.chunks(), work, KeepByChunk(), scratch)
     merged: ColumnMoments = results[0]
     for moments in results[1:]:
         merged = merged.merge(moments)
     return merged
 
 
+def run_upper_counts(job: FeatureJob, columns: tuple[int, ...], scratch: Path) -> npt.NDArray[np.int64]:
+    """`forecasting.order_statistics.upper_counts` of the train cut `[columns,65536]`."""
+    work = partial(_chunk_upper_counts, series=str(job.series), columns=columns)
+    counts: npt.NDArray[np.int64] = _run(job, job.chunks(), work, AddCounts(), scratch)
+    return counts
+
+
+def run_lower_counts(
+    job: FeatureJob, wanted: tuple[tuple[int, tuple[int, ...]], ...], scratch: Path
+) -> npt.NDArray[np.int64]:
+    """`lower_counts` of the train cut, for each column of `wanted` those of its upper halves, one after another."""
+    work = partial(_chunk_lower_counts, series=str(job.series), wanted=wanted)
+    counts: npt.NDArray[np.int64] = _run(job, job.chunks(), work, AddCounts(), scratch)
+    return counts
+
+
+def run_series_scales(job: FeatureJob, methods: tuple[tuple[int, Method], ...], scratch: Path) -> list[list[Scale]]:
+    """Location and scale of some columns in each series, from its own train cut: by series, then by column."""
+    work = partial(_series_scales, series=str(job.series), methods=methods)
+    batches = series_batches(job.reader.index, chunk_rows=job.chunk_rows)
+    results: list[list[list[Scale]]] = _run(job, batches, work, KeepByChunk(), scratch)
+    return [scales for batch in results for scales in batch]
+
+
 def run_planes(
     job: FeatureJob, spec: FeatureSpec, moments: ColumnMoments, planes: Path, scratch: Path
 ) -> ColumnHistogram:
-    """Second pass: features of all series into a plane file, and histograms of the train cut."""
+    """Features of all series into a plane file, and histograms of the train cut."""
     work = partial(_chunk_planes, series=str(job.series), spec=spec, moments=moments, planes=str(planes))
-    results = _run(job, work, scratch / "histogram.pickle")
+    results = _run(job, job.chunks(), work, KeepByChunk(), scratch)
     merged: ColumnHistogram = results[0]
     for histogram in results[1:]:
         merged = merged.merge(histogram)
     return merged
 
 
-def _run(job: FeatureJob, work: Any, result: Path) -> list[Any]:
+def _run(job: FeatureJob, elements: Sequence[Any], work: Any, combine: beam.CombineFn, scratch: Path) -> Any:
+    result = scratch / "result.pickle"
     pipeline = beam.Pipeline(options=beam_options(job.runner, job.options))
     _ = (
         pipeline
-        | "Chunks" >> beam.Create(list(job.chunks()))
+        | "Chunks" >> beam.Create(list(elements))
         | "Work" >> beam.Map(work)
-        | "Keep" >> beam.CombineGlobally(KeepByChunk())
+        | "Keep" >> beam.CombineGlobally(combine)
         | "Write" >> beam.Map(partial(_write_result, path=str(result)))
     )
     finished = pipeline.run()
@@ -123,12 +172,12 @@ def _run(job: FeatureJob, work: Any, result: Path) -> list[Any]:
     counted = {counter.key.metric.name: counter.committed for counter in finished.metrics().query()["counters"]}
     logger.info("Beam %s: %s", job.runner, ", ".join(f"{value:,} {name}" for name, value in sorted(counted.items())))
     # Our own file, in a directory that this step has just made.
-    kept: list[Any] = pickle.loads(result.read_bytes())
+    kept = pickle.loads(result.read_bytes())
     result.unlink()
     return kept
 
 
-def _write_result(results: list[Any], *, path: str) -> None:
+def _write_result(results: Any, *, path: str) -> None:
     place = Path(path)
     temporary = place.with_suffix(f".{os.getpid()}.tmp")
     temporary.write_bytes(pickle.dumps(results))
@@ -140,11 +189,38 @@ def _reader(directory: str) -> SeriesReader:
     return SeriesReader(Path(directory))
 
 
-def _chunk_moments(chunk: ChunkSpec, *, series: str) -> tuple[int, ColumnMoments]:
+def _chunk_moments(chunk: ChunkSpec, *, series: str, logarithmic: tuple[int, ...]) -> tuple[int, ColumnMoments]:
+    rows = _train_chunk(chunk, series)
+    return chunk.number, column_moments(np.concatenate([rows, log_one_plus(rows[:, list(logarithmic)])], axis=1))
+
+
+def _chunk_upper_counts(
+    chunk: ChunkSpec, *, series: str, columns: tuple[int, ...]
+) -> tuple[int, npt.NDArray[np.int64]]:
+    rows = _train_chunk(chunk, series)
+    return chunk.number, np.stack([upper_counts(ordered_keys(rows[:, i])) for i in columns])
+
+
+def _chunk_lower_counts(
+    chunk: ChunkSpec, *, series: str, wanted: tuple[tuple[int, tuple[int, ...]], ...]
+) -> tuple[int, npt.NDArray[np.int64]]:
+    rows = _train_chunk(chunk, series)
+    return chunk.number, np.concatenate([lower_counts(ordered_keys(rows[:, i]), uppers) for i, uppers in wanted])
+
+
+def _series_scales(
+    batch: SeriesBatch, *, series: str, methods: tuple[tuple[int, Method], ...]
+) -> tuple[int, list[list[Scale]]]:
+    reader = _reader(series)
+    scales = [own_scales(reader.train_values(n), methods) for n in range(batch.first, batch.end)]
+    return batch.number, scales
+
+
+def _train_chunk(chunk: ChunkSpec, series: str) -> npt.NDArray[np.float64]:
     reader = _reader(series)
     rows = [_train_rows(part, reader) for part in read_chunk(reader, chunk, halo=0)]
     Metrics.counter(_NAMESPACE, "rows read").inc(chunk.n_rows)
-    return chunk.number, column_moments(np.concatenate(rows))
+    return np.concatenate(rows)
 
 
 def _chunk_planes(
@@ -169,7 +245,7 @@ def _write_part(rows: PartRows, reader: SeriesReader, spec: FeatureSpec, file: P
         values = np.concatenate([np.full((spec.context, values.shape[1]), np.nan), values])
         first, row = -spec.context, row - spec.context
     start = int(reader.index.start[part.series]) + first * spec.step_s
-    for piece in plane_pieces(values, start, spec, n_before=n_before):
+    for piece in plane_pieces(values, reader.index.ids[part.series], start, spec, n_before=n_before):
         file.write(row, piece)
         row += len(piece)
 

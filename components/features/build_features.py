@@ -15,10 +15,10 @@ from forecasting.config.root import BuildFeaturesSettings
 from forecasting.contracts.artifacts import FEATURE_SPEC_FILE, PLANES_FILE, PROFILE_FILE, REPORT_FILE
 from forecasting.contracts.steps import StepName
 from forecasting.feature_store import PlaneFile
-from forecasting.features.spec import FeatureSpec, write_feature_spec
+from forecasting.features.spec import FeatureSpec, ScalerSpec, write_feature_spec
 from forecasting.features.transform import feature_blocks
 from forecasting.features.zones import calendar_spec
-from forecasting.scaling import ColumnMoments, scaler_spec
+from forecasting.scaling import ColumnMoments
 from forecasting.schema import SeriesSpec, write_series_spec
 from forecasting.series_index import SeriesIndex, write_series_index
 from forecasting.steps import StepContext, StepOutcome
@@ -45,7 +45,8 @@ def build_features(
     context: StepContext,  # noqa: ARG001 - the step protocol
 ) -> StepOutcome:
     """Write planes.npy, index.parquet, feature_spec.json, schema.json, profile.json and report.json."""
-    from components.features.beam_job import FeatureJob, run_moments, run_planes
+    from components.features.beam_job import FeatureJob, run_planes
+    from components.features.scalers import fit_scaler
 
     features = settings.features
     job = FeatureJob(
@@ -53,16 +54,16 @@ def build_features(
     )
     series_spec, index = job.reader.spec, job.reader.index
     with tempfile.TemporaryDirectory(prefix=".scratch-", dir=output) as scratch:
-        moments = run_moments(job, Path(scratch))
-        spec = make_feature_spec(settings, series_spec, index, moments)
+        fitted = fit_scaler(job, features, Path(scratch))
+        spec = make_feature_spec(settings, series_spec, index, fitted.scaler)
         n_rows = int(index.n_steps.sum()) + spec.context * len(index)
         blocks = feature_blocks(spec)
         PlaneFile.create(output / PLANES_FILE, n_rows, len(blocks.past) + len(blocks.known))
-        histogram = run_planes(job, spec, moments, (output / PLANES_FILE).resolve(), Path(scratch))
+        histogram = run_planes(job, spec, fitted.moments, (output / PLANES_FILE).resolve(), Path(scratch))
     write_series_index(plane_index(index, spec.context), output, spec.static)
     write_feature_spec(spec, output / FEATURE_SPEC_FILE)
     write_series_spec(series_spec, output)
-    profile = train_profile(series_spec.columns, moments, histogram)
+    profile = train_profile(series_spec.columns, fitted.moments, histogram)
     (output / PROFILE_FILE).write_text(json.dumps(profile), encoding="utf-8")
     report = FeaturesReport(
         n_series=len(index),
@@ -80,13 +81,12 @@ def build_features(
 
 
 def make_feature_spec(
-    settings: BuildFeaturesSettings, spec: SeriesSpec, index: SeriesIndex, moments: ColumnMoments
+    settings: BuildFeaturesSettings, spec: SeriesSpec, index: SeriesIndex, scaler: ScalerSpec
 ) -> FeatureSpec:
-    """The feature spec of a configuration and a train cut."""
+    """The feature spec of a configuration and a scaler."""
     forecast = settings.forecast
     first = int(index.start.min())
     last = int((index.start + index.n_steps * spec.step_s).max())
-    by_window = settings.features.target_scaling == "window"
     return FeatureSpec(
         target=spec.target,
         observed=spec.observed,
@@ -101,7 +101,7 @@ def make_feature_spec(
         quantiles=forecast.quantiles,
         calendar=calendar_spec(settings.features, first, last),
         derived=derived_terms(settings.features.derived, spec.target),
-        scaler=scaler_spec(spec.columns, moments, homogeneous=spec.target if by_window else None),
+        scaler=scaler,
         target_scaling=settings.features.target_scaling,
         lower_bound=settings.features.lower_bound,
     )

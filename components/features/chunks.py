@@ -61,6 +61,27 @@ def plan_chunks(index: SeriesIndex, *, chunk_rows: int) -> tuple[ChunkSpec, ...]
     return tuple(chunks)
 
 
+@dataclass(frozen=True)
+class SeriesBatch:
+    """Whole series `first` to `end - 1`."""
+
+    number: int
+    first: int
+    end: int
+
+
+def series_batches(index: SeriesIndex, *, chunk_rows: int) -> tuple[SeriesBatch, ...]:
+    """All series in batches of about `chunk_rows` rows, none of them cut."""
+    batches: list[SeriesBatch] = []
+    first = rows = 0
+    for n, length in enumerate(index.n_steps.tolist()):
+        rows += length
+        if rows >= chunk_rows or n + 1 == len(index):
+            batches.append(SeriesBatch(len(batches), first, n + 1))
+            first, rows = n + 1, 0
+    return tuple(batches)
+
+
 def read_chunk(reader: SeriesReader, chunk: ChunkSpec, *, halo: int) -> Iterator[PartRows]:
     """The rows of a chunk, part by part.
 

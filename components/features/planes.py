@@ -10,7 +10,7 @@ import numpy.typing as npt
 from forecasting.features.calendar import calendar_columns
 from forecasting.features.namespace import NUMPY
 from forecasting.features.spec import CalendarSpec, FeatureSpec
-from forecasting.features.transform import feature_blocks, known_columns, past_columns
+from forecasting.features.transform import OwnScales, feature_blocks, known_columns, past_columns
 from forecasting.scaling import ColumnMoments
 from forecasting.schema import Series
 
@@ -59,16 +59,17 @@ def feature_planes(series: Series, spec: FeatureSpec) -> npt.NDArray[np.float32]
     """
     lead = np.full((spec.context, series.values.shape[1]), np.nan)
     start = series.start - spec.context * spec.step_s
-    return np.concatenate(list(plane_pieces(np.concatenate([lead, series.values]), start, spec, n_before=0)))
+    return np.concatenate(list(plane_pieces(np.concatenate([lead, series.values]), series.id, start, spec, n_before=0)))
 
 
 def plane_pieces(
-    values: npt.NDArray[np.float64], start: int, spec: FeatureSpec, *, n_before: int
+    values: npt.NDArray[np.float64], series_id: str, start: int, spec: FeatureSpec, *, n_before: int
 ) -> Iterator[npt.NDArray[np.float32]]:
     """Features of the rows after the first `n_before`, in pieces.
 
     Args:
         values: Consecutive rows of one series `[n_before + T, C]`.
+        series_id: Its id.
         start: Time stamp of the first of them, UTC epoch seconds.
         spec: Feature spec.
         n_before: Rows that are there only to be looked back at.
@@ -77,22 +78,24 @@ def plane_pieces(
         float32 `[piece, past + known]`.
     """
     reach = spec.history_length - spec.context
+    own = {column: spec.scaler.of(column, series_id) for column in spec.scaler.own}
     for first in range(n_before, len(values), _PIECE_ROWS):
         end = min(first + _PIECE_ROWS, len(values))
         begin = max(0, first - reach)
         stamps = (start + first * spec.step_s, spec.step_s, end - first)
-        yield _piece(values[begin:end], first - begin, _calendar(spec.calendar, *stamps), spec)
+        yield _piece(values[begin:end], first - begin, _calendar(spec.calendar, *stamps), own, spec)
 
 
 def _piece(
-    values: npt.NDArray[np.float64], n_before: int, calendar: npt.NDArray[np.float32], spec: FeatureSpec
+    values: npt.NDArray[np.float64], n_before: int, calendar: npt.NDArray[np.float32], own: OwnScales, spec: FeatureSpec
 ) -> npt.NDArray[np.float32]:
     blocks = feature_blocks(spec)
     # One contiguous line a column, seen as [1,T,C].
     batch = np.ascontiguousarray(values.T, dtype=np.float32)[None].transpose(0, 2, 1)
     n_values = 1 + len(spec.observed)
     planes = np.empty((len(values) - n_before, len(blocks.past) + len(blocks.known)), dtype=np.float32)
-    columns = past_columns(batch[:, :, :n_values], spec, NUMPY) + known_columns(batch[:, :, n_values:], spec, NUMPY)
+    columns = past_columns(batch[:, :, :n_values], own, spec, NUMPY)
+    columns += known_columns(batch[:, :, n_values:], own, spec, NUMPY)
     for j, column in enumerate(columns):
         planes[:, j] = column[0, n_before:]
     planes[:, len(columns) :] = calendar

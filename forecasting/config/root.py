@@ -56,11 +56,18 @@ class AlmanacConfig(Section):
         return name
 
     @model_validator(mode="after")
-    def _check_derived_features(self) -> "AlmanacConfig":
+    def _check_feature_columns(self) -> "AlmanacConfig":
         columns = (self.data.target, *self.data.observed, *self.data.known)
         for derived in self.features.derived:
             if derived.column not in (*columns, "target"):
                 raise ValueError(f"features.derived names {derived.column!r}, which is none of {', '.join(columns)}")
+        for name in (*self.features.scaling.columns, *self.features.scaling.per_series):
+            if name not in (*columns, "target"):
+                raise ValueError(f"features.scaling names {name!r}, which is none of {', '.join(columns)}")
+        method = self.features.scaling.method_of(self.data.target, self.data.target)
+        own = self.data.target in self.features.scaling.own(self.data.target)
+        if self.features.target_scaling == "window" and (method != "z_score" or own):
+            raise ValueError("features.target_scaling 'window' needs the target scaled by z_score over all series")
         names = [term.name for term in derived_terms(self.features.derived, self.data.target)]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"features.derived makes {twice[0]!r} twice; name each once")

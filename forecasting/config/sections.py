@@ -13,6 +13,7 @@ from forecasting.config.section import Section
 from forecasting.config.source import CsvConfig, check_no_password
 from forecasting.config.values import Distinct, Duration, HolidayRegion, Lengths, Range, ZoneName
 from forecasting.durations import duration_s
+from forecasting.scaling import Method
 
 Aggregation = Literal["mean", "sum", "min", "max", "last"]
 CalendarColumn = Literal[
@@ -131,6 +132,29 @@ class FourierConfig(Section):
     order: int = Field(2, gt=0, description="Number of sine and cosine pairs.")
 
 
+class ScalingConfig(Section):
+    """How value columns are scaled; fitted on the train cut, inverted in the exported graph."""
+
+    method: Method = Field(
+        "z_score",
+        description="z_score (mean and standard deviation), min_max, robust (median and quartiles), log1p (z_score of log(1 + value)) or none.",
+    )
+    columns: dict[str, Method] = Field(default_factory=dict, description="Method of a column, where it is another one.")
+    per_series: tuple[str, ...] = Field(
+        (),
+        description="Columns that each series scales by its own train cut; a series without one takes that over all.",
+    )
+
+    def method_of(self, column: str, target: str) -> Method:
+        """Method of a column; a configuration may call the target `target`."""
+        named = self.columns.get(column)
+        return named or (self.columns.get("target", self.method) if column == target else self.method)
+
+    def own(self, target: str) -> tuple[str, ...]:
+        """Columns that each series scales by itself, by their names in the table."""
+        return tuple(target if name == "target" else name for name in self.per_series)
+
+
 class FeaturesConfig(Section):
     """Features: each is written once and runs in Beam and in the exported graph."""
 
@@ -146,9 +170,10 @@ class FeaturesConfig(Section):
     )
     fourier: tuple[FourierConfig, ...] = Field((FourierConfig(),), description="Fourier terms.")
     derived: tuple[AnyDerived, ...] = Field((RollingConfig(),), description="Features of one column each.")
+    scaling: ScalingConfig = Field(default_factory=ScalingConfig, description="How value columns are scaled.")
     target_scaling: Literal["train", "window"] = Field(
         "train",
-        description="Scale of the target: from the train cut, or from each window (many series of different size).",
+        description="Scale of the target: as scaling says, or also from each window (many series of different size).",
     )
     lower_bound: float | None = Field(
         None,

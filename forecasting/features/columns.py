@@ -7,6 +7,8 @@ from forecasting.features.reductions import WindowReduction, maxima, minima, mom
 
 LARGE = 3.0e38
 """Stands for infinity: beyond every value, yet finite in float32."""
+_LEAST = 1e-6
+"""Least of 1 + value of which a logarithm is taken; training refuses what lies below, a request may hold it."""
 
 
 class ColumnBlock:
@@ -15,15 +17,41 @@ class ColumnBlock:
     Reductions are made when first asked for and shared by all features of the column.
     """
 
-    def __init__(self, raw: Array, location: float, scale: float, xp: ArrayNamespace) -> None:
-        """Scale a column by `(raw - location) / scale`."""
-        self.raw, self.location, self.scale, self.xp = raw, location, scale, xp
+    def __init__(
+        self,
+        raw: Array,
+        location: Array | float,
+        scale: Array | float,
+        xp: ArrayNamespace,
+        *,
+        logarithmic: bool = False,
+    ) -> None:
+        """Scale a column by `(raw - location) / scale`.
+
+        Args:
+            raw: float32 `[B,T]`.
+            location: One number, or one a series `[B,1]`.
+            scale: Likewise.
+            xp: Library that does the arithmetic.
+            logarithmic: Whether the logarithm of 1 + raw is scaled in its place.
+        """
+        self.raw, self.location, self.scale, self.xp, self.logarithmic = raw, location, scale, xp, logarithmic
         self._lagged: dict[int, ColumnBlock] = {}
+
+    @cached_property
+    def transformed(self) -> Array:
+        """What is scaled: the values, or their logarithms."""
+        if not self.logarithmic:
+            return self.raw
+        one, least = self.xp.cast(1.0, "float32"), self.xp.cast(_LEAST, "float32")
+        # Missing values leave before the maximum, which NumPy and TensorFlow take differently of NaN.
+        above = self.xp.maximum(one + self.xp.where(self.missing, one, self.raw), least)
+        return self.xp.where(self.missing, self.raw, self.xp.log(above))
 
     @cached_property
     def scaled(self) -> Array:
         """Scaled values, NaN where missing."""
-        return (self.raw - self.xp.cast(self.location, "float32")) / self.xp.cast(self.scale, "float32")
+        return (self.transformed - self.xp.cast(self.location, "float32")) / self.xp.cast(self.scale, "float32")
 
     @cached_property
     def missing(self) -> Array:
@@ -63,7 +91,9 @@ class ColumnBlock:
             return self
         if n_steps not in self._lagged:
             earlier = self.xp.shift(self.raw, n_steps, float("nan"))
-            self._lagged[n_steps] = ColumnBlock(earlier, self.location, self.scale, self.xp)
+            self._lagged[n_steps] = ColumnBlock(
+                earlier, self.location, self.scale, self.xp, logarithmic=self.logarithmic
+            )
         return self._lagged[n_steps]
 
     def or_zero(self, empty: Array, values: Array) -> Array:

@@ -52,6 +52,12 @@ class ArrayNamespace(Protocol):
     def sqrt(self, x: Array) -> Array:
         """Square root."""
 
+    def log(self, x: Array) -> Array:
+        """Natural logarithm."""
+
+    def exp(self, x: Array) -> Array:
+        """Exponential."""
+
     def sin(self, x: Array) -> Array:
         """Sine of radians."""
 
@@ -122,6 +128,14 @@ class NumpyNamespace:
     def sqrt(self, x: Array) -> Array:
         """Square root."""
         return np.sqrt(x)
+
+    def log(self, x: Array) -> Array:
+        """Natural logarithm."""
+        return np.log(x)
+
+    def exp(self, x: Array) -> Array:
+        """Exponential."""
+        return np.exp(x)
 
     def sin(self, x: Array) -> Array:
         """Sine."""

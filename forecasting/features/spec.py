@@ -6,7 +6,7 @@ training, the exported graph, the gateway and the client make the same columns.
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +54,25 @@ class CalendarSpec:
 
 @dataclass(frozen=True)
 class ScalerSpec:
-    """Location and scale of every value column, from the train cut."""
+    """How value columns are scaled, from the train cut: `(value - location) / scale`.
+
+    location, scale: of every column, over all series. logarithmic: columns of which the logarithm of
+    1 + value is taken first. own: for columns that each series scales by itself, location and scale by
+    series; a series that is not there takes those over all.
+    """
 
     location: dict[str, float]
     scale: dict[str, float]
+    logarithmic: tuple[str, ...] = ()
+    own: dict[str, dict[str, tuple[float, float]]] = field(default_factory=dict)
+
+    def of(self, column: str, series_id: str) -> tuple[float, float]:
+        """Location and scale of a column in a series."""
+        return self.own.get(column, {}).get(series_id, (self.location[column], self.scale[column]))
+
+    def own_scales(self, series_id: str) -> tuple[float, ...]:
+        """Location and scale of each column in `own`, as the model is told them among its static inputs."""
+        return tuple(number for column in self.own for number in self.of(column, series_id))
 
 
 @dataclass(frozen=True)
@@ -113,7 +128,7 @@ class FeatureSpec:
             horizon=self.horizon,
             n_history_columns=len(self.history_columns),
             n_future_columns=len(self.future_columns),
-            n_static_columns=len(self.static),
+            n_static_columns=len(self.static) + 2 * len(self.scaler.own),
             quantiles=self.quantiles,
         )
 
@@ -139,8 +154,13 @@ def read_feature_spec(path: Path) -> FeatureSpec:
         **{**_with_tuples(calendar), "fourier": tuple(FourierSpec(**term) for term in calendar["fourier"])}
     )
     document["derived"] = tuple(term_from_document(term) for term in document["derived"])
-    document["scaler"] = ScalerSpec(**document["scaler"])
+    document["scaler"] = _scaler(document["scaler"])
     return FeatureSpec(**document)
+
+
+def _scaler(document: dict[str, Any]) -> ScalerSpec:
+    own = {column: {name: tuple(pair) for name, pair in scales.items()} for column, scales in document["own"].items()}
+    return ScalerSpec(document["location"], document["scale"], tuple(document["logarithmic"]), own)
 
 
 def _with_tuples(document: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ runs both over whole series; the exported graph runs both over one window. Becau
 longer than the context by what the derived features look back, both give the same numbers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from forecasting.features.columns import ColumnBlock
@@ -36,11 +36,33 @@ def feature_blocks(spec: FeatureSpec) -> FeatureBlocks:
     )
 
 
-def past_columns(values: Array, spec: FeatureSpec, xp: ArrayNamespace) -> list[Array]:
+OwnScales = Mapping[str, tuple[Array | float, Array | float]]
+"""Location and scale of the columns that each series scales by itself: one number each, or one a window `[B,1]`."""
+
+
+def own_scales(static: Array | None, spec: FeatureSpec) -> OwnScales:
+    """The scales among the static inputs of a model `[B,S]`, where they stand after the category codes."""
+    if static is None:
+        return {}
+    first = len(spec.static)
+    places = {column: first + 2 * i for i, column in enumerate(spec.scaler.own)}
+    return {column: (static[:, i : i + 1], static[:, i + 1 : i + 2]) for column, i in places.items()}
+
+
+def unscaled(scaled: Array, own: OwnScales, spec: FeatureSpec, xp: ArrayNamespace) -> Array:
+    """The target in its own units from its scaled form `[B,H]`: the inverse of what features do with it."""
+    scaler = spec.scaler
+    location, scale = own.get(spec.target, (scaler.location[spec.target], scaler.scale[spec.target]))
+    values = scaled * xp.cast(scale, "float32") + xp.cast(location, "float32")
+    return xp.exp(values) - xp.cast(1.0, "float32") if spec.target in scaler.logarithmic else values
+
+
+def past_columns(values: Array, own: OwnScales, spec: FeatureSpec, xp: ArrayNamespace) -> list[Array]:
     """Features of target and observed columns.
 
     Args:
         values: float32 `[B,T,1 + observed]` in the table's units, NaN where missing.
+        own: Scales of the columns that each series scales by itself.
         spec: Feature spec.
         xp: Library that does the arithmetic.
 
@@ -48,47 +70,52 @@ def past_columns(values: Array, spec: FeatureSpec, xp: ArrayNamespace) -> list[A
         float32 `[B,T]` for each of `feature_blocks(spec).past`.
     """
     names = _past_names(spec)
-    blocks = _column_blocks(values, names, spec, xp)
+    blocks = _column_blocks(values, names, own, spec, xp)
     target, *observed = (block.filled for block in blocks.values())
     derived = [term.compute(blocks[term.column]) for term in _derived(spec, names)]
     return [target, blocks[spec.target].present, *observed, *derived]
 
 
-def known_columns(values: Array, spec: FeatureSpec, xp: ArrayNamespace) -> list[Array]:
+def known_columns(values: Array, own: OwnScales, spec: FeatureSpec, xp: ArrayNamespace) -> list[Array]:
     """Features of known covariates, without the calendar.
 
     Args:
         values: float32 `[B,T,known]` in the table's units, NaN where missing.
+        own: Scales of the columns that each series scales by itself.
         spec: Feature spec.
         xp: Library that does the arithmetic.
 
     Returns:
         float32 `[B,T]` for each of `feature_blocks(spec).known` before the calendar.
     """
-    blocks = _column_blocks(values, spec.known, spec, xp)
+    blocks = _column_blocks(values, spec.known, own, spec, xp)
     derived = [term.compute(blocks[term.column]) for term in _derived(spec, spec.known)]
     return [*(block.filled for block in blocks.values()), *derived]
 
 
-def window_features(history: Array, future: Array, spec: FeatureSpec, xp: ArrayNamespace) -> tuple[Array, Array]:
+def window_features(
+    history: Array, future: Array, static: Array | None, spec: FeatureSpec, xp: ArrayNamespace
+) -> tuple[Array, Array]:
     """Model inputs of a window, from the arrays of the serving signature.
 
     Args:
         history: float32 `[B,L,C]`.
         future: float32 `[B,H,F]`.
+        static: float32 `[B,S]`; none where the signature has none.
         spec: Feature spec.
         xp: Library that does the arithmetic.
 
     Returns:
         history_features `[B,context,past + known]` and future_features `[B,H,known]`.
     """
+    own = own_scales(static, spec)
     n_past, n_known = 1 + len(spec.observed), len(spec.known)
     skipped = spec.history_length - spec.context
-    past = xp.stack_last([column[:, skipped:] for column in past_columns(history[:, :, :n_past], spec, xp)])
+    past = xp.stack_last([column[:, skipped:] for column in past_columns(history[:, :, :n_past], own, spec, xp)])
     line = xp.concat([history[:, :, n_past:], future], axis=1)
     known = line[:, skipped:, n_known:]
     if n_known:
-        columns = [column[:, skipped:] for column in known_columns(line[:, :, :n_known], spec, xp)]
+        columns = [column[:, skipped:] for column in known_columns(line[:, :, :n_known], own, spec, xp)]
         known = xp.concat([xp.stack_last(columns), known], axis=2)
     return xp.concat([past, known[:, : spec.context]], axis=2), known[:, spec.context :]
 
@@ -102,9 +129,11 @@ def _derived(spec: FeatureSpec, names: Sequence[str]) -> list[Term]:
 
 
 def _column_blocks(
-    values: Array, names: Sequence[str], spec: FeatureSpec, xp: ArrayNamespace
+    values: Array, names: Sequence[str], own: OwnScales, spec: FeatureSpec, xp: ArrayNamespace
 ) -> dict[str, ColumnBlock]:
-    return {
-        name: ColumnBlock(values[:, :, i], spec.scaler.location[name], spec.scaler.scale[name], xp)
-        for i, name in enumerate(names)
-    }
+    scaler, blocks = spec.scaler, {}
+    for i, name in enumerate(names):
+        location, scale = own.get(name, (scaler.location[name], scaler.scale[name]))
+        logarithmic = name in scaler.logarithmic
+        blocks[name] = ColumnBlock(values[:, :, i], location, scale, xp, logarithmic=logarithmic)
+    return blocks

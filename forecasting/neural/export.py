@@ -27,7 +27,7 @@ from forecasting.contracts.signature import (
 )
 from forecasting.features.calendar import calendar_columns
 from forecasting.features.spec import FeatureSpec, write_feature_spec
-from forecasting.features.transform import window_features
+from forecasting.features.transform import own_scales, unscaled, window_features
 from forecasting.neural.namespace import TENSORFLOW
 from forecasting.neural.network import SegmentNetwork
 
@@ -53,10 +53,12 @@ class ForecastModule:
     def quantiles(self, history: Tensor, future: Tensor, static: Tensor | None = None) -> Tensor:
         """Quantiles `[B,H,Q]` in the target's unit from the arrays of `serving_default`."""
         spec = self.spec
-        past, ahead = window_features(history, future, spec, TENSORFLOW)
-        scaled, _ = self.network(past, ahead, static, training=False)
-        stretched = self._calibrate(scaled)
-        result = stretched * spec.scaler.scale[spec.target] + spec.scaler.location[spec.target]
+        past, ahead = window_features(history, future, static, spec, TENSORFLOW)
+        codes = static[:, : len(spec.static)] if static is not None and spec.static else None
+        scaled, _ = self.network(past, ahead, codes, training=False)
+        stretched, own = self._calibrate(scaled), own_scales(static, spec)
+        columns = [unscaled(stretched[:, :, j], own, spec, TENSORFLOW) for j in range(len(spec.quantiles))]
+        result = tf.stack(columns, axis=2)
         return result if spec.lower_bound is None else tf.maximum(result, spec.lower_bound)
 
     def _calibrate(self, scaled: Tensor) -> Tensor:
@@ -83,10 +85,11 @@ class ForecastModule:
     def transform_features(self) -> tf.types.experimental.ConcreteFunction:
         """The model's inputs, for tests of training and serving skew."""
         specs = self._input_specs()
-        specs.pop(STATIC, None)
+        if not self.spec.scaler.own:
+            specs.pop(STATIC, None)
 
         def transform(**inputs: Tensor) -> dict[str, Tensor]:
-            past, ahead = window_features(inputs[HISTORY], inputs[FUTURE], self.spec, TENSORFLOW)
+            past, ahead = window_features(inputs[HISTORY], inputs[FUTURE], inputs.get(STATIC), self.spec, TENSORFLOW)
             return {HISTORY_FEATURES: past, FUTURE_FEATURES: ahead}
 
         return tf.function(transform, autograph=False).get_concrete_function(**specs)

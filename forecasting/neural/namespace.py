@@ -62,6 +62,14 @@ class TensorFlowNamespace:
         """Square root."""
         return tf.sqrt(x)
 
+    def log(self, x: Array) -> Array:
+        """Natural logarithm."""
+        return tf.math.log(x)
+
+    def exp(self, x: Array) -> Array:
+        """Exponential."""
+        return tf.exp(x)
+
     def sin(self, x: Array) -> Array:
         """Sine."""
         return tf.sin(x)

@@ -26,8 +26,8 @@ from forecasting.config.root import BuildFeaturesSettings
 from forecasting.config.sections import FeaturesConfig, ForecastConfig, FourierConfig
 from forecasting.contracts.layout import home_layout
 from forecasting.contracts.steps import StepName
+from forecasting.features.spec import ScalerSpec
 from forecasting.features.transform import feature_blocks
-from forecasting.scaling import column_moments
 from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec, write_series_store
 from forecasting.steps import StepContext
 from tests.benchmarks.bench_file import write_bench
@@ -67,14 +67,14 @@ def measure_functions(n_series: int, n_steps: int) -> dict[str, float]:
     """The feature functions over arrays in memory, as a Beam worker calls them."""
     target = panel(n_series, n_steps)[:, :, None]
     store = SeriesStore(series_spec(n_steps), (Series("s", START, target[0].astype(np.float64)),))
-    spec = make_feature_spec(SETTINGS, store.spec, store.index, column_moments(store.series[0].values))
+    spec = make_feature_spec(SETTINGS, store.spec, store.index, ScalerSpec({"y": 100.0}, {"y": 7.7}))
     blocks = feature_blocks(spec)
     n_columns = len(blocks.past) + len(blocks.known)
     planes = np.empty((n_steps, n_columns), dtype=np.float32)
     began = time.process_time()
     for values in target:
         row = 0
-        for piece in plane_pieces(values, START, spec, n_before=0):
+        for piece in plane_pieces(values, "s", START, spec, n_before=0):
             planes[row : row + len(piece)] = piece
             row += len(piece)
     return {**figures(n_series * n_steps, time.process_time() - began), "n_columns": n_columns}

@@ -94,8 +94,8 @@ def test_window_features_agree_across_gaps_and_daylight_saving(seed: int):
     spec, series = melbourne_spec(derived=tuple(derived)), gappy_series(seed=seed)
     origins = START + HOUR_S * np.asarray([80, 150, 200, 300, 370])
     inputs = window_inputs(series, spec, origins)
-    expected = window_features(inputs.history, inputs.future, spec, NUMPY)
-    found = window_features(tf.constant(inputs.history), tf.constant(inputs.future), spec, TENSORFLOW)
+    expected = window_features(inputs.history, inputs.future, inputs.static, spec, NUMPY)
+    found = window_features(tf.constant(inputs.history), tf.constant(inputs.future), None, spec, TENSORFLOW)
     for numpy_side, tensorflow_side in zip(expected, found, strict=True):
         np.testing.assert_allclose(tensorflow_side.numpy(), numpy_side, atol=1e-5)
 

@@ -60,8 +60,8 @@ class DifferenceTerm(Term):
     @override
     def compute(self, block: ColumnBlock) -> Array:
         earlier = block.lagged(self.steps)
-        # In raw units first: there the difference of two near values is exact.
-        change = (block.raw - earlier.raw) / block.xp.cast(block.scale, "float32")
+        # Before scaling: there the difference of two near values is exact.
+        change = (block.transformed - earlier.transformed) / block.xp.cast(block.scale, "float32")
         return block.or_zero(block.xp.is_nan(change), change)
 
 

@@ -14,7 +14,7 @@ def test_window_features_equal_those_computed_over_the_whole_series():
     spec, series = melbourne_spec(), gappy_series()
     origin = 200
     inputs = window_inputs(series, spec, np.asarray([START + origin * HOUR_S]))
-    recent, ahead = window_features(inputs.history, inputs.future, spec, NUMPY)
+    recent, ahead = window_features(inputs.history, inputs.future, inputs.static, spec, NUMPY)
     # Planes begin with a context of missing steps, so that row `origin` of them is a context before it.
     planes = feature_planes(series, spec)
     n_past = len(feature_blocks(spec).past)
@@ -46,7 +46,7 @@ def test_missing_values_become_zero_with_a_flag():
     spec = melbourne_spec()
     values = np.full((1, 3, 2), np.nan, dtype=np.float32)
     values[0, 1, 0] = 120.0
-    target, present, *_ = past_columns(values, spec, NUMPY)
+    target, present, *_ = past_columns(values, {}, spec, NUMPY)
     assert target[0].tolist() == [0.0, 1.0, 0.0]
     assert present[0].tolist() == [0.0, 1.0, 0.0]
 

@@ -4,17 +4,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from components.features.planes import feature_planes
 from forecasting.errors import ArtifactError
-from forecasting.features.spec import read_feature_spec
+from forecasting.features.spec import ScalerSpec, read_feature_spec
+from forecasting.features.transform import feature_blocks
 from forecasting.neural.calibration import stretch_factors
 from forecasting.neural.conversion import convert_to_lite
 from forecasting.neural.export import CalibrationSpec, ForecastModule, export_saved_model
 from forecasting.neural.network import NetworkSpec, build_network
 from forecasting.neural.predictor import SavedModelPredictor
 from forecasting.predictors import LitePredictor
+from forecasting.schema import Series
 from forecasting.windows import ModelInputs, window_inputs
 from forecasting.wire.lite_signatures import METADATA_ENTRY
-from tests.unit.features.feature_specs import HOUR_S, START, gappy_series
+from tests.unit.features.feature_specs import HOUR_S, START, gappy_series, melbourne_spec
 from tests.unit.neural.conftest import SMALL
 
 ORIGINS = START + HOUR_S * np.asarray([80, 150, 300, 450, 600])
@@ -127,3 +130,47 @@ def test_a_model_that_fails_as_it_runs_is_an_artifact_error(module, inputs, tmp_
     short = ModelInputs(inputs.history[:, 1:], inputs.future)
     with pytest.raises(ArtifactError, match=r"model\.tflite"):
         LitePredictor(path).predict(short)
+
+
+@pytest.fixture(scope="module")
+def scaled_by_series():
+    """The target on a logarithmic scale of each series' own, wind likewise over all, a static column besides."""
+    scaler = ScalerSpec(
+        location={"load": 4.6, "wind": 1.2, "temperature": 15.0},
+        scale={"load": 0.3, "wind": 0.5, "temperature": 6.0},
+        logarithmic=("load", "wind"),
+        own={"load": {"a": (4.5, 0.2), "b": (8.4, 0.25)}, "temperature": {"a": (14.0, 5.0)}},
+    )
+    spec = melbourne_spec(700, scaler=scaler, static=("shop",), categories={"shop": ("x", "y")})
+    return spec, ForecastModule(build_network(NetworkSpec(spec, SMALL)), spec, CalibrationSpec((1.0, 1.0, 1.0)))
+
+
+def sales(series_id: str, factor: float) -> Series:
+    return Series(series_id, START, gappy_series(700).values * [factor, 1.0, 1.0], (1,))
+
+
+@pytest.mark.parametrize(("series_id", "factor"), [("a", 1.0), ("b", 50.0), ("new", 7.0)])
+def test_the_graph_scales_each_series_as_the_feature_store_does(scaled_by_series, series_id, factor):
+    spec, module = scaled_by_series
+    series = sales(series_id, factor)
+    inputs = window_inputs(series, spec, ORIGINS[2:3])
+    assert inputs.static.shape == (1, 1 + 2 * 2)
+    found = module.transform_features()(**{name: tf.constant(array) for name, array in inputs.as_dict().items()})
+    planes = feature_planes(series, spec)
+    n_past, origin = len(feature_blocks(spec).past), 300
+    np.testing.assert_allclose(found["history_features"][0], planes[origin : origin + spec.context], atol=2e-5)
+    np.testing.assert_allclose(found["future_features"][0], planes[origin + spec.context :][:24, n_past:], atol=2e-5)
+
+
+@pytest.mark.parametrize(("series_id", "factor"), [("a", 1.0), ("b", 50.0)])
+def test_a_forecast_comes_back_on_the_scale_of_its_series_in_lite_too(scaled_by_series, tmp_path, series_id, factor):
+    spec, module = scaled_by_series
+    inputs = window_inputs(sales(series_id, factor), spec, ORIGINS)
+    expected = module.quantiles(inputs.history, inputs.future, tf.constant(inputs.static)).numpy()
+    assert 30 * factor < float(np.median(expected)) < 300 * factor
+    path = tmp_path / "model.tflite"
+    path.write_bytes(convert_to_lite(module, quantise_weights=False))
+    np.testing.assert_allclose(LitePredictor(path).predict(inputs), expected, rtol=2e-4)
+    export_saved_model(module, tmp_path / "saved")
+    np.testing.assert_allclose(SavedModelPredictor(tmp_path / "saved").predict(inputs), expected, rtol=1e-4)
+    assert read_feature_spec(tmp_path / "saved/assets.extra/almanac_feature_spec.json") == spec

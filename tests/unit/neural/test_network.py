@@ -72,6 +72,6 @@ def test_a_window_that_begins_before_its_series_is_what_the_served_model_sees(sa
     batch = batch_of(sales_store, [number])
     series = Series("b", START, gappy_series(700, seed=3).values * [50.0, 1.0, 1.0], (1,))
     inputs = window_inputs(series, sales_store.spec, np.asarray([START + 30 * HOUR_S]))
-    recent, ahead = window_features(inputs.history, inputs.future, sales_store.spec, NUMPY)
+    recent, ahead = window_features(inputs.history, inputs.future, inputs.static, sales_store.spec, NUMPY)
     np.testing.assert_allclose(batch["history"].numpy(), recent, atol=2e-5)
     np.testing.assert_allclose(batch["future"].numpy(), ahead, atol=2e-5)
