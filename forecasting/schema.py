@@ -24,12 +24,24 @@ ROW_GROUP_ROWS = 1 << 18
 class SplitSpec:
     """Cuts in UTC epoch seconds: train is before `train_end`, then validation, then test, up to `cutoff`.
 
-    Each cut is exclusive: it is the first time stamp that no longer belongs to the period.
+    Each cut is exclusive: it is the first time stamp that no longer belongs to the period. Nothing is
+    forecast in the first `embargo_s` seconds of validation and test.
     """
 
     train_end: int
     validation_end: int
     cutoff: int
+    embargo_s: int = 0
+
+    @property
+    def validation_start(self) -> int:
+        """First time stamp that is forecast in the validation period."""
+        return self.train_end + self.embargo_s
+
+    @property
+    def test_start(self) -> int:
+        """First time stamp that is forecast in the test period."""
+        return self.validation_end + self.embargo_s
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def _summary(variants: list[VariantRecord]) -> str:
 
 def parity_windows(series_store: SeriesStore, store: FeatureStore, count: int) -> ModelInputs:
     """Real windows of the validation period, spread over series and origins."""
-    windows = window_index(store, store.split.train_end, store.split.validation_end, min_age=store.spec.segment)
+    windows = window_index(store, store.split.validation_start, store.split.validation_end, min_age=store.spec.segment)
     chosen = np.unique(np.linspace(0, len(windows) - 1, min(count, len(windows))).astype(int))
     parts = []
     for number in chosen:

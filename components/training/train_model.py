@@ -150,7 +150,7 @@ def training_windows(store: FeatureStore) -> tuple[WindowIndex, WindowIndex]:
     """
     spec, split = store.spec, store.split
     train = learning_windows(store, with_validation=False)
-    validation = window_index(store, split.train_end, split.validation_end, min_age=spec.segment)
+    validation = window_index(store, split.validation_start, split.validation_end, min_age=spec.segment)
     if not len(train) or not len(validation):
         raise DataError(
             f"training and validation need at least one window of {spec.horizon} steps each, "

@@ -195,11 +195,12 @@ def check_history(made: StoreReport, settings: ValidateDataSettings) -> CheckRec
     derived = derived_terms(settings.features.derived, spec.target)
     length, horizon = history_length(settings.forecast.context, derived), settings.forecast.horizon
     n_held_out = (split.cutoff - split.train_end) // spec.step_s
+    n_validation = (split.validation_end - split.train_end) // spec.step_s
     needed = length + horizon + n_held_out
     found = max(_n_before_cutoff(series, spec) for series in made.store)
     message = (
         f"the longest series has {found:,} steps of {settings.data.frequency} before the cutoff; needed are {needed:,}: history {length:,} "
-        f"(context and what features look back), horizon {horizon:,}, validation {settings.split.validation}, test {settings.split.test}"
+        f"(context and what features look back), horizon {horizon:,}, validation {n_validation:,}, test {n_held_out - n_validation:,}"
     )
     if found < needed:
         message += "; bring more rows, or shorten forecast.context, the windows of features.derived or the split"

@@ -9,10 +9,11 @@ from components.validation.grid import GridReport, GridSeries, RowTable, StepRep
 from components.validation.reading import ParsedTable, SortingReport
 from components.validation.report import iso_time
 from forecasting.config.root import ValidateDataSettings
-from forecasting.config.sections import DataConfig, SplitConfig
-from forecasting.durations import duration_s, duration_steps
+from forecasting.config.sections import DataConfig
+from forecasting.durations import duration_s
 from forecasting.errors import DataError
-from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec
+from forecasting.schema import Series, SeriesSpec, SeriesStore
+from forecasting.splits import split_spec
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,13 @@ def make_store(
         static=data.static,
         categories={name: tuple(sorted(set(values))) for name, values in table.static.items()},
         step_s=frequency_s,
-        split=split_spec(settings.split, cutoff=effective, step_s=frequency_s),
+        split=split_spec(
+            settings.split,
+            settings.forecast,
+            first=min(one.start for one in series),
+            cutoff=effective,
+            step_s=frequency_s,
+        ),
     )
     n_steps = [(effective - one.start) // frequency_s for one in series]
     return StoreReport(
@@ -73,16 +80,6 @@ def make_store(
         left_out=tuple(name for i, name in enumerate(table.ids.names) if i not in set(kept)),
         n_partial_buckets=grid.n_partial_buckets,
     )
-
-
-def split_spec(split: SplitConfig, *, cutoff: int, step_s: int) -> SplitSpec:
-    """Cuts counted back from the cutoff.
-
-    Raises:
-        ConfigError: A period is no whole number of steps.
-    """
-    validation_end = cutoff - duration_steps(split.test, step_s) * step_s
-    return SplitSpec(validation_end - duration_steps(split.validation, step_s) * step_s, validation_end, cutoff)
 
 
 def _frequency(step: StepReport, data: DataConfig, table: ParsedTable) -> int:

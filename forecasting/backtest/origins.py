@@ -45,7 +45,7 @@ def backtest_origins(split: SplitSpec, step_s: int, *, horizon: int, stride: int
     """Origins of the test period: every `stride` steps from its start, as long as the horizon ends inside it.
 
     Args:
-        split: Cuts; the test period is `[validation_end, cutoff)`.
+        split: Cuts; forecasts lie in `[test_start, cutoff)`.
         step_s: Step of the series in seconds.
         horizon: H, steps.
         stride: Steps between origins.
@@ -57,12 +57,12 @@ def backtest_origins(split: SplitSpec, step_s: int, *, horizon: int, stride: int
         DataError: Not one horizon fits into the test period.
     """
     last = split.cutoff - horizon * step_s
-    if last < split.validation_end:
-        n_steps = (split.cutoff - split.validation_end) // step_s
+    if last < split.test_start:
+        n_steps = (split.cutoff - split.test_start) // step_s
         raise DataError(
             f"the test period must hold at least one horizon of {horizon} steps, it has {n_steps}; lengthen split.test"
         )
-    return np.arange(split.validation_end, last + 1, stride * step_s, dtype=np.int64)
+    return np.arange(split.test_start, last + 1, stride * step_s, dtype=np.int64)
 
 
 def plan_backtest(store: SeriesStore, origins: npt.NDArray[np.int64], *, horizon: int) -> BacktestSpec:

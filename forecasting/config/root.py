@@ -76,16 +76,19 @@ class AlmanacConfig(Section):
     @model_validator(mode="after")
     def _check_periods(self) -> "AlmanacConfig":
         step_s, horizon = duration_s(self.data.frequency), self.forecast.horizon
-        split = {"split.validation": self.split.validation, "split.test": self.split.test}
+        lengths = {"split.validation": self.split.validation, "split.test": self.split.test}
+        split = {key: period for key, period in lengths.items() if period is not None}
         below = self.backtest.cold_start_below
         for key, period in (split | ({"backtest.cold_start_below": below} if below else {})).items():
             if duration_s(period) % step_s:
                 raise ValueError(f"{key} ({period}) must be a whole number of steps of data.frequency ({self.data.frequency})")  # fmt: skip
         for key, period in split.items():
-            if (n_steps := duration_s(period) // step_s) < horizon:
+            embargo = horizon if self.split.embargo else 0
+            if (n_steps := duration_s(period) // step_s) < horizon + embargo:
+                behind = f" behind an embargo of {embargo} (split.embargo)" if embargo else ""
                 raise ValueError(
                     f"{key} ({period}) must hold a whole forecast: it has {n_steps} steps of {self.data.frequency}, "
-                    f"and forecast.horizon has {horizon}"
+                    f"and forecast.horizon has {horizon}{behind}"
                 )
         return self
 

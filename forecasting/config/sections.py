@@ -205,10 +205,41 @@ class FeaturesConfig(Section):
 
 
 class SplitConfig(Section):
-    """Cuts by time, counted back from the cutoff: train, then validation, then test."""
+    """Cuts by time: train, then validation, then test; by shares, by lengths or by dates."""
 
-    validation: Duration = Field("28d", description="Length of the validation period (early stopping, calibration).")
-    test: Duration = Field("56d", description="Length of the test period (backtest and gates).")
+    fractions: tuple[float, float, float] = Field(
+        (0.7, 0.2, 0.1), description="Shares of train, validation and test, where neither lengths nor dates are given."
+    )
+    validation: Duration | None = Field(
+        None, description="Length of the validation period (early stopping, calibration), before the test period."
+    )
+    test: Duration | None = Field(None, description="Length of the test period (backtest and gates), up to the cutoff.")
+    train_until: str | None = Field(None, description="End of the train period (ISO 8601 with zone).")
+    validation_until: str | None = Field(None, description="End of the validation period (ISO 8601 with zone).")
+    embargo: bool = Field(
+        True,
+        description="Leave one horizon out at the start of validation and test, so that no forecast reaches across.",
+    )
+
+    @field_validator("fractions")
+    @classmethod
+    def _check_fractions(cls, shares: tuple[float, float, float]) -> tuple[float, float, float]:
+        if min(shares) <= 0 or abs(sum(shares) - 1) > 1e-9:
+            raise ValueError(
+                f"three shares above 0 must make 1, and {', '.join(f'{share:g}' for share in shares)} do not"
+            )
+        return shares
+
+    @model_validator(mode="after")
+    def _check_kind(self) -> "SplitConfig":
+        lengths, dates = (self.validation, self.test), (self.train_until, self.validation_until)
+        for names, values in (("validation and test", lengths), ("train_until and validation_until", dates)):
+            if sum(value is not None for value in values) == 1:
+                raise ValueError(f"{names} must be given together")
+        given = [name for name, values in (("lengths", lengths), ("dates", dates)) if values[0] is not None]
+        if len(given) == 2:
+            raise ValueError("the split must be given by lengths or by dates, not both")
+        return self
 
 
 class ModelConfig(Section):

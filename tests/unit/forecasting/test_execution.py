@@ -146,7 +146,7 @@ def test_a_reused_step_names_the_run_that_did_the_work(home: HomeLayout) -> None
 def test_another_setting_runs_the_step_again(home: HomeLayout) -> None:
     _execute(home, _new_run(home), WritingStep())
     again = WritingStep()
-    _execute(home, _new_run(home), again, split={"test": "7d"})
+    _execute(home, _new_run(home), again, split={"validation": "7d", "test": "7d"})
     assert again.calls == 1
 
 
@@ -181,7 +181,7 @@ def test_a_step_that_begins_forgets_its_own_and_later_outputs_of_an_earlier_atte
     series = run.step(StepName.VALIDATE_DATA)
     _execute(home, run, WritingStep(), StepName.BUILD_FEATURES, inputs={"validate_data": str(series)})
     with pytest.raises(DataError):
-        _execute(home, run, FailingStep(DataError("no")), split={"test": "7d"})
+        _execute(home, run, FailingStep(DataError("no")), split={"validation": "7d", "test": "7d"})
     assert [step for step in StepName if load_step(run, step) or run.step(step).exists()] == [StepName.VALIDATE_DATA]
     assert not series.exists()
 
@@ -216,7 +216,7 @@ def test_a_checkpoint_of_the_step_with_other_settings_is_thrown_away(home: HomeL
     run, again = _new_run(home), CheckpointingStep()
     with pytest.raises(DataError):
         _execute(home, run, CheckpointingStep(DataError("no")))
-    _execute(home, run, again, split={"test": "7d"})
+    _execute(home, run, again, split={"validation": "7d", "test": "7d"})
     assert again.found == []
 
 

@@ -40,7 +40,7 @@ def make_settings() -> MakeSettings:
                 "derived": [{"kind": "rolling", "column": "load", "windows": [24]}],
                 **sections.pop("features", {}),
             },
-            "split": {"validation": "1d", "test": "1d", **sections.pop("split", {})},
+            "split": {"validation": "1d", "test": "1d", "embargo": False, **sections.pop("split", {})},
             "gates": GATES,
             **sections,
         }

@@ -13,9 +13,13 @@ def read(**sections: object) -> AlmanacConfig:
 
 @pytest.mark.parametrize("period", ["validation", "test"])
 def test_a_period_that_holds_no_whole_forecast_is_refused_by_its_key(period: str) -> None:
+    lengths = {"validation": "28d", "test": "28d"}
     with pytest.raises(ConfigError, match=rf"split.{period} \(23h\) must hold a whole forecast: it has 23 steps of 1h"):
-        read(split={period: "23h"})
-    assert read(split={period: "24h"}).forecast.horizon == 24
+        read(split={**lengths, "embargo": False, period: "23h"})
+    assert read(split={**lengths, "embargo": False, period: "24h"}).forecast.horizon == 24
+    with pytest.raises(ConfigError, match="it has 47 steps of 1h, and forecast.horizon has 24 behind an embargo of 24"):
+        read(split={**lengths, period: "47h"})
+    assert read(split={**lengths, period: "48h"}).split.embargo
 
 
 @pytest.mark.parametrize("period", ["validation", "test"])
@@ -23,18 +27,18 @@ def test_a_period_that_is_no_whole_number_of_steps_is_refused_by_its_key(period:
     with pytest.raises(
         ConfigError, match=rf"split.{period} \(90min\) must be a whole number of steps of data.frequency"
     ):
-        read(split={period: "90min"})
+        read(split={"validation": "28d", "test": "28d", period: "90min"})
 
 
 def test_an_age_of_cold_start_that_is_no_whole_number_of_steps_is_refused_by_its_key() -> None:
     with pytest.raises(ConfigError, match=r"backtest.cold_start_below \(36h\) must be a whole number of steps .*1d"):
-        read(data={"frequency": "1d"}, split={"validation": "28d"}, backtest={"cold_start_below": "36h"})
+        read(data={"frequency": "1d"}, split={"validation": "48d", "test": "48d"}, backtest={"cold_start_below": "36h"})
     assert read(data={"frequency": "1d"}, backtest={"cold_start_below": "48h"}).data.frequency == "1d"
 
 
 @pytest.mark.parametrize("frequency", ["1d", "24h", "1w"])
 def test_days_on_the_clock_of_a_zone_are_refused_with_what_to_do(frequency: str) -> None:
-    sections = {"data": {"frequency": frequency}, "split": {"validation": "28w", "test": "28w"}}
+    sections = {"data": {"frequency": frequency}, "split": {"validation": "48w", "test": "48w"}}
     with pytest.raises(
         ConfigError, match=r"calendar_time_zone \(Europe/Berlin\) must be UTC where data.frequency .*set it to UTC"
     ):
