@@ -59,7 +59,7 @@ def _refused(evidence: EvidenceRecord) -> VerdictReport:
 def _refusal_lines(evidence: EvidenceRecord, step: StepName) -> list[str]:
     if step == StepName.VALIDATE_DATA:
         checks = (evidence.validation or {}).get("checks", ())
-        return [check["message"] for check in checks if not check["passed"] and check["severity"] == "error"]
+        return [check["message"] for check in checks if not check["passed"] and check["severity"] == "fail"]
     decision = evidence.decisions.get(step)
     failed = [rule.sentence() for rule in decision.rules if not rule.passed] if decision else []
     return failed or [evidence.run.steps[step].summary]

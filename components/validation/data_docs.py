@@ -6,12 +6,14 @@ what is random becomes a number, so that the same result is the same file.
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from forecasting.errors import ArtifactError
 
 RESULT_PAGE = "index.html"
 SUITE_PAGE = "suite.html"
+_FIRST_SUITE = "table"
 
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#212529;background:#fff;margin:0 auto;max-width:76rem;padding:0 1.5rem 3rem}
@@ -43,33 +45,45 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _TIMES = re.compile(r"\d{8}T\d{6}\.\d{6}Z|1970-01-01T00:00:00Z")
 
 
-def make_self_contained(site: Path, output: Path) -> None:
-    """Copy the result page and the suite page of a rendered site, without anything remote.
+def make_self_contained(site: Path, output: Path, suites: Sequence[str] = (_FIRST_SUITE,)) -> None:
+    """Copy the result page and the suite page of each suite of a rendered site, without anything remote.
 
     Args:
         site: Folder that Great Expectations rendered.
-        output: Folder of index.html (the result) and suite.html (the rules); made if absent.
+        output: Folder of the pages; made if absent. Those of the first suite are index.html (the result) and
+            suite.html (the rules), of another NAME.html and NAME_suite.html.
+        suites: Names of the suites.
 
     Raises:
-        ArtifactError: The site does not have exactly one result and one suite.
+        ArtifactError: A suite does not have exactly one result and one page of rules.
     """
-    results = sorted((site / "validations").rglob("*.html"))
-    suites = sorted((site / "expectations").rglob("*.html"))
-    if len(results) != 1 or len(suites) != 1:
-        raise ArtifactError(
-            f"Data Docs must have one result and one suite, found {len(results)} and {len(suites)} in {site}"
-        )
     output.mkdir(parents=True, exist_ok=True)
-    for page, name in ((results[0], RESULT_PAGE), (suites[0], SUITE_PAGE)):
-        (output / name).write_text(clean_page(page.read_text(encoding="utf-8")), encoding="utf-8")
+    for suite in suites:
+        results = sorted((site / "validations" / suite).rglob("*.html"))
+        rules = sorted((site / "expectations").rglob(f"{suite}.html"))
+        if len(results) != 1 or len(rules) != 1:
+            raise ArtifactError(
+                f"Data Docs must have one result and one suite, found {len(results)} and {len(rules)} of {suite!r} in {site}"
+            )
+        for page, name in zip((results[0], rules[0]), _page_names(suite), strict=True):
+            html = clean_page(page.read_text(encoding="utf-8"), suite)
+            links = " · ".join(f'<a href="{_page_names(other)[0]}">{other}</a>' for other in suites)
+            html = html.replace("<body>", f"<body><p>{links}</p>", 1)
+            (output / name).write_text(html, encoding="utf-8")
 
 
-def clean_page(html: str) -> str:
-    """Take out of a page what is remote, scripted or random, and link the two pages to each other."""
+def _page_names(suite: str) -> tuple[str, str]:
+    """Names of the result page and the page of rules."""
+    return (RESULT_PAGE, SUITE_PAGE) if suite == _FIRST_SUITE else (f"{suite}.html", f"{suite}_suite.html")
+
+
+def clean_page(html: str, suite: str = _FIRST_SUITE) -> str:
+    """Take out of a page what is remote, scripted or random, and link the two pages of a suite to each other."""
+    result_page, suite_page = _page_names(suite)
     for pattern in _REMOVED:
         html = pattern.sub("", html)
-    html = re.sub(r'href="[^"]*expectations/[^"]*\.html"', f'href="{SUITE_PAGE}"', html)
-    html = re.sub(r'href="[^"]*(?:index|validations/[^"]*)\.html"', f'href="{RESULT_PAGE}"', html)
+    html = re.sub(r'href="[^"]*expectations/[^"]*\.html"', f'href="{suite_page}"', html)
+    html = re.sub(r'href="[^"]*(?:index|validations/[^"]*)\.html"', f'href="{result_page}"', html)
     html = re.sub(r'href="https?://[^"]*"', "", html)
     numbers: dict[str, str] = {}
     html = _UUID.sub(lambda found: numbers.setdefault(found[0], str(len(numbers) + 1)), html)

@@ -1,85 +1,59 @@
-"""Rules on single rows, as expectations of Great Expectations, and their Data Docs.
+"""Rules on single rows, as expectations of Great Expectations."""
 
-The only module that imports great_expectations, which takes seconds.
-"""
-
-import logging
-import os
-import tempfile
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-os.environ["GX_ANALYTICS_ENABLED"] = "false"  # before the import: it reads the variable then
-
-import great_expectations as gx
 import great_expectations.expectations as gxe
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
-from great_expectations.checkpoint import UpdateDataDocsAction
-from great_expectations.core.run_identifier import RunIdentifier
-from great_expectations.data_context.types.base import ProgressBarsConfig
-from great_expectations.expectations.metadata_types import FailureSeverity
 
-from components.validation.data_docs import make_self_contained
 from components.validation.reading import ParsedTable
-from components.validation.report import CheckRecord, Severity
+from components.validation.report import BrokenRuleRecord, CheckRecord, Severity
+from components.validation.suites import RULE_KEY, SuiteSpec, error_message
 from forecasting.config.root import ValidateDataSettings
 from forecasting.schema import SERIES_COLUMN, TIMESTAMP_COLUMN
 
-logger = logging.getLogger(__name__)
-
-_SITE = "data_docs"
-_SUITE = "table"
-_RUN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
-"""Fixed, so that the same table gives the same pages."""
+ROW_SUITE = "table"
 
 
 @dataclass(frozen=True)
 class ExpectationsReport:
-    """Results of the suite, one a rule, and whether all of them passed."""
+    """Results of suites, one check an expectation, and which series breaks which rule."""
 
     checks: tuple[CheckRecord, ...]
+    broken: tuple[BrokenRuleRecord, ...]
 
 
-def expect_table(table: ParsedTable, settings: ValidateDataSettings, *, docs: Path | None) -> ExpectationsReport:
-    """Check the parsed rows of the source, before any resampling.
+def row_suite(table: ParsedTable, settings: ValidateDataSettings) -> SuiteSpec:
+    """Rules that follow from the configuration: columns, types, missing values, ranges.
 
     Args:
-        table: Parsed source. It ends at the last target, so that a row of a plan for the days ahead is no
-            row whose target is missing.
+        table: Parsed source, before any resampling. It ends at the last target, so that a row of a plan for
+            the days ahead is no row whose target is missing.
         settings: Limits and roles.
-        docs: Where the Data Docs go (index.html is the result, suite.html the rules); none: no pages.
     """
-    frame = table_frame(table)
-    with tempfile.TemporaryDirectory() as folder:
-        context = gx.get_context(mode="ephemeral")
-        context.variables.progress_bars = ProgressBarsConfig(globally=False)
-        actions: list[Any] = []
-        if docs is not None:
-            context.add_data_docs_site(_SITE, _site_config(folder))
-            actions = [UpdateDataDocsAction(name=_SITE, site_names=[_SITE])]
-        asset = context.data_sources.add_pandas("source").add_dataframe_asset(settings.name)
-        rows = asset.add_batch_definition_whole_dataframe("rows")
-        suite = context.suites.add(gx.ExpectationSuite(name=_SUITE, expectations=suite_of(table, settings)))
-        definition = context.validation_definitions.add(gx.ValidationDefinition(name=_SUITE, data=rows, suite=suite))
-        checkpoint = context.checkpoints.add(
-            gx.Checkpoint(
-                name=_SUITE,
-                validation_definitions=[definition],
-                actions=actions,
-                result_format={"result_format": "SUMMARY", "partial_unexpected_count": 5},
+    limits, data = settings.validation, settings.data
+    in_range, there = 1.0 - limits.max_out_of_range_ratio, 1.0 - limits.max_missing_ratio
+    rules: list[gxe.Expectation] = [
+        gxe.ExpectTableRowCountToBeBetween(min_value=1, meta={RULE_KEY: "rows"}),
+        gxe.ExpectColumnValuesToNotBeNull(column=TIMESTAMP_COLUMN, meta={RULE_KEY: "types"}),
+        gxe.ExpectColumnValuesToNotBeNull(column=data.target, mostly=there, meta={RULE_KEY: "missing_target"}),
+    ]
+    for name in table.numbers:
+        rules += [
+            gxe.ExpectColumnToExist(column=name, meta={RULE_KEY: "columns"}),
+            gxe.ExpectColumnValuesToBeOfType(column=name, type_="float64", meta={RULE_KEY: "types"}),
+        ]
+    for name in (*data.known, *data.observed):
+        rules.append(gxe.ExpectColumnValuesToNotBeNull(column=name, mostly=there, meta={RULE_KEY: "missing_covariate"}))
+    for name, (low, high) in limits.ranges.items():
+        rules.append(
+            gxe.ExpectColumnValuesToBeBetween(
+                column=name, min_value=low, max_value=high, mostly=in_range, meta={RULE_KEY: "ranges"}
             )
         )
-        result = checkpoint.run(
-            batch_parameters={"dataframe": frame}, run_id=RunIdentifier(run_name=settings.name, run_time=_RUN_TIME)
-        )
-        if docs is not None:
-            make_self_contained(Path(folder), docs)
-    (outcome,) = result.run_results.values()
-    checks = tuple(_check_of(found, table) for found in outcome.results)
-    logger.info("%d expectations, %d failed", len(checks), sum(not check.passed for check in checks))
-    return ExpectationsReport(tuple(sorted(checks, key=lambda check: check.name)))
+    return SuiteSpec(ROW_SUITE, table_frame(table), tuple(rules))
 
 
 def table_frame(table: ParsedTable) -> pd.DataFrame:
@@ -89,62 +63,83 @@ def table_frame(table: ParsedTable) -> pd.DataFrame:
     return pd.DataFrame({SERIES_COLUMN: series, TIMESTAMP_COLUMN: stamps, **table.numbers})
 
 
-def suite_of(table: ParsedTable, settings: ValidateDataSettings) -> list[gxe.Expectation]:
-    """Rules that follow from the configuration: columns, types, missing values, ranges, one row a time stamp."""
-    limits, data = settings.validation, settings.data
-    mostly_in_range, mostly_there = 1.0 - limits.max_out_of_range_ratio, 1.0 - limits.max_missing_ratio
-    rules: list[gxe.Expectation] = [
-        gxe.ExpectTableRowCountToBeBetween(min_value=1),
-        gxe.ExpectColumnValuesToNotBeNull(column=TIMESTAMP_COLUMN),
-        gxe.ExpectCompoundColumnsToBeUnique(
-            column_list=[SERIES_COLUMN, TIMESTAMP_COLUMN], mostly=1.0 - limits.max_duplicate_ratio
-        ),
-        gxe.ExpectColumnValuesToNotBeNull(column=data.target, mostly=mostly_there),
-    ]
-    for name in table.numbers:
-        rules += [gxe.ExpectColumnToExist(column=name), gxe.ExpectColumnValuesToBeOfType(column=name, type_="float64")]
-    for name in (*data.known, *data.observed):
-        # A missing covariate is NaN to the model too; only a column without any value is an error.
-        rules.append(
-            gxe.ExpectColumnValuesToNotBeNull(column=name, mostly=mostly_there, severity=FailureSeverity.WARNING)
-        )
-    for name, (low, high) in limits.ranges.items():
-        rules.append(
-            gxe.ExpectColumnValuesToBeBetween(column=name, min_value=low, max_value=high, mostly=mostly_in_range)
-        )
-    return rules
+def row_checks(results: tuple[Any, ...], table: ParsedTable, settings: ValidateDataSettings) -> ExpectationsReport:
+    """What the results of the suite mean under the severities of the configuration.
+
+    A rule of severity quarantine is judged within each series, any other over the whole table.
+    """
+    checks, broken = [], []
+    for found in results:
+        check = _check_of(found, table, settings)
+        if check.severity is Severity.QUARANTINE:
+            check, of_series = _by_series(check, found.expectation_config.kwargs, table)
+            broken += of_series
+        checks.append(check)
+    return ExpectationsReport(tuple(sorted(checks, key=lambda check: check.name)), tuple(broken))
 
 
-def _check_of(found: Any, table: ParsedTable) -> CheckRecord:
+def _check_of(found: Any, table: ParsedTable, settings: ValidateDataSettings) -> CheckRecord:
     configuration, values = found.expectation_config, found.result
-    rule = configuration.type
-    columns = configuration.kwargs.get("column") or ", ".join(configuration.kwargs.get("column_list", ()))
-    severity = Severity.WARNING if str(configuration.severity or "").lower().endswith("warning") else Severity.ERROR
-    if message := _exception_message(found.exception_info or {}):
+    kind, rule = configuration.type, str((configuration.meta or {})[RULE_KEY])
+    columns = configuration.kwargs.get("column") or ""
+    name = f"{kind}({columns})"
+    if message := error_message(found.exception_info or {}):
         return CheckRecord(
-            f"{rule}({columns})", False, Severity.ERROR, None, None, f"the rule could not be evaluated: {message}"
+            name, False, Severity.FAIL, None, None, f"the rule could not be evaluated: {message}", rule=rule
         )
     observed, ratio = values.get("observed_value"), values.get("unexpected_percent")
     # Great Expectations drops `mostly` where it is 1, its default.
     limit = None if ratio is None else round(1.0 - configuration.kwargs.get("mostly", 1.0), 12)
     return CheckRecord(
-        name=f"{rule}({columns})",
+        name=name,
         passed=bool(found.success),
-        severity=severity,
+        severity=Severity(settings.validation.severity_of(rule).value),
         found=observed if ratio is None else ratio / 100,
         limit=limit,
-        message=_sentence(configuration.kwargs, rule, columns, values, table),
+        message=_sentence(configuration.kwargs, kind, columns, values, table),
+        rule=rule,
     )
 
 
-def _exception_message(info: dict[str, Any]) -> str | None:
-    """What went wrong inside a rule: at the top, or below the metric that it needed."""
-    nested = [entry for entry in (info, *info.values()) if isinstance(entry, dict)]
-    return next((entry["exception_message"] for entry in nested if entry.get("exception_message")), None)
+def _by_series(
+    check: CheckRecord, kwargs: dict[str, Any], table: ParsedTable
+) -> tuple[CheckRecord, list[BrokenRuleRecord]]:
+    """The same check judged within each series, and the series that fail it."""
+    column = table.numbers.get(str(kwargs.get("column")))
+    if column is None or not isinstance(check.limit, float):
+        return check, []
+    bad = _is_unexpected(column, kwargs)
+    n_series = len(table.ids.names)
+    n_bad = np.bincount(table.ids.codes[bad], minlength=n_series)
+    ratios = n_bad / np.maximum(np.bincount(table.ids.codes, minlength=n_series), 1)
+    over = np.flatnonzero(ratios > check.limit)
+    first = np.full(n_series, -1, dtype=np.int64)
+    places = np.flatnonzero(bad)[::-1]
+    first[table.ids.codes[places]] = places
+    broken = [
+        BrokenRuleRecord(
+            table.ids.names[i],
+            check.rule,
+            f"{check.name}: {n_bad[i]:,} rows are unexpected, the first is {table.source.row_name(int(first[i]))} "
+            f"with {column[first[i]]:g}",
+        )
+        for i in over
+    ]
+    series = tuple(record.series for record in broken)
+    return CheckRecord(
+        check.name, not broken, check.severity, check.found, check.limit, check.message, check.rule, series
+    ), broken
 
 
-def _sentence(kwargs: dict[str, Any], rule: str, columns: str, values: dict[str, Any], table: ParsedTable) -> str:
-    subject = f"{rule} on {columns}" if columns else rule
+def _is_unexpected(column: npt.NDArray[np.float64], kwargs: dict[str, Any]) -> npt.NDArray[np.bool_]:
+    if "min_value" not in kwargs and "max_value" not in kwargs:
+        return np.isnan(column)
+    low, high = kwargs.get("min_value"), kwargs.get("max_value")
+    return (column < (-np.inf if low is None else low)) | (column > (np.inf if high is None else high))
+
+
+def _sentence(kwargs: dict[str, Any], kind: str, columns: str, values: dict[str, Any], table: ParsedTable) -> str:
+    subject = f"{kind} on {columns}" if columns else kind
     n_unexpected = values.get("unexpected_count")
     if n_unexpected is None:
         return f"{subject}: found {values['observed_value']}" if "observed_value" in values else subject
@@ -160,12 +155,3 @@ def _sentence(kwargs: dict[str, Any], rule: str, columns: str, values: dict[str,
         value = (values.get("partial_unexpected_list") or [None])[0]
         message += f", the first is {table.source.row_name(first)} with {value}"
     return message
-
-
-def _site_config(folder: str) -> Any:
-    return {
-        "class_name": "SiteBuilder",
-        "show_how_to_buttons": False,
-        "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-        "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": folder},
-    }

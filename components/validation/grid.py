@@ -77,7 +77,7 @@ def infer_step(rows: RowTable) -> StepReport | None:
     step_s = _most_frequent(distances[within])
     phase_s = _most_frequent(rows.times % step_s)
     off_grid = np.flatnonzero(rows.times % step_s != phase_s)
-    run = _first_run(np.where(within, distances, step_s), usual=step_s)
+    run = first_run(np.where(within, distances, step_s), usual=step_s)
     second = None if run is None else int(distances[run])
     return StepReport(step_s, phase_s, off_grid, second, None if run is None else run + 1)
 
@@ -123,8 +123,8 @@ def _most_frequent(numbers: npt.NDArray[np.int64]) -> int:
     return int(found[np.argmax(counts)])
 
 
-def _first_run(distances: npt.NDArray[np.int64], *, usual: int) -> int | None:
-    """Index of the first of `_MIN_RUN` equal distances that are not the usual one."""
+def first_run(distances: npt.NDArray[np.int64], *, usual: int) -> int | None:
+    """Index of the first of ten equal distances `[D]` in a row that are not the usual one; none where there are none."""
     edges = np.flatnonzero(np.r_[True, np.diff(distances) != 0])
     lengths = np.diff(np.r_[edges, len(distances)])
     found = np.flatnonzero((lengths >= _MIN_RUN) & (distances[edges] != usual))

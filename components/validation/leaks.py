@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from components.validation.report import CheckRecord, Severity
 from components.validation.storing import StoreReport
-from forecasting.config.sections import ForecastConfig, ValidationConfig
+from forecasting.config.sections import ForecastConfig
+from forecasting.config.validation import ValidationConfig
 from forecasting.schema import SeriesStore
 
 _MIN_PAIRS = 30
@@ -39,10 +40,11 @@ def check_leaks(made: StoreReport, limits: ValidationConfig, forecast: ForecastC
     what has happened.
     """
     spec, limit = made.store.spec, limits.max_leak_correlation
+    severity = Severity(limits.severity_of("leak").value)
     found = [LeakReport(name, 0, like) for name, like in _likeness(made.store, spec.known).items()]
     found += _shifted(made.store, limit, forecast)
     if not found:
-        return CheckRecord("leak", True, Severity.ERROR, None, limit, "there are no known covariates")
+        return CheckRecord("leak", True, severity, None, limit, "there are no known covariates", "leak")
     worst = max(found, key=lambda report: report.correlation)
     passed = worst.correlation <= limit
     message = (
@@ -51,20 +53,22 @@ def check_leaks(made: StoreReport, limits: ValidationConfig, forecast: ForecastC
     )
     if not passed:
         message += "; a covariate that is the target in disguise is not known when a forecast is made: remove it from data.known"
-    return CheckRecord("leak", passed, Severity.ERROR, worst.correlation, limit, message)
+    return CheckRecord("leak", passed, severity, worst.correlation, limit, message, "leak")
 
 
 def check_observed_copies(made: StoreReport, limits: ValidationConfig) -> CheckRecord:
     """An observed covariate that is the target tells nothing new; it ends at the origin, so it leaks nothing."""
     limit, found = limits.max_leak_correlation, _likeness(made.store, made.store.spec.observed)
+    rule = "observed_copy"
+    severity = Severity(limits.severity_of(rule).value)
     if not found:
-        return CheckRecord("observed_copy", True, Severity.WARNING, None, limit, "there are no observed covariates")
+        return CheckRecord(rule, True, severity, None, limit, "there are no observed covariates", rule)
     worst = max(found, key=lambda name: found[name])
     passed = found[worst] <= limit
     message = f"changes of {worst!r} correlate most with those of the target: {found[worst]:.4f}"
     if not passed:
         message += f", more than {limit:g}; an observed covariate that is a copy of the target adds nothing to it"
-    return CheckRecord("observed_copy", passed, Severity.WARNING, found[worst], limit, message)
+    return CheckRecord(rule, passed, severity, found[worst], limit, message, rule)
 
 
 def absolute_correlation(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from components.validation.duplicates import merge_duplicates
 from components.validation.grid import RowTable
 from components.validation.parsing import IdColumn, TimeColumn, parse_ids, parse_numbers, parse_static, parse_times
 from components.validation.report import iso_time
 from components.validation.sources import SourceTable
 from forecasting.config.root import ValidateDataSettings
+from forecasting.config.validation import DuplicatePolicy
 from forecasting.durations import duration_s
 from forecasting.errors import ConfigError, DataError
 
@@ -42,14 +44,14 @@ class ParsedTable:
 class SortingReport:
     """What sorting found. Rows are rows of the parsed table.
 
-    duplicates `[D]`: rows whose series and time an earlier row has; the earlier row is kept.
-    n_differing: duplicates with other values. descents `[K]`: rows that are earlier than the row of
-    their series before them.
+    equal `[E]`: rows that repeat series, time and values of another; dropped. differing `[D]`: rows that
+    repeat series and time with other values; `validation.duplicates` says what becomes of them.
+    descents `[K]`: rows that are earlier than the row of their series before them.
     """
 
     rows: RowTable
-    duplicates: npt.NDArray[np.int64]
-    n_differing: int
+    equal: npt.NDArray[np.int64]
+    differing: npt.NDArray[np.int64]
     descents: npt.NDArray[np.int64]
 
 
@@ -92,17 +94,17 @@ def parse_table(source: SourceTable, settings: ValidateDataSettings, *, cutoff: 
     )
 
 
-def sort_rows(table: ParsedTable) -> SortingReport:
-    """Sort by series and time, keep the first of several rows with one time stamp."""
+def sort_rows(table: ParsedTable, policy: DuplicatePolicy = "refuse") -> SortingReport:
+    """Sort by series and time, and make one row of several with one time stamp."""
     values = np.column_stack(list(table.numbers.values()))
     order, repeats = _order(table.ids.codes, table.times.seconds)
-    series, times, values = table.ids.codes[order], table.times.seconds[order], values[order]
-    previous = values[:-1]
-    equal = np.r_[True, ((values[1:] == previous) | (np.isnan(values[1:]) & np.isnan(previous))).all(axis=1)]
+    merged = merge_duplicates(values[order], repeats, policy)
     return SortingReport(
-        rows=RowTable(series[~repeats], times[~repeats], values[~repeats], order[~repeats]),
-        duplicates=np.sort(order[repeats]),
-        n_differing=int(np.count_nonzero(repeats & ~equal)),
+        rows=RowTable(
+            table.ids.codes[order][~repeats], table.times.seconds[order][~repeats], merged.values, order[~repeats]
+        ),
+        equal=np.sort(order[repeats & ~merged.differs]),
+        differing=np.sort(order[repeats & merged.differs]),
         descents=_descents(table.ids.codes, table.times.seconds),
     )
 

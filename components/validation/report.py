@@ -1,6 +1,7 @@
 """What validation found: single checks and their sum."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -8,16 +9,25 @@ from pathlib import Path
 
 
 class Severity(StrEnum):
-    """What a check that did not pass means: the table is refused, a person should look, or a fact to know."""
+    """What a check that did not pass means.
 
-    ERROR = "error"
-    WARNING = "warning"
+    FAIL: the table is refused. QUARANTINE: the series it names are left out of training. WARN: a person
+    should look. NOTE: a fact to know.
+    """
+
+    FAIL = "fail"
+    QUARANTINE = "quarantine"
+    WARN = "warn"
     NOTE = "note"
 
 
 @dataclass(frozen=True)
 class CheckRecord:
-    """One check: what was found against what is allowed, and a sentence for a person."""
+    """One check: what was found against what is allowed, and a sentence for a person.
+
+    rule: its name in `validation.severity`; empty where the check has no severity to set. series: ids
+    of the series that break it, where it judges series one by one.
+    """
 
     name: str
     passed: bool
@@ -25,14 +35,35 @@ class CheckRecord:
     found: float | int | str | None
     limit: float | int | str | None
     message: str
+    rule: str = ""
+    series: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BrokenRuleRecord:
+    """A series that breaks a rule, and how."""
+
+    series: str
+    rule: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class QuarantineRecord:
+    """One series that is left out of training: the rules it breaks, and the first of them in words."""
+
+    series: str
+    rules: tuple[str, ...]
+    reason: str
 
 
 @dataclass(frozen=True)
 class ValidationReport:
     """Contents of report.json of validate_data.
 
-    passed: no check of severity error failed. unused_columns: in the source, not in the configuration.
-    start, cutoff: of the series store, ISO 8601 in UTC.
+    passed: no check of severity fail failed. n_series, n_steps: of the series store, without what is in
+    quarantine. unused_columns: in the source, not in the configuration. start, cutoff: of the series store,
+    ISO 8601 in UTC.
     """
 
     passed: bool
@@ -45,21 +76,22 @@ class ValidationReport:
     cutoff: str
     unused_columns: tuple[str, ...]
     checks: tuple[CheckRecord, ...]
+    quarantined: tuple[QuarantineRecord, ...] = ()
 
     @property
     def failures(self) -> tuple[CheckRecord, ...]:
         """Failed checks that refuse the table."""
-        return tuple(check for check in self.checks if not check.passed and check.severity is Severity.ERROR)
+        return tuple(check for check in self.checks if not check.passed and check.severity is Severity.FAIL)
 
     @property
     def warnings(self) -> tuple[CheckRecord, ...]:
         """Failed checks that a person should look at."""
-        return tuple(check for check in self.checks if not check.passed and check.severity is Severity.WARNING)
+        return tuple(check for check in self.checks if not check.passed and check.severity is Severity.WARN)
 
 
-def all_passed(checks: tuple[CheckRecord, ...]) -> bool:
-    """Whether no check of severity error failed."""
-    return all(check.passed or check.severity is not Severity.ERROR for check in checks)
+def all_passed(checks: Sequence[CheckRecord]) -> bool:
+    """Whether no check of severity fail failed."""
+    return all(check.passed or check.severity is not Severity.FAIL for check in checks)
 
 
 def write_report(report: ValidationReport, path: Path) -> None:

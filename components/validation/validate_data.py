@@ -6,24 +6,31 @@ is a result: the store, the report and the Data Docs are written and say what fa
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from components.validation.checks import all_checks, failed_names
+from components.validation.checks import failed_names, table_checks
 from components.validation.grid import StepReport, infer_step
 from components.validation.profile import profile_store
+from components.validation.quarantine import PartingReport, QuarantineReport, judge_quarantine, part
 from components.validation.reading import ParsedTable, SortingReport, parse_table, sort_rows
 from components.validation.report import CheckRecord, ValidationReport, all_passed, iso_time, write_report
+from components.validation.series_profile import SeriesProfileReport, profile_series
+from components.validation.series_rules import series_rules
 from components.validation.sources import open_source
 from components.validation.storing import StoreReport, make_store
 from forecasting.config.root import StepSettings, ValidateDataSettings
-from forecasting.contracts.artifacts import DATA_DOCS_DIR, PROFILE_FILE, REPORT_FILE
+from forecasting.contracts.artifacts import DATA_DOCS_DIR, PROFILE_FILE, QUARANTINE_DIR, REPORT_FILE
 from forecasting.contracts.steps import StepName
 from forecasting.cutoffs import parse_cutoff
 from forecasting.errors import ConfigError, DataError
 from forecasting.schema import write_series_store
 from forecasting.steps import StepContext, StepOutcome
+
+if TYPE_CHECKING:
+    from components.validation.expectations import ExpectationsReport
 
 logger = logging.getLogger(__name__)
 
@@ -39,11 +46,12 @@ def validate_data(
     Args:
         settings: `ValidateDataSettings`.
         inputs: Nothing; this is the first step.
-        output: Gets series.parquet, index.parquet, schema.json, report.json, profile.json, data_docs/.
+        output: Gets series.parquet, index.parquet, schema.json, report.json, profile.json, data_docs/, and
+            quarantine/, a series store of the series that are left out, where there are any.
         context: Home of the examples, and the cutoff.
 
     Returns:
-        Passed when no check of severity error failed.
+        Passed when no check of severity fail failed.
 
     Raises:
         ConfigError: A setting cannot be met.
@@ -53,21 +61,40 @@ def validate_data(
         raise ConfigError(f"validate_data needs its own settings, found {type(settings).__name__}")
     cutoff = int(parse_cutoff(context.cutoff).timestamp()) if context.cutoff else None
     table = parse_table(open_source(settings.data, context.home), settings, cutoff=cutoff)
-    sorting = sort_rows(table)
+    sorting = sort_rows(table, settings.validation.duplicates)
     step = _source_step(table, sorting)
     made = make_store(table, sorting, step=step, settings=settings, cutoff=cutoff)
-    checks = all_checks(table, sorting, step=step, made=made, settings=settings, cutoff=cutoff, created=context.created)
-    checks += _expectations(table, settings, output)
-    report = _report(table, made, checks)
-    write_series_store(made.store, output)
-    write_report(report, output / REPORT_FILE)
-    (output / PROFILE_FILE).write_text(json.dumps(asdict(profile_store(made.store)), indent=1), encoding="utf-8")
+    profiles = profile_series(table, sorting, step=step, made=made, settings=settings, created=context.created)
+    found = _expectations(table, profiles, step.step_s, settings=settings, output=output)
+    quarantine = judge_quarantine(found.broken, ids=made.store.index.ids, limits=settings.validation)
+    parting = part(made, quarantine)
+    checks = (
+        *table_checks(table, sorting, made=parting.made, settings=settings, cutoff=cutoff, created=context.created),
+        *found.checks,
+        quarantine.check,
+    )
+    report = _report(table, parting.made, checks, quarantine)
+    _write(parting, report, output)
     for check in report.warnings:
         logger.warning("%s: %s", check.name, check.message)
+    for record in report.quarantined:
+        logger.warning("series %s is in quarantine: %s", record.series, record.reason)
     logger.info(
         "%d series, %d steps up to %s; passed: %s", report.n_series, report.n_steps, report.cutoff, report.passed
     )
-    return StepOutcome(report.passed, _summary(report))
+    # What is of the future now will not be for a later run.
+    is_lasting = not any(check.rule == "future_rows" and not check.passed for check in report.checks)
+    return StepOutcome(report.passed, _summary(report), reusable=is_lasting)
+
+
+def _write(parting: PartingReport, report: ValidationReport, output: Path) -> None:
+    store = parting.made.store
+    write_series_store(store, output)
+    if parting.apart is not None:
+        (output / QUARANTINE_DIR).mkdir()
+        write_series_store(parting.apart, output / QUARANTINE_DIR)
+    write_report(report, output / REPORT_FILE)
+    (output / PROFILE_FILE).write_text(json.dumps(asdict(profile_store(store)), indent=1), encoding="utf-8")
 
 
 def _source_step(table: ParsedTable, sorting: SortingReport) -> StepReport:
@@ -80,15 +107,27 @@ def _source_step(table: ParsedTable, sorting: SortingReport) -> StepReport:
     return step
 
 
-def _expectations(table: ParsedTable, settings: ValidateDataSettings, output: Path) -> tuple[CheckRecord, ...]:
+def _expectations(
+    table: ParsedTable, profiles: Sequence[SeriesProfileReport], step_s: int, *, settings: ValidateDataSettings,
+    output: Path,
+) -> "ExpectationsReport":  # fmt: skip
+    """Run the suites: on rows as they were read, and on the profile of every series."""
     # Imported here: it takes seconds, and whoever only wants the step's name should not pay them.
-    from components.validation.expectations import expect_table
+    from components.validation.expectations import ROW_SUITE, ExpectationsReport, row_checks, row_suite
+    from components.validation.series_checks import SERIES_SUITE, series_checks, series_suite
+    from components.validation.suites import run_suites
 
     docs = output / DATA_DOCS_DIR if settings.validation.data_docs else None
-    return expect_table(table, settings, docs=docs).checks
+    rules = series_rules(settings, step_s)
+    found = run_suites(settings.name, [row_suite(table, settings), series_suite(profiles, rules)], docs=docs)
+    rows = row_checks(found[ROW_SUITE], table, settings)
+    series = series_checks(found[SERIES_SUITE], profiles, rules, table=table, settings=settings)
+    return ExpectationsReport(rows.checks + series.checks, series.broken + rows.broken)
 
 
-def _report(table: ParsedTable, made: StoreReport, checks: tuple[CheckRecord, ...]) -> ValidationReport:
+def _report(
+    table: ParsedTable, made: StoreReport, checks: tuple[CheckRecord, ...], quarantine: QuarantineReport
+) -> ValidationReport:
     store = made.store
     return ValidationReport(
         passed=all_passed(checks),
@@ -101,14 +140,16 @@ def _report(table: ParsedTable, made: StoreReport, checks: tuple[CheckRecord, ..
         cutoff=iso_time(store.spec.split.cutoff),
         unused_columns=table.source.unused_columns,
         checks=checks,
+        quarantined=quarantine.records,
     )
 
 
 def _summary(report: ValidationReport) -> str:
     size = f"{report.source}: {report.n_series:,} series, {report.n_steps:,} steps of {report.step_s} s up to {report.cutoff}"
     if report.passed:
+        apart = f", {len(report.quarantined):,} in quarantine" if report.quarantined else ""
         warned = f", {len(report.warnings)} warning(s)" if report.warnings else ""
-        return f"{size}, {len(report.checks)} checks passed{warned}"
+        return f"{size}, {len(report.checks)} checks passed{warned}{apart}"
     first = report.failures[0]
     more = f" (failed: {failed_names(report.checks)})" if len(report.failures) > 1 else ""
     return f"{report.source} is refused: {first.message}{more}"

@@ -20,8 +20,8 @@ from forecasting.config.sections import (
     SplitConfig,
     TrackingConfig,
     TrainingConfig,
-    ValidationConfig,
 )
+from forecasting.config.validation import ValidationConfig
 from forecasting.contracts.steps import StepName
 from forecasting.durations import duration_s
 from forecasting.localities import time_zone

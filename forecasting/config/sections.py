@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from forecasting.config.derived import AnyDerived, RollingConfig
 from forecasting.config.section import Section
 from forecasting.config.source import CsvConfig, check_no_password
-from forecasting.config.values import Distinct, Duration, HolidayRegion, Lengths, Range, ZoneName
+from forecasting.config.values import Distinct, Duration, HolidayRegion, Lengths, ZoneName
 from forecasting.durations import duration_s
 from forecasting.scaling import Method
 
@@ -63,30 +63,6 @@ class DataConfig(Section):
         if self.query is not None and self.table is not None:
             raise ValueError("query and table must not both be set; remove one")
         return self
-
-
-class ValidationConfig(Section):
-    """What a table must satisfy before it is used."""
-
-    max_missing_ratio: float = Field(0.1, ge=0, le=1, description="Largest share of missing target steps in a series.")
-    max_duplicate_ratio: float = Field(
-        0.0, ge=0, le=1, description="Largest share of rows with a time stamp seen before."
-    )
-    max_age: Duration | None = Field(
-        None,
-        description="Largest age of the last target at the cutoff, or when the run begins where it has no cutoff; none: any.",
-    )
-    ranges: dict[str, Range] = Field(
-        default_factory=dict, description="Smallest and largest plausible value of a column."
-    )
-    max_out_of_range_ratio: float = Field(0.0, ge=0, le=1, description="Largest share of values outside their range.")
-    max_leak_correlation: float = Field(
-        0.98,
-        gt=0,
-        le=1,
-        description="A known covariate whose changes correlate more with the target's, at any shift within the horizon, raises the leak alarm.",
-    )
-    data_docs: bool = Field(True, description="Write the Great Expectations Data Docs.")
 
 
 class ForecastConfig(Section):

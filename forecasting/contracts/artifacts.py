@@ -33,6 +33,8 @@ INDEX_FILE = "index.parquet"
 SCHEMA_FILE = "schema.json"
 PROFILE_FILE = "profile.json"
 DATA_DOCS_DIR = "data_docs"
+QUARANTINE_DIR = "quarantine"
+"""A series store of the series that are left out of training; absent where there are none."""
 # features
 PLANES_FILE = "planes.npy"
 FEATURE_SPEC_FILE = "feature_spec.json"

@@ -70,9 +70,9 @@ def add_validation(run: RunLayout, *, problem: str = "") -> None:
     output.mkdir()
     write_series_store(STORE, output)
     (output / "profile.json").write_text(json.dumps(asdict(profile_store(STORE))))
-    checks = [CheckRecord("gaps", True, Severity.ERROR, 0, 0, "no gap")]
+    checks = [CheckRecord("gaps", True, Severity.FAIL, 0, 0, "no gap")]
     if problem:
-        checks.append(CheckRecord("duplicates", False, Severity.ERROR, 1, 0, problem))
+        checks.append(CheckRecord("duplicates", False, Severity.FAIL, 1, 0, problem))
     report = ValidationReport(
         not problem, "demand.csv", 240, 1, 240, HOUR_S, "1970-01-05", "1970-01-15T00:00:00Z", (), tuple(checks)
     )

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from components.validation.data_docs import clean_page, make_self_contained
-from components.validation.expectations import expect_table
+from components.validation.expectations import ROW_SUITE, row_checks, row_suite
 from components.validation.reading import parse_table
 from components.validation.report import Severity
 from components.validation.sources import open_source
+from components.validation.suites import run_suites
 from forecasting.errors import ArtifactError
 from tests.unit.validation.tables import hourly_lines, write_table
 
@@ -23,7 +24,8 @@ def expect(make_settings, context, tmp_path):
         sections.setdefault("data", {"known": ["temperature"]})
         settings = make_settings(write_table(tmp_path / "t.csv", lines), **sections)
         table = parse_table(open_source(settings.data, context.home), settings)
-        return {check.name: check for check in expect_table(table, settings, docs=docs).checks}
+        found = run_suites(settings.name, [row_suite(table, settings)], docs=docs)
+        return {check.name: check for check in row_checks(found[ROW_SUITE], table, settings).checks}
 
     return run
 
@@ -40,7 +42,6 @@ def test_the_suite_follows_from_the_configuration(expect):
         "expect_column_values_to_not_be_null(load)",
         "expect_column_values_to_not_be_null(temperature)",
         "expect_column_values_to_not_be_null(timestamp)",
-        "expect_compound_columns_to_be_unique(series, timestamp)",
         "expect_table_row_count_to_be_between()",
     ]
     assert all(check.passed for check in checks.values())
@@ -59,12 +60,12 @@ def test_the_share_out_of_range_may_be_up_to_its_limit(expect):
     assert lenient.passed
 
 
-def test_a_covariate_with_many_gaps_is_a_warning_and_a_target_an_error(expect):
+def test_a_covariate_with_many_gaps_is_a_warning_and_a_target_a_reason_for_quarantine(expect):
     lines = [line if i % 3 else f"{line.split(',')[0]},," for i, line in enumerate(hourly_lines(60))]
     checks = expect(lines)
     target, covariate = (checks[f"expect_column_values_to_not_be_null({name})"] for name in ("load", "temperature"))
-    assert (target.passed, target.severity) == (False, Severity.ERROR)
-    assert (covariate.passed, covariate.severity) == (False, Severity.WARNING)
+    assert (target.passed, target.severity, target.series) == (False, Severity.QUARANTINE, ("load",))
+    assert (covariate.passed, covariate.severity) == (False, Severity.WARN)
     assert target.found == pytest.approx(1 / 3)
 
 

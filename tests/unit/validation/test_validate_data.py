@@ -64,7 +64,7 @@ def test_the_same_table_gives_the_same_bytes(make_settings: MakeSettings, contex
     run_step(settings, context, tmp_path / "first")
     run_step(settings, context, tmp_path / "second")
     names = sorted(path.relative_to(tmp_path / "first") for path in (tmp_path / "first").rglob("*") if path.is_file())
-    assert len(names) == 7
+    assert len(names) == 9
     for name in names:
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes(), name
 
@@ -148,13 +148,30 @@ def test_a_cutoff_before_the_table_is_refused(make_settings: MakeSettings, conte
 
 def test_duplicate_rows_are_refused_with_the_first_row(make_settings: MakeSettings, context, tmp_path):
     lines = hourly_lines(200)
-    lines.insert(51, lines[50].rsplit(",", 1)[0] + ",99")
+    lines.insert(51, "2024-01-03T02:00:00Z,99,1")
     outcome = run_step(make_settings(write_table(tmp_path / "t.csv", lines)), context, tmp_path / "out")
     assert not outcome.passed
-    assert "1 of 201 rows repeat a time stamp" in outcome.summary
-    assert "line 53" in outcome.summary
-    assert "2024-01-03T02:00:00Z" in outcome.summary
-    assert failed(tmp_path / "out") == ["duplicates", "expect_compound_columns_to_be_unique(series, timestamp)"]
+    assert "1 rows repeat one with other values, the first is line 53 at 2024-01-03T02:00:00Z" in outcome.summary
+    assert failed(tmp_path / "out") == ["duplicates"]
+
+
+def test_equal_rows_are_dropped_and_counted(make_settings: MakeSettings, context, tmp_path):
+    lines = hourly_lines(200)
+    lines.insert(51, lines[50])
+    outcome = run_step(make_settings(write_table(tmp_path / "t.csv", lines)), context, tmp_path / "out")
+    assert outcome.passed
+    assert "1 of 201 rows repeat another and were dropped" in message_of(tmp_path / "out", "dropped_rows")
+    assert read_series_store(tmp_path / "out").series[0].n_steps == 200
+
+
+@pytest.mark.parametrize(("policy", "kept"), [("first", 125.0), ("last", 175.0), ("mean", 150.0)])
+def test_different_rows_of_one_time_are_merged_by_the_stated_policy(make_settings, context, tmp_path, policy, kept):
+    lines = hourly_lines(200)
+    lines[50] = "2024-01-03T02:00:00Z,125,1"
+    lines.insert(51, "2024-01-03T02:00:00Z,175,1")
+    settings = make_settings(write_table(tmp_path / "t.csv", lines), validation={"duplicates": policy})
+    assert run_step(settings, context, tmp_path / "out").passed
+    assert read_series_store(tmp_path / "out").series[0].values[50, 0] == kept
 
 
 def test_a_row_off_the_grid_is_refused_by_name(make_settings: MakeSettings, context, tmp_path):
@@ -163,7 +180,7 @@ def test_a_row_off_the_grid_is_refused_by_name(make_settings: MakeSettings, cont
     outcome = run_step(make_settings(write_table(tmp_path / "t.csv", lines)), context, tmp_path / "out")
     assert not outcome.passed
     assert "1 of 200 are off this grid, the first is line 102" in outcome.summary
-    assert failed(tmp_path / "out") == ["regular_step"]
+    assert failed(tmp_path / "out") == ["regular_step", "quarantined"]
 
 
 def test_hours_followed_by_half_hours_are_refused_as_mixed_frequency(make_settings: MakeSettings, context, tmp_path):
@@ -172,7 +189,9 @@ def test_hours_followed_by_half_hours_are_refused_as_mixed_frequency(make_settin
     outcome = run_step(make_settings(write_table(tmp_path / "t.csv", mixed)), context, tmp_path / "out")
     assert not outcome.passed
     assert "frequency" in failed(tmp_path / "out")
-    assert "usually 1800 s apart, but 3600 s from line 303 on" in message_of(tmp_path / "out", "frequency")
+    assert "usually 1800 s apart, but 3600 s from line 303 at 2024-01-07T07:00:00Z on" in message_of(
+        tmp_path / "out", "frequency"
+    )
 
 
 def test_a_table_coarser_than_the_frequency_is_refused(make_settings: MakeSettings, context, tmp_path):
@@ -189,7 +208,7 @@ def test_gaps_are_filled_with_missing_values_and_named(make_settings: MakeSettin
     outcome = run_step(make_settings(write_table(tmp_path / "t.csv", lines)), context, tmp_path / "out")
     assert outcome.passed
     assert failed(tmp_path / "out") == ["gaps"]
-    assert "5 steps have no row; the longest gap is 5 steps in series 'load' from 2024-01-03T12:00:00Z" in message_of(
+    assert "5 steps have no row; the longest gap is 5 steps from 2024-01-03T12:00:00Z" in message_of(
         tmp_path / "out", "gaps"
     )
     target = read_series_store(tmp_path / "out").series[0].values[:, 0]
@@ -201,7 +220,9 @@ def test_too_many_missing_targets_are_refused(make_settings: MakeSettings, conte
     lines[40:65] = [line.split(",")[0] + ",," for line in lines[40:65]]
     outcome = run_step(make_settings(write_table(tmp_path / "t.csv", lines)), context, tmp_path / "out")
     assert not outcome.passed
-    assert "12.50%, in series 'load'; allowed is 10.00%" in message_of(tmp_path / "out", "missing_target")
+    assert "12.50% of the steps are without a target; allowed is 10.00%" in message_of(
+        tmp_path / "out", "missing_target"
+    )
     assert "expect_column_values_to_not_be_null(load)" in failed(tmp_path / "out")
 
 
@@ -272,7 +293,7 @@ def test_a_constant_target_is_refused(make_settings: MakeSettings, context, tmp_
     lines = [f"{line.split(',')[0]},7,1" for line in hourly_lines(200)]
     outcome = run_step(make_settings(write_table(tmp_path / "t.csv", lines)), context, tmp_path / "out")
     assert not outcome.passed
-    assert failed(tmp_path / "out") == ["constant_target"]
+    assert failed(tmp_path / "out") == ["constant_target", "quarantined"]
 
 
 def test_a_covariate_that_is_the_target_in_disguise_trips_the_leak_alarm(make_settings, context, tmp_path):
@@ -342,6 +363,68 @@ def test_many_series_keep_their_names_categories_and_own_starts(make_settings: M
     assert [series.static for series in store] == [(1,), (0,)]
     assert [series.n_steps for series in store] == [200, 50]
     assert store.series[1].start - store.series[0].start == 150 * 3600
+
+
+def lines_of_series(n_series: int, n_hours: int = 200) -> list[str]:
+    return [f"{line},s{i}" for i in range(n_series) for line in hourly_lines(n_hours)]
+
+
+SERIES_HEADER = "time,load,temperature,site"
+
+
+def test_a_bad_series_goes_into_quarantine_and_the_run_goes_on(make_settings: MakeSettings, context, tmp_path):
+    lines = lines_of_series(6)
+    lines[210:330] = [f"{line.split(',')[0]},,1,s1" for line in lines[210:330]]
+    uri = write_table(tmp_path / "t.csv", lines, header=SERIES_HEADER)
+    outcome = run_step(make_settings(uri, data={"id_columns": ["site"]}), context, tmp_path / "out")
+    assert outcome.passed
+    assert outcome.summary.endswith("1 in quarantine")
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    (record,) = report["quarantined"]
+    assert (record["series"], record["rules"]) == ("s1", ["missing_target"])
+    assert record["reason"] == "missing_target: 60.00% of the steps are without a target; allowed is 10.00%"
+    assert [one.id for one in read_series_store(tmp_path / "out")] == ["s0", "s2", "s3", "s4", "s5"]
+    (apart,) = read_series_store(tmp_path / "out" / "quarantine").series
+    assert (apart.id, int(np.isnan(apart.values[:, 0]).sum())) == ("s1", 120)
+
+
+def test_too_many_series_in_quarantine_refuse_the_table(make_settings: MakeSettings, context, tmp_path):
+    lines = lines_of_series(6)
+    lines[210:330] = [f"{line.split(',')[0]},,1,s1" for line in lines[210:330]]
+    uri = write_table(tmp_path / "t.csv", lines, header=SERIES_HEADER)
+    settings = make_settings(uri, data={"id_columns": ["site"]}, validation={"max_quarantined_ratio": 0.1})
+    outcome = run_step(settings, context, tmp_path / "out")
+    assert not outcome.passed
+    assert "1 of 6 series are in quarantine, 16.67%; allowed is 10.00%" in outcome.summary
+    assert len(read_series_store(tmp_path / "out").series) == 6
+    assert not (tmp_path / "out" / "quarantine").exists()
+
+
+@pytest.mark.parametrize(
+    ("severity", "passed", "n_series"), [("fail", False, 6), ("quarantine", True, 5), ("warn", True, 6)]
+)
+def test_the_severity_of_a_rule_is_what_the_configuration_says(
+    make_settings, context, tmp_path, severity, passed, n_series
+):
+    lines = lines_of_series(6)
+    lines[3] = "2024-01-01T03:00:00Z,-5,1,s0"
+    uri = write_table(tmp_path / "t.csv", lines, header=SERIES_HEADER)
+    limits = {"ranges": {"load": [0, None]}, "severity": {"ranges": severity}}
+    outcome = run_step(make_settings(uri, data={"id_columns": ["site"]}, validation=limits), context, tmp_path / "out")
+    assert outcome.passed is passed
+    assert len(read_series_store(tmp_path / "out").series) == n_series
+
+
+def test_a_target_from_the_future_is_found_and_such_a_result_is_not_reused(make_settings, context, tmp_path):
+    uri = write_table(tmp_path / "t.csv", hourly_lines(200))
+    created = datetime(2024, 1, 9, 5, 30, tzinfo=UTC).timestamp()
+    outcome = run_step(make_settings(uri), replace(context, created=created), tmp_path / "out")
+    assert not outcome.passed
+    assert not outcome.reusable
+    assert "2 rows are later than the begin of the run" in message_of(tmp_path / "out", "future_rows")
+    later = run_step(make_settings(uri), replace(context, created=created + 7200), tmp_path / "later")
+    assert later.passed
+    assert later.reusable
 
 
 def test_settings_of_another_step_are_refused(context, tmp_path, make_settings):

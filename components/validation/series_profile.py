@@ -1,0 +1,205 @@
+"""The exact profile of every series: what the rules judge, one row a series, from all of its rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from components.validation.grid import StepReport, first_run
+from components.validation.reading import ParsedTable, SortingReport
+from components.validation.series_measures import (
+    LevelShiftReport,
+    UnitChangeReport,
+    is_constant,
+    level_shift,
+    longest_run,
+    missing_ratio,
+    unit_change,
+)
+from components.validation.storing import StoreReport
+from forecasting.config.root import ValidateDataSettings
+from forecasting.schema import Series, SeriesSpec
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class RowProfileReport:
+    """What the rows of a series in the source are like.
+
+    Rows named first_… are rows of the source, -1 where there are none. second_step_s: another distance that
+    ten rows in a row keep, 0 where there is none. n_future_rows: targets stamped after the run was begun.
+    """
+
+    n_rows: int
+    n_equal_duplicates: int
+    n_differing_duplicates: int
+    n_descents: int
+    n_off_grid: int
+    n_future_rows: int
+    second_step_s: int
+    first_differing_row: int
+    first_descent_row: int
+    first_off_grid_row: int
+    first_second_step_row: int
+
+
+@dataclass(frozen=True)
+class StepProfileReport:
+    """What the steps of a series on the grid, before the cutoff, are like.
+
+    gap_steps: steps without any value. longest_gap: of these, the longest run in steps, from gap_start on
+    (UTC epoch seconds). age_s: from the end of the last target to the cutoff. shift_time, units_time: where
+    the level jumps most, where the unit of `units_column` changes. n_missing_ahead: known values that lack
+    in the horizon.
+    """
+
+    n_steps: int
+    n_targets: int
+    missing_ratio: float
+    n_gap_steps: int
+    gap_ratio: float
+    longest_gap: int
+    gap_start: int
+    age_s: int
+    is_constant: bool
+    level: LevelShiftReport
+    shift_time: int
+    units_column: str
+    units: UnitChangeReport | None
+    units_time: int
+    n_missing_ahead: int
+
+
+@dataclass(frozen=True)
+class SeriesProfileReport:
+    """Profile of one series."""
+
+    series: str
+    rows: RowProfileReport
+    steps: StepProfileReport
+
+
+def profile_series(
+    table: ParsedTable, sorting: SortingReport, *, step: StepReport, made: StoreReport, settings: ValidateDataSettings,
+    created: float | None,
+) -> tuple[SeriesProfileReport, ...]:  # fmt: skip
+    """Profile every series of the store.
+
+    Args:
+        table: Parsed source.
+        sorting: What sorting it found.
+        step: Step of the source.
+        made: The store.
+        settings: Seasons, horizon and columns of temperatures.
+        created: When the run was begun, epoch seconds; none: no row is judged to be of the future.
+    """
+    numbers = {name: i for i, name in enumerate(table.ids.names)}
+    rows = _row_profiles(table, sorting, step, created)
+    any_ahead = any(_n_ahead(one, made.store.spec) for one in made.store)
+    return tuple(
+        SeriesProfileReport(
+            one.id,
+            rows[numbers[one.id]],
+            profile_steps(one, hidden, made.store.spec, settings=settings, any_ahead=any_ahead),
+        )
+        for one, hidden in zip(made.store, made.censored, strict=True)
+    )
+
+
+def profile_steps(
+    one: Series, hidden: npt.NDArray[np.bool_], spec: SeriesSpec, *, settings: ValidateDataSettings, any_ahead: bool
+) -> StepProfileReport:
+    """Profile the steps of a series.
+
+    Args:
+        one: The series.
+        hidden: `[T before the cutoff]`, True where the target was hidden.
+        spec: Of the store.
+        settings: Seasons, horizon and columns of temperatures.
+        any_ahead: Whether any series has rows after the cutoff: a table without them brings no plan to complete.
+    """
+    n_before = min((spec.split.cutoff - one.start) // spec.step_s, one.n_steps)
+    values, season = one.values[:n_before], max(settings.forecast.seasons)
+    target = values[:, 0]
+    targets = np.flatnonzero(~np.isnan(target))
+    empty = np.all(np.isnan(values), axis=1)
+    gap, level = longest_run(empty), level_shift(target, season)
+    name, units = _first_unit_change(values, spec, season, settings.validation.temperatures)
+    end = one.start + (int(targets[-1]) + 1) * spec.step_s if len(targets) else one.start
+    missing_ahead = settings.forecast.horizon * len(spec.known) - _n_ahead(one, spec) if any_ahead else 0
+    return StepProfileReport(
+        n_steps=n_before,
+        n_targets=len(targets),
+        missing_ratio=missing_ratio(target, hidden[:n_before]),
+        n_gap_steps=int(empty.sum()),
+        gap_ratio=float(empty.mean()),
+        longest_gap=gap.length,
+        gap_start=one.start + gap.start * spec.step_s,
+        age_s=spec.split.cutoff - end,
+        is_constant=is_constant(target, 2 * season),
+        level=level,
+        shift_time=one.start + level.index * spec.step_s,
+        units_column=name,
+        units=units,
+        units_time=one.start + (units.index if units else 0) * spec.step_s,
+        n_missing_ahead=missing_ahead,
+    )
+
+
+def _first_unit_change(
+    values: npt.NDArray[np.float64], spec: SeriesSpec, season: int, temperatures: Sequence[str]
+) -> tuple[str, UnitChangeReport | None]:
+    for i, name in enumerate(spec.columns):
+        if found := unit_change(values[:, i], season, is_temperature=name in temperatures):
+            return name, found
+    return "", None
+
+
+def _n_ahead(one: Series, spec: SeriesSpec) -> int:
+    """Known values from the cutoff on."""
+    n_before = (spec.split.cutoff - one.start) // spec.step_s
+    return int(np.isfinite(one.values[n_before:, len(spec.columns) - len(spec.known) :]).sum())
+
+
+def _row_profiles(
+    table: ParsedTable, sorting: SortingReport, step: StepReport, created: float | None
+) -> list[RowProfileReport]:
+    codes, n_series, rows = table.ids.codes, len(table.ids.names), sorting.rows
+    off_grid = rows.source_rows[step.off_grid]
+    future = np.zeros(0, dtype=np.int64)
+    if created is not None:
+        target = next(iter(table.numbers.values()))
+        future = np.flatnonzero((table.times.seconds > created) & ~np.isnan(target))
+    n_rows = np.bincount(codes, minlength=n_series)
+    kinds = [np.sort(found) for found in (sorting.equal, sorting.differing, sorting.descents, off_grid, future)]
+    equal, differing, descents, off, ahead = (np.bincount(codes[found], minlength=n_series) for found in kinds)
+    firsts = [_first_rows(codes, found, n_series) for found in kinds[1:4]]
+    second = _second_steps(sorting, step, n_series)
+    return [
+        RowProfileReport(
+            int(n_rows[i]), int(equal[i]), int(differing[i]), int(descents[i]), int(off[i]), int(ahead[i]),
+            second[i][0], int(firsts[0][i]), int(firsts[1][i]), int(firsts[2][i]), second[i][1],
+        )
+        for i in range(n_series)
+    ]  # fmt: skip
+
+
+def _first_rows(codes: Ints, found: Ints, n_series: int) -> Ints:
+    """First of some ascending rows in every series, -1 where there is none."""
+    first = np.full(n_series, -1, dtype=np.int64)
+    first[codes[found[::-1]]] = found[::-1]
+    return first
+
+
+def _second_steps(sorting: SortingReport, step: StepReport, n_series: int) -> list[tuple[int, int]]:
+    """Second frequency of every series and the row of the source where it begins."""
+    bounds = np.searchsorted(sorting.rows.series, np.arange(n_series + 1))
+    found = []
+    for first, end in pairwise(bounds.tolist()):
+        distances = np.diff(sorting.rows.times[first:end])
+        run = first_run(distances, usual=step.step_s) if len(distances) else None
+        found.append((0, -1) if run is None else (int(distances[run]), int(sorting.rows.source_rows[first + run + 1])))
+    return found

@@ -1,0 +1,70 @@
+"""The section `validation`: what a table must satisfy, and what is done where it does not."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from forecasting.config.rules import RULES, RuleSeverity, check_severities
+from forecasting.config.section import Section
+from forecasting.config.values import Duration, Range
+
+DuplicatePolicy = Literal["refuse", "first", "last", "mean"]
+Severities = Annotated[dict[str, RuleSeverity], AfterValidator(check_severities)]
+
+
+class ValidationConfig(Section):
+    """What a table must satisfy before it is used."""
+
+    severity: Severities = Field(
+        default_factory=dict,
+        description="What a broken rule means, by its name: fail, quarantine (of the series) or warn; its own severity where not named.",
+    )
+    max_quarantined_ratio: float = Field(
+        0.2, ge=0, le=1, description="Largest share of series in quarantine; more refuse the table."
+    )
+    duplicates: DuplicatePolicy = Field(
+        "refuse",
+        description="What is done with rows of one series and time whose values differ; equal ones are dropped and counted.",
+    )
+    max_missing_ratio: float = Field(0.1, ge=0, le=1, description="Largest share of missing target steps in a series.")
+    max_gap: Duration | None = Field(
+        None, description="Longest run of steps without any value in a series; none: every gap is named."
+    )
+    max_gap_ratio: float = Field(
+        0.1, ge=0, le=1, description="Largest share of the steps of a series without any value."
+    )
+    min_history: Duration | None = Field(None, description="Shortest history of a series; none: any.")
+    max_age: Duration | None = Field(
+        None,
+        description="Largest age of the last target at the cutoff, or when the run begins where it has no cutoff; none: any.",
+    )
+    max_series_age: Duration | None = Field(
+        None, description="Largest distance from the last target of a series to the cutoff; none: any."
+    )
+    max_level_shift: float = Field(
+        12.0,
+        gt=0,
+        description="Largest jump of a series' level, in usual changes from season to season.",
+    )
+    temperatures: tuple[str, ...] = Field(
+        (), description="Columns of temperatures, in which a change between Celsius and Fahrenheit is looked for."
+    )
+    ranges: dict[str, Range] = Field(
+        default_factory=dict, description="Smallest and largest plausible value of a column."
+    )
+    max_out_of_range_ratio: float = Field(0.0, ge=0, le=1, description="Largest share of values outside their range.")
+    max_leak_correlation: float = Field(
+        0.98,
+        gt=0,
+        le=1,
+        description="A known covariate whose changes correlate more with the target's, at any shift within the horizon, raises the leak alarm.",
+    )
+    data_docs: bool = Field(True, description="Write the Great Expectations Data Docs.")
+
+    def severity_of(self, rule: str) -> RuleSeverity:
+        """What a rule means when it is broken.
+
+        Raises:
+            KeyError: There is no such rule.
+        """
+        return self.severity.get(rule, RULES[rule].severity)
