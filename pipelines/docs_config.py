@@ -3,6 +3,7 @@
 import json
 import types
 from collections.abc import Iterator
+from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
@@ -85,6 +86,8 @@ def _type_name(annotation: Any) -> str:
         return f"mapping of {_type_name(arguments[0])} to {_type_name(arguments[1])}"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "section"
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return ", ".join(f"`{member.value}`" for member in annotation)
     return {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}[annotation.__name__]
 
 
