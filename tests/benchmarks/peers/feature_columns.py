@@ -31,7 +31,7 @@ def by_time(stamps: pd.DatetimeIndex) -> dict[str, np.ndarray]:
     hours = stamps.as_unit("s").asi8 // 3_600
     columns = {
         "hour": stamps.hour.to_numpy(dtype=np.float32),
-        "weekday": stamps.weekday.to_numpy(dtype=np.float32),
+        "weekday": stamps.day_of_week.to_numpy(dtype=np.float32),
         "month": stamps.month.to_numpy(dtype=np.float32),
         "holiday": ((stamps.month == 12) & (stamps.day == 25)).astype(np.float32),
     }

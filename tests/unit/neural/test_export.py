@@ -1,5 +1,7 @@
 """Exported and converted models against the network they came from, on real windows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,6 +9,7 @@ import tensorflow as tf
 from components.features.planes import feature_planes
 from forecasting.errors import ArtifactError
 from forecasting.features.spec import ScalerSpec, read_feature_spec
+from forecasting.features.terms import TERM_KINDS
 from forecasting.features.transform import feature_blocks
 from forecasting.neural.calibration import stretch_factors
 from forecasting.neural.conversion import convert_to_lite
@@ -17,6 +20,7 @@ from forecasting.predictors import LitePredictor
 from forecasting.schema import Series
 from forecasting.windows import ModelInputs, window_inputs
 from forecasting.wire.lite_signatures import METADATA_ENTRY
+from tests.contract.feature_references import EXAMPLES
 from tests.unit.features.feature_specs import HOUR_S, START, gappy_series, melbourne_spec
 from tests.unit.neural.conftest import SMALL
 
@@ -174,3 +178,15 @@ def test_a_forecast_comes_back_on_the_scale_of_its_series_in_lite_too(scaled_by_
     export_saved_model(module, tmp_path / "saved")
     np.testing.assert_allclose(SavedModelPredictor(tmp_path / "saved").predict(inputs), expected, rtol=1e-4)
     assert read_feature_spec(tmp_path / "saved/assets.extra/almanac_feature_spec.json") == spec
+
+
+def test_every_kind_of_derived_feature_converts_to_lite(tmp_path):
+    derived = tuple(replace(term, column="load") for terms in EXAMPLES.values() for term in terms if term.reach < 200)
+    spec = melbourne_spec(700, derived=derived)
+    module = ForecastModule(build_network(NetworkSpec(spec, SMALL)), spec, CalibrationSpec((1.0, 1.0, 1.0)))
+    inputs = window_inputs(gappy_series(700), spec, ORIGINS)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(convert_to_lite(module, quantise_weights=False))
+    expected = module.quantiles(inputs.history, inputs.future).numpy()
+    np.testing.assert_allclose(LitePredictor(path).predict(inputs), expected, rtol=2e-4)
+    assert {term.kind for term in derived} == set(TERM_KINDS)

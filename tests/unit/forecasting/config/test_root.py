@@ -17,7 +17,9 @@ def test_a_period_that_holds_no_whole_forecast_is_refused_by_its_key(period: str
     with pytest.raises(ConfigError, match=rf"split.{period} \(23h\) must hold a whole forecast: it has 23 steps of 1h"):
         read(split={**lengths, "embargo": False, period: "23h"})
     assert read(split={**lengths, "embargo": False, period: "24h"}).forecast.horizon == 24
-    with pytest.raises(ConfigError, match=r"it has 47 steps of 1h, and forecast.horizon has 24 behind an embargo of 24"):
+    with pytest.raises(
+        ConfigError, match=r"it has 47 steps of 1h, and forecast.horizon has 24 behind an embargo of 24"
+    ):
         read(split={**lengths, period: "47h"})
     assert read(split={**lengths, period: "48h"}).split.embargo
 
