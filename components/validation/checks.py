@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from components.validation.imputation import ImputationReport
 from components.validation.leaks import check_leaks, check_observed_copies
 from components.validation.reading import ParsedTable, SortingReport
 from components.validation.report import CheckRecord, Severity, iso_time
@@ -58,6 +59,15 @@ def note_duplicates(table: ParsedTable, sorting: SortingReport, limits: Validati
         kept = "the first is kept" if limits.duplicates == "refuse" else f"kept is the {limits.duplicates}"
         message += f"; {n_differing:,} repeat series and time of another with other values, {kept}"
     return CheckRecord("dropped_rows", True, Severity.NOTE, n_equal + n_differing, None, message)
+
+
+def note_imputed(imputed: ImputationReport) -> tuple[CheckRecord, ...]:
+    """How many values of each covariate were filled, where a policy is stated."""
+    if not imputed.n_filled:
+        return ()
+    counts = ", ".join(f"{count:,} of {name!r}" for name, count in imputed.n_filled.items())
+    message = f"values filled by validation.imputation: {counts}"
+    return (CheckRecord("imputed_values", True, Severity.NOTE, sum(imputed.n_filled.values()), None, message),)
 
 
 def check_freshness(

@@ -11,8 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.validation.checks import failed_names, table_checks
+from components.validation.checks import failed_names, note_imputed, table_checks
 from components.validation.grid import StepReport, infer_step
+from components.validation.imputation import ImputationReport, impute_store
 from components.validation.profile import profile_store
 from components.validation.quarantine import PartingReport, QuarantineReport, judge_quarantine, part
 from components.validation.reading import ParsedTable, SortingReport, parse_table, sort_rows
@@ -20,13 +21,13 @@ from components.validation.report import CheckRecord, ValidationReport, all_pass
 from components.validation.series_profile import SeriesProfileReport, profile_series
 from components.validation.series_rules import series_rules
 from components.validation.sources import open_source
-from components.validation.storing import StoreReport, make_store
+from components.validation.storing import make_store
 from forecasting.config.root import StepSettings, ValidateDataSettings
 from forecasting.contracts.artifacts import DATA_DOCS_DIR, PROFILE_FILE, QUARANTINE_DIR, REPORT_FILE
 from forecasting.contracts.steps import StepName
 from forecasting.cutoffs import parse_cutoff
 from forecasting.errors import ConfigError, DataError
-from forecasting.schema import write_series_store
+from forecasting.schema import SeriesStore, write_series_store
 from forecasting.steps import StepContext, StepOutcome
 
 if TYPE_CHECKING:
@@ -73,8 +74,10 @@ def validate_data(
         *found.checks,
         quarantine.check,
     )
-    report = _report(table, parting.made, checks, quarantine)
-    _write(parting, report, output)
+    imputed, apart = _impute(parting, settings)
+    checks += note_imputed(imputed)
+    report = _report(table, imputed.store, checks, quarantine)
+    _write(imputed.store, apart, report, output)
     for check in report.warnings:
         logger.warning("%s: %s", check.name, check.message)
     for record in report.quarantined:
@@ -87,12 +90,18 @@ def validate_data(
     return StepOutcome(report.passed, _summary(report), reusable=is_lasting)
 
 
-def _write(parting: PartingReport, report: ValidationReport, output: Path) -> None:
-    store = parting.made.store
+def _impute(parting: PartingReport, settings: ValidateDataSettings) -> tuple[ImputationReport, SeriesStore | None]:
+    """Fill what is trained on and, so that both have the same columns, what is in quarantine."""
+    limits, season = settings.validation, min(settings.forecast.seasons)
+    apart = None if parting.apart is None else impute_store(parting.apart, limits, season=season).store
+    return impute_store(parting.made.store, limits, season=season), apart
+
+
+def _write(store: SeriesStore, apart: SeriesStore | None, report: ValidationReport, output: Path) -> None:
     write_series_store(store, output)
-    if parting.apart is not None:
+    if apart is not None:
         (output / QUARANTINE_DIR).mkdir()
-        write_series_store(parting.apart, output / QUARANTINE_DIR)
+        write_series_store(apart, output / QUARANTINE_DIR)
     write_report(report, output / REPORT_FILE)
     (output / PROFILE_FILE).write_text(json.dumps(asdict(profile_store(store)), indent=1), encoding="utf-8")
 
@@ -126,9 +135,8 @@ def _expectations(
 
 
 def _report(
-    table: ParsedTable, made: StoreReport, checks: tuple[CheckRecord, ...], quarantine: QuarantineReport
+    table: ParsedTable, store: SeriesStore, checks: tuple[CheckRecord, ...], quarantine: QuarantineReport
 ) -> ValidationReport:
-    store = made.store
     return ValidationReport(
         passed=all_passed(checks),
         source=table.source.short_name,

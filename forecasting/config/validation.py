@@ -9,7 +9,20 @@ from forecasting.config.section import Section
 from forecasting.config.values import Duration, Range
 
 DuplicatePolicy = Literal["refuse", "first", "last", "mean"]
+ImputationMethod = Literal["none", "previous", "seasonal", "interpolate"]
 Severities = Annotated[dict[str, RuleSeverity], AfterValidator(check_severities)]
+
+
+class ImputationConfig(Section):
+    """How short gaps of covariates are filled; a filled value is marked for the model. Targets are never filled."""
+
+    known: ImputationMethod = Field(
+        "none", description="For known covariates: the value before, that of a season ago, or the line between two."
+    )
+    observed: Literal["none", "previous", "seasonal"] = Field(
+        "none", description="For observed covariates, which must not be filled from what comes later."
+    )
+    max_gap: int = Field(3, gt=0, description="Steps of a gap that are filled at most.")
 
 
 class ValidationConfig(Section):
@@ -48,6 +61,9 @@ class ValidationConfig(Section):
     )
     temperatures: tuple[str, ...] = Field(
         (), description="Columns of temperatures, in which a change between Celsius and Fahrenheit is looked for."
+    )
+    imputation: ImputationConfig = Field(
+        default_factory=ImputationConfig, description="How short gaps of covariates are filled."
     )
     ranges: dict[str, Range] = Field(
         default_factory=dict, description="Smallest and largest plausible value of a column."

@@ -1,0 +1,100 @@
+"""Fill short gaps of covariates by a stated policy, and mark what was filled.
+
+A filled value has a 1 in a column of its own, `NAME_imputed`, which is an observed covariate like any other: it goes
+through features, training and serving with no special case, so the model can learn what such values are worth. Targets
+are never filled: the model is told which are missing, and no loss and no score counts them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from forecasting.config.validation import ImputationMethod, ValidationConfig
+from forecasting.errors import ConfigError
+from forecasting.schema import Series, SeriesSpec, SeriesStore
+
+MASK_SUFFIX = "_imputed"
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ImputationReport:
+    """The store with filled gaps and their masks, and how many values of each covariate were filled."""
+
+    store: SeriesStore
+    n_filled: dict[str, int]
+
+
+def impute_store(store: SeriesStore, limits: ValidationConfig, *, season: int) -> ImputationReport:
+    """Fill gaps before the cutoff; the store itself where no policy is stated.
+
+    Args:
+        store: Validated series.
+        limits: Policies for known and observed covariates, and the largest number of steps.
+        season: Steps that the policy `seasonal` looks back.
+
+    Raises:
+        ConfigError: A column of the table has the name of a mask.
+    """
+    spec, policy = store.spec, limits.imputation
+    methods = dict.fromkeys(spec.observed, policy.observed) | dict.fromkeys(spec.known, policy.known)
+    filled = {name: method for name, method in methods.items() if method != "none"}
+    if not filled:
+        return ImputationReport(store, {})
+    if taken := [name for name in filled if f"{name}{MASK_SUFFIX}" in spec.columns]:
+        raise ConfigError(
+            f"validation.imputation marks filled values of {taken[0]!r} in {taken[0] + MASK_SUFFIX!r}, and the table has a "
+            "column of that name in use; rename it, or fill that column before"
+        )
+    longer = replace(spec, observed=(*spec.observed, *(f"{name}{MASK_SUFFIX}" for name in filled)))
+    series = tuple(_impute_series(one, spec, filled, season=season, max_gap=policy.max_gap) for one in store)
+    first = 1 + len(spec.observed)
+    counts = {name: int(sum(np.nansum(one.values[:, first + i]) for one in series)) for i, name in enumerate(filled)}
+    return ImputationReport(SeriesStore(longer, series), counts)
+
+
+def impute(values: Floats, method: ImputationMethod, *, season: int, max_gap: int) -> Floats:
+    """Fill gaps of one column.
+
+    Args:
+        values: `[T]`, NaN where missing.
+        method: previous and seasonal look back only and fill the first `max_gap` steps of any gap; interpolate
+            looks ahead too and fills gaps of at most `max_gap` steps between two values.
+        season: Steps that seasonal looks back.
+        max_gap: Steps.
+
+    Returns:
+        `[T]`, with NaN where nothing was filled.
+    """
+    missing = np.isnan(values)
+    if method == "none" or not missing.any():
+        return values
+    steps = np.arange(len(values))
+    last = np.maximum.accumulate(np.where(missing, -1, steps))
+    is_near = missing & (steps - last <= max_gap)
+    match method:
+        case "previous":
+            found = np.where(last >= 0, values[np.maximum(last, 0)], np.nan)
+        case "seasonal":
+            found = np.r_[np.full(min(season, len(values)), np.nan), values[:-season]]
+        case "interpolate":
+            following = np.minimum.accumulate(np.where(missing, len(values), steps)[::-1])[::-1]
+            is_near = missing & (last >= 0) & (following < len(values)) & (following - last - 1 <= max_gap)
+            found = np.interp(steps, steps[~missing], values[~missing]) if is_near.any() else values
+    return np.where(is_near, found, values)
+
+
+def _impute_series(
+    one: Series, spec: SeriesSpec, methods: Mapping[str, ImputationMethod], *, season: int, max_gap: int
+) -> Series:
+    n_before = min((spec.split.cutoff - one.start) // spec.step_s, one.n_steps)
+    values, masks = one.values.copy(), np.full((one.n_steps, len(methods)), np.nan)
+    for i, (name, method) in enumerate(methods.items()):
+        place = spec.columns.index(name)
+        before = values[:n_before, place].copy()
+        values[:n_before, place] = impute(before, method, season=season, max_gap=max_gap)
+        masks[:n_before, i] = np.isnan(before) & ~np.isnan(values[:n_before, place])
+    first = 1 + len(spec.observed)
+    return replace(one, values=np.column_stack([values[:, :first], masks, values[:, first:]]))
