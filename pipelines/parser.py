@@ -52,7 +52,13 @@ _MODEL = _option("model", metavar="MODEL", help="name of the model")
 
 
 COMMANDS: tuple[CommandSpec, ...] = (
-    CommandSpec("init", "Write a commented starter configuration for your table."),
+    CommandSpec("init", "Write a commented starter configuration for your table.", (
+        _option("table", metavar="FILE|URL", help="the table, as data.uri of a configuration names it"),
+        _option("-o", "--output", metavar="CONFIG", help="file to write (YAML); none: the table's name with .yaml, in the working directory"),
+        _option("--target", metavar="COLUMN", help="column to forecast; none: it is guessed"),
+        _option("--horizon", metavar="STEPS", type=int, help="steps ahead; none: what the frequency suggests"),
+        _option("--force", action="store_true", help="write over a file that exists"),
+    ), "pipelines.commands.init:init"),
     CommandSpec("run", "Run the whole pipeline on this machine.", (
         _option("-c", "--config", metavar="FILE", help="configuration (YAML)"),
         _SET,

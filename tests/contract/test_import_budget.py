@@ -43,6 +43,7 @@ LIGHT_ROOMS = {
     "model server": ["serving.model_server.__main__"],
     "gateway and client": ["serving.client", "serving.gateway"],
     "command line": ["pipelines.cli"],
+    "init": ["pipelines.commands.init"],
 }  # fmt: skip
 
 

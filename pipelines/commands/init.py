@@ -1,0 +1,47 @@
+"""`almanac init`."""
+
+import argparse
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from forecasting.command_word import command_word
+from forecasting.contracts.layout import home_layout
+from forecasting.errors import ConfigError
+from forecasting.manifests import write_text_atomically
+from pipelines.initial.propose import ProposalSpec, model_name, propose
+
+
+def init(arguments: argparse.Namespace) -> int:
+    """Write a configuration for a table; what it found and what to look at goes to stderr."""
+    table = str(arguments.table)
+    output = Path(arguments.output or f"{model_name(table)}.yaml")
+    if output.exists() and not arguments.force:
+        raise ConfigError(f"{output} exists already; name another file with -o, or write over it with --force")
+    if not output.parent.is_dir():
+        raise ConfigError(f"-o must name a file in a folder that exists, and there is no {output.parent}")
+    if arguments.horizon is not None and arguments.horizon < 1:
+        raise ConfigError(f"--horizon must be at least 1 step, found {arguments.horizon}")
+    spec = ProposalSpec(
+        uri=uri_from(table, output.parent),
+        read_uri=table if "://" in table else str(Path(table).resolve()),
+        command=shlex.join(["almanac", "init", table, *(["--target", arguments.target] if arguments.target else [])]),
+        target=arguments.target,
+        horizon=arguments.horizon,
+    )
+    proposal = propose(spec, home_layout())
+    write_text_atomically(output, proposal.text)
+    print(f"wrote {output}: {proposal.summary}", file=sys.stderr)
+    for check in proposal.checks:
+        print(f"check {check}", file=sys.stderr)
+    print(f"then: {command_word()} run -c {shlex.quote(str(output))}", file=sys.stderr)
+    return 0
+
+
+def uri_from(table: str, folder: Path) -> str:
+    """How a configuration in `folder` names a table: relative where the table is in or beside it, else absolute."""
+    if "://" in table:
+        return table
+    relative = os.path.relpath(Path(table).resolve(), folder.resolve())
+    return relative if relative.count("..") <= 1 else str(Path(table).resolve())

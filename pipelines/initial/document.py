@@ -1,0 +1,296 @@
+"""The configuration that is proposed, section by section, each setting with its reason."""
+
+import math
+from dataclasses import dataclass
+
+from forecasting.formats import as_number, as_time
+from pipelines.initial.commented import CHECK, Group, Listing, Node, Setting
+from pipelines.initial.facts import TableFacts
+from pipelines.initial.lengths import LengthsGuess
+from pipelines.initial.look import ColumnKind, TableLook
+from pipelines.initial.roles import ColumnGuess, RolesGuess
+from pipelines.initial.seasons import SeasonGuess, SeasonsGuess
+from pipelines.initial.thresholds import NaiveReport, threshold
+from pipelines.initial.words import TOTAL_WORDS, has_word
+
+_DAY_S, _YEAR_S = 86_400, 31_557_600
+_NAIVE_SHARE = 0.9
+_MAX_MISSING_RATIO = 0.1
+_WINDOW_SCALING_RATIO = 3.0
+_MAX_STEPS_PER_EPOCH = 600
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that a proposal is made of. uri: of the table, as the configuration names it. naive: best season first."""
+
+    name: str
+    uri: str
+    look: TableLook
+    roles: RolesGuess
+    facts: TableFacts
+    seasons: SeasonsGuess
+    lengths: LengthsGuess
+    naive: tuple[NaiveReport, ...]
+    n_windows: int
+    zone: str | None
+
+
+def duration(seconds: int) -> str:
+    """A duration as configurations write it, in its largest whole unit up to days: 15min, 24h, 7d."""
+    for unit_s, unit in ((_DAY_S, "d"), (3_600, "h"), (60, "min")):
+        if seconds % unit_s == 0:
+            return f"{seconds // unit_s}{unit}"
+    return f"{seconds}s"
+
+
+def data_section(uri: str, roles: RolesGuess, *, look: TableLook, step_s: int, frequency_s: int) -> Group:
+    """Roles, zone and frequency."""
+    members: list[Node] = [
+        Setting("uri", uri, "" if "://" in uri or uri.startswith("/") else "relative to this file"),
+        Setting("time_column", roles.time.name, _reason(roles.time)),
+        *_zone(roles, step_s),
+        Setting("target", roles.target.name, _reason(roles.target)),
+        _id_columns(roles),
+        _listing("known", roles.known, "known for the horizon too: calendar, plans, weather forecasts"),
+        _listing("observed", roles.observed, "known only once they have happened"),
+        _listing("static", roles.static, "one value for each series"),
+    ]
+    if roles.censored_by:
+        members.append(Setting("censored_by", roles.censored_by.name, _reason(roles.censored_by)))
+    members += _frequency(roles, look, step_s, frequency_s)
+    unused = "\n".join(f"not used: {one.name} ({one.reason})" for one in roles.unused)
+    return Group("data", tuple(members), unused)
+
+
+def sections(evidence: Evidence) -> tuple[Node, ...]:
+    """The whole configuration."""
+    facts, roles = evidence.facts, evidence.roles
+    data = data_section(
+        evidence.uri, roles, look=evidence.look, step_s=facts.step.step_s, frequency_s=facts.frequency_s
+    )
+    return (
+        Setting("name", evidence.name, "the model: its directory in the repository, its name on the server"),
+        data,
+        _validation(evidence),
+        _forecast(evidence),
+        _features(evidence),
+        _split(evidence),
+        *_model(evidence.n_windows),
+        Group(
+            "backtest",
+            (
+                Setting(
+                    "stride",
+                    stride(evidence.lengths),
+                    f"steps between origins; {evidence.naive[0].n_windows:,} forecasts in the test period",
+                ),
+            ),
+        ),
+        _gates(evidence),
+    )
+
+
+def stride(lengths: LengthsGuess) -> int:
+    """Steps between origins of the backtest: a segment, or a horizon where that is shorter."""
+    return min(lengths.segment, lengths.horizon)
+
+
+def _reason(guess: ColumnGuess) -> str:
+    return f"{CHECK if guess.check else ''}{guess.reason}"
+
+
+def _listing(key: str, guesses: tuple[ColumnGuess, ...], comment: str) -> Listing:
+    return Listing(key, tuple((guess.name, _reason(guess)) for guess in guesses), comment)
+
+
+def _zone(roles: RolesGuess, step_s: int) -> list[Node]:
+    if not roles.is_naive:
+        return []
+    if step_s % _DAY_S == 0:
+        return [Setting("time_zone", "UTC", "dates carry no zone; UTC keeps every day 24 hours long")]
+    return [Setting("time_zone", "UTC", CHECK + "the times carry no zone; name the one on whose clock they were written, such as Europe/Berlin")]  # fmt: skip
+
+
+def _id_columns(roles: RolesGuess) -> Node:
+    key = roles.key
+    if not key.columns:
+        return Setting("id_columns", [], "one series: hardly any time occurs twice" if key.n_duplicates else "one series: no time occurs twice")  # fmt: skip
+    reason = f"together with the time they make every row unique: {key.n_series:,} series"
+    return Setting("id_columns", list(key.columns), (CHECK if key.check else "") + reason)
+
+
+def _frequency(roles: RolesGuess, look: TableLook, step_s: int, frequency_s: int) -> list[Node]:
+    if frequency_s == step_s:
+        return [Setting("frequency", duration(frequency_s), "the usual distance of two rows of a series")]
+    target = roles.target.name
+    how = "sum" if has_word(target, TOTAL_WORDS) else "mean"
+    flags = [one.name for one in (*roles.known, *roles.observed) if look.column(one.name).kind is ColumnKind.FLAG]
+    return [
+        Setting(
+            "frequency",
+            duration(frequency_s),
+            f"rows are {duration(step_s)} apart; a day would be {_DAY_S // step_s:,} steps, so they are brought together",
+        ),
+        Setting(
+            "aggregation",
+            {target: how, **dict.fromkeys(flags, "max")},
+            CHECK + "mean for a level such as a load, sum for an amount such as sales",
+        ),
+    ]
+
+
+def _validation(evidence: Evidence) -> Group:
+    facts, roles = evidence.facts, evidence.roles
+    missing: Setting = Setting("max_missing_ratio", _MAX_MISSING_RATIO, f"share of steps without a target; found {facts.missing_ratio:.2%} at most")  # fmt: skip
+    if facts.missing_ratio > _MAX_MISSING_RATIO:
+        limit = min(1.0, math.ceil(facts.missing_ratio * 100 + 1) / 100)
+        missing = Setting("max_missing_ratio", limit, CHECK + f"in the worst series {facts.missing_ratio:.2%} of the steps have no target")  # fmt: skip
+    members: list[Node] = [missing]
+    if facts.duplicate_ratio:
+        ratio = math.ceil(facts.duplicate_ratio * 1e4 + 1) / 1e4
+        members.append(Setting("max_duplicate_ratio", ratio, CHECK + f"{len(facts.sorting.duplicates):,} rows repeat a time of their series, and the first of each is kept; times of a local clock do so when summer time ends: then name data.time_zone"))  # fmt: skip
+    members.append(Setting("max_age", "2d", "for scheduled runs: how old the last target may be", off=True))
+    ranges: dict[str, list[float | None]] = {}
+    if facts.lowest >= 0:
+        ranges[roles.target.name] = [0, None]
+    for one in (*roles.known, *roles.observed):
+        if evidence.look.column(one.name).kind is ColumnKind.FLAG:
+            ranges[one.name] = [0, 1]
+    if ranges:
+        members.append(Setting("ranges", ranges, "smallest and largest plausible value; null: no bound"))
+    return Group("validation", tuple(members))
+
+
+def _forecast(evidence: Evidence) -> Group:
+    lengths, seasons, step_s = evidence.lengths, evidence.seasons, evidence.facts.frequency_s
+    return Group("forecast", (
+        Setting("horizon", lengths.horizon, f"steps ahead: {duration(lengths.horizon * step_s)}"),
+        Setting("context", lengths.context, f"steps the model reads: {duration(lengths.context * step_s)}"),
+        Setting("segment", lengths.segment, f"the recurrence runs over {lengths.context // lengths.segment} segments of {lengths.segment} steps"),
+        Setting("seasons", list(lengths.seasons), _season_reason(seasons, lengths)),
+        Setting("quantiles", [0.1, 0.5, 0.9], "0.5 is the point forecast; between 0.1 and 0.9 lie about 80 %"),
+    ))  # fmt: skip
+
+
+def _season_reason(seasons: SeasonsGuess, lengths: LengthsGuess) -> str:
+    said = [f"{_season_name(one)}: changes that far apart correlate by {one.correlation:.2f}" for one in seasons.confirmed if one.steps in lengths.seasons]  # fmt: skip
+    said += [f"the {one.name} ({one.steps}) does not fit the history" for one in seasons.confirmed if one.steps not in lengths.seasons]  # fmt: skip
+    said += [f"no {one.name} ({one.steps}): {one.correlation:.2f}" for one in seasons.rejected]
+    if lengths.seasons == (1,):
+        said.insert(0, CHECK + "no season was found, so the naive forecast repeats the last value")
+    return "; ".join(said)
+
+
+def _season_name(season: SeasonGuess) -> str:
+    return f"{season.name} ({season.steps})"
+
+
+def _features(evidence: Evidence) -> Group:
+    facts, step_s = evidence.facts, evidence.facts.frequency_s
+    members: list[Node] = []
+    if step_s < _DAY_S:
+        if evidence.zone:
+            members.append(Setting("calendar_time_zone", evidence.zone, "the zone that the times carry"))
+        else:
+            members.append(Setting("calendar_time_zone", "UTC", CHECK + "hours, days and holidays are counted on this clock; people follow a local one, such as Europe/Berlin"))  # fmt: skip
+    if step_s <= _DAY_S:
+        members.append(Setting("holidays", "DE-BE", "country, or country and region, whose public holidays count; add is_day_off to calendar", off=True))  # fmt: skip
+    members.append(Setting("calendar", list(_calendar(step_s)), "what people follow" if step_s <= _DAY_S else ""))
+    members.append(_fourier(evidence))
+    windows = list(evidence.lengths.windows)
+    members.append(Setting("derived", [{"kind": "rolling", "column": "target", "windows": windows, "statistics": ["mean", "std"]}], "rolling statistics over the seasons"))  # fmt: skip
+    if len(facts.store.series) > 1:
+        members.append(_scaling(facts.level_ratio))
+    if facts.lowest >= 0:
+        members.append(Setting("lower_bound", 0, f"the target is never negative; its smallest value is {as_number(facts.lowest)}"))  # fmt: skip
+    return Group("features", tuple(members))
+
+
+def _calendar(step_s: int) -> tuple[str, ...]:
+    if step_s <= _DAY_S:
+        return ("day_of_week", "is_weekend", "day_of_month") if step_s == _DAY_S else ("day_of_week", "is_weekend")
+    return ("month_of_year",)
+
+
+def _fourier(evidence: Evidence) -> Setting:
+    """Periods of which the training cut has at least two."""
+    step_s = evidence.facts.frequency_s
+    held_out = (evidence.lengths.validation + evidence.lengths.test) * step_s
+    years = (evidence.facts.longest * step_s - held_out) / _YEAR_S
+    terms = [{"period": "24h", "order": min(4, max(1, _DAY_S // step_s // 4))}] if step_s < _DAY_S else []
+    if years >= 2:
+        return Setting("fourier", [*terms, {"period": "8766h", "order": 3}], f"the year too: {years:.1f} of them lie before the validation period")  # fmt: skip
+    return Setting("fourier", terms, f"no year: of {years:.1f} years a model can only learn it by heart")
+
+
+def _scaling(ratio: float) -> Setting:
+    if ratio <= _WINDOW_SCALING_RATIO:
+        return Setting("target_scaling", "train", f"one scale: large series are only {ratio:.1f} times as large as small ones")  # fmt: skip
+    size = f"{ratio:.1f} times as large" if math.isfinite(ratio) else "far larger"
+    return Setting("target_scaling", "window", f"each window by its own level: large series are {size} {'as' if math.isfinite(ratio) else 'than'} small ones")  # fmt: skip
+
+
+def _split(evidence: Evidence) -> Group:
+    lengths, facts = evidence.lengths, evidence.facts
+    step_s, cutoff = facts.frequency_s, facts.store.spec.split.cutoff
+    n_series, n_tested = len(facts.store.series), facts.n_tested()
+    n_train = facts.longest - lengths.validation - lengths.test
+    comment = (
+        f"by time, counted back from the end; {n_train:,} of {facts.longest:,} steps of the longest series lie before"
+    )
+    if n_tested < n_series:
+        comment = f"{CHECK}only {n_tested:,} of {n_series:,} series reach into the test period; the others ended before it\n{comment}"
+    return Group("split", (
+        Setting("validation", duration(lengths.validation * step_s), f"{lengths.validation / facts.longest:.0%} of the longest series: early stopping and calibration"),
+        Setting("test", duration(lengths.test * step_s), f"{lengths.test / facts.longest:.0%}, up to {as_time(cutoff)}: the backtest and the gates"),
+    ), comment)  # fmt: skip
+
+
+def _model(n_windows: int) -> tuple[Node, ...]:
+    units, head, step, dropout, batch, epochs = next(
+        size for most, size in (
+            (2_000, (32, 16, 8, 0.2, 32, 20)), (50_000, (64, 32, 8, 0.1, 64, 15)), (500_000, (128, 48, 16, 0.1, 128, 10)),
+            (math.inf, (128, 48, 16, 0.1, 256, 10)),
+        ) if n_windows <= most
+    )  # fmt: skip
+    n_batches = math.ceil(n_windows / batch)
+    training: list[Node] = [
+        Setting("batch_size", batch, f"{n_batches:,} batches hold every window once"),
+        Setting("max_epochs", epochs, "training stops early"),
+        Setting("warmup_steps", min(100, max(10, n_batches))),
+    ]
+    if n_batches > _MAX_STEPS_PER_EPOCH:
+        training.append(Setting("max_steps_per_epoch", _MAX_STEPS_PER_EPOCH, "a part of the windows, another one in each epoch"))  # fmt: skip
+    sizes = (Setting("units", units), Setting("head_units", head), Setting("step_units", step), Setting("dropout", dropout))  # fmt: skip
+    return (
+        Group("model", sizes, f"a size for about {n_windows:,} training windows"),
+        Group("training", tuple(training)),
+    )
+
+
+def _gates(evidence: Evidence) -> Group:
+    best, target = evidence.naive[0], evidence.roles.target.name
+    worst = [f"MAE {as_number(one.mae)} and RMSE {as_number(one.rmse)} by the season of {one.season}" for one in evidence.naive]  # fmt: skip
+    mae, rmse = threshold(best.mae, _NAIVE_SHARE), threshold(best.rmse, _NAIVE_SHARE)
+    comment = (
+        f"Thresholds have no defaults: they say what is good enough for you. On the test period of this table the seasonal naive "
+        f"forecast of {target} has {'; '.join(worst)}. Proposed is {_NAIVE_SHARE:g} of the better one: lower it to what your use needs."
+    )
+    model = Group("model", (
+        Setting("max_mae", mae, f"{_NAIVE_SHARE:g} × {as_number(best.mae)}"),
+        Setting("max_rmse", rmse, f"{_NAIVE_SHARE:g} × {as_number(best.rmse)}"),
+        Setting("max_naive_ratio", _NAIVE_SHARE, "error as a share of the better seasonal naive's"),
+        Setting("max_champion_ratio", 1.02, "against the model in service, on the same steps"),
+        Setting("min_coverage", 0.65, "share of actual values between the outer quantiles; 0.8 is the promise", off=True),
+    ))  # fmt: skip
+    compressed = Group("compressed", (
+        Setting("max_mae", mae),
+        Setting("max_rmse", rmse),
+        Setting("max_mae_increase_ratio", 0.02, "what compression may cost, as a share of the float model's MAE"),
+    ))  # fmt: skip
+    serving = Group("serving", (
+        Setting("max_latency_ms", 50, "99th percentile of one forecast over gRPC"),
+        Setting("max_difference_ratio", 0.001, "between gRPC, REST and the model in process, as a share of the mean forecast"),
+    ))  # fmt: skip
+    return Group("gates", (model, compressed, serving), comment)

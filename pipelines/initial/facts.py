@@ -1,0 +1,163 @@
+"""Measure a table whose roles are known: its step, its series on their grid, and what its target is like."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from components.validation.checks import check_missing
+from components.validation.grid import RowTable, StepReport, infer_step
+from components.validation.leaks import absolute_correlation, most_alike_shift
+from components.validation.reading import ParsedTable, SortingReport
+from components.validation.storing import StoreReport
+from forecasting.config.root import ValidateDataSettings
+from forecasting.errors import DataError
+from forecasting.schema import Series, SeriesStore, SplitSpec
+from pipelines.initial.lengths import LengthsGuess
+
+_DAY_S, _QUARTER_S = 86_400, 900
+_MIN_COARSE_STEPS = 1_000
+_MAX_COPY_CORRELATION = 0.98
+_COPY_STEPS = 5_000
+
+Times = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TableFacts:
+    """What was measured.
+
+    table, sorting, step, made: of the steps of validation. typical, longest: steps of a series. n_steps: of
+    all. missing_ratio: of the target, in the worst series or over the rows. lowest: smallest target.
+    level_ratio: 90th over 10th percentile of the mean size of series; 1 for one series.
+    """
+
+    table: ParsedTable
+    sorting: SortingReport
+    step: StepReport
+    made: StoreReport
+    frequency_s: int
+    typical: int
+    longest: int
+    n_steps: int
+    missing_ratio: float
+    duplicate_ratio: float
+    lowest: float
+    level_ratio: float
+
+    @property
+    def store(self) -> SeriesStore:
+        """The series."""
+        return self.made.store
+
+    def with_split(self, split: SplitSpec) -> "TableFacts":
+        """The same with other cuts."""
+        store = replace(self.store, spec=replace(self.store.spec, split=split))
+        return replace(self, made=replace(self.made, store=store))
+
+    def targets(self) -> list[npt.NDArray[np.float64]]:
+        """Target of each series up to the cutoff."""
+        spec = self.store.spec
+        return [series.values[: _n_steps(series, spec.split.cutoff, spec.step_s), 0] for series in self.store]
+
+    def n_windows(self, lengths: LengthsGuess) -> int:
+        """Training windows of all series."""
+        spec = self.store.spec
+        steps = (_n_steps(series, spec.split.train_end, spec.step_s) for series in self.store)
+        return sum(max(0, n - lengths.history - lengths.horizon + 1) for n in steps)
+
+    def n_tested(self) -> int:
+        """Series that reach into the test period."""
+        spec = self.store.spec
+        return sum(series.start + series.n_steps * spec.step_s > spec.split.validation_end for series in self.store)
+
+
+def table_step(seconds: Times, series: Times, *, where: str) -> int:
+    """Step of a table in seconds.
+
+    Raises:
+        DataError: There are not two times in any series, or rows are no whole number of steps apart.
+    """
+    order = np.lexsort((seconds, series))
+    step = infer_step(RowTable(series[order], seconds[order], np.empty((len(order), 0)), order))
+    if step is None:
+        raise DataError(f"{where} must have a series with at least two different times, and it has none")
+    distances = np.diff(seconds[order])[np.diff(series[order]) == 0]
+    if np.count_nonzero((distances >= 28 * _DAY_S) & (distances <= 366 * _DAY_S)) > len(distances) / 2:
+        raise DataError(
+            f"{where} must have steps of one fixed length, up to weeks; its rows are {np.median(distances) / _DAY_S:.0f} days apart: "
+            "months, quarters and years are not in this version"
+        )
+    if len(step.off_grid):
+        raise DataError(
+            f"{where} must have rows a whole number of steps apart; the usual step is {step.step_s} s, and {len(step.off_grid):,} of "
+            f"{len(seconds):,} rows do not keep it; bring the table to a regular step first"
+        )
+    if step.second_step_s is not None:
+        raise DataError(
+            f"{where} must have one frequency; its rows are usually {step.step_s} s apart, and in a part of it {step.second_step_s} s; "
+            "bring the table to one frequency first"
+        )
+    return step.step_s
+
+
+def model_step(step_s: int, span_s: int) -> int:
+    """Step on which to model: quarters of an hour where a long table is finer, else its own."""
+    is_fine = step_s < _QUARTER_S and _QUARTER_S % step_s == 0
+    return _QUARTER_S if is_fine and span_s // _QUARTER_S >= _MIN_COARSE_STEPS else step_s
+
+
+def measure(table: ParsedTable, sorting: SortingReport, *, step: StepReport, made: StoreReport,
+            settings: ValidateDataSettings) -> TableFacts:  # fmt: skip
+    """Measure what validation made of a table.
+
+    Raises:
+        DataError: The target is constant.
+    """
+    spec = made.store.spec
+    lengths = np.array([_n_steps(series, spec.split.cutoff, spec.step_s) for series in made.store])
+    target = table.numbers[spec.target]
+    known = target[~np.isnan(target)]
+    if known.min() == known.max():
+        raise DataError(f"{table.source.path}: the target {spec.target!r} must vary, and it is {known[0]:g} in every row; name another by --target")  # fmt: skip
+    worst = check_missing(made, settings.validation).found
+    return TableFacts(
+        table=table,
+        sorting=sorting,
+        step=step,
+        made=made,
+        frequency_s=spec.step_s,
+        typical=int(np.median(lengths)),
+        longest=int(lengths.max()),
+        n_steps=int(lengths.sum()),
+        missing_ratio=max(float(worst), float(np.isnan(target).mean())),  # type: ignore[arg-type]
+        duplicate_ratio=len(sorting.duplicates) / max(1, len(target)),
+        lowest=float(known.min()),
+        level_ratio=_level_ratio(made.store),
+    )
+
+
+def copies_of_target(store: SeriesStore, horizon: int) -> dict[str, float]:
+    """Known covariates whose changes are those of the target, at the same time or shifted within a horizon."""
+    spec = store.spec
+    one = max(store, key=lambda series: series.n_steps)
+    changes = np.diff(one.values[: (spec.split.cutoff - one.start) // spec.step_s], axis=0)[-_COPY_STEPS:]
+    found = {}
+    for name in spec.known:
+        column = changes[:, spec.columns.index(name)]
+        together = absolute_correlation(changes[:, 0], column)
+        reach = min(horizon, len(changes) // 2)
+        shifted = most_alike_shift(changes[:, 0], column, range(-reach, reach))[1] if reach else 0.0
+        if max(together, shifted) > _MAX_COPY_CORRELATION:
+            found[name] = max(together, shifted)
+    return found
+
+
+def _n_steps(series: Series, end: int, step_s: int) -> int:
+    return max(0, min((end - series.start) // step_s, series.n_steps))
+
+
+def _level_ratio(store: SeriesStore) -> float:
+    sizes = [float(np.nanmean(np.abs(series.values[:, 0]))) for series in store if not np.isnan(series.values[:, 0]).all()]  # fmt: skip
+    low, high = np.quantile(sizes, (0.1, 0.9))
+    return float(high / low) if low > 0 else (1.0 if high == low else float("inf"))

@@ -1,0 +1,237 @@
+"""From a table to a configuration that runs on it: look, guess, measure, write, and check by the rules of validation."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pyarrow as pa
+import yaml
+
+from components.validation.checks import all_checks
+from components.validation.grid import infer_step
+from components.validation.reading import parse_table, sort_rows
+from components.validation.report import Severity
+from components.validation.sources import open_source, source_columns
+from components.validation.storing import make_store, split_spec
+from forecasting.config import AlmanacConfig, parse_config, step_settings
+from forecasting.config.root import ValidateDataSettings
+from forecasting.config.sections import DataConfig
+from forecasting.contracts.layout import HomeLayout
+from forecasting.contracts.steps import StepName
+from forecasting.errors import ConfigError, DataError
+from forecasting.localities import time_zone
+from pipelines.initial.commented import Group, Listing, Node, Setting, commented_yaml, to_check
+from pipelines.initial.document import Evidence, data_section, duration, sections, stride
+from pipelines.initial.facts import TableFacts, copies_of_target, measure, model_step, table_step
+from pipelines.initial.lengths import LengthsGuess, fit_lengths
+from pipelines.initial.look import TableLook, look_at_columns, read_times
+from pipelines.initial.roles import ColumnGuess, RolesGuess, guess_roles
+from pipelines.initial.seasons import SeasonsGuess, guess_seasons
+from pipelines.initial.thresholds import score_naive
+
+_GATES = {
+    "model": {"max_mae": 1, "max_rmse": 1, "max_naive_ratio": 1, "max_champion_ratio": 1},
+    "compressed": {"max_mae": 1, "max_rmse": 1, "max_mae_increase_ratio": 1},
+    "serving": {"max_latency_ms": 1, "max_difference_ratio": 1},
+}
+"""Of the draft, which is never run."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A configuration as text, what a person must look at in it, and what was found in one sentence."""
+
+    text: str
+    checks: tuple[str, ...]
+    summary: str
+
+
+@dataclass(frozen=True)
+class ProposalSpec:
+    """What is asked for. uri: of the table, as the configuration will name it; read_uri: as it is read from here.
+
+    command: how the proposal was asked for. target: column to forecast; none: guess. horizon: steps ahead; none: guess.
+    """
+
+    uri: str
+    read_uri: str
+    command: str
+    target: str | None = None
+    horizon: int | None = None
+
+
+def propose(spec: ProposalSpec, home: HomeLayout) -> Proposal:
+    """Propose a configuration for a table.
+
+    Raises:
+        ConfigError: The address is of no known kind, or `target` is no column of numbers.
+        DataError: The table cannot be read, or cannot be forecast; the message says what must hold.
+    """
+    look = look_at_columns(_open_whole(spec.read_uri, home))
+    roles = guess_roles(look, spec.target)
+    seconds, _ = read_times(look.source, roles.time.name)
+    step_s = table_step(seconds, roles.key.series, where=look.name)
+    frequency_s = model_step(step_s, int(seconds.max() - seconds.min()))
+    draft = data_section(spec.read_uri, roles, look=look, step_s=step_s, frequency_s=frequency_s)
+    facts = _measure(_draft_settings(draft, frequency_s), home)
+    seasons = guess_seasons(facts.targets(), frequency_s)
+    lengths = _lengths(facts, seasons, spec.horizon, look.name)
+    if copies := copies_of_target(facts.store, lengths.horizon):
+        roles = _without_copies(roles, copies)
+        draft = data_section(spec.read_uri, roles, look=look, step_s=step_s, frequency_s=frequency_s)
+        facts = _measure(_draft_settings(draft, frequency_s), home)
+    evidence = _evidence(spec, look, roles=roles, facts=facts, seasons=seasons, lengths=lengths)
+    nodes = sections(evidence)
+    text = commented_yaml(_head(spec, evidence), nodes)
+    _check(text, evidence)
+    return Proposal(text, to_check(nodes), _summary(evidence))
+
+
+def model_name(uri: str) -> str:
+    """Name of a model from the name of its table."""
+    stem = re.split(r"[/\\]", uri.rstrip("/\\"))[-1].split(".")[0].lower()
+    name = re.sub(r"[^a-z0-9]+", "-", stem).strip("-")[:40].strip("-")
+    if not name:
+        return "forecast"
+    name = name if name[0].isalpha() else f"series-{name}"
+    return name.removesuffix("-candidate")
+
+
+def _open_whole(uri: str, home: HomeLayout) -> Any:
+    names = source_columns(DataConfig(uri=uri), home)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"{uri} must have each column once, and it has {twice[0]!r} {names.count(twice[0])} times; rename one")  # fmt: skip
+    if not names or any(not name.strip() for name in names[1:]):
+        raise DataError(f"{uri} must have a name for every column in its first line; it has {', '.join(map(repr, names))}")  # fmt: skip
+    return open_source(DataConfig(uri=uri, time_column=names[0], target=names[0], observed=names[1:]), home)
+
+
+def _draft_settings(data: Group, frequency_s: int) -> ValidateDataSettings:
+    """Settings with which the table is read; what is not known yet is as small as can be."""
+    document = {
+        "data": _plain(data),
+        "forecast": {"horizon": 1, "context": 1, "segment": 1, "seasons": [1]},
+        "features": {"fourier": [], "calendar": [], "derived": []},
+        "split": {"validation": duration(frequency_s), "test": duration(frequency_s)},
+        "gates": _GATES,
+    }
+    return _validate_settings(parse_config(document, "the proposal"))
+
+
+def _validate_settings(config: AlmanacConfig) -> ValidateDataSettings:
+    settings = step_settings(config, StepName.VALIDATE_DATA)
+    if not isinstance(settings, ValidateDataSettings):
+        raise ConfigError(f"validate_data needs its own settings, found {type(settings).__name__}")
+    return settings
+
+
+def _plain(node: Node) -> Any:
+    """The value of a node without its comments."""
+    if isinstance(node, Group):
+        offered = {member.key for member in node.members if isinstance(member, Setting) and member.off}
+        return {member.key: _plain(member) for member in node.members if member.key not in offered}
+    return [name for name, _ in node.items] if isinstance(node, Listing) else node.value
+
+
+def _measure(settings: ValidateDataSettings, home: HomeLayout) -> TableFacts:
+    table = parse_table(open_source(settings.data, home), settings)
+    sorting = sort_rows(table)
+    step = infer_step(sorting.rows)
+    if step is None:
+        raise DataError(f"{table.source.path} must have a series with at least two times that have a target, and it has none")  # fmt: skip
+    made = make_store(table, sorting, step=step, settings=settings, cutoff=None)
+    return measure(table, sorting, step=step, made=made, settings=settings)
+
+
+def _lengths(facts: TableFacts, seasons: SeasonsGuess, horizon: int | None, where: str) -> LengthsGuess:
+    """Lengths for the usual series, or where that is too short, for the longest."""
+    steps = tuple(season.steps for season in seasons.confirmed)
+    try:
+        return fit_lengths(facts.typical, facts.frequency_s, steps, horizon=horizon)
+    except DataError:
+        pass
+    try:
+        return fit_lengths(facts.longest, facts.frequency_s, steps, horizon=horizon)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
+
+
+def _without_copies(roles: RolesGuess, copies: Mapping[str, float]) -> RolesGuess:
+    gone = tuple(
+        ColumnGuess(name, f"its changes are those of the target (correlation {like:.3f}): the target in disguise")
+        for name, like in copies.items()
+    )
+    known = tuple(one for one in roles.known if one.name not in copies)
+    return replace(roles, known=known, unused=(*roles.unused, *gone))
+
+
+def _evidence(
+    spec: ProposalSpec, look: TableLook, *, roles: RolesGuess, facts: TableFacts, seasons: SeasonsGuess,
+    lengths: LengthsGuess,
+) -> Evidence:  # fmt: skip
+    step_s, cutoff = facts.frequency_s, facts.store.spec.split.cutoff
+    validation_end = cutoff - lengths.test * step_s
+    split = replace(facts.store.spec.split, train_end=validation_end - lengths.validation * step_s, validation_end=validation_end)  # fmt: skip
+    facts = facts.with_split(split)
+    naive = score_naive(facts.store, lengths.seasons, horizon=lengths.horizon, history=lengths.history, stride=stride(lengths))  # fmt: skip
+    return Evidence(
+        name=model_name(spec.uri),
+        uri=spec.uri,
+        look=look,
+        roles=roles,
+        facts=facts,
+        seasons=seasons,
+        lengths=lengths,
+        naive=naive,
+        n_windows=max(1, facts.n_windows(lengths)),
+        zone=_zone_of(look.source.table.schema.field(roles.time.name).type),
+    )
+
+
+def _zone_of(kind: pa.DataType) -> str | None:
+    """Zone of a typed time column, where it has a place's name: an offset and UTC are no clock that people follow."""
+    name = kind.tz if pa.types.is_timestamp(kind) else None
+    if name is None or "/" not in name or name.startswith("Etc/"):
+        return None
+    try:
+        time_zone(name)
+    except ConfigError:
+        return None
+    return str(name)
+
+
+def _check(text: str, evidence: Evidence) -> None:
+    """The text must be a configuration that validation will pass: the same checks are made of it.
+
+    Raises:
+        DataError: A check refuses the table; the message is the check's.
+    """
+    config = parse_config(yaml.safe_load(text), "the proposal")
+    settings, facts = _validate_settings(config), evidence.facts
+    cutoff = facts.store.spec.split.cutoff
+    if split_spec(config.split, cutoff=cutoff, step_s=facts.frequency_s) != facts.store.spec.split:
+        raise DataError(f"{evidence.look.name}: the split of the proposal must be that of which its figures are")
+    checks = all_checks(
+        facts.table, facts.sorting, step=facts.step, made=facts.made, settings=settings, cutoff=None, created=None
+    )
+    failed = [check for check in checks if not check.passed and check.severity is Severity.ERROR]
+    if failed:
+        raise DataError(f"{evidence.look.name} would be refused by validate_data: {failed[0].message}")
+
+
+def _head(spec: ProposalSpec, evidence: Evidence) -> str:
+    return (
+        f"{evidence.roles.target.name}, {duration(evidence.lengths.horizon * evidence.facts.frequency_s)} ahead; proposed by `{spec.command}`.\n\n"
+        "Everything here is a guess from the table, with its reason; what is marked CHECK needs your eye first. What is not said "
+        "here has a default; `almanac config schema` lists every setting with its comment."
+    )
+
+
+def _summary(evidence: Evidence) -> str:
+    facts, best = evidence.facts, evidence.naive[0]
+    return (
+        f"{evidence.look.n_rows:,} rows, {len(facts.store.series):,} series of {duration(facts.frequency_s)} steps, target {evidence.roles.target.name}; "
+        f"the seasonal naive has an MAE of {best.mae:.4g} on the test period"
+    )
