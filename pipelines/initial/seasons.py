@@ -103,8 +103,9 @@ def _search(changes: Sequence[Floats]) -> SeasonGuess | None:
     best = max(found, key=lambda lag: found[lag])
     if found[best] < _MIN_FOUND_CORRELATION:
         return None
-    # A season repeats: of its multiples the first that is about as strong is the season.
-    first = next(lag for lag in lags if found[lag] > 0.9 * found[best])
+    # A season repeats: of its multiples the first peak that is about as strong is the season.
+    peaks = (lag for lag in lags if found[lag] >= max(found.get(lag - 1, -1.0), found.get(lag + 1, -1.0)))
+    first = next(lag for lag in peaks if found[lag] > 0.9 * found[best])
     return SeasonGuess(first, "period", found[first])
 
 

@@ -1,0 +1,208 @@
+"""`almanac init`: from a file to a configuration that validation accepts, or one line that says why not."""
+
+import csv
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from forecasting.config import AlmanacConfig, load_config
+from pipelines.cli import main
+from pipelines.commands.init import uri_from
+from pipelines.initial.propose import model_name
+
+Rows = dict[str, list[str]]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ALMANAC_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(path: Path, columns: Rows) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+    return path
+
+
+def stamps(n: int, minutes: int, *, form: str = "%Y-%m-%dT%H:%M:%SZ") -> list[str]:
+    return [f"{datetime(2023, 1, 1) + timedelta(minutes=i * minutes):{form}}" for i in range(n)]  # noqa: DTZ001
+
+
+def load(n: int, per_day: int, seed: int = 5) -> list[str]:
+    steps = np.arange(n)
+    noise = np.random.default_rng(seed).normal(0, 5, n)
+    week = np.where(steps // per_day % 7 >= 5, 0.6, 1.0)
+    return [f"{value:.2f}" for value in 200 + 50 * week * (1 + np.sin(2 * np.pi * steps / max(per_day, 2))) + noise]
+
+
+def hourly(n: int = 120 * 24) -> Rows:
+    return {"time": stamps(n, 60), "load": load(n, 24), "temperature": load(n, 24, seed=6)}
+
+
+def config_of(table: Path, *words: str) -> AlmanacConfig:
+    assert main(["init", str(table), "-o", "made.yaml", *words]) == 0
+    return load_config(Path("made.yaml"))
+
+
+def refusal(capsys: pytest.CaptureFixture[str], table: Path, *words: str, code: int = 3) -> str:
+    assert main(["init", str(table), "-o", "made.yaml", *words]) == code
+    assert not Path("made.yaml").exists()
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+def test_a_table_of_hours_is_understood(here, capsys):
+    config = config_of(write(here / "load.csv", hourly()))
+    assert (config.name, config.data.target, config.data.observed) == ("load", "load", ("temperature",))
+    assert (config.data.frequency, config.data.time_zone) == ("1h", None)
+    assert (config.forecast.horizon, config.forecast.context, config.forecast.seasons) == (24, 336, (24, 168))
+    assert config.features.lower_bound == 0
+    assert config.gates.model.max_mae == config.gates.compressed.max_mae
+    assert "check features.calendar_time_zone" in capsys.readouterr().err
+
+
+def test_the_address_of_the_table_starts_at_the_configuration(here):
+    write(here / "load.csv", hourly())
+    (here / "configs").mkdir()
+    assert main(["init", "load.csv", "-o", "configs/made.yaml"]) == 0
+    assert yaml.safe_load(Path("configs/made.yaml").read_text())["data"]["uri"] == "../load.csv"
+    assert load_config(Path("configs/made.yaml")).data.uri == str(here / "load.csv")
+
+
+def test_without_an_output_the_file_has_the_name_of_the_table(here):
+    write(here / "My Load.csv", hourly())
+    assert main(["init", "My Load.csv"]) == 0
+    assert load_config(Path("my-load.yaml")).name == "my-load"
+
+
+def test_a_named_target_and_horizon_are_taken(here):
+    config = config_of(write(here / "load.csv", hourly()), "--target", "temperature", "--horizon", "48")
+    assert (config.data.target, config.data.observed, config.forecast.horizon) == ("temperature", ("load",), 48)
+
+
+def test_days_without_a_zone_are_days_of_utc(here, capsys):
+    table = write(here / "t.csv", {"day": stamps(700, 1440, form="%Y-%m-%d"), "visits": load(700, 1)})
+    config = config_of(table)
+    assert (config.data.time_zone, config.data.frequency, config.forecast.seasons) == ("UTC", "1d", (7,))
+    assert "check data.time_zone" not in capsys.readouterr().err
+
+
+def test_hours_without_a_zone_are_to_be_checked(here, capsys):
+    table = write(here / "t.csv", {**hourly(), "time": stamps(120 * 24, 60, form="%Y-%m-%d %H:%M:%S")})
+    assert config_of(table).data.time_zone == "UTC"
+    assert "check data.time_zone: the times carry no zone" in capsys.readouterr().err
+    assert "CHECK: the times carry no zone" in Path("made.yaml").read_text()
+
+
+def test_minutes_of_a_long_table_are_brought_to_quarters_of_an_hour(here, capsys):
+    config = config_of(write(here / "t.csv", {"time": stamps(20_160, 1), "load": load(20_160, 1440)}))
+    assert (config.data.frequency, config.data.aggregation) == ("15min", {"load": "mean"})
+    assert "check data.aggregation" in capsys.readouterr().err
+
+
+def test_series_of_different_size_are_scaled_by_window(here):
+    n = 300
+    small = [f"{float(value) / 100:.3f}" for value in load(n, 1)]
+    table = {"day": stamps(n, 1440) * 2, "shop": ["a"] * n + ["b"] * n, "sales": [*load(n, 1), *small]}
+    config = config_of(write(here / "t.csv", table))
+    assert (config.data.id_columns, config.features.target_scaling) == (("shop",), "window")
+
+
+def test_a_target_that_can_be_negative_has_no_bound(here):
+    values = [f"{float(value) - 250:.2f}" for value in load(120 * 24, 24)]
+    config = config_of(write(here / "t.csv", {"time": stamps(120 * 24, 60), "flow": values}))
+    assert (config.features.lower_bound, dict(config.validation.ranges)) == (None, {})
+
+
+def test_weekends_without_rows_raise_the_allowed_share_of_missing_steps(here, capsys):
+    table = {"day": stamps(900, 1440), "orders": load(900, 1)}
+    kept = [i for i in range(900) if i % 7 < 5]
+    config = config_of(write(here / "t.csv", {name: [values[i] for i in kept] for name, values in table.items()}))
+    assert 0.28 < config.validation.max_missing_ratio < 0.31
+    assert "check validation.max_missing_ratio" in capsys.readouterr().err
+
+
+def test_a_repeated_row_is_allowed_for_and_to_be_checked(here, capsys):
+    rows = hourly()
+    table = write(here / "t.csv", {name: [*values, values[7]] for name, values in rows.items()})
+    assert 0 < config_of(table).validation.max_duplicate_ratio < 0.001
+    assert "check validation.max_duplicate_ratio" in capsys.readouterr().err
+
+
+def test_a_known_copy_of_the_target_is_left_out(here):
+    rows = hourly()
+    config = config_of(write(here / "t.csv", {**rows, "load plan": [f"{2 * float(v):.2f}" for v in rows["load"]]}))
+    assert config.data.known == ()
+    assert "not used: load plan (its changes are those of the target" in Path("made.yaml").read_text()
+
+
+def test_thresholds_are_nine_tenths_of_the_naive_error(here):
+    config_of(write(here / "load.csv", hourly()))
+    lines = Path("made.yaml").read_text().splitlines()
+    (line,) = [line for line in lines if "max_mae" in line and "×" in line]
+    limit, naive = float(line.split()[1]), float(line.split()[-1])
+    assert limit == pytest.approx(0.9 * naive, rel=0.01)
+
+
+def test_an_existing_file_is_kept_without_force(here, capsys):
+    table = write(here / "load.csv", hourly())
+    Path("made.yaml").write_text("mine")
+    assert main(["init", str(table), "-o", "made.yaml"]) == 2
+    assert "made.yaml exists already" in capsys.readouterr().err
+    assert Path("made.yaml").read_text() == "mine"
+    assert main(["init", str(table), "-o", "made.yaml", "--force"]) == 0
+    assert load_config(Path("made.yaml")).name == "load"
+
+
+def test_a_folder_that_does_not_exist_is_refused(here, capsys):
+    table = write(here / "load.csv", hourly())
+    assert main(["init", str(table), "-o", "gone/made.yaml"]) == 2
+    assert "there is no gone" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"name": ["a", "b"], "x": ["1", "2"]}, "must have a column of times in ISO 8601"),
+        ({"time": ["2024-01-01", "2024-01-02"], "name": ["a", "b"]}, "must have a column of numbers"),
+        ({"time": [], "x": []}, "must have rows, and it has none"),
+        ({"time": stamps(40, 60), "x": load(40, 24)}, "a series must have at least"),
+        ({"time": stamps(300, 60), "x": ["5"] * 300}, "must have a column of numbers"),
+        ({"time": [f"20{y:02d}-{m:02d}-01" for y in range(10) for m in range(1, 13)], "x": load(120, 12)}, "months, quarters and years are not in this version"),
+        ({"time": [*stamps(300, 60), "2023-03-01T00:17:00Z"], "x": load(301, 24)}, "1 of 301 rows do not keep it"),
+    ],
+)  # fmt: skip
+def test_a_table_that_cannot_be_forecast_is_refused_in_one_line(here, capsys, columns, message):
+    assert message in refusal(capsys, write(here / "t.csv", columns))
+
+
+def test_a_missing_file_and_a_broken_one_are_refused(here, capsys):
+    assert "there is none at" in refusal(capsys, here / "gone.csv")
+    (here / "t.parquet").write_bytes(b"no parquet")
+    assert "cannot be read as Parquet" in refusal(capsys, here / "t.parquet")
+    assert "must name a file that ends in" in refusal(capsys, here / "t.xlsx", code=2)
+
+
+def test_a_horizon_below_one_step_is_refused(here, capsys):
+    assert "--horizon must be at least 1" in refusal(capsys, write(here / "t.csv", hourly()), "--horizon", "0", code=2)
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [("a/My Load.csv", "my-load"), ("example://retail", "retail"), ("2024.csv", "series-2024"), ("x-candidate.csv", "x"), ("--.csv", "forecast")],
+)  # fmt: skip
+def test_a_model_has_the_name_of_its_table(uri, name):
+    assert model_name(uri) == name
+
+
+def test_a_table_far_from_the_configuration_is_named_by_its_whole_path(here):
+    assert uri_from(str(here / "t.csv"), here) == "t.csv"
+    assert uri_from(str(here / "t.csv"), here / "a" / "b") == str(here / "t.csv")
+    assert uri_from("example://retail", here) == "example://retail"

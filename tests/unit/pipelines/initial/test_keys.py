@@ -1,0 +1,58 @@
+"""Columns that name a series."""
+
+import pytest
+
+from forecasting.errors import DataError
+from pipelines.initial.keys import guess_key
+from tests.unit.pipelines.initial.tables import days, look_of, wave
+
+DAYS = days(20)
+
+
+def test_a_table_whose_times_differ_is_one_series():
+    key = guess_key(look_of(time=DAYS, weather=["sun", "rain"] * 10, y=wave(20)), "time")
+    assert (key.columns, key.n_series) == ((), 1)
+
+
+def test_the_column_with_which_no_time_occurs_twice_names_the_series():
+    look = look_of(time=DAYS * 2, shop=["a"] * 20 + ["b"] * 20, y=wave(40))
+    assert guess_key(look, "time").columns == ("shop",)
+
+
+def test_two_columns_name_a_series_where_neither_does_alone():
+    look = look_of(
+        time=DAYS * 4, product=["p"] * 20 + ["q"] * 20 + ["p"] * 20 + ["q"] * 20, shop=["a"] * 40 + ["b"] * 40, y=wave(80)
+    )  # fmt: skip
+    key = guess_key(look, "time")
+    assert (key.columns, key.n_series, key.check) == (("product", "shop"), 4, False)
+
+
+def test_of_two_columns_that_could_the_one_with_a_name_of_ids_is_taken():
+    look = look_of(time=DAYS * 2, colour=["red"] * 20 + ["blue"] * 20, sensor=["1"] * 20 + ["2"] * 20, y=wave(40))
+    assert guess_key(look, "time").columns == ("sensor",)
+
+
+def test_whole_numbers_without_a_name_of_ids_are_to_be_checked():
+    look = look_of(time=DAYS * 2, k=["1"] * 20 + ["2"] * 20, y=wave(40))
+    key = guess_key(look, "time")
+    assert (key.columns, key.check) == (("k",), True)
+
+
+def test_a_few_repeated_times_are_faults_and_no_second_series():
+    times = days(400)
+    key = guess_key(look_of(time=[*times, times[7]], kind=(["a", "b"] * 201)[:401], y=wave(401)), "time")
+    assert (key.columns, key.n_duplicates) == ((), 1)
+
+
+def test_rows_that_nothing_tells_apart_are_refused_with_their_number():
+    with pytest.raises(DataError, match=r"20 of 40 rows repeat a time of 'time'"):
+        guess_key(look_of(time=DAYS * 2, y=wave(40)), "time")
+
+
+def test_a_column_is_constant_where_each_series_has_one_value():
+    look = look_of(
+        time=DAYS * 2, shop=["a"] * 20 + ["b"] * 20, size=["big"] * 20 + ["small"] * 20, sky=["sun", "rain"] * 20
+    )
+    key = guess_key(look, "time")
+    assert key.is_constant(look.column("size").codes)
+    assert not key.is_constant(look.column("sky").codes)
