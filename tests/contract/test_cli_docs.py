@@ -69,7 +69,7 @@ def test_every_designed_command_exists() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["init", "submit", "schedule", "backfill", "backtest", "tune", "diagnose", "monitor", "worker", "gc",
+    "command", ["submit", "schedule", "backfill", "backtest", "tune", "diagnose", "monitor", "worker", "gc",
                 "models compare", "models approve", "models promote"],
 )  # fmt: skip
 def test_a_command_of_a_later_version_says_so(command: str, capsys: pytest.CaptureFixture[str]) -> None:
