@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from forecasting.command_word import command_word
+from forecasting.config.loading import resolved_uri
 from forecasting.contracts.layout import home_layout
 from forecasting.errors import ConfigError
 from forecasting.manifests import write_text_atomically
@@ -25,7 +26,7 @@ def init(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"--horizon must be at least 1 step, found {arguments.horizon}")
     spec = ProposalSpec(
         uri=uri_from(table, output.parent),
-        read_uri=table if "://" in table else str(Path(table).resolve()),
+        read_uri=resolved_uri(table, Path()),
         command=shlex.join(["almanac", "init", table, *(["--target", arguments.target] if arguments.target else [])]),
         target=arguments.target,
         horizon=arguments.horizon,
@@ -41,7 +42,9 @@ def init(arguments: argparse.Namespace) -> int:
 
 def uri_from(table: str, folder: Path) -> str:
     """How a configuration in `folder` names a table: relative where the table is in or beside it, else absolute."""
-    if "://" in table:
-        return table
+    here = Path().resolve()
+    if "://" in table or table.startswith("${"):
+        # The path of an SQLite file starts at the configuration.
+        return table if folder.resolve() == here else resolved_uri(table, here)
     relative = os.path.relpath(Path(table).resolve(), folder.resolve())
     return relative if relative.count("..") <= 1 else str(Path(table).resolve())

@@ -119,7 +119,7 @@ def measure(table: ParsedTable, sorting: SortingReport, *, step: StepReport, mad
     target = table.numbers[spec.target]
     known = target[~np.isnan(target)]
     if known.min() == known.max():
-        raise DataError(f"{table.source.path}: the target {spec.target!r} must vary, and it is {known[0]:g} in every row; name another by --target")  # fmt: skip
+        raise DataError(f"{table.source.name}: the target {spec.target!r} must vary, and it is {known[0]:g} in every row; name another by --target")  # fmt: skip
     worst = check_missing(made, settings.validation).found
     return TableFacts(
         table=table,

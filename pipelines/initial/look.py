@@ -76,7 +76,7 @@ def look_at_columns(source: SourceTable) -> TableLook:
     """Look at the columns of a table that was read with all of them."""
     problems: dict[str, str] = {}
     columns = tuple(_look_at_column(source, name, problems) for name in source.table.column_names)
-    return TableLook(str(source.path), source.table.num_rows, columns, problems, source)
+    return TableLook(source.name, source.table.num_rows, columns, problems, source)
 
 
 def read_times(source: SourceTable, column: str, *, zone: str = "UTC") -> tuple[npt.NDArray[np.int64], bool]:

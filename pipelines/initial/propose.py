@@ -12,11 +12,10 @@ from components.validation.checks import all_checks
 from components.validation.grid import infer_step
 from components.validation.reading import parse_table, sort_rows
 from components.validation.report import Severity
-from components.validation.sources import open_source, source_columns
+from components.validation.sources import open_source
 from components.validation.storing import make_store, split_spec
 from forecasting.config import AlmanacConfig, parse_config, step_settings
 from forecasting.config.root import ValidateDataSettings
-from forecasting.config.sections import DataConfig
 from forecasting.contracts.layout import HomeLayout
 from forecasting.contracts.steps import StepName
 from forecasting.errors import ConfigError, DataError
@@ -26,16 +25,10 @@ from pipelines.initial.document import Evidence, data_section, duration, section
 from pipelines.initial.facts import TableFacts, copies_of_target, measure, model_step, table_step
 from pipelines.initial.lengths import LengthsGuess, fit_lengths
 from pipelines.initial.look import TableLook, look_at_columns, read_times
+from pipelines.initial.opening import PLACEHOLDER_GATES, open_whole, reading_settings
 from pipelines.initial.roles import ColumnGuess, RolesGuess, guess_roles
 from pipelines.initial.seasons import SeasonsGuess, guess_seasons
 from pipelines.initial.thresholds import score_naive
-
-_GATES = {
-    "model": {"max_mae": 1, "max_rmse": 1, "max_naive_ratio": 1, "max_champion_ratio": 1},
-    "compressed": {"max_mae": 1, "max_rmse": 1, "max_mae_increase_ratio": 1},
-    "serving": {"max_latency_ms": 1, "max_difference_ratio": 1},
-}
-"""Of the draft, which is never run."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +61,7 @@ def propose(spec: ProposalSpec, home: HomeLayout) -> Proposal:
         ConfigError: The address is of no known kind, or `target` is no column of numbers.
         DataError: The table cannot be read, or cannot be forecast; the message says what must hold.
     """
-    look = look_at_columns(_open_whole(spec.read_uri, home))
+    look = look_at_columns(open_whole(reading_settings({"uri": spec.read_uri}), home))
     roles = guess_roles(look, spec.target)
     seconds, _ = read_times(look.source, roles.time.name)
     step_s = table_step(seconds, roles.key.series, where=look.name)
@@ -90,22 +83,12 @@ def propose(spec: ProposalSpec, home: HomeLayout) -> Proposal:
 
 def model_name(uri: str) -> str:
     """Name of a model from the name of its table."""
-    stem = re.split(r"[/\\]", uri.rstrip("/\\"))[-1].split(".")[0].lower()
+    stem = re.split(r"[/\\]", uri.partition("?")[0].rstrip("/\\*"))[-1].split(".")[0].lower()
     name = re.sub(r"[^a-z0-9]+", "-", stem).strip("-")[:40].strip("-")
     if not name:
         return "forecast"
     name = name if name[0].isalpha() else f"series-{name}"
     return name.removesuffix("-candidate")
-
-
-def _open_whole(uri: str, home: HomeLayout) -> Any:
-    names = source_columns(DataConfig(uri=uri), home)
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataError(f"{uri} must have each column once, and it has {twice[0]!r} {names.count(twice[0])} times; rename one")  # fmt: skip
-    if not names or any(not name.strip() for name in names[1:]):
-        raise DataError(f"{uri} must have a name for every column in its first line; it has {', '.join(map(repr, names))}")  # fmt: skip
-    return open_source(DataConfig(uri=uri, time_column=names[0], target=names[0], observed=names[1:]), home)
 
 
 def _draft_settings(data: Group, frequency_s: int) -> ValidateDataSettings:
@@ -115,7 +98,7 @@ def _draft_settings(data: Group, frequency_s: int) -> ValidateDataSettings:
         "forecast": {"horizon": 1, "context": 1, "segment": 1, "seasons": [1]},
         "features": {"fourier": [], "calendar": [], "derived": []},
         "split": {"validation": duration(frequency_s), "test": duration(frequency_s)},
-        "gates": _GATES,
+        "gates": PLACEHOLDER_GATES,
     }
     return _validate_settings(parse_config(document, "the proposal"))
 
@@ -140,7 +123,7 @@ def _measure(settings: ValidateDataSettings, home: HomeLayout) -> TableFacts:
     sorting = sort_rows(table)
     step = infer_step(sorting.rows)
     if step is None:
-        raise DataError(f"{table.source.path} must have a series with at least two times that have a target, and it has none")  # fmt: skip
+        raise DataError(f"{table.source.name} must have a series with at least two times that have a target, and it has none")  # fmt: skip
     made = make_store(table, sorting, step=step, settings=settings, cutoff=None)
     return measure(table, sorting, step=step, made=made, settings=settings)
 

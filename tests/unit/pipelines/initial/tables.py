@@ -1,16 +1,18 @@
 """Small tables as `almanac init` looks at them."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pyarrow as pa
 
 from components.validation.sources import SourceTable
+from components.validation.sources.table import RowPlaces
 from pipelines.initial.look import TableLook, look_at_columns
 
 
 def look_of(*, is_csv: bool = True, **columns: object) -> TableLook:
-    return look_at_columns(SourceTable(Path("t.csv"), pa.table(columns), (), is_csv=is_csv))
+    return look_at_columns(
+        SourceTable("t.csv", pa.table(columns), places=RowPlaces("line" if is_csv else "row", 2 if is_csv else 1))
+    )
 
 
 def days(n: int, first: str = "2024-01-01") -> list[str]:

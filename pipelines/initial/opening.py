@@ -1,0 +1,50 @@
+"""Open the table that `almanac init` is asked about, with all of its columns."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from components.validation.sources import SourceTable, find_source
+from components.validation.sources.table import collect
+from forecasting.config import parse_config
+from forecasting.config.sections import DataConfig
+from forecasting.contracts.layout import HomeLayout
+from forecasting.errors import DataError
+
+PLACEHOLDER_GATES = {
+    "model": {"max_mae": 1, "max_rmse": 1, "max_naive_ratio": 1, "max_champion_ratio": 1},
+    "compressed": {"max_mae": 1, "max_rmse": 1, "max_mae_increase_ratio": 1},
+    "serving": {"max_latency_ms": 1, "max_difference_ratio": 1},
+}
+"""Of drafts, which are never run."""
+
+
+def reading_settings(settings: Mapping[str, Any]) -> DataConfig:
+    """Settings of `data` that say where a table is and how it is written, checked as in every configuration.
+
+    Raises:
+        ConfigError: A key is unknown or a value is wrong.
+    """
+    return parse_config({"data": dict(settings), "gates": PLACEHOLDER_GATES}, "the table's address").data
+
+
+def open_whole(data: DataConfig, home: HomeLayout) -> SourceTable:
+    """Read a table with all of its columns.
+
+    Raises:
+        ConfigError: The address is of no known kind, or an example cannot be made.
+        DataError: The table cannot be read, has no rows, or a column has no name or that of another.
+    """
+    source = find_source(data, home)
+    names = source.columns
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(
+            f"{source.name} must have each column once, and it has {twice[0]!r} {names.count(twice[0])} times; rename one"
+        )
+    # The first column of a table that pandas wrote with its index has no name.
+    if any(not name.strip() for name in names[1:]):
+        raise DataError(f"{source.name} must have a name for every column; it has {', '.join(map(repr, names))}")
+    table = collect(source, names)
+    if not table.table.num_rows:
+        raise DataError(f"{source.name} must have rows, and it has none; it has the columns {', '.join(names)}")
+    return table
