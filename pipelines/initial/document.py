@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from forecasting.config.sections import ForecastConfig, SplitConfig
 from forecasting.formats import as_number, as_time
 from pipelines.initial.commented import CHECK, Group, Listing, Node, Setting
 from pipelines.initial.facts import TableFacts
@@ -94,6 +95,17 @@ def sections(evidence: Evidence) -> tuple[Node, ...]:
 def stride(lengths: LengthsGuess) -> int:
     """Steps between origins of the backtest: a segment, or a horizon where that is shorter."""
     return min(lengths.segment, lengths.horizon)
+
+
+def split_settings(lengths: LengthsGuess, step_s: int) -> tuple[SplitConfig, ForecastConfig]:
+    """The settings from which the cuts follow."""
+    split = SplitConfig(
+        validation=duration(lengths.validation * step_s), test=duration(lengths.test * step_s), embargo=lengths.embargo
+    )
+    forecast = ForecastConfig(
+        horizon=lengths.horizon, context=lengths.context, segment=lengths.segment, seasons=lengths.seasons
+    )
+    return split, forecast
 
 
 def _reason(guess: ColumnGuess) -> str:
@@ -241,10 +253,13 @@ def _split(evidence: Evidence) -> Group:
     )
     if n_tested < n_series:
         comment = f"{CHECK}only {n_tested:,} of {n_series:,} series reach into the test period; the others ended before it\n{comment}"
-    return Group("split", (
+    members: list[Node] = [
         Setting("validation", duration(lengths.validation * step_s), f"{lengths.validation / facts.longest:.0%} of the longest series: early stopping and calibration"),
         Setting("test", duration(lengths.test * step_s), f"{lengths.test / facts.longest:.0%}, up to {as_time(cutoff)}: the backtest and the gates"),
-    ), comment)  # fmt: skip
+    ]  # fmt: skip
+    if not lengths.embargo:
+        members.append(Setting("embargo", False, "the periods are too short to leave a horizon out between them"))
+    return Group("split", tuple(members), comment)
 
 
 def _model(n_windows: int) -> tuple[Node, ...]:

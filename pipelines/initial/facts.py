@@ -69,7 +69,7 @@ class TableFacts:
     def n_tested(self) -> int:
         """Series that reach into the test period."""
         spec = self.store.spec
-        return sum(series.start + series.n_steps * spec.step_s > spec.split.validation_end for series in self.store)
+        return sum(series.start + series.n_steps * spec.step_s > spec.split.test_start for series in self.store)
 
 
 def table_step(seconds: Times, series: Times, *, where: str) -> int:

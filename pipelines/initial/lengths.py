@@ -27,6 +27,11 @@ class LengthsGuess:
     test: int
 
     @property
+    def embargo(self) -> bool:
+        """Whether validation and test hold forecasts behind an embargo of one horizon."""
+        return self.validation >= 2 * self.horizon and self.test >= 3 * self.horizon
+
+    @property
     def history(self) -> int:
         """Steps that one window reads."""
         return self.context + max(self.windows, default=1) - 1

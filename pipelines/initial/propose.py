@@ -13,15 +13,18 @@ from components.validation.grid import infer_step
 from components.validation.reading import parse_table, sort_rows
 from components.validation.report import Severity
 from components.validation.sources import open_source
-from components.validation.storing import make_store, split_spec
+from components.validation.storing import make_store
 from forecasting.config import AlmanacConfig, parse_config, step_settings
 from forecasting.config.root import ValidateDataSettings
+from forecasting.config.sections import ForecastConfig, SplitConfig
 from forecasting.contracts.layout import HomeLayout
 from forecasting.contracts.steps import StepName
 from forecasting.errors import ConfigError, DataError
 from forecasting.localities import time_zone
+from forecasting.schema import SplitSpec
+from forecasting.splits import split_spec
 from pipelines.initial.commented import Group, Listing, Node, Setting, commented_yaml, to_check
-from pipelines.initial.document import Evidence, data_section, duration, sections, stride
+from pipelines.initial.document import Evidence, data_section, duration, sections, split_settings, stride
 from pipelines.initial.facts import TableFacts, copies_of_target, measure, model_step, table_step
 from pipelines.initial.lengths import LengthsGuess, fit_lengths
 from pipelines.initial.look import TableLook, look_at_columns, read_times
@@ -97,7 +100,7 @@ def _draft_settings(data: Group, frequency_s: int) -> ValidateDataSettings:
         "data": _plain(data),
         "forecast": {"horizon": 1, "context": 1, "segment": 1, "seasons": [1]},
         "features": {"fourier": [], "calendar": [], "derived": []},
-        "split": {"validation": duration(frequency_s), "test": duration(frequency_s)},
+        "split": {"validation": duration(frequency_s), "test": duration(frequency_s), "embargo": False},
         "gates": PLACEHOLDER_GATES,
     }
     return _validate_settings(parse_config(document, "the proposal"))
@@ -154,10 +157,7 @@ def _evidence(
     spec: ProposalSpec, look: TableLook, *, roles: RolesGuess, facts: TableFacts, seasons: SeasonsGuess,
     lengths: LengthsGuess,
 ) -> Evidence:  # fmt: skip
-    step_s, cutoff = facts.frequency_s, facts.store.spec.split.cutoff
-    validation_end = cutoff - lengths.test * step_s
-    split = replace(facts.store.spec.split, train_end=validation_end - lengths.validation * step_s, validation_end=validation_end)  # fmt: skip
-    facts = facts.with_split(split)
+    facts = facts.with_split(_split(facts, *split_settings(lengths, facts.frequency_s)))
     naive = score_naive(facts.store, lengths.seasons, horizon=lengths.horizon, history=lengths.history, stride=stride(lengths))  # fmt: skip
     return Evidence(
         name=model_name(spec.uri),
@@ -171,6 +171,11 @@ def _evidence(
         n_windows=max(1, facts.n_windows(lengths)),
         zone=_zone_of(look.source.table.schema.field(roles.time.name).type),
     )
+
+
+def _split(facts: TableFacts, split: SplitConfig, forecast: ForecastConfig) -> SplitSpec:
+    first = min(series.start for series in facts.store)
+    return split_spec(split, forecast, first=first, cutoff=facts.store.spec.split.cutoff, step_s=facts.frequency_s)
 
 
 def _zone_of(kind: pa.DataType) -> str | None:
@@ -193,8 +198,7 @@ def _check(text: str, evidence: Evidence) -> None:
     """
     config = parse_config(yaml.safe_load(text), "the proposal")
     settings, facts = _validate_settings(config), evidence.facts
-    cutoff = facts.store.spec.split.cutoff
-    if split_spec(config.split, cutoff=cutoff, step_s=facts.frequency_s) != facts.store.spec.split:
+    if _split(facts, config.split, config.forecast) != facts.store.spec.split:
         raise DataError(f"{evidence.look.name}: the split of the proposal must be that of which its figures are")
     checks = all_checks(
         facts.table, facts.sorting, step=facts.step, made=facts.made, settings=settings, cutoff=None, created=None

@@ -39,6 +39,11 @@ def test_whatever_is_found_fits_and_leaves_training_windows(n_steps):
     assert lengths.test >= 2 * lengths.horizon
 
 
+def test_periods_of_less_than_two_and_three_horizons_have_no_embargo():
+    assert fit_lengths(1_096, DAY, (7,)).embargo
+    assert not fit_lengths(300, DAY, (7,)).embargo
+
+
 def test_a_named_horizon_is_kept():
     assert fit_lengths(8_760, HOUR, (24, 168), horizon=72).horizon == 72
 
