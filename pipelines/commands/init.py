@@ -4,6 +4,7 @@ import argparse
 import os
 import shlex
 import sys
+import time
 from pathlib import Path
 
 from forecasting.command_word import command_word
@@ -30,6 +31,7 @@ def init(arguments: argparse.Namespace) -> int:
         command=shlex.join(["almanac", "init", table, *(["--target", arguments.target] if arguments.target else [])]),
         target=arguments.target,
         horizon=arguments.horizon,
+        created=time.time(),
     )
     proposal = propose(spec, home_layout())
     write_text_atomically(output, proposal.text)

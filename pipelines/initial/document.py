@@ -3,6 +3,9 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
+from components.validation.report import QuarantineRecord
 from forecasting.config.sections import ForecastConfig, SplitConfig
 from forecasting.formats import as_number, as_time
 from pipelines.initial.commented import CHECK, Group, Listing, Node, Setting
@@ -17,6 +20,8 @@ from pipelines.initial.words import TOTAL_WORDS, has_word
 _DAY_S, _YEAR_S = 86_400, 31_557_600
 _NAIVE_SHARE = 0.9
 _MAX_MISSING_RATIO = 0.1
+_MAX_BEYOND_RATIO = 0.1
+"""Share of series that may be left out for their missing steps."""
 _WINDOW_SCALING_RATIO = 3.0
 _MAX_STEPS_PER_EPOCH = 600
 
@@ -35,6 +40,7 @@ class Evidence:
     naive: tuple[NaiveReport, ...]
     n_windows: int
     zone: str | None
+    quarantined: tuple[QuarantineRecord, ...] = ()
 
 
 def duration(seconds: int) -> str:
@@ -154,14 +160,10 @@ def _frequency(roles: RolesGuess, look: TableLook, step_s: int, frequency_s: int
 
 def _validation(evidence: Evidence) -> Group:
     facts, roles = evidence.facts, evidence.roles
-    missing: Setting = Setting("max_missing_ratio", _MAX_MISSING_RATIO, f"share of steps without a target; found {facts.missing_ratio:.2%} at most")  # fmt: skip
-    if facts.missing_ratio > _MAX_MISSING_RATIO:
-        limit = min(1.0, math.ceil(facts.missing_ratio * 100 + 1) / 100)
-        missing = Setting("max_missing_ratio", limit, CHECK + f"in the worst series {facts.missing_ratio:.2%} of the steps have no target")  # fmt: skip
-    members: list[Node] = [missing]
-    if facts.duplicate_ratio:
-        ratio = math.ceil(facts.duplicate_ratio * 1e4 + 1) / 1e4
-        members.append(Setting("max_duplicate_ratio", ratio, CHECK + f"{len(facts.sorting.duplicates):,} rows repeat a time of their series, and the first of each is kept; times of a local clock do so when summer time ends: then name data.time_zone"))  # fmt: skip
+    members: list[Node] = list(_missing(facts))
+    if n_differing := len(facts.sorting.differing):
+        reason = f"{n_differing:,} rows repeat a time of their series with other values; times of a local clock do so when summer time ends: then name data.time_zone"
+        members.append(Setting("duplicates", "first", CHECK + reason))
     members.append(Setting("max_age", "2d", "for scheduled runs: how old the last target may be", off=True))
     ranges: dict[str, list[float | None]] = {}
     if facts.lowest >= 0:
@@ -171,7 +173,23 @@ def _validation(evidence: Evidence) -> Group:
             ranges[one.name] = [0, 1]
     if ranges:
         members.append(Setting("ranges", ranges, "smallest and largest plausible value; null: no bound"))
-    return Group("validation", tuple(members))
+    comment = ""
+    if left_out := evidence.quarantined:
+        comment = f"{CHECK}{len(left_out):,} series are left out of training, the first is {left_out[0].series!r}: {left_out[0].reason}"  # fmt: skip
+    return Group("validation", tuple(members), comment)
+
+
+def _missing(facts: TableFacts) -> list[Setting]:
+    """Allowed shares of missing steps: the usual one, unless more than single series need another one."""
+    worst = float(facts.missing.max())
+    n_beyond = int(np.count_nonzero(facts.missing > _MAX_MISSING_RATIO))
+    if not n_beyond:
+        return [Setting("max_missing_ratio", _MAX_MISSING_RATIO, f"share of steps without a target; found {worst:.2%} at most")]  # fmt: skip
+    if n_beyond <= _MAX_BEYOND_RATIO * len(facts.missing):
+        return [Setting("max_missing_ratio", _MAX_MISSING_RATIO, f"{CHECK}{n_beyond:,} of {len(facts.missing):,} series lack more of their steps, up to {worst:.2%}, and are left out")]  # fmt: skip
+    limit = min(1.0, math.ceil(float(np.quantile(facts.missing, 1 - _MAX_BEYOND_RATIO)) * 100 + 1) / 100)
+    reason = f"{CHECK}{n_beyond:,} of {len(facts.missing):,} series lack more than a tenth of their steps, up to {worst:.2%}"  # fmt: skip
+    return [Setting("max_missing_ratio", limit, reason), Setting("max_gap_ratio", limit)]
 
 
 def _forecast(evidence: Evidence) -> Group:

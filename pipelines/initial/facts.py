@@ -5,12 +5,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from components.validation.checks import check_missing
 from components.validation.grid import RowTable, StepReport, infer_step
 from components.validation.leaks import absolute_correlation, most_alike_shift
 from components.validation.reading import ParsedTable, SortingReport
+from components.validation.series_measures import missing_ratio
 from components.validation.storing import StoreReport
-from forecasting.config.root import ValidateDataSettings
 from forecasting.errors import DataError
 from forecasting.schema import Series, SeriesStore, SplitSpec
 from pipelines.initial.lengths import LengthsGuess
@@ -19,6 +18,8 @@ _DAY_S, _QUARTER_S = 86_400, 900
 _MIN_COARSE_STEPS = 1_000
 _MAX_COPY_CORRELATION = 0.98
 _COPY_STEPS = 5_000
+_MAX_OFF_GRID_RATIO = 0.05
+"""Share of rows off the grid that may be faults of single series; more say that there is no regular step."""
 
 Times = npt.NDArray[np.int64]
 
@@ -28,7 +29,7 @@ class TableFacts:
     """What was measured.
 
     table, sorting, step, made: of the steps of validation. typical, longest: steps of a series. n_steps: of
-    all. missing_ratio: of the target, in the worst series or over the rows. lowest: smallest target.
+    all. missing `[N]`: share of the steps of each series without a target. lowest: smallest target.
     level_ratio: 90th over 10th percentile of the mean size of series; 1 for one series.
     """
 
@@ -40,8 +41,7 @@ class TableFacts:
     typical: int
     longest: int
     n_steps: int
-    missing_ratio: float
-    duplicate_ratio: float
+    missing: npt.NDArray[np.float64]
     lowest: float
     level_ratio: float
 
@@ -88,15 +88,10 @@ def table_step(seconds: Times, series: Times, *, where: str) -> int:
             f"{where} must have steps of one fixed length, up to weeks; its rows are {np.median(distances) / _DAY_S:.0f} days apart: "
             "months, quarters and years are not in this version"
         )
-    if len(step.off_grid):
+    if len(step.off_grid) > _MAX_OFF_GRID_RATIO * len(seconds):
         raise DataError(
             f"{where} must have rows a whole number of steps apart; the usual step is {step.step_s} s, and {len(step.off_grid):,} of "
             f"{len(seconds):,} rows do not keep it; bring the table to a regular step first"
-        )
-    if step.second_step_s is not None:
-        raise DataError(
-            f"{where} must have one frequency; its rows are usually {step.step_s} s apart, and in a part of it {step.second_step_s} s; "
-            "bring the table to one frequency first"
         )
     return step.step_s
 
@@ -107,8 +102,7 @@ def model_step(step_s: int, span_s: int) -> int:
     return _QUARTER_S if is_fine and span_s // _QUARTER_S >= _MIN_COARSE_STEPS else step_s
 
 
-def measure(table: ParsedTable, sorting: SortingReport, *, step: StepReport, made: StoreReport,
-            settings: ValidateDataSettings) -> TableFacts:  # fmt: skip
+def measure(table: ParsedTable, sorting: SortingReport, *, step: StepReport, made: StoreReport) -> TableFacts:
     """Measure what validation made of a table.
 
     Raises:
@@ -120,7 +114,8 @@ def measure(table: ParsedTable, sorting: SortingReport, *, step: StepReport, mad
     known = target[~np.isnan(target)]
     if known.min() == known.max():
         raise DataError(f"{table.source.name}: the target {spec.target!r} must vary, and it is {known[0]:g} in every row; name another by --target")  # fmt: skip
-    worst = check_missing(made, settings.validation).found
+    pairs = zip(made.store, made.censored, strict=True)
+    missing = [missing_ratio(series.values[: len(hidden), 0], hidden) for series, hidden in pairs]
     return TableFacts(
         table=table,
         sorting=sorting,
@@ -130,8 +125,7 @@ def measure(table: ParsedTable, sorting: SortingReport, *, step: StepReport, mad
         typical=int(np.median(lengths)),
         longest=int(lengths.max()),
         n_steps=int(lengths.sum()),
-        missing_ratio=max(float(worst), float(np.isnan(target).mean())),  # type: ignore[arg-type]
-        duplicate_ratio=len(sorting.duplicates) / max(1, len(target)),
+        missing=np.array(missing),
         lowest=float(known.min()),
         level_ratio=_level_ratio(made.store),
     )

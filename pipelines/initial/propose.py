@@ -8,10 +8,8 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
-from components.validation.checks import all_checks
 from components.validation.grid import infer_step
 from components.validation.reading import parse_table, sort_rows
-from components.validation.report import Severity
 from components.validation.sources import open_source
 from components.validation.storing import make_store
 from forecasting.config import AlmanacConfig, parse_config, step_settings
@@ -26,12 +24,13 @@ from forecasting.splits import split_spec
 from pipelines.initial.commented import Group, Listing, Node, Setting, commented_yaml, to_check
 from pipelines.initial.document import Evidence, data_section, duration, sections, split_settings, stride
 from pipelines.initial.facts import TableFacts, copies_of_target, measure, model_step, table_step
+from pipelines.initial.judging import judge, without
 from pipelines.initial.lengths import LengthsGuess, fit_lengths
 from pipelines.initial.look import TableLook, look_at_columns, read_times
 from pipelines.initial.opening import PLACEHOLDER_GATES, open_whole, reading_settings
 from pipelines.initial.roles import ColumnGuess, RolesGuess, guess_roles
 from pipelines.initial.seasons import SeasonsGuess, guess_seasons
-from pipelines.initial.thresholds import score_naive
+from pipelines.initial.thresholds import NaiveReport, score_naive
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,7 @@ class ProposalSpec:
     """What is asked for. uri: of the table, as the configuration will name it; read_uri: as it is read from here.
 
     command: how the proposal was asked for. target: column to forecast; none: guess. horizon: steps ahead; none: guess.
+    created: now, epoch seconds; none: no row is judged to be of the future.
     """
 
     uri: str
@@ -55,6 +55,7 @@ class ProposalSpec:
     command: str
     target: str | None = None
     horizon: int | None = None
+    created: float | None = None
 
 
 def propose(spec: ProposalSpec, home: HomeLayout) -> Proposal:
@@ -78,9 +79,10 @@ def propose(spec: ProposalSpec, home: HomeLayout) -> Proposal:
         draft = data_section(spec.read_uri, roles, look=look, step_s=step_s, frequency_s=frequency_s)
         facts = _measure(_draft_settings(draft, frequency_s), home)
     evidence = _evidence(spec, look, roles=roles, facts=facts, seasons=seasons, lengths=lengths)
+    evidence = _judged(evidence, created=spec.created)
     nodes = sections(evidence)
     text = commented_yaml(_head(spec, evidence), nodes)
-    _check(text, evidence)
+    parse_config(yaml.safe_load(text), "the proposal")
     return Proposal(text, to_check(nodes), _summary(evidence))
 
 
@@ -128,7 +130,7 @@ def _measure(settings: ValidateDataSettings, home: HomeLayout) -> TableFacts:
     if step is None:
         raise DataError(f"{table.source.name} must have a series with at least two times that have a target, and it has none")  # fmt: skip
     made = make_store(table, sorting, step=step, settings=settings, cutoff=None)
-    return measure(table, sorting, step=step, made=made, settings=settings)
+    return measure(table, sorting, step=step, made=made)
 
 
 def _lengths(facts: TableFacts, seasons: SeasonsGuess, horizon: int | None, where: str) -> LengthsGuess:
@@ -158,7 +160,6 @@ def _evidence(
     lengths: LengthsGuess,
 ) -> Evidence:  # fmt: skip
     facts = facts.with_split(_split(facts, *split_settings(lengths, facts.frequency_s)))
-    naive = score_naive(facts.store, lengths.seasons, horizon=lengths.horizon, history=lengths.history, stride=stride(lengths))  # fmt: skip
     return Evidence(
         name=model_name(spec.uri),
         uri=spec.uri,
@@ -167,10 +168,28 @@ def _evidence(
         facts=facts,
         seasons=seasons,
         lengths=lengths,
-        naive=naive,
+        naive=(NaiveReport(lengths.seasons[0], 1.0, 1.0, 0),),
         n_windows=max(1, facts.n_windows(lengths)),
         zone=_zone_of(look.source.table.schema.field(roles.time.name).type),
     )
+
+
+def _judged(evidence: Evidence, *, created: float | None) -> Evidence:
+    """The evidence with what the rules of validation say, and with the naive forecast of what they leave.
+
+    Raises:
+        DataError: A rule refuses the table; the message is the rule's.
+    """
+    facts, lengths, where = evidence.facts, evidence.lengths, evidence.look.name
+    draft = parse_config({node.key: _plain(node) for node in sections(evidence)}, "the proposal")
+    if _split(facts, draft.split, draft.forecast) != facts.store.spec.split:
+        raise DataError(f"{where}: the split of the proposal must be that of which its figures are")
+    judgement = judge(facts, _validate_settings(draft), created=created)
+    if judgement.failures:
+        raise DataError(f"{where} would be refused by validate_data: {judgement.failures[0]}")
+    kept = without(facts, judgement.quarantine)
+    naive = score_naive(kept.store, lengths.seasons, horizon=lengths.horizon, history=lengths.history, stride=stride(lengths))  # fmt: skip
+    return replace(evidence, facts=kept, naive=naive, n_windows=max(1, kept.n_windows(lengths)), quarantined=judgement.quarantine.records)  # fmt: skip
 
 
 def _split(facts: TableFacts, split: SplitConfig, forecast: ForecastConfig) -> SplitSpec:
@@ -188,24 +207,6 @@ def _zone_of(kind: pa.DataType) -> str | None:
     except ConfigError:
         return None
     return str(name)
-
-
-def _check(text: str, evidence: Evidence) -> None:
-    """The text must be a configuration that validation will pass: the same checks are made of it.
-
-    Raises:
-        DataError: A check refuses the table; the message is the check's.
-    """
-    config = parse_config(yaml.safe_load(text), "the proposal")
-    settings, facts = _validate_settings(config), evidence.facts
-    if _split(facts, config.split, config.forecast) != facts.store.spec.split:
-        raise DataError(f"{evidence.look.name}: the split of the proposal must be that of which its figures are")
-    checks = all_checks(
-        facts.table, facts.sorting, step=facts.step, made=facts.made, settings=settings, cutoff=None, created=None
-    )
-    failed = [check for check in checks if not check.passed and check.severity is Severity.ERROR]
-    if failed:
-        raise DataError(f"{evidence.look.name} would be refused by validate_data: {failed[0].message}")
 
 
 def _head(spec: ProposalSpec, evidence: Evidence) -> str:

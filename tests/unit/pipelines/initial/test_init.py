@@ -129,11 +129,44 @@ def test_weekends_without_rows_raise_the_allowed_share_of_missing_steps(here, ca
     assert "check validation.max_missing_ratio" in capsys.readouterr().err
 
 
-def test_a_repeated_row_is_allowed_for_and_to_be_checked(here, capsys):
+def test_rows_that_differ_at_one_time_are_merged_and_to_be_checked(here, capsys):
     rows = hourly()
-    table = write(here / "t.csv", {name: [*values, values[7]] for name, values in rows.items()})
-    assert 0 < config_of(table).validation.max_duplicate_ratio < 0.001
-    assert "check validation.max_duplicate_ratio" in capsys.readouterr().err
+    table = write(
+        here / "t.csv", {name: [*values, values[7 if name == "time" else 9]] for name, values in rows.items()}
+    )
+    assert config_of(table).validation.duplicates == "first"
+    assert "check validation.duplicates: 1 rows repeat a time of their series" in capsys.readouterr().err
+
+
+def test_a_row_that_is_there_twice_needs_no_setting(here):
+    table = write(here / "t.csv", {name: [*values, values[7]] for name, values in hourly().items()})
+    assert config_of(table).validation.duplicates == "refuse"
+
+
+def panel(n_shops: int, n_days: int = 300) -> Rows:
+    return {
+        "day": stamps(n_days, 1440) * n_shops,
+        "shop": [f"s{i:02d}" for i in range(n_shops) for _ in range(n_days)],
+        "sales": [value for i in range(n_shops) for value in load(n_days, 1, seed=i)],
+    }
+
+
+def test_a_series_that_breaks_a_rule_is_left_out_and_to_be_checked(here, capsys):
+    rows = panel(12)
+    rows["sales"][:300] = ["250"] * 300
+    config = config_of(write(here / "t.csv", rows))
+    assert config.data.id_columns == ("shop",)
+    assert (
+        "check validation: 1 series are left out of training, the first is 's00': constant_target"
+        in capsys.readouterr().err
+    )
+
+
+def test_one_series_with_many_gaps_raises_no_limit(here, capsys):
+    rows = panel(12)
+    rows["sales"] = ["" if i < 300 and i % 3 == 0 else value for i, value in enumerate(rows["sales"])]
+    assert config_of(write(here / "t.csv", rows)).validation.max_missing_ratio == 0.1
+    assert "1 of 12 series lack more of their steps" in capsys.readouterr().err
 
 
 def test_a_known_copy_of_the_target_is_left_out(here):
@@ -176,7 +209,7 @@ def test_a_folder_that_does_not_exist_is_refused(here, capsys):
         ({"time": stamps(40, 60), "x": load(40, 24)}, "a series must have at least"),
         ({"time": stamps(300, 60), "x": ["5"] * 300}, "must have a column of numbers"),
         ({"time": [f"20{y:02d}-{m:02d}-01" for y in range(10) for m in range(1, 13)], "x": load(120, 12)}, "months, quarters and years are not in this version"),
-        ({"time": [*stamps(300, 60), "2023-03-01T00:17:00Z"], "x": load(301, 24)}, "1 of 301 rows do not keep it"),
+        ({"time": [*stamps(300, 60), "2023-03-01T00:17:00Z"], "x": load(301, 24)}, "1 of 301 are off this grid, the first is line 302"),
     ],
 )  # fmt: skip
 def test_a_table_that_cannot_be_forecast_is_refused_in_one_line(here, capsys, columns, message):
