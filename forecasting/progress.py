@@ -1,6 +1,9 @@
-"""The lines that a run shows on the terminal, one when a step begins and one when it ends."""
+"""The lines that a run shows on the terminal: when a step begins, how far it has come, and when it ends."""
 
+import logging
 import re
+import time
+from collections.abc import Callable
 
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
@@ -8,11 +11,36 @@ from forecasting.runs import StepRecord
 
 _LINE = re.compile(r"\[\d+/\d+\] [a-z_]+ ")
 _WIDTH = max(len(step) for step in StepName)
+_OWN = ("forecasting.", "components.")
+NOTE_EVERY_S = 5.0
+"""Seconds between two notes of how far a step has come."""
 
 
 def start_line(step: StepName, last: StepName) -> str:
     """What is shown when a step begins."""
     return f"{_position(step, last)} {step.value:<{_WIDTH}} …"
+
+
+def note_line(step: StepName, last: StepName, text: str) -> str:
+    """What is shown of a step that takes longer: how far it has come."""
+    return f"{_position(step, last)} {step.value:<{_WIDTH}}  {text.splitlines()[0]} …"
+
+
+class ProgressNotes(logging.Handler):
+    """Shows what a step logs of its own, at most one line in `every_s` seconds, so that quick steps stay quiet."""
+
+    def __init__(self, show: Callable[[str], None], *, every_s: float = NOTE_EVERY_S) -> None:
+        """Show texts by a function."""
+        super().__init__(logging.INFO)
+        self._show, self._every_s, self._shown = show, every_s, time.monotonic()
+        self.addFilter(lambda record: record.name.startswith(_OWN))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show one message, if it is time again."""
+        now = time.monotonic()
+        if now - self._shown >= self._every_s:
+            self._shown = now
+            self._show(record.getMessage())
 
 
 def end_line(record: StepRecord, last: StepName, *, kept: bool = False) -> str:
@@ -32,7 +60,7 @@ def is_progress_line(line: str) -> bool:
 
 
 def is_start_line(line: str) -> bool:
-    """Whether a line says that a step has begun."""
+    """Whether a line says that a step has begun, or how far it has come."""
     return is_progress_line(line) and line.rstrip().endswith("…")
 
 

@@ -16,7 +16,7 @@ from forecasting.contracts.layout import RunLayout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.errors import AlmanacError, StoppedError
-from forecasting.progress import end_line, start_line
+from forecasting.progress import ProgressNotes, end_line, note_line, start_line
 from forecasting.runs import StepRecord, forget_later_steps, load_run, stop_requested, write_step
 
 logger = logging.getLogger(__name__)
@@ -30,9 +30,11 @@ class StepRecorder:
         self._run, self._terminal = run, terminal
         self._last = load_run(run).last_step
         self._kept = False
+        self._notes = ProgressNotes(lambda text: self._say(note_line(step, self._last, text)))
 
     def __enter__(self) -> Self:
         self._say(start_line(self.record.step, self._last))
+        logging.getLogger().addHandler(self._notes)
         return self
 
     def begin(self) -> None:
@@ -58,6 +60,7 @@ class StepRecorder:
         self.record, self._kept = record, True
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        logging.getLogger().removeHandler(self._notes)
         if error is not None:
             logger.error("%s failed", self.record.step, exc_info=error)
             self.record = _failure(self.record, error)

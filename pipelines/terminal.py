@@ -57,10 +57,16 @@ class ProgressSieve(io.TextIOBase):
         with self._lock:
             if self._running and self._terminal.isatty():
                 self._terminal.write(_CLEAR_LINE)
-            self._running = (line, time.monotonic()) if line and is_start_line(line) else None
+            self._running = (line, self._begun(line)) if line and is_start_line(line) else None
             if line and not (self._running and self._terminal.isatty()):
                 self._terminal.write(line + "\n")
             self._terminal.flush()
+
+    def _begun(self, line: str) -> float:
+        """When the step of a line began: a note of how far it has come does not begin it anew."""
+        if self._running and self._running[0].split()[:2] == line.split()[:2]:
+            return self._running[1]
+        return time.monotonic()
 
     def _tick(self) -> None:
         while not self._ended.wait(0.5):

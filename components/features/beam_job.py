@@ -233,6 +233,7 @@ def _chunk_planes(
         _write_part(part, reader, spec, file)
         train.append(_train_rows(part, reader))
     Metrics.counter(_NAMESPACE, "rows written").inc(chunk.n_rows)
+    logger.info("chunk %d: %d rows", chunk.number + 1, chunk.n_rows)
     return chunk.number, column_histogram(np.concatenate(train), moments)
 
 

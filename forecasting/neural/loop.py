@@ -184,9 +184,13 @@ class TrainingLoop:
             duration_s=round(time.monotonic() - began, 2),
         )
         logger.info(
-            "epoch %d/%d train %.4f validation %.4f in %.1f s",
-            record.epoch, self._training.max_epochs, record.train_loss, validation_loss, record.duration_s,
-        )  # fmt: skip
+            "epoch %d/%d: train loss %.4f%s, %.1f s",
+            record.epoch,
+            self._training.max_epochs,
+            record.train_loss,
+            f", validation loss {validation_loss:.4f}" if held_out is not None else "",
+            record.duration_s,
+        )
         better = held_out is None or validation_loss < state.best_loss
         return TrainingState(
             key=state.key,

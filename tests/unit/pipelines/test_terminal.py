@@ -1,11 +1,12 @@
 """What of a pipeline's output reaches the terminal."""
 
 import io
+import logging
 from pathlib import Path
 
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
-from forecasting.progress import end_line, is_progress_line, is_start_line, start_line
+from forecasting.progress import ProgressNotes, end_line, is_progress_line, is_start_line, note_line, start_line
 from forecasting.runs import StepRecord
 from pipelines.terminal import ProgressSieve
 
@@ -36,6 +37,36 @@ def test_lines_are_told_from_what_libraries_print() -> None:
     assert is_progress_line(end_line(_record(reused_from="r1"), StepName.DEPLOY_MODEL))
     assert not is_progress_line("[notice] A new release of pip is available")
     assert not is_start_line("downloading …")
+
+
+def test_a_note_tells_how_far_a_step_has_come_in_one_line() -> None:
+    line = note_line(StepName.TRAIN_MODEL, StepName.DEPLOY_MODEL, "epoch 3/30\nmore")
+    assert line.split() == ["[3/9]", "train_model", "epoch", "3/30", "…"]
+    assert is_start_line(line)
+
+
+def test_notes_are_what_a_step_logs_itself_and_not_too_many() -> None:
+    shown: list[str] = []
+    notes, slow = ProgressNotes(shown.append, every_s=0.0), ProgressNotes(shown.append, every_s=60.0)
+    for name, message in (
+        ("components.training.train_model", "epoch 1"),
+        ("tensorflow", "noise"),
+        ("forecasting.neural.loop", "epoch 2"),
+    ):
+        record = logging.LogRecord(name, logging.INFO, __file__, 1, message, (), None)
+        for handler in (notes, slow):
+            handler.handle(record)
+    assert shown == ["epoch 1", "epoch 2"]
+
+
+def test_a_note_does_not_begin_the_seconds_of_a_step_anew(tmp_path: Path) -> None:
+    with ProgressSieve(tmp_path / "log", Screen()) as sieve:
+        sieve.write("[3/9] train_model …\n")
+        begun = sieve._running[1]
+        sieve.write("[3/9] train_model  epoch 3/30 …\n")
+        assert sieve._running == ("[3/9] train_model  epoch 3/30 …", begun)
+        sieve.write("[4/9] evaluate_model …\n")
+        assert sieve._running[1] > begun
 
 
 def test_noise_goes_to_the_log_and_lines_cut_in_two_are_joined(tmp_path: Path) -> None:
