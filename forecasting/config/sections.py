@@ -46,7 +46,10 @@ class DataConfig(Section):
     )
     known: tuple[str, ...] = Field((), description="Numeric covariates known for the horizon too.")
     observed: tuple[str, ...] = Field((), description="Numeric covariates known up to the origin only.")
-    static: tuple[str, ...] = Field((), description="Categorical columns with one value per series.")
+    static: tuple[str, ...] = Field(
+        (),
+        description="Categorical columns with one value per series; an id column among them gives each series an embedding of its own.",
+    )
     censored_by: str | None = Field(
         None, description="Column that is non-zero where the target is not the true demand (a stock-out)."
     )

@@ -354,13 +354,13 @@ def test_many_series_keep_their_names_categories_and_own_starts(make_settings: M
     lines = [f"{line},north,a,red" for line in hourly_lines(200)]
     lines += [f"{line},south,b,blue" for line in hourly_lines(200)[150:]]
     uri = write_table(tmp_path / "t.csv", lines, header="time,load,temperature,region,meter,colour")
-    settings = make_settings(uri, data={"id_columns": ["region", "meter"], "static": ["colour"]})
+    settings = make_settings(uri, data={"id_columns": ["region", "meter"], "static": ["colour", "meter"]})
     outcome = run_step(settings, context, tmp_path / "out")
     assert outcome.passed
     store = read_series_store(tmp_path / "out")
     assert [series.id for series in store] == ["north/a", "south/b"]
-    assert store.spec.categories == {"colour": ("blue", "red")}
-    assert [series.static for series in store] == [(1,), (0,)]
+    assert store.spec.categories == {"colour": ("blue", "red"), "meter": ("a", "b")}
+    assert [series.static for series in store] == [(1, 0), (0, 1)]
     assert [series.n_steps for series in store] == [200, 50]
     assert store.series[1].start - store.series[0].start == 150 * 3600
 
