@@ -40,6 +40,7 @@ NEVER_REUSED = frozenset({StepName.REPORT_RUN})
 """`report_run` tells of its own run."""
 
 LOCK_FILE = "uv.lock"
+_LEARNED_KEY = "learned from"
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ def step_key(
         ConfigError: The source table has an address of no known kind.
         DataError: There is no source table.
     """
+    external = _external_state(step, settings, parents, home, created)
     return KeyRecord(
         step=step,
         settings=settings.model_dump(mode="json"),
@@ -90,7 +92,7 @@ def step_key(
         parents={parent.value: digest for parent, digest in parents.items()},
         code=code_digests(step),
         lock=lock_digest(),
-        external=_external_state(step, settings, parents, home, created) | _moment(settings, cutoff, created),
+        external=external | _learned_state(settings, external, cutoff, home) | _moment(settings, cutoff, created),
     )
 
 
@@ -157,6 +159,34 @@ def _external_state(
     return {}
 
 
+def _learned_state(
+    settings: StepSettings, source: Mapping[str, str], cutoff: str | None, home: HomeLayout
+) -> dict[str, str]:
+    """The series that the champion was trained on, with which a new table is compared.
+
+    Where the champion was trained on this very table, there is nothing new: what the table was compared with
+    then still counts, so that an unchanged run is recognised as unchanged.
+    """
+    if not isinstance(settings, ValidateDataSettings):
+        return {}
+    version = _champion_version(home, settings.name)
+    if version is None:
+        return {_LEARNED_KEY: "none"}
+    for run in list_runs(home):
+        earlier = _key_behind(run, version, StepName.VALIDATE_DATA)
+        if (
+            earlier
+            and earlier.settings == settings.model_dump(mode="json")
+            and earlier.cutoff == (cutoff or "")
+            and all(earlier.external.get(name) == value for name, value in source.items())
+        ):
+            return {_LEARNED_KEY: earlier.external.get(_LEARNED_KEY, "none")}
+    from forecasting.repository import ModelRepository
+
+    folder = ModelRepository(home.models).series_dir(settings.name, version)
+    return {_LEARNED_KEY: "none" if folder is None else folder.name}
+
+
 def _moment(settings: StepSettings, cutoff: str | None, created: float | None) -> dict[str, str]:
     """When the run was begun, where the age of the table is judged by it."""
     if not isinstance(settings, ValidateDataSettings) or not settings.validation.max_age or cutoff or created is None:
@@ -174,19 +204,19 @@ def _champion_state(model: str, trained: str, home: HomeLayout) -> dict[str, str
     if version is None:
         return {"champion": "none"}
     for run in list_runs(home):
-        judged = _judgement_behind(run, version)
+        judged = _key_behind(run, version, StepName.EVALUATE_MODEL)
         if judged and judged.settings.get("name") == model and judged.parents.get(StepName.TRAIN_MODEL) == trained:
             return dict(judged.external)
     return {"champion": f"{version} {_directory_digest(home.models / model / str(version))}"}
 
 
-def _judgement_behind(run: RunLayout, version: int) -> KeyRecord | None:
-    """Key of the evaluation that let a run deploy a version; none where the run did not."""
+def _key_behind(run: RunLayout, version: int, step: StepName) -> KeyRecord | None:
+    """Key of a step of the run that deployed a version; none where the run did not."""
     try:
         deployed = load_step(run, StepName.DEPLOY_MODEL)
         if not deployed or deployed.status != RunStatus.SUCCEEDED or _deployed_version(run) != version:
             return None
-        return load_key(run, StepName.EVALUATE_MODEL)
+        return load_key(run, step)
     except ArtifactError as error:
         logger.warning("run %s is passed over: %s", run.name, error)
         return None

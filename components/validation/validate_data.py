@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from components.validation.checks import failed_names, note_imputed, table_checks
 from components.validation.grid import StepReport, infer_step
 from components.validation.imputation import ImputationReport, impute_store
+from components.validation.learned import LearnedReport, compare
 from components.validation.profile import profile_store
 from components.validation.quarantine import PartingReport, QuarantineReport, judge_quarantine, part
 from components.validation.reading import ParsedTable, SortingReport, parse_table, sort_rows
@@ -25,9 +26,11 @@ from components.validation.storing import make_store
 from forecasting.config.root import StepSettings, ValidateDataSettings
 from forecasting.contracts.artifacts import DATA_DOCS_DIR, PROFILE_FILE, QUARANTINE_DIR, REPORT_FILE
 from forecasting.contracts.steps import StepName
+from forecasting.contracts.vocabulary import ModelRole
 from forecasting.cutoffs import parse_cutoff
 from forecasting.errors import ConfigError, DataError
-from forecasting.schema import SeriesStore, write_series_store
+from forecasting.repository import ModelRepository
+from forecasting.schema import SeriesStore, read_series_store, write_series_store
 from forecasting.steps import StepContext, StepOutcome
 
 if TYPE_CHECKING:
@@ -49,7 +52,7 @@ def validate_data(
         inputs: Nothing; this is the first step.
         output: Gets series.parquet, index.parquet, schema.json, report.json, profile.json, data_docs/, and
             quarantine/, a series store of the series that are left out, where there are any.
-        context: Home of the examples, and the cutoff.
+        context: Home of the examples and of the champion, and the cutoff.
 
     Returns:
         Passed when no check of severity fail failed.
@@ -66,7 +69,8 @@ def validate_data(
     step = _source_step(table, sorting)
     made = make_store(table, sorting, step=step, settings=settings, cutoff=cutoff)
     profiles = profile_series(table, sorting, step=step, made=made, settings=settings, created=context.created)
-    found = _expectations(table, profiles, step.step_s, settings=settings, output=output)
+    learned = _learned(made.store, settings, context)
+    found = _expectations(table, profiles, step.step_s, learned=learned, settings=settings, output=output)
     quarantine = judge_quarantine(found.broken, ids=made.store.index.ids, limits=settings.validation)
     parting = part(made, quarantine)
     checks = (
@@ -116,22 +120,37 @@ def _source_step(table: ParsedTable, sorting: SortingReport) -> StepReport:
     return step
 
 
+def _learned(store: SeriesStore, settings: ValidateDataSettings, context: StepContext) -> tuple[LearnedReport, ...]:
+    """The store against what the champion was trained on; nothing where there is no champion, or nothing new."""
+    repository = ModelRepository(context.home.models)
+    champion = repository.role(settings.name, ModelRole.CHAMPION)
+    folder = None if champion is None else repository.series_dir(settings.name, champion)
+    if folder is None or not folder.is_dir():
+        return ()
+    return compare(read_series_store(folder), store, settings.validation.learned)
+
+
 def _expectations(
-    table: ParsedTable, profiles: Sequence[SeriesProfileReport], step_s: int, *, settings: ValidateDataSettings,
-    output: Path,
+    table: ParsedTable, profiles: Sequence[SeriesProfileReport], step_s: int, *,
+    learned: Sequence[LearnedReport], settings: ValidateDataSettings, output: Path,
 ) -> "ExpectationsReport":  # fmt: skip
-    """Run the suites: on rows as they were read, and on the profile of every series."""
+    """Run the suites: on rows as they were read, on the profile of every series, and the one learned."""
     # Imported here: it takes seconds, and whoever only wants the step's name should not pay them.
     from components.validation.expectations import ROW_SUITE, ExpectationsReport, row_checks, row_suite
+    from components.validation.learned_checks import LEARNED_SUITE, learned_checks, learned_suite
     from components.validation.series_checks import SERIES_SUITE, series_checks, series_suite
     from components.validation.suites import run_suites
 
     docs = output / DATA_DOCS_DIR if settings.validation.data_docs else None
     rules = series_rules(settings, step_s)
-    found = run_suites(settings.name, [row_suite(table, settings), series_suite(profiles, rules)], docs=docs)
+    limits = settings.validation
+    suites = [row_suite(table, settings), series_suite(profiles, rules)]
+    suites += [learned_suite(learned, limits.learned)] if learned else []
+    found = run_suites(settings.name, suites, docs=docs)
     rows = row_checks(found[ROW_SUITE], table, settings)
     series = series_checks(found[SERIES_SUITE], profiles, rules, table=table, settings=settings)
-    return ExpectationsReport(rows.checks + series.checks, series.broken + rows.broken)
+    drift = learned_checks(found[LEARNED_SUITE], learned, limits) if learned else ()
+    return ExpectationsReport(rows.checks + series.checks + drift, series.broken + rows.broken)
 
 
 def _report(

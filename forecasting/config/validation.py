@@ -25,6 +25,20 @@ class ImputationConfig(Section):
     max_gap: int = Field(3, gt=0, description="Steps of a gap that are filled at most.")
 
 
+class LearnedConfig(Section):
+    """What may differ from the champion's training; nothing is compared where there is no champion or nothing new."""
+
+    period: Duration = Field("28d", description="Last part of the table that is compared.")
+    range_margin: float = Field(0.1, ge=0, description="Share of the range learned that is added on both sides.")
+    max_outside_ratio: float = Field(0.01, ge=0, le=1, description="Largest share of values outside that range.")
+    max_missing_increase: float = Field(
+        0.05, ge=0, le=1, description="Largest increase of the share of missing values."
+    )
+    max_rows_change: float = Field(0.2, ge=0, description="Largest relative change of the rows in a period.")
+    max_psi: float = Field(0.35, gt=0, description="Largest population stability index against the same season.")
+    max_ks: float = Field(0.3, gt=0, le=1, description="Largest Kolmogorov-Smirnov statistic against the same season.")
+
+
 class ValidationConfig(Section):
     """What a table must satisfy before it is used."""
 
@@ -64,6 +78,9 @@ class ValidationConfig(Section):
     )
     imputation: ImputationConfig = Field(
         default_factory=ImputationConfig, description="How short gaps of covariates are filled."
+    )
+    learned: LearnedConfig = Field(
+        default_factory=LearnedConfig, description="What may differ from the champion's training."
     )
     ranges: dict[str, Range] = Field(
         default_factory=dict, description="Smallest and largest plausible value of a column."
