@@ -11,7 +11,6 @@ from components.validation.grid import StepReport, first_run
 from components.validation.reading import ParsedTable, SortingReport
 from components.validation.series_measures import (
     LevelShiftReport,
-    UnitChangeReport,
     is_constant,
     level_shift,
     longest_run,
@@ -47,12 +46,21 @@ class RowProfileReport:
 
 
 @dataclass(frozen=True)
+class UnitsReport:
+    """A column that changes its unit, and when (UTC epoch seconds)."""
+
+    column: str
+    change: str
+    time: int
+
+
+@dataclass(frozen=True)
 class StepProfileReport:
     """What the steps of a series on the grid, before the cutoff, are like.
 
     gap_steps: steps without any value. longest_gap: of these, the longest run in steps, from gap_start on
-    (UTC epoch seconds). age_s: from the end of the last target to the cutoff. shift_time, units_time: where
-    the level jumps most, where the unit of `units_column` changes. n_missing_ahead: known values that lack
+    (UTC epoch seconds). age_s: from the end of the last target to the cutoff. shift_time: where the level
+    jumps most. units: columns that change their unit. n_missing_ahead: known values that lack
     in the horizon.
     """
 
@@ -67,9 +75,7 @@ class StepProfileReport:
     is_constant: bool
     level: LevelShiftReport
     shift_time: int
-    units_column: str
-    units: UnitChangeReport | None
-    units_time: int
+    units: tuple[UnitsReport, ...]
     n_missing_ahead: int
 
 
@@ -127,7 +133,6 @@ def profile_steps(
     targets = np.flatnonzero(~np.isnan(target))
     empty = np.all(np.isnan(values), axis=1)
     gap, level = longest_run(empty), level_shift(target, season)
-    name, units = _first_unit_change(values, spec, season, settings.validation.temperatures)
     end = one.start + (int(targets[-1]) + 1) * spec.step_s if len(targets) else one.start
     missing_ahead = settings.forecast.horizon * len(spec.known) - _n_ahead(one, spec) if any_ahead else 0
     return StepProfileReport(
@@ -142,20 +147,20 @@ def profile_steps(
         is_constant=is_constant(target, 2 * season),
         level=level,
         shift_time=one.start + level.index * spec.step_s,
-        units_column=name,
-        units=units,
-        units_time=one.start + (units.index if units else 0) * spec.step_s,
+        units=_unit_changes(one, values, spec, season=season, temperatures=settings.validation.temperatures),
         n_missing_ahead=missing_ahead,
     )
 
 
-def _first_unit_change(
-    values: npt.NDArray[np.float64], spec: SeriesSpec, season: int, temperatures: Sequence[str]
-) -> tuple[str, UnitChangeReport | None]:
+def _unit_changes(
+    one: Series, values: npt.NDArray[np.float64], spec: SeriesSpec, *, season: int, temperatures: Sequence[str]
+) -> tuple[UnitsReport, ...]:
+    found = []
     for i, name in enumerate(spec.columns):
-        if found := unit_change(values[:, i], season, is_temperature=name in temperatures):
-            return name, found
-    return "", None
+        change = unit_change(values[:, i], season, is_temperature=name in temperatures)
+        if change is not None:
+            found.append(UnitsReport(name, change.change, one.start + change.index * spec.step_s))
+    return tuple(found)
 
 
 def _n_ahead(one: Series, spec: SeriesSpec) -> int:

@@ -50,7 +50,7 @@ def series_rules(settings: ValidateDataSettings, step_s: int) -> tuple[SeriesRul
         SeriesRuleSpec(
             "level_shift", "level_shift", limits.max_level_shift, lambda p: p.steps.level.score, _level_shift
         ),
-        SeriesRuleSpec("unit_change", "unit_changes", 0, lambda p: float(p.steps.units is not None), _unit_change),
+        SeriesRuleSpec("unit_change", "unit_changes", 0, lambda p: len(p.steps.units), _unit_change),
         SeriesRuleSpec(
             "covariates_ahead", "missing_ahead", 0, lambda p: p.steps.n_missing_ahead, _missing_ahead
         ),
@@ -156,11 +156,8 @@ def _level_shift(profile: SeriesProfileReport, _: ParsedTable) -> str:
 
 
 def _unit_change(profile: SeriesProfileReport, _: ParsedTable) -> str:
-    steps = profile.steps
-    change = steps.units.change if steps.units else ""
-    return (
-        f"one unit a column; the values of {steps.units_column!r} change about {iso_time(steps.units_time)}: {change}"
-    )
+    changes = [f"{one.column!r} from about {iso_time(one.time)} on: {one.change}" for one in profile.steps.units]
+    return f"one unit a column; the unit changes in {', '.join(changes)}"
 
 
 def _missing_ahead(profile: SeriesProfileReport, _: ParsedTable) -> str:

@@ -15,6 +15,7 @@ from components.validation.checks import failed_names, note_imputed, table_check
 from components.validation.grid import StepReport, infer_step
 from components.validation.imputation import ImputationReport, impute_store
 from components.validation.learned import LearnedReport, compare
+from components.validation.page import PAGE_FILE, validation_page
 from components.validation.profile import profile_store
 from components.validation.quarantine import PartingReport, QuarantineReport, judge_quarantine, part
 from components.validation.reading import ParsedTable, SortingReport, parse_table, sort_rows
@@ -50,8 +51,8 @@ def validate_data(
     Args:
         settings: `ValidateDataSettings`.
         inputs: Nothing; this is the first step.
-        output: Gets series.parquet, index.parquet, schema.json, report.json, profile.json, data_docs/, and
-            quarantine/, a series store of the series that are left out, where there are any.
+        output: Gets series.parquet, index.parquet, schema.json, report.json, profile.json, validation.html, data_docs/,
+            and quarantine/, a series store of the series that are left out, where there are any.
         context: Home of the examples and of the champion, and the cutoff.
 
     Returns:
@@ -82,6 +83,13 @@ def validate_data(
     checks += note_imputed(imputed)
     report = _report(table, imputed.store, checks, quarantine)
     _write(imputed.store, apart, report, output)
+    page = validation_page(
+        report,
+        parting.made.store,
+        season=max(settings.forecast.seasons),
+        has_docs=settings.validation.data_docs,
+    )
+    (output / PAGE_FILE).write_text(page, encoding="utf-8")
     for check in report.warnings:
         logger.warning("%s: %s", check.name, check.message)
     for record in report.quarantined:
