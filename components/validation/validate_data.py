@@ -83,20 +83,8 @@ def validate_data(
     checks += note_imputed(imputed)
     report = _report(table, imputed.store, checks, quarantine)
     _write(imputed.store, apart, report, output)
-    page = validation_page(
-        report,
-        parting.made.store,
-        season=max(settings.forecast.seasons),
-        has_docs=settings.validation.data_docs,
-    )
-    (output / PAGE_FILE).write_text(page, encoding="utf-8")
-    for check in report.warnings:
-        logger.warning("%s: %s", check.name, check.message)
-    for record in report.quarantined:
-        logger.warning("series %s is in quarantine: %s", record.series, record.reason)
-    logger.info(
-        "%d series, %d steps up to %s; passed: %s", report.n_series, report.n_steps, report.cutoff, report.passed
-    )
+    _write_page(report, parting, settings, output)
+    _log(report)
     # What is of the future now will not be for a later run.
     is_lasting = not any(check.rule == "future_rows" and not check.passed for check in report.checks)
     return StepOutcome(report.passed, _summary(report), reusable=is_lasting)
@@ -116,6 +104,22 @@ def _write(store: SeriesStore, apart: SeriesStore | None, report: ValidationRepo
         write_series_store(apart, output / QUARANTINE_DIR)
     write_report(report, output / REPORT_FILE)
     (output / PROFILE_FILE).write_text(json.dumps(asdict(profile_store(store)), indent=1), encoding="utf-8")
+
+
+def _write_page(report: ValidationReport, parting: PartingReport, settings: ValidateDataSettings, output: Path) -> None:
+    season, has_docs = max(settings.forecast.seasons), settings.validation.data_docs
+    page = validation_page(report, parting.made.store, season=season, has_docs=has_docs)
+    (output / PAGE_FILE).write_text(page, encoding="utf-8")
+
+
+def _log(report: ValidationReport) -> None:
+    for check in report.warnings:
+        logger.warning("%s: %s", check.name, check.message)
+    for record in report.quarantined:
+        logger.warning("series %s is in quarantine: %s", record.series, record.reason)
+    logger.info(
+        "%d series, %d steps up to %s; passed: %s", report.n_series, report.n_steps, report.cutoff, report.passed
+    )
 
 
 def _source_step(table: ParsedTable, sorting: SortingReport) -> StepReport:
