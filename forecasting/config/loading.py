@@ -37,8 +37,7 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> AlmanacConfig:
     document = _parse_yaml(text, str(path))
     if not isinstance(document, dict):
         raise ConfigError(f"{path} must hold a mapping of settings, found {type(document).__name__}")
-    for override in overrides:
-        _apply(document, override)
+    apply_overrides(document, overrides)
     config = parse_config(document, source=str(path))
     return _resolve_uri(config, path.parent)
 
@@ -63,6 +62,20 @@ def _parse_yaml(text: str, where: str) -> Any:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
         raise ConfigError(f"{where}{line} is not valid YAML: {getattr(error, 'problem', error)}") from error
+
+
+def apply_overrides(document: dict[str, Any], overrides: Iterable[str]) -> None:
+    """Change settings in place.
+
+    Args:
+        document: A configuration as a mapping.
+        overrides: `a.b=value` settings, values in YAML, applied in order.
+
+    Raises:
+        ConfigError: One is of another form.
+    """
+    for override in overrides:
+        _apply(document, override)
 
 
 def _apply(document: dict[str, Any], override: str) -> None:

@@ -12,6 +12,7 @@ from forecasting.config.loading import resolved_uri
 from forecasting.contracts.layout import home_layout
 from forecasting.errors import ConfigError
 from forecasting.manifests import write_text_atomically
+from pipelines.initial.opening import reading_overrides
 from pipelines.initial.propose import ProposalSpec, model_name, propose
 
 
@@ -28,10 +29,19 @@ def init(arguments: argparse.Namespace) -> int:
     spec = ProposalSpec(
         uri=uri_from(table, output.parent),
         read_uri=resolved_uri(table, Path()),
-        command=shlex.join(["almanac", "init", table, *(["--target", arguments.target] if arguments.target else [])]),
+        command=shlex.join(
+            [
+                "almanac",
+                "init",
+                table,
+                *(["--target", arguments.target] if arguments.target else []),
+                *(word for each in arguments.overrides for word in ("--set", each)),
+            ]
+        ),
         target=arguments.target,
         horizon=arguments.horizon,
         created=time.time(),
+        reading=reading_overrides(arguments.overrides),
     )
     proposal = propose(spec, home_layout())
     write_text_atomically(output, proposal.text)

@@ -1,7 +1,9 @@
 """The configuration that is proposed, section by section, each setting with its reason."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +34,7 @@ class Evidence:
 
     name: str
     uri: str
+    reading: Mapping[str, Any]
     look: TableLook
     roles: RolesGuess
     facts: TableFacts
@@ -51,10 +54,13 @@ def duration(seconds: int) -> str:
     return f"{seconds}s"
 
 
-def data_section(uri: str, roles: RolesGuess, *, look: TableLook, step_s: int, frequency_s: int) -> Group:
+def data_section(
+    uri: str, roles: RolesGuess, *, reading: Mapping[str, Any], look: TableLook, step_s: int, frequency_s: int
+) -> Group:  # fmt: skip
     """Roles, zone and frequency."""
     members: list[Node] = [
         Setting("uri", uri, "" if "://" in uri or uri.startswith("/") else "relative to this file"),
+        *(Setting(key, value, "as asked for by --set") for key, value in reading.items()),
         Setting("time_column", roles.time.name, _reason(roles.time)),
         *_zone(roles, step_s),
         Setting("target", roles.target.name, _reason(roles.target)),
@@ -74,7 +80,12 @@ def sections(evidence: Evidence) -> tuple[Node, ...]:
     """The whole configuration."""
     facts, roles = evidence.facts, evidence.roles
     data = data_section(
-        evidence.uri, roles, look=evidence.look, step_s=facts.step.step_s, frequency_s=facts.frequency_s
+        evidence.uri,
+        roles,
+        reading=evidence.reading,
+        look=evidence.look,
+        step_s=facts.step.step_s,
+        frequency_s=facts.frequency_s,
     )
     return (
         Setting("name", evidence.name, "the model: its directory in the repository, its name on the server"),
@@ -204,7 +215,7 @@ def _forecast(evidence: Evidence) -> Group:
 
 
 def _season_reason(seasons: SeasonsGuess, lengths: LengthsGuess) -> str:
-    said = [f"{_season_name(one)}: changes that far apart correlate by {one.correlation:.2f}" for one in seasons.confirmed if one.steps in lengths.seasons]  # fmt: skip
+    said = [f"{_season_name(one)}: {one.compared} that far apart correlate by {one.correlation:.2f}" for one in seasons.confirmed if one.steps in lengths.seasons]  # fmt: skip
     said += [f"the {one.name} ({one.steps}) does not fit the history" for one in seasons.confirmed if one.steps not in lengths.seasons]  # fmt: skip
     said += [f"no {one.name} ({one.steps}): {one.correlation:.2f}" for one in seasons.rejected]
     if lengths.seasons == (1,):

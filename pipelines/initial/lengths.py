@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from forecasting.errors import DataError
 
-_DAY_S, _WEEK_S = 86_400, 604_800
+_HOUR_S, _DAY_S, _WEEK_S = 3_600, 86_400, 604_800
 _MIN_SEGMENT, _MAX_SEGMENT = 4, 200
 _SEGMENTS = 12
 """Steps of the recurrence that are aimed for."""
@@ -75,6 +75,8 @@ def segment_length(step_s: int, seasons: tuple[int, ...]) -> int:
     """Steps in one segment of the recurrence: the shortest season, a part of a long one, several short ones."""
     if seasons[0] > 1:
         segment = 13 if step_s == _WEEK_S and seasons[0] == 52 else seasons[0]
+    elif step_s < _HOUR_S and _HOUR_S % step_s == 0:
+        segment = _HOUR_S // step_s
     elif _DAY_S % step_s == 0 and step_s < _DAY_S:
         segment = _DAY_S // step_s
     else:
@@ -101,7 +103,8 @@ def _descending(n_steps: int, step_s: int, seasons: tuple[int, ...], horizon: in
 
 def _horizons(step_s: int, seasons: tuple[int, ...]) -> list[int]:
     if step_s < _DAY_S and _DAY_S % step_s == 0:
-        return [_DAY_S // step_s]
+        shorter = _HOUR_S // step_s if step_s < _HOUR_S else _DAY_S // step_s // 4
+        return [_DAY_S // step_s, max(1, shorter)]
     if step_s == _DAY_S:
         return [28, 14, 7]
     if step_s == _WEEK_S:

@@ -1,14 +1,15 @@
 """Open the table that `almanac init` is asked about, with all of its columns."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.validation.sources import SourceTable, find_source
 from components.validation.sources.table import collect
 from forecasting.config import parse_config
+from forecasting.config.loading import apply_overrides
 from forecasting.config.sections import DataConfig
 from forecasting.contracts.layout import HomeLayout
-from forecasting.errors import DataError
+from forecasting.errors import ConfigError, DataError
 
 PLACEHOLDER_GATES = {
     "model": {"max_mae": 1, "max_rmse": 1, "max_naive_ratio": 1, "max_champion_ratio": 1},
@@ -16,6 +17,29 @@ PLACEHOLDER_GATES = {
     "serving": {"max_latency_ms": 1, "max_difference_ratio": 1},
 }
 """Of drafts, which are never run."""
+
+
+READING_KEYS = ("csv", "query", "table")
+"""Settings of `data` that say how a table is read, and that nobody guesses."""
+
+
+def reading_overrides(overrides: Sequence[str]) -> dict[str, Any]:
+    """Settings of `data` from `--set`, such as `data.csv.delimiter=";"`.
+
+    Raises:
+        ConfigError: One is of another form, or says something else than how a table is read.
+    """
+    document: dict[str, Any] = {}
+    apply_overrides(document, overrides)
+    data = document.pop("data", {})
+    if not isinstance(data, dict):
+        raise ConfigError("--set must have the form data.csv.KEY=VALUE, data.query=… or data.table=…")
+    others = [*document, *(f"data.{key}" for key in data if key not in READING_KEYS)]
+    if others:
+        raise ConfigError(
+            f"--set of init says how the table is read: data.csv.…, data.query or data.table; change {others[0]} in the file that it writes"
+        )
+    return data
 
 
 def reading_settings(settings: Mapping[str, Any]) -> DataConfig:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -47,7 +47,8 @@ class ProposalSpec:
     """What is asked for. uri: of the table, as the configuration will name it; read_uri: as it is read from here.
 
     command: how the proposal was asked for. target: column to forecast; none: guess. horizon: steps ahead; none: guess.
-    created: now, epoch seconds; none: no row is judged to be of the future.
+    created: now, epoch seconds; none: no row is judged to be of the future. reading: settings of `data` that say how
+    the table is read.
     """
 
     uri: str
@@ -56,6 +57,7 @@ class ProposalSpec:
     target: str | None = None
     horizon: int | None = None
     created: float | None = None
+    reading: Mapping[str, Any] = field(default_factory=dict)
 
 
 def propose(spec: ProposalSpec, home: HomeLayout) -> Proposal:
@@ -65,22 +67,27 @@ def propose(spec: ProposalSpec, home: HomeLayout) -> Proposal:
         ConfigError: The address is of no known kind, or `target` is no column of numbers.
         DataError: The table cannot be read, or cannot be forecast; the message says what must hold.
     """
-    look = look_at_columns(open_whole(reading_settings({"uri": spec.read_uri}), home))
+    look = look_at_columns(open_whole(reading_settings({"uri": spec.read_uri, **spec.reading}), home))
     roles = guess_roles(look, spec.target)
     seconds, _ = read_times(look.source, roles.time.name)
     step_s = table_step(seconds, roles.key.series, where=look.name)
     frequency_s = model_step(step_s, int(seconds.max() - seconds.min()))
-    draft = data_section(spec.read_uri, roles, look=look, step_s=step_s, frequency_s=frequency_s)
+    draft = data_section(spec.read_uri, roles, reading=spec.reading, look=look, step_s=step_s, frequency_s=frequency_s)
     facts = _measure(_draft_settings(draft, frequency_s), home)
     seasons = guess_seasons(facts.targets(), frequency_s)
     lengths = _lengths(facts, seasons, spec.horizon, look.name)
     if copies := copies_of_target(facts.store, lengths.horizon):
         roles = _without_copies(roles, copies)
-        draft = data_section(spec.read_uri, roles, look=look, step_s=step_s, frequency_s=frequency_s)
+        draft = data_section(
+            spec.read_uri, roles, reading=spec.reading, look=look, step_s=step_s, frequency_s=frequency_s
+        )
         facts = _measure(_draft_settings(draft, frequency_s), home)
     evidence = _evidence(spec, look, roles=roles, facts=facts, seasons=seasons, lengths=lengths)
     evidence = _judged(evidence, created=spec.created)
-    nodes = sections(evidence)
+    try:
+        nodes = sections(evidence)
+    except DataError as error:
+        raise DataError(f"{look.name}: {error}") from error
     text = commented_yaml(_head(spec, evidence), nodes)
     parse_config(yaml.safe_load(text), "the proposal")
     return Proposal(text, to_check(nodes), _summary(evidence))
@@ -163,6 +170,7 @@ def _evidence(
     return Evidence(
         name=model_name(spec.uri),
         uri=spec.uri,
+        reading=spec.reading,
         look=look,
         roles=roles,
         facts=facts,

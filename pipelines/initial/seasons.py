@@ -1,7 +1,8 @@
 """Seasons of a target: those that its step suggests, confirmed by autocorrelation."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,8 @@ _MIN_FOUND_CORRELATION = 0.3
 """Least autocorrelation of changes at a season that no calendar suggests."""
 _MIN_WEEK_LEAD = 0.02
 """By how much days a week apart must be more alike than days between."""
+_MIN_WAVE_LEAD = 0.3
+"""By how much values a season apart must be more alike than half a season apart."""
 _MAX_SEASON = 2_016
 """Steps in a season at most: the context must hold it."""
 _MAX_SEARCH = 400
@@ -23,11 +26,12 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SeasonGuess:
-    """A season in steps, what it is called, and the correlation of changes that lie a season apart."""
+    """A season in steps, what it is called, and the correlation of what lies a season apart: changes, or values."""
 
     steps: int
     name: str
     correlation: float
+    compared: Literal["changes", "values"] = "changes"
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,10 @@ def calendar_seasons(step_s: int) -> tuple[tuple[int, str], ...]:
 def guess_seasons(targets: Sequence[Floats], step_s: int) -> SeasonsGuess:
     """Confirm the seasons that a step suggests; where there is none, look for another one.
 
-    Changes are compared, not levels: a slow level is like itself at any distance. A week must be more
-    alike than the days between, for a daily season repeats every week too.
+    Changes are compared first, not values: a slow level is like itself at any distance. A week must be more
+    alike than the days between, for a daily season repeats every week too. A long smooth wave hardly changes
+    from step to step; the shortest season is confirmed by values too, where these are far more alike a season
+    apart than half a season apart, which no slow level is.
 
     Args:
         targets: Target of each series on its grid `[T]`, NaN where missing.
@@ -63,6 +69,8 @@ def guess_seasons(targets: Sequence[Floats], step_s: int) -> SeasonsGuess:
     changes = _changes(targets)
     tried = [SeasonGuess(steps, name, autocorrelation(changes, steps)) for steps, name in calendar_seasons(step_s)]
     confirmed = tuple(season for season in tried if _is_confirmed(season, tried[0], changes))
+    if tried and tried[0] not in confirmed and (wave := _by_values(tried[0], targets)):
+        tried[0], confirmed = wave, (wave, *confirmed)
     rejected = tuple(season for season in tried if season not in confirmed)
     if not confirmed and (found := _search(changes)):
         confirmed = (found,)
@@ -94,6 +102,14 @@ def _is_confirmed(season: SeasonGuess, shortest: SeasonGuess, changes: Sequence[
     return season.correlation > float(np.mean(between)) + _MIN_WEEK_LEAD
 
 
+def _by_values(season: SeasonGuess, targets: Sequence[Floats]) -> SeasonGuess | None:
+    values = _standardised([target[-_MAX_STEPS:] for target in _spread(targets)])
+    apart = autocorrelation(values, season.steps)
+    if season.steps < 4 or apart < autocorrelation(values, season.steps // 2) + _MIN_WAVE_LEAD:
+        return None
+    return replace(season, correlation=apart, compared="values") if apart >= _MIN_FOUND_CORRELATION else None
+
+
 def _search(changes: Sequence[Floats]) -> SeasonGuess | None:
     longest = max((len(series) for series in changes), default=0)
     lags = range(2, min(longest // 4, _MAX_SEARCH))
@@ -110,12 +126,20 @@ def _search(changes: Sequence[Floats]) -> SeasonGuess | None:
 
 
 def _changes(targets: Sequence[Floats]) -> list[Floats]:
-    """Last changes of series spread over all, centred and each in units of its own deviation."""
+    return _standardised([np.diff(target[-_MAX_STEPS:]) for target in _spread(targets)])
+
+
+def _spread(targets: Sequence[Floats]) -> list[Floats]:
+    """Some series, spread over all."""
     chosen = np.unique(np.linspace(0, len(targets) - 1, _MAX_SERIES).round().astype(int))
-    changes = []
-    for i in chosen:
-        series = np.diff(targets[i][-_MAX_STEPS:])
+    return [targets[i] for i in chosen]
+
+
+def _standardised(values: Sequence[Floats]) -> list[Floats]:
+    """Each series centred and in units of its own deviation; a constant one is left out."""
+    found = []
+    for series in values:
         known = series[~np.isnan(series)]
         if len(known) > 1 and known.std() > 0:
-            changes.append((series - known.mean()) / known.std())
-    return changes
+            found.append((series - known.mean()) / known.std())
+    return found

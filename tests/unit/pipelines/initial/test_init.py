@@ -1,6 +1,8 @@
 """`almanac init`: from a file to a configuration that validation accepts, or one line that says why not."""
 
 import csv
+import sqlite3
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -239,3 +241,39 @@ def test_a_table_far_from_the_configuration_is_named_by_its_whole_path(here):
     assert uri_from(str(here / "t.csv"), here) == "t.csv"
     assert uri_from(str(here / "t.csv"), here / "a" / "b") == str(here / "t.csv")
     assert uri_from("example://retail", here) == "example://retail"
+
+
+def test_how_a_table_is_read_is_said_by_set_and_written_down(here):
+    rows = hourly()
+    path = here / "t.csv"
+    lines = zip(rows["time"], (value.replace(".", ",") for value in rows["load"]), strict=True)
+    path.write_text("time;load\n" + "".join(f"{time};{value}\n" for time, value in lines))
+    config = config_of(path, "--set", 'data.csv.delimiter=";"', "--set", 'data.csv.decimal=","')
+    assert (config.data.csv.delimiter, config.data.csv.decimal, config.data.target) == (";", ",", "load")
+
+
+def test_a_table_of_a_database_is_read(here):
+    rows = hourly()
+    with closing(sqlite3.connect(here / "t.db")) as base:
+        base.execute("create table loads (time text, load real)")
+        base.executemany("insert into loads values (?, ?)", zip(rows["time"], map(float, rows["load"]), strict=True))
+        base.commit()
+    assert main(["init", "sqlite:///t.db", "-o", "made.yaml", "--set", "data.table=loads"]) == 0
+    config = load_config(Path("made.yaml"))
+    assert (config.name, config.data.table, config.data.target) == ("t", "loads", "load")
+
+
+@pytest.mark.parametrize("words", ["model.units=3", "data.target=load", "data=3"])
+def test_set_says_nothing_but_how_the_table_is_read(here, capsys, words):
+    assert "--set" in refusal(capsys, write(here / "t.csv", hourly()), "--set", words, code=2)
+
+
+def test_a_target_that_repeats_itself_exactly_is_refused(here, capsys):
+    table = write(here / "t.csv", {"day": stamps(400, 1440), "x": [f"{i % 7 + 2}.5" for i in range(400)]})
+    line = refusal(capsys, table)
+    assert "t.csv: the seasonal naive forecast must have an error" in line
+
+
+def test_targets_of_the_future_are_refused_as_a_run_would(here, capsys):
+    days = [f"{datetime(2999, 1, 1) + timedelta(days=i):%Y-%m-%d}" for i in range(400)]  # noqa: DTZ001
+    assert "future_rows" in refusal(capsys, write(here / "t.csv", {"day": days, "visits": load(400, 1)}))

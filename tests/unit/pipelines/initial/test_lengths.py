@@ -44,6 +44,11 @@ def test_periods_of_less_than_two_and_three_horizons_have_no_embargo():
     assert not fit_lengths(300, DAY, (7,)).embargo
 
 
+def test_a_few_days_of_minutes_look_an_hour_ahead():
+    lengths = fit_lengths(5_000, 60, (1_440,))
+    assert (lengths.horizon, lengths.seasons) == (60, (1,))
+
+
 def test_a_named_horizon_is_kept():
     assert fit_lengths(8_760, HOUR, (24, 168), horizon=72).horizon == 72
 
@@ -55,7 +60,7 @@ def test_too_few_steps_are_refused_with_what_is_needed():
 
 @pytest.mark.parametrize(
     ("step_s", "seasons", "segment"),
-    [(HOUR, (24, 168), 24), (DAY, (7,), 7), (WEEK, (52,), 13), (300, (288,), 144), (43_200, (2, 14), 4), (DAY, (1,), 7), (HOUR, (1,), 24), (420, (1,), 4)],
+    [(HOUR, (24, 168), 24), (DAY, (7,), 7), (WEEK, (52,), 13), (300, (288,), 144), (43_200, (2, 14), 4), (DAY, (1,), 7), (HOUR, (1,), 24), (420, (1,), 4), (60, (1,), 60)],
 )  # fmt: skip
 def test_a_segment_is_about_the_shortest_season(step_s, seasons, segment):
     assert segment_length(step_s, seasons) == segment

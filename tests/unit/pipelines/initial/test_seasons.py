@@ -64,3 +64,10 @@ def test_gaps_are_left_out_of_the_correlation():
     assert autocorrelation([values], 2) == pytest.approx(1.0)
     assert autocorrelation([values], 1) == pytest.approx(-1.0)
     assert autocorrelation([values], 50) == 0.0
+
+
+def test_a_long_smooth_wave_is_confirmed_by_values():
+    weeks = np.arange(260)
+    (season,) = guess_seasons([np.sin(2 * np.pi * weeks / 52) + noise(260, 0.2)], WEEK).confirmed
+    assert (season.steps, season.compared) == (52, "values")
+    assert season.correlation > 0.8
