@@ -20,6 +20,8 @@ def init(arguments: argparse.Namespace) -> int:
     """Write a configuration for a table; what it found and what to look at goes to stderr."""
     table = str(arguments.table)
     output = Path(arguments.output or f"{model_name(table)}.yaml")
+    if output.is_dir():
+        raise ConfigError(f"-o must name a file, and {output} is a folder")
     if output.exists() and not arguments.force:
         raise ConfigError(f"{output} exists already; name another file with -o, or write over it with --force")
     if not output.parent.is_dir():
@@ -29,22 +31,17 @@ def init(arguments: argparse.Namespace) -> int:
     spec = ProposalSpec(
         uri=uri_from(table, output.parent),
         read_uri=resolved_uri(table, Path()),
-        command=shlex.join(
-            [
-                "almanac",
-                "init",
-                table,
-                *(["--target", arguments.target] if arguments.target else []),
-                *(word for each in arguments.overrides for word in ("--set", each)),
-            ]
-        ),
+        command=shlex.join(_words(arguments)),
         target=arguments.target,
         horizon=arguments.horizon,
         created=time.time(),
         reading=reading_overrides(arguments.overrides),
     )
     proposal = propose(spec, home_layout())
-    write_text_atomically(output, proposal.text)
+    try:
+        write_text_atomically(output, proposal.text)
+    except OSError as error:
+        raise ConfigError(f"cannot write {output}: {error.strerror}") from error
     print(f"wrote {output}: {proposal.summary}", file=sys.stderr)
     for check in proposal.checks:
         print(f"check {check}", file=sys.stderr)
@@ -60,3 +57,11 @@ def uri_from(table: str, folder: Path) -> str:
         return table if folder.resolve() == here else resolved_uri(table, here)
     relative = os.path.relpath(Path(table).resolve(), folder.resolve())
     return relative if relative.count("..") <= 1 else str(Path(table).resolve())
+
+
+def _words(arguments: argparse.Namespace) -> list[str]:
+    """How this proposal was asked for."""
+    words = ["almanac", "init", str(arguments.table)]
+    for option, value in (("--target", arguments.target), ("--horizon", arguments.horizon)):
+        words += [option, str(value)] if value is not None else []
+    return words + [word for override in arguments.overrides for word in ("--set", override)]

@@ -196,6 +196,17 @@ def test_an_existing_file_is_kept_without_force(here, capsys):
     assert load_config(Path("made.yaml")).name == "load"
 
 
+def test_a_folder_is_no_output(here, capsys):
+    table = write(here / "load.csv", hourly())
+    assert main(["init", str(table), "-o", ".", "--force"]) == 2
+    assert "is a folder" in capsys.readouterr().err
+
+
+def test_the_head_says_how_it_was_asked_for(here):
+    config_of(write(here / "load.csv", hourly()), "--horizon", "12")
+    assert "--horizon 12`" in Path("made.yaml").read_text().splitlines()[0]
+
+
 def test_a_folder_that_does_not_exist_is_refused(here, capsys):
     table = write(here / "load.csv", hourly())
     assert main(["init", str(table), "-o", "gone/made.yaml"]) == 2
