@@ -204,7 +204,7 @@ def test_a_folder_is_no_output(here, capsys):
 
 def test_the_head_says_how_it_was_asked_for(here):
     config_of(write(here / "load.csv", hourly()), "--horizon", "12")
-    assert "--horizon 12`" in Path("made.yaml").read_text().splitlines()[0]
+    assert "--horizon 12`" in Path("made.yaml").read_text()
 
 
 def test_a_folder_that_does_not_exist_is_refused(here, capsys):
