@@ -37,6 +37,8 @@ def source_state(data: DataConfig, home: HomeLayout, *, created: float | None) -
         DataError: There is no table.
     """
     tables = {"source": (data.uri, data.query or data.table)}
+    if data.events is not None:
+        tables["events"] = (data.events.uri, data.events.query)
     state: dict[str, str] = {}
     for name, (uri, query) in tables.items():
         state |= _state(name, uri, query, home=home, created=created)

@@ -11,12 +11,11 @@ import pyarrow.compute as pc
 
 from components.validation.sources import SourceTable
 from components.validation.sources.table import NumberFormat
+from components.validation.words import MISSING_WORDS
 from forecasting.config.sections import DataConfig
 from forecasting.errors import DataError
 from forecasting.localities import time_zone
 
-MISSING_WORDS = ("", "na", "n/a", "nan", "null", "none", "#n/a", "-")
-"""Words, in any case, that stand for a missing number."""
 _TRUE_WORDS = ("true", "yes")
 _FALSE_WORDS = ("false", "no")
 _ZONED = r"\d[Tt ]\d{2}[\d:.,]*\s*(?:[Zz]|[+-]\d{1,2}(?::?\d{2})?)\s*$"
@@ -110,7 +109,7 @@ def parse_ids(source: SourceTable, columns: tuple[str, ...], *, single: str) -> 
     n_rows = source.table.num_rows
     if not columns:
         return IdColumn((single,), np.zeros(n_rows, dtype=np.int64))
-    parts = [_text(source, name) for name in columns]
+    parts = [text_column(source, name) for name in columns]
     for name, part in zip(columns, parts, strict=True):
         empty = np.flatnonzero((part == "") | part.isna())
         if len(empty):
@@ -136,7 +135,7 @@ def parse_static(source: SourceTable, column: str, ids: IdColumn) -> tuple[str, 
     Raises:
         DataError: A series has two categories.
     """
-    codes, names = pd.factorize(_text(source, column).fillna(""), sort=True)
+    codes, names = pd.factorize(text_column(source, column).fillna(""), sort=True)
     categories = [str(name) for name in names]
     first = np.full(len(ids.names), -1, dtype=np.int64)
     first[ids.codes[::-1]] = codes[::-1]
@@ -151,7 +150,8 @@ def parse_static(source: SourceTable, column: str, ids: IdColumn) -> tuple[str, 
     return tuple(categories[code] for code in first)
 
 
-def _text(source: SourceTable, column: str) -> "pd.Series[str]":
+def text_column(source: SourceTable, column: str) -> "pd.Series[str]":
+    """A column as text, missing where there is none."""
     values = source.table[column].combine_chunks()
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()

@@ -63,13 +63,13 @@ def part(made: StoreReport, report: QuarantineReport) -> PartingReport:
     names = report.names
     if not names or not report.check.passed or len(names) == len(made.store.series):
         return PartingReport(made, None)
-    pairs = tuple(zip(made.store.series, made.censored, strict=True))
-    kept = tuple(pair for pair in pairs if pair[0].id not in names)
+    kept = [i for i, series in enumerate(made.store.series) if series.id not in names]
     return PartingReport(
         replace(
             made,
-            store=SeriesStore(made.store.spec, tuple(series for series, _ in kept)),
-            censored=tuple(censored for _, censored in kept),
+            store=SeriesStore(made.store.spec, tuple(made.store.series[i] for i in kept)),
+            hidden=tuple(made.hidden[i] for i in kept),
+            censored=tuple(made.censored[i] for i in kept),
         ),
-        SeriesStore(made.store.spec, tuple(series for series, _ in pairs if series.id in names)),
+        SeriesStore(made.store.spec, tuple(series for series in made.store if series.id in names)),
     )

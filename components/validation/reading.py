@@ -72,7 +72,7 @@ def parse_table(source: SourceTable, settings: ValidateDataSettings, *, cutoff: 
     _check_roles(settings)
     ids = parse_ids(source, data.id_columns, single=settings.name)
     times = parse_times(source, data, ids.codes)
-    last = _last_target(source, times, data.target, cutoff)
+    last = last_target(source, times, data.target, cutoff)
     is_past = times.seconds <= last
     past, series = source.where(is_past), np.unique(ids.codes[is_past])
     past_ids = _ids_of(ids, series, is_past)
@@ -109,8 +109,12 @@ def sort_rows(table: ParsedTable, policy: DuplicatePolicy = "refuse") -> Sorting
     )
 
 
-def _last_target(source: SourceTable, times: TimeColumn, target: str, cutoff: int | None) -> int:
-    """Time of the last row before the cutoff that has a target."""
+def last_target(source: SourceTable, times: TimeColumn, target: str, cutoff: int | None) -> int:
+    """Time of the last row before the cutoff that has a target, UTC epoch seconds.
+
+    Raises:
+        DataError: There is no such row.
+    """
     known = np.full(len(times.seconds), True) if cutoff is None else times.seconds < cutoff
     if cutoff is not None and not known.any():
         raise DataError(

@@ -111,7 +111,7 @@ def profile_series(
             rows[numbers[one.id]],
             profile_steps(one, hidden, made.store.spec, settings=settings, any_ahead=any_ahead),
         )
-        for one, hidden in zip(made.store, made.censored, strict=True)
+        for one, hidden in zip(made.store, made.hidden, strict=True)
     )
 
 

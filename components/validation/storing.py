@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from components.validation.exclusions import ExclusionRecord, excluded_steps
 from components.validation.grid import GridReport, GridSeries, RowTable, StepReport, column_aggregations, resample
 from components.validation.reading import ParsedTable, SortingReport
 from components.validation.report import iso_time
@@ -20,20 +21,23 @@ from forecasting.splits import split_spec
 class StoreReport:
     """A series store and what making it found.
 
-    censored: steps a series whose target was hidden because it is not the true demand. left_out: ids of
+    hidden: steps a series whose target was hidden, because it is not the true demand (censored) or
+    because the configuration excludes them. left_out: ids of
     series without a step before the cutoff. n_partial_buckets: at the ends of series, left out.
     """
 
     store: SeriesStore
+    hidden: tuple[npt.NDArray[np.bool_], ...]
     censored: tuple[npt.NDArray[np.bool_], ...]
     left_out: tuple[str, ...]
     n_partial_buckets: int
 
 
 def make_store(
-    table: ParsedTable, sorting: SortingReport, *, step: StepReport, settings: ValidateDataSettings, cutoff: int | None
-) -> StoreReport:
-    """Resample to `data.frequency`, hide censored targets, remove what is not known at the cutoff.
+    table: ParsedTable, sorting: SortingReport, *, step: StepReport, settings: ValidateDataSettings, cutoff: int | None,
+    exclusions: tuple[ExclusionRecord, ...] = (),
+) -> StoreReport:  # fmt: skip
+    """Resample to `data.frequency`, hide targets that do not count, remove what is not known at the cutoff.
 
     Raises:
         ConfigError: The splits are no whole number of steps.
@@ -46,7 +50,11 @@ def make_store(
         names, {**data.aggregation, **({data.censored_by: "max"} if data.censored_by else {})}
     )
     grid = resample(sorting.rows, len(table.ids.names), frequency_s=frequency_s, source=step, aggregations=aggregations)
-    hidden = [_censored(series, names, data) for series in grid.series]
+    censored = [_censored(series, names, data) for series in grid.series]
+    hidden = [
+        one | excluded_steps(exclusions, name, start=series.start, n_steps=len(series.values), step_s=frequency_s)
+        for one, name, series in zip(censored, table.ids.names, grid.series, strict=True)
+    ]
     ends = [_end_of_target(series, frequency_s) for series in grid.series]
     phase_s = step.phase_s if frequency_s == step.step_s else 0
     requested = max(ends) if cutoff is None else cutoff
@@ -76,7 +84,8 @@ def make_store(
     n_steps = [(effective - one.start) // frequency_s for one in series]
     return StoreReport(
         store=SeriesStore(spec, series),
-        censored=tuple(hidden[i][:n] for i, n in zip(kept, n_steps, strict=True)),
+        hidden=tuple(hidden[i][:n] for i, n in zip(kept, n_steps, strict=True)),
+        censored=tuple(censored[i][:n] for i, n in zip(kept, n_steps, strict=True)),
         left_out=tuple(name for i, name in enumerate(table.ids.names) if i not in set(kept)),
         n_partial_buckets=grid.n_partial_buckets,
     )
@@ -140,12 +149,22 @@ def _cut_all(
             continue
         values = one.values[:n_before, :n_values].copy()
         values[hidden[i][:n_before], 0] = np.nan
+        _publish_later(values, data, frequency_s)
         first = (ahead[i].start - one.start) // frequency_s
         known = ahead[i].values[: max(0, n_before + settings.forecast.horizon - first)]
         static = tuple(categories[column][table.static[column][i]] for column in data.static)
         series.append(Series(name, one.start, _with_known(values, known, first), static))
         kept.append(i)
     return tuple(series), tuple(kept)
+
+
+def _publish_later(values: npt.NDArray[np.float64], data: DataConfig, step_s: int) -> None:
+    """Move observed columns `[T, n columns]` to the steps at which they are published."""
+    for name, lag in data.availability_lag.items():
+        n_steps = -(-duration_s(lag) // step_s)
+        column = 1 + data.observed.index(name)
+        values[n_steps:, column] = values[: max(0, len(values) - n_steps), column].copy()
+        values[:n_steps, column] = np.nan
 
 
 def _with_known(values: npt.NDArray[np.float64], known: npt.NDArray[np.float64], first: int) -> npt.NDArray[np.float64]:

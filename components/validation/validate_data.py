@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.validation.checks import failed_names, note_imputed, table_checks
+from components.validation.exclusions import check_exclusions, count_hidden, find_exclusions
 from components.validation.grid import StepReport, infer_step
 from components.validation.imputation import ImputationReport, impute_store
 from components.validation.learned import LearnedReport, compare
@@ -22,6 +23,7 @@ from components.validation.reading import ParsedTable, SortingReport, parse_tabl
 from components.validation.report import CheckRecord, ValidationReport, all_passed, iso_time, write_report
 from components.validation.series_profile import SeriesProfileReport, profile_series
 from components.validation.series_rules import series_rules
+from components.validation.shaping import shape_source
 from components.validation.sources import open_source
 from components.validation.storing import make_store
 from forecasting.config.root import StepSettings, ValidateDataSettings
@@ -65,10 +67,12 @@ def validate_data(
     if not isinstance(settings, ValidateDataSettings):
         raise ConfigError(f"validate_data needs its own settings, found {type(settings).__name__}")
     cutoff = int(parse_cutoff(context.cutoff).timestamp()) if context.cutoff else None
-    table = parse_table(open_source(settings.data, context.home), settings, cutoff=cutoff)
+    source, settings = shape_source(open_source(settings.data, context.home), settings, cutoff=cutoff)
+    exclusions = find_exclusions(settings.data, context.home)
+    table = parse_table(source, settings, cutoff=cutoff)
     sorting = sort_rows(table, settings.validation.duplicates)
     step = _source_step(table, sorting)
-    made = make_store(table, sorting, step=step, settings=settings, cutoff=cutoff)
+    made = make_store(table, sorting, step=step, settings=settings, cutoff=cutoff, exclusions=exclusions)
     profiles = profile_series(table, sorting, step=step, made=made, settings=settings, created=context.created)
     learned = _learned(made.store, settings, context)
     found = _expectations(table, profiles, step.step_s, learned=learned, settings=settings, output=output)
@@ -76,6 +80,7 @@ def validate_data(
     parting = part(made, quarantine)
     checks = (
         *table_checks(table, sorting, made=parting.made, settings=settings, cutoff=cutoff, created=context.created),
+        *((check_exclusions(exclusions, count_hidden(parting.made.store, exclusions)),) if exclusions else ()),
         *found.checks,
         quarantine.check,
     )

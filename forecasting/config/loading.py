@@ -92,7 +92,9 @@ def _apply(document: dict[str, Any], override: str) -> None:
 
 
 def _resolve_uri(config: AlmanacConfig, folder: Path) -> AlmanacConfig:
-    update = {"uri": resolved_uri(config.data.uri, folder)}
+    update: dict[str, Any] = {"uri": resolved_uri(config.data.uri, folder)}
+    if (events := config.data.events) is not None:
+        update["events"] = events.model_copy(update={"uri": resolved_uri(events.uri, folder)})
     return config.model_copy(update={"data": config.data.model_copy(update=update)})
 
 

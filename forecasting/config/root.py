@@ -59,6 +59,13 @@ class AlmanacConfig(Section):
     def _check_feature_columns(self) -> "AlmanacConfig":
         columns = (self.data.target, *self.data.observed, *self.data.known)
         for derived in self.features.derived:
+            column, sign, _ = derived.column.partition("=")
+            if column in self.data.categorical:
+                if not sign:
+                    raise ValueError(
+                        f"features.derived names {column!r}, which is categorical; name a column {column}=VALUE"
+                    )
+                continue
             if derived.column not in (*columns, "target"):
                 raise ValueError(f"features.derived names {derived.column!r}, which is none of {', '.join(columns)}")
         for name in (*self.features.scaling.columns, *self.features.scaling.per_series):

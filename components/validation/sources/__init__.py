@@ -10,6 +10,7 @@ from components.validation.sources.csv_files import CsvSource
 from components.validation.sources.parquet_files import ParquetSource
 from components.validation.sources.sql import SqlSource
 from components.validation.sources.table import Source, SourceTable, collect
+from components.validation.wide import series_columns, shared_columns
 from forecasting.config.sections import DataConfig
 from forecasting.contracts.layout import HomeLayout
 from forecasting.errors import ConfigError, DataError
@@ -32,7 +33,7 @@ def open_source(data: DataConfig, home: HomeLayout) -> SourceTable:
         DataError: The file or a column is missing, the file cannot be read, or it has no rows.
     """
     source = find_source(data, home)
-    wanted = needed_columns(data)
+    wanted = needed_columns(data) if data.layout == "long" else wide_columns(source, data)
     check_columns(source, wanted)
     table = collect(source, wanted)
     if not table.table.num_rows:
@@ -66,6 +67,15 @@ def needed_columns(data: DataConfig) -> tuple[str, ...]:
     censor = (data.censored_by,) if data.censored_by else ()
     names = (*data.id_columns, data.time_column, data.target, *data.observed, *data.known, *data.static, *censor)
     return tuple(dict.fromkeys(names))
+
+
+def wide_columns(source: Source, data: DataConfig) -> tuple[str, ...]:
+    """Every column of a wide table that the configuration names.
+
+    Raises:
+        DataError: A pattern names no column.
+    """
+    return (*shared_columns(data), *series_columns(source.columns, data, name=source.name))
 
 
 def check_columns(source: Source, wanted: tuple[str, ...]) -> None:
