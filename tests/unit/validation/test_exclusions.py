@@ -6,11 +6,16 @@ import sqlite3
 import numpy as np
 import pytest
 
+from components.features.planes import feature_planes
 from components.validation.exclusions import ExclusionRecord, excluded_steps, find_exclusions
 from components.validation.validate_data import validate_data
+from forecasting.backtest.origins import backtest_origins, plan_backtest
 from forecasting.errors import ConfigError, DataError
+from forecasting.features.spec import ScalerSpec
 from forecasting.schema import read_series_store
 from forecasting.steps import StepContext
+from forecasting.windows import window_inputs
+from tests.unit.backtest.tables import hourly_spec
 from tests.unit.validation.tables import FIRST, hourly_lines, write_table
 
 N_HOURS = 24 * 10
@@ -140,3 +145,35 @@ def test_what_is_not_published_at_the_cutoff_changes_nothing(make_settings, cont
     write_table(tmp_path / "t.csv", restated)
     _, second, _ = run(settings, context, tmp_path)
     np.testing.assert_array_equal(first.series[0].values, second.series[0].values)
+
+
+def test_an_excluded_period_reaches_the_loss_and_the_metrics_as_missing_targets(make_settings, context, tmp_path):
+    uri = write_table(tmp_path / "t.csv", hourly_lines(N_HOURS))
+    exclude = [{"start": "2024-01-10T06:00:00Z", "end": "2024-01-10T09:00:00Z"}]
+    settings = make_settings(uri, data={"exclude_ranges": exclude}, validation={"data_docs": False})
+    _, store, _ = run(settings, context, tmp_path)
+    spec = hourly_spec(target="load", scaler=ScalerSpec(location={"load": 0.0}, scale={"load": 1.0}))
+    present = feature_planes(store.series[0], spec)[spec.context :, 1]
+    assert np.flatnonzero(present == 0).tolist() == [222, 223, 224]
+    origins = backtest_origins(store.spec.split, 3600, horizon=24, stride=24)
+    actual = plan_backtest(store, origins, horizon=24).actual
+    assert np.argwhere(np.isnan(actual)).tolist() == [[0, 6], [0, 7], [0, 8]]
+
+
+def test_a_window_holds_of_a_lagged_column_only_what_was_published_at_its_origin(make_settings, context, tmp_path):
+    uri = write_table(tmp_path / "t.csv", hourly_lines(N_HOURS))
+    data = {"observed": ["temperature"], "availability_lag": {"temperature": "6h"}}
+    settings = make_settings(uri, data=data, validation={"data_docs": False})
+    spec = hourly_spec(target="load", observed=("temperature",))
+    origin = np.array([START + 200 * 3600])
+    before = window_inputs(run(settings, context, tmp_path)[1].series[0], spec, origin)
+    # At the origin, hour 200, hours up to 193 are published: hour 194 ends at 195 and comes out at 201.
+    hidden = [line.rpartition(",")[0] + ",-99" if i >= 194 else line for i, line in enumerate(hourly_lines(N_HOURS))]
+    write_table(tmp_path / "t.csv", hidden)
+    after = window_inputs(run(settings, context, tmp_path)[1].series[0], spec, origin)
+    np.testing.assert_array_equal(before.history, after.history)
+    write_table(
+        tmp_path / "t.csv", [*hourly_lines(N_HOURS)[:193], *hidden[194:], hidden[193].rpartition(",")[0] + ",-98"]
+    )
+    changed = window_inputs(run(settings, context, tmp_path)[1].series[0], spec, origin)
+    assert changed.history[0, -1, 1] == -98
