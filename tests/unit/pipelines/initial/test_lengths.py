@@ -3,7 +3,7 @@
 import pytest
 
 from forecasting.errors import DataError
-from pipelines.initial.lengths import fit_lengths, segment_length
+from pipelines.initial.lengths import LengthsGuess, fit_lengths, segment_length
 
 HOUR, DAY, WEEK = 3_600, 86_400, 604_800
 
@@ -64,3 +64,8 @@ def test_too_few_steps_are_refused_with_what_is_needed():
 )  # fmt: skip
 def test_a_segment_is_about_the_shortest_season(step_s, seasons, segment):
     assert segment_length(step_s, seasons) == segment
+
+
+@pytest.mark.parametrize(("validation", "test", "embargo"), [(14, 21, True), (13, 21, False), (14, 20, False)])
+def test_an_embargo_needs_two_horizons_of_validation_and_three_of_test(validation, test, embargo):
+    assert LengthsGuess(7, 7, 14, (7,), (7,), validation, test).embargo is embargo
