@@ -32,6 +32,7 @@ def address() -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder, postgresql(Path(folder)) as found:
         engine = sql.create_engine(f"postgresql+psycopg://{USER}:{quote(PASSWORD, safe='')}@{found}/postgres")
         with engine.begin() as connection:
+            connection.execute(sql.text("CREATE SEQUENCE counter"))
             connection.execute(
                 sql.text("CREATE TABLE readings (time timestamptz, meter text, load numeric, open boolean)")
             )
@@ -91,7 +92,7 @@ def test_a_table_of_the_server_becomes_a_series_store_without_the_password(addre
 
 
 def test_the_server_refuses_what_would_change_it(address, tmp_path):
-    data = data_config(address, query="SELECT lo_create(0) AS load")
+    data = data_config(address, query="SELECT *, nextval('counter') AS number FROM readings")
     with pytest.raises(DataError, match="read-only transaction"):
         open_source(data, home_layout(tmp_path))
 
