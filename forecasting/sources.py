@@ -2,6 +2,8 @@
 
 import os
 import re
+import sys
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -101,6 +103,16 @@ def example_name(uri: str) -> str:
     return name
 
 
+_FOREIGN_ERRORS = (
+    ("sqlalchemy.exc", "SQLAlchemyError"),
+    ("aiohttp", "ClientError"),
+    ("botocore.exceptions", "BotoCoreError"),
+    ("botocore.exceptions", "ClientError"),
+    ("gcsfs.retry", "HttpError"),
+)
+"""Roots of trees of errors that do not grow from Python's own: modules and names."""
+
+
 @contextmanager
 def reading(address: SourceAddress, what: str = "be read") -> Iterator[None]:
     """Turn errors of file systems and drivers into one line that holds no secret.
@@ -112,12 +124,17 @@ def reading(address: SourceAddress, what: str = "be read") -> Iterator[None]:
         yield
     except AlmanacError:
         raise
-    except Exception as error:  # noqa: BLE001
-        # Drivers and file systems are the user's to choose, and each has a tree of errors of its own.
+    except _reading_errors() as error:
         message = address.scrubbed(str(error)).strip()
         text = message.splitlines()[0] if message else type(error).__name__
         # No cause: a traceback would show the address again.
         raise DataError(f"{address.name} cannot {what}: {text}") from None
+
+
+def _reading_errors() -> tuple[type[BaseException], ...]:
+    """Errors of reading: Python's own, and those of the drivers and file systems that are loaded by now."""
+    found = [getattr(sys.modules[module], name) for module, name in _FOREIGN_ERRORS if module in sys.modules]
+    return (OSError, ValueError, LookupError, ImportError, RuntimeError, zipfile.BadZipFile, *found)
 
 
 def _variable(name: str) -> str:

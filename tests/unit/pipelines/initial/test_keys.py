@@ -59,7 +59,7 @@ def test_a_column_is_constant_where_each_series_has_one_value():
 
 
 def test_columns_that_leave_a_series_hardly_any_rows_are_no_name():
-    kind, size, part = ([str(i // n % 4) for i in range(40)] for n in (2, 8, 32))
+    kind, size, part = ([f"k{i // n % 4}" for i in range(40)] for n in (2, 8, 32))
     look = look_of(time=["2024-01-01", "2024-01-02"] * 20, kind=kind, size=size, part=part, y=wave(40))
     with pytest.raises(DataError, match="no 3 columns or fewer tell them apart"):
         guess_key(look, "time")
