@@ -52,7 +52,10 @@ def run_on(home: LoadHome, rows: list[Row], path: Path, *words: str) -> subproce
 
 def test_a_missing_file_is_named(home):
     line = the_error(home, home.run("--set", "data.uri=gone.csv"), code=3)
-    assert line == f"validate_data: data.uri must name a file, found none at {home.folder / 'gone.csv'}"
+    assert line == (
+        f"validate_data: data.uri must name an existing file, and there is none at {home.folder / 'gone.csv'}; a relative "
+        "path starts at the configuration"
+    )
 
 
 def test_a_missing_column_is_named_with_the_nearest_one(home, tmp_path):
