@@ -5,7 +5,7 @@
     models/<name>/roles.json         champion, candidate, previous, highest version ever used
     models/<name>/<version>/         a published version, never changed afterwards
     models/<name>/records/<v>.json   where a version came from, and which series it is asked about
-    models/<name>/series/<digest>/   the series store of one or more versions
+    models/<name>/series/<digest>/   the series store of one or more versions, and its quarantine/
 
 A version becomes visible by one rename. A role changes by one rename of `roles.json`, which is the
 commit point of a promotion; `models.config` is derived from all roles and written right after it.
@@ -26,10 +26,10 @@ from typing import Any
 from uuid import uuid4
 
 from forecasting.command_word import command_word
-from forecasting.contracts.artifacts import INDEX_FILE, SCHEMA_FILE, SERIES_FILE
+from forecasting.contracts.artifacts import QUARANTINE_DIR, QUARANTINE_REASONS_FILE
 from forecasting.contracts.vocabulary import ModelRole, served_name
 from forecasting.errors import ArtifactError, ConfigError
-from forecasting.manifests import digest_file, digest_text, sync_directory, write_text_atomically
+from forecasting.manifests import digest_file, digest_text, payload_files, sync_directory, write_text_atomically
 
 ROLES_FILE = "roles.json"
 SERVER_CONFIG_FILE = "models.config"
@@ -163,23 +163,22 @@ class ModelRepository:
     def keep_series(self, name: str, version: int, store_dir: Path) -> None:
         """Keep a series store with a version, so that serving it needs no run; replaces the one kept so far.
 
-        Versions with the same series share one store, whose files are hard links where the file system has them.
+        The series in quarantine beside the store, and why they are there, are kept with it. Versions with the
+        same series share one store, whose files are hard links where the file system has them.
 
         Raises:
             ArtifactError: There is no such version, or the store lacks a file.
         """
         self._require(name, version)
-        sources = [store_dir / file for file in (SCHEMA_FILE, INDEX_FILE, SERIES_FILE)]
-        if missing := [path for path in sources if not path.is_file()]:
-            raise ArtifactError(f"a series store must have {missing[0].name}, found none at {missing[0]}")
-        key = digest_text(json.dumps({path.name: digest_file(path) for path in sources}))
         folder = self.root / name / SERIES_DIR
         folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / f".incoming-{uuid4().hex}"
         try:
             temporary.mkdir()
-            for path in sources:
-                _link_or_copy(path, temporary / path.name)
+            _copy_series(store_dir, temporary)
+            # Of names and contents, so that a store with and one without a quarantine differ.
+            found = {path.relative_to(temporary).as_posix(): digest_file(path) for path in payload_files(temporary)}
+            key = digest_text(json.dumps(found))
             _sync_tree(temporary)
             with self._locked():
                 if not (folder / key).is_dir():
@@ -329,6 +328,23 @@ class ModelRepository:
             # Waits; the kernel lets go when the holder ends, however it ends.
             fcntl.flock(stream, fcntl.LOCK_EX)
             yield
+
+
+def _copy_series(store_dir: Path, target: Path) -> None:
+    """A series store and, where there is one, its quarantine with the reasons."""
+    # Imported here: it reads Parquet, which who only asks for roles need not load.
+    from forecasting.quarantine import STORE_FILES, quarantine_reasons
+
+    folders = [store_dir] + ([store_dir / QUARANTINE_DIR] if (store_dir / QUARANTINE_DIR).is_dir() else [])
+    for path in [folder / file for folder in folders for file in STORE_FILES]:
+        if not path.is_file():
+            raise ArtifactError(f"a series store must have {path.name}, found none at {path}")
+        copy = target / path.relative_to(store_dir)
+        copy.parent.mkdir(exist_ok=True)
+        _link_or_copy(path, copy)
+    if len(folders) > 1:
+        reasons = json.dumps(quarantine_reasons(store_dir), indent=1, ensure_ascii=False)
+        (target / QUARANTINE_DIR / QUARANTINE_REASONS_FILE).write_text(reasons, encoding="utf-8")
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

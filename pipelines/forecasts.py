@@ -18,12 +18,16 @@ MAX_DRAWN = 6
 """Series in a picture at most."""
 MAX_NOTES = 3
 """Origins, and skipped series, of which a line is written at most."""
+_COLOURS, _DEGRADED_COLOURS = ("#9ecae1", "#08519c"), ("#fdd0a2", "#c8620a")
+"""Band and line of a forecast by the model, and of one by the fallback."""
+DEGRADED = "degraded"
+"""Column that says whether the fallback answered."""
 SUFFIXES = (".csv", ".parquet", ".png")
 
 
 @dataclass(frozen=True)
 class ForecastTableSpec:
-    """Forecasts as a table: one row a series and step; columns series, timestamp, point, then one a quantile."""
+    """Forecasts as a table: one row a series and step; columns series, timestamp, point, one a quantile, degraded."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
@@ -70,20 +74,26 @@ def forecast_table(answer: dict[str, Any]) -> ForecastTableSpec:
     forecasts = answer["forecasts"]
     levels = list(forecasts[0]["quantiles"]) if forecasts else []
     return ForecastTableSpec(
-        ("series", "timestamp", "point", *(f"q{level}" for level in levels)),
+        ("series", "timestamp", "point", *(f"q{level}" for level in levels), DEGRADED),
         tuple(row for forecast in forecasts for row in _rows(forecast, levels)),
     )
 
 
 def origin_notes(answer: dict[str, Any]) -> list[str]:
-    """From when the forecasts are and what limits that, one line an origin, and which series were skipped."""
+    """From when the forecasts are and what limits that, one line an origin; which are degraded, which series skipped."""
     starts = Counter((forecast["origin"], forecast.get("limited_by")) for forecast in answer["forecasts"])
     notes = [
         f"{n_series} series forecast from {origin}" + (f": {limited_by}" if limited_by else "")
         for (origin, limited_by), n_series in starts.most_common()
     ]
+    reasons = Counter(forecast["reason"] for forecast in answer["forecasts"] if forecast.get("degraded"))
+    degraded = [f"degraded: {n} series by the seasonal naive forecast: {why}" for why, n in reasons.most_common()]
     skipped = [f"skipped: {entry['reason']}" for entry in answer.get("skipped", ())]
-    return [*_first(notes, "other origins"), *_first(skipped, "skipped series")]
+    return [
+        *_first(notes, "other origins"),
+        *_first(degraded, "reasons for a degraded forecast"),
+        *_first(skipped, "skipped series"),
+    ]
 
 
 def write_forecasts(answer: dict[str, Any], path: Path) -> None:
@@ -134,14 +144,15 @@ def _refusal(endpoint: str, error: urllib.error.HTTPError) -> Exception:
 def _rows(forecast: dict[str, Any], levels: Sequence[str]) -> Iterator[tuple[Any, ...]]:
     quantiles = [forecast["quantiles"][level] for level in levels]
     for step, timestamp in enumerate(forecast["timestamps"]):
-        yield (forecast["series"], timestamp, forecast["point"][step], *(values[step] for values in quantiles))
+        point, rest = forecast["point"][step], (values[step] for values in quantiles)
+        yield (forecast["series"], timestamp, point, *rest, bool(forecast.get("degraded")))
 
 
 def _write_csv(found: ForecastTableSpec, path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(found.columns)
-        writer.writerows(found.rows)
+        writer.writerows([str(cell).lower() if isinstance(cell, bool) else cell for cell in row] for row in found.rows)
 
 
 def _write_parquet(found: ForecastTableSpec, path: Path) -> None:
@@ -156,8 +167,17 @@ def _write_parquet(found: ForecastTableSpec, path: Path) -> None:
         "series": pa.array(columns.pop("series", ()), pa.string()),
         "timestamp": pa.array(stamps, pa.timestamp("s", "UTC")),
     }
+    flags = pa.array(columns.pop(DEGRADED, ()), pa.bool_())
     arrays |= {name: pa.array(values, pa.float32()) for name, values in columns.items()}
+    arrays[DEGRADED] = flags
     pq.write_table(pa.table(arrays), path)
+
+
+def _source(answer: dict[str, Any], forecast: dict[str, Any]) -> str:
+    """What made a forecast, in words."""
+    if forecast.get("degraded"):
+        return f"degraded: seasonal naive, not {answer['model']}"
+    return f"{answer['model']} version {answer['version']}"
 
 
 def _draw(answer: dict[str, Any], path: Path) -> None:
@@ -171,14 +191,13 @@ def _draw(answer: dict[str, Any], path: Path) -> None:
         times = [datetime.fromisoformat(text) for text in forecast["timestamps"]]
         levels = sorted(forecast["quantiles"], key=float)
         low, high = levels[0], levels[-1]
+        band, line = _DEGRADED_COLOURS if forecast.get("degraded") else _COLOURS
         axes.fill_between(
             times, forecast["quantiles"][low], forecast["quantiles"][high],
-            color="#9ecae1", alpha=0.5, linewidth=0, label=f"{low} to {high} quantile",
+            color=band, alpha=0.5, linewidth=0, label=f"{low} to {high} quantile",
         )  # fmt: skip
-        axes.plot(times, forecast["point"], color="#08519c", linewidth=2, label="median")
-        axes.set_title(
-            f"{forecast['series']}: {answer['target']}, {answer['model']} version {answer['version']}", loc="left"
-        )
+        axes.plot(times, forecast["point"], color=line, linewidth=2, label="median")
+        axes.set_title(f"{forecast['series']}: {answer['target']}, {_source(answer, forecast)}", loc="left")
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", color="#dddddd")
         axes.set_axisbelow(True)

@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -19,15 +19,21 @@ from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import ConfigError, RemoteError, RetryableError
 from forecasting.repository import ModelRepository
 from forecasting.wire.server_process import RunningServerRecord, listening_process, model_server
+from serving.gateway.answers import READY
 
 GATEWAY_MODULE = "serving.gateway"
 _GATEWAY_LINE = re.compile(r"Gateway at (\S+)")
 READY_S = 120.0
 LOOK_S = 0.2
+SETTLED_S = 5.0
+"""A model server that ran for less ends for a reason that stays, and is not started again."""
 
 
 def serve(models_dir: Path, model: str, series_dir: Path | None, serving: ServingConfig) -> int:
     """Serve the champion of a model until SIGTERM or ^C; prints the ports and a line when ready.
+
+    With `serving.fallback` a model server that ends by itself is started again at the same ports, while the
+    gateway answers by the fallback; one that ends soon after its start is given up.
 
     Args:
         models_dir: Model repository.
@@ -36,7 +42,7 @@ def serve(models_dir: Path, model: str, series_dir: Path | None, serving: Servin
         serving: Addresses and ports.
 
     Returns:
-        0 after SIGTERM or ^C, 5 where one of the two processes ended by itself.
+        0 after SIGTERM or ^C, 5 where one of the two processes ended by itself and was not started again.
 
     Raises:
         ConfigError: The model has no champion, or the champion no series store.
@@ -51,7 +57,8 @@ def serve(models_dir: Path, model: str, series_dir: Path | None, serving: Servin
         repository.require_series(model, version)
     logs = models_dir.parent / "logs"
     stop = threading.Event()
-    with _stopped_by_signals(stop), _running_server(repository, serving, logs) as server:
+    with _stopped_by_signals(stop), ExitStack() as servers:
+        server = servers.enter_context(_running_server(repository, serving, logs))
         command = _gateway_command(models_dir, model, series_dir, serving, server.grpc_address)
         with listening_process(command, {"http": _GATEWAY_LINE}, log=logs / "gateway.log") as (gateway, addresses):
             print(f"gRPC     {server.grpc_address}", f"REST     http://{server.rest_address}", sep="\n")
@@ -59,7 +66,12 @@ def serve(models_dir: Path, model: str, series_dir: Path | None, serving: Servin
             _wait_ready(addresses["http"], server, gateway, stop)
             if not stop.is_set():
                 print(f"ready: {model} version {version}; logs in {logs}", flush=True)
-            return _watch(stop, server.process, gateway)
+            while (code := _watch(stop, server.process, gateway, serving)) is None:
+                ports = {"grpc_port": _port(server.grpc_address), "rest_port": _port(server.rest_address)}
+                same = serving.model_copy(update=ports)
+                server = servers.enter_context(_running_server(repository, same, logs))
+                print("the model server is started again", file=sys.stderr, flush=True)
+            return code
 
 
 def _gateway_command(
@@ -74,7 +86,12 @@ def _gateway_command(
         f"--grpc={grpc_address}",
     ]
     command += [f"--port={serving.gateway_port}", f"--bind-address={serving.bind_address}"]
+    command += [] if serving.fallback else ["--no-fallback"]
     return [*command, f"--series-dir={series_dir}"] if series_dir is not None else command
+
+
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2])
 
 
 @contextmanager
@@ -114,7 +131,9 @@ def _wait_ready(
         if gateway.poll() is not None:
             raise RemoteError(f"the gateway ended with code {gateway.returncode}; see its log")
         try:
-            with urllib.request.urlopen(f"http://{address}/readyz", timeout=5):
+            with urllib.request.urlopen(f"http://{address}/readyz", timeout=5) as response:
+                last = response.read().decode("utf-8", "replace").strip()
+            if last == READY:
                 return
         except urllib.error.HTTPError as error:
             last = error.read().decode("utf-8", "replace")
@@ -125,12 +144,24 @@ def _wait_ready(
         stop.wait(LOOK_S)
 
 
-def _watch(stop: threading.Event, server: subprocess.Popen[str], gateway: subprocess.Popen[str]) -> int:
+def _watch(
+    stop: threading.Event, server: subprocess.Popen[str], gateway: subprocess.Popen[str], serving: ServingConfig
+) -> int | None:
+    """Wait for the end of one of the two or of both; the exit code, or none where the server is to be started again."""
+    begun = time.monotonic()
     while not stop.wait(LOOK_S):
-        for name, process in (("model server", server), ("gateway", gateway)):
-            if process.poll() is not None:
-                print(
-                    f"the {name} ended by itself with code {process.returncode}; stopping", file=sys.stderr, flush=True
-                )
-                return int(ExitCode.REMOTE)
+        if gateway.poll() is not None:
+            return _give_up("gateway", gateway.returncode)
+        if server.poll() is None:
+            continue
+        if not serving.fallback or time.monotonic() - begun < SETTLED_S:
+            return _give_up("model server", server.returncode)
+        line = f"the model server ended by itself with code {server.returncode}; the fallback answers until it is back"
+        print(line, file=sys.stderr, flush=True)
+        return None
     return int(ExitCode.DONE)
+
+
+def _give_up(name: str, code: int) -> int:
+    print(f"the {name} ended by itself with code {code}; stopping", file=sys.stderr, flush=True)
+    return int(ExitCode.REMOTE)

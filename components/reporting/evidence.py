@@ -17,6 +17,7 @@ from forecasting.contracts.artifacts import (
     PROFILE_FILE,
     REPORT_FILE,
     TOURNAMENT_FILE,
+    VALIDATION_PAGE_FILE,
 )
 from forecasting.contracts.layout import RunLayout
 from forecasting.contracts.steps import StepName
@@ -39,7 +40,8 @@ class EvidenceRecord:
     """What a run left behind; none or empty where it did not get that far.
 
     status: as it follows from the steps. culprit: the step that failed, was stopped or died. problems:
-    files that are there and cannot be read.
+    files that are there and cannot be read. validation_page: what validate_data drew, as a link from the
+    report's own directory; empty where there is none.
     """
 
     run: RunRecord
@@ -60,6 +62,7 @@ class EvidenceRecord:
     serving: Mapping[str, Any] | None = None
     deployment: Mapping[str, Any] | None = None
     forecast: Mapping[str, Any] | None = None
+    validation_page: str = ""
     problems: tuple[str, ...] = ()
 
 
@@ -112,8 +115,15 @@ def gather_evidence(run: RunLayout) -> EvidenceRecord:
         serving=reader.read(read_document, StepName.VALIDATE_SERVING, REPORT_FILE),
         deployment=reader.read(read_document, StepName.DEPLOY_MODEL, DEPLOYMENT_FILE),
         forecast=reader.read(read_document, StepName.DEPLOY_MODEL, FORECAST_FILE),
+        validation_page=_validation_page(run),
         problems=tuple(reader.problems),
     )
+
+
+def _validation_page(run: RunLayout) -> str:
+    """A link, and no copy: the page links to the Data Docs beside it."""
+    page = run.step(StepName.VALIDATE_DATA) / VALIDATION_PAGE_FILE
+    return f"../{page.relative_to(run.root).as_posix()}" if page.is_file() else ""
 
 
 def _died(record: RunRecord) -> StepRecord | None:

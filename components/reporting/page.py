@@ -81,6 +81,7 @@ def render_page(evidence: EvidenceRecord, *, forecasts: list[ShownForecastRecord
         gates=_gate_tables(evidence),
         variants=_variant_rows(evidence),
         columns=_column_rows(evidence),
+        quarantine=_quarantine(evidence),
         steps=_step_rows(evidence),
     )
 
@@ -204,6 +205,20 @@ def _column_rows(evidence: EvidenceRecord) -> list[dict[str, Any]]:
         {"name": name, "histogram": Markup(histogram_svg(column.get("histogram_counts", ()))), **column}
         for name, column in columns.items()
     ]
+
+
+def _quarantine(evidence: EvidenceRecord) -> dict[str, Any] | None:
+    """Series left out of training and what becomes of them; none where there are none or the table was refused."""
+    validation = evidence.validation or {}
+    if not validation.get("passed") or not validation.get("quarantined"):
+        return None
+    serving = (yaml.safe_load(evidence.config) or {}).get("serving") or {}
+    served = (
+        "The gateway answers for them by the fallback, a seasonal naive forecast that is marked degraded."
+        if serving.get("fallback", True)
+        else "The gateway does not answer for them: serving.fallback is false."
+    )
+    return {"records": validation["quarantined"], "served": served}
 
 
 def _step_rows(evidence: EvidenceRecord) -> list[dict[str, Any]]:

@@ -8,9 +8,11 @@ import numpy.typing as npt
 
 from components.validation.drawings import bars, curve, strips
 from components.validation.report import CheckRecord, Severity, ValidationReport, iso_time
+from forecasting.contracts.artifacts import VALIDATION_PAGE_FILE as PAGE_FILE
 from forecasting.schema import Series, SeriesStore
 
-PAGE_FILE = "validation.html"
+__all__ = ["PAGE_FILE", "validation_page"]
+
 _N_STRIPS = 30
 """Series whose missing values are drawn: those that miss most."""
 _N_CELLS = 120

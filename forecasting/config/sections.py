@@ -347,6 +347,11 @@ class ServingConfig(Section):
     prefer: Literal["accuracy", "size", "latency"] = Field(
         "latency", description="What decides between variants that pass the gate."
     )
+    fallback: bool = Field(
+        True,
+        description="Answer with a seasonal naive forecast, marked `degraded`, for series in quarantine and while the "
+        "model server cannot be reached; false: such requests are errors. A request can refuse it for itself.",
+    )
     keep_versions: int = Field(
         5, gt=1, description="Versions kept in the repository, champion and previous always among them."
     )

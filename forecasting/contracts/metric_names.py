@@ -9,6 +9,8 @@ REQUEST_SECONDS = "forecast_request_seconds"
 """Histogram of latency in seconds; labels: model, route."""
 SERIES_FORECAST = "forecast_series"
 """Counter of series forecast (exposed as forecast_series_total); labels: model."""
+DEGRADED = "forecast_degraded"
+"""Counter of series answered by the fallback (exposed as forecast_degraded_total); labels: model, cause."""
 IN_FLIGHT = "forecast_requests_in_flight"
 """Gauge."""
 MODEL_VERSION = "forecast_model_version"
@@ -28,6 +30,7 @@ LABELS: dict[str, tuple[str, ...]] = {
     REQUESTS: ("model", "route", "code"),
     REQUEST_SECONDS: ("model", "route"),
     SERIES_FORECAST: ("model",),
+    DEGRADED: ("model", "cause"),
     IN_FLIGHT: (),
     MODEL_VERSION: ("model", "role"),
     MODEL_CUTOFF: ("model",),

@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from forecasting.config import load_config
 from forecasting.config.sections import ServingConfig
@@ -29,9 +30,15 @@ def forecast(arguments: argparse.Namespace) -> int:
         print(json.dumps(answer, indent=1))
     else:
         found = forecast_table(answer)
-        rows = [tuple(as_number(cell) if isinstance(cell, float) else str(cell) for cell in row) for row in found.rows]
+        rows = [tuple(_cell(cell) for cell in row) for row in found.rows]
         print("\n".join(table([found.columns, *rows], right=frozenset(range(2, len(found.columns))))))
     return 0
+
+
+def _cell(cell: Any) -> str:
+    if isinstance(cell, bool):
+        return "yes" if cell else ""
+    return as_number(cell) if isinstance(cell, float) else str(cell)
 
 
 def local_endpoint(serving: ServingConfig) -> str:

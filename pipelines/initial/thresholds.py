@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from forecasting.backtest.naive import naive_point
 from forecasting.backtest.origins import BacktestSpec, backtest_origins, plan_backtest
 from forecasting.errors import DataError
 from forecasting.metrics import mae, rmse
+from forecasting.naive import naive_point
 from forecasting.schema import Series, SeriesStore
 
 _BATCH = 2_048

@@ -39,6 +39,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--bind-address", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=GATEWAY_PORT, help="HTTP port; 0: any free one")
     parser.add_argument("--timeout-s", type=float, default=10.0, help="longest wait for the model server")
+    parser.add_argument(
+        "--fallback",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="answer by a seasonal naive forecast, marked, where the model cannot be asked",
+    )
     parser.add_argument("--max-body-bytes", type=int, default=8 * 2**20, help="largest request body")
     return parser
 
@@ -52,10 +58,12 @@ async def serve_gateway(flags: argparse.Namespace) -> None:
     repository = ModelRepository(flags.models_dir)
     load = functools.partial(load_served_model, repository, flags.model, series_dir=flags.series_dir)
     known_series = functools.partial(repository.series_dir, flags.model)
+    metrics = GatewayMetrics()
     forecaster = Forecaster(
-        flags.model, repository, ModelLoader(load, known_series), flags.grpc, timeout_s=flags.timeout_s
-    )
-    app = GatewayApp(forecaster, repository, GatewayMetrics(), max_body_bytes=flags.max_body_bytes)
+        flags.model, repository, ModelLoader(load, known_series), flags.grpc, timeout_s=flags.timeout_s,
+        has_fallback=flags.fallback, count=functools.partial(metrics.count_degraded, flags.model),
+    )  # fmt: skip
+    app = GatewayApp(forecaster, repository, metrics, max_body_bytes=flags.max_body_bytes)
     server = HttpServer(app, flags.bind_address, flags.port, drain_s=DRAIN_S)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -10,6 +10,8 @@ from forecasting.errors import AlmanacError
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
+READY = "ready"
+"""What /readyz says where the champion answers; "degraded: …" where the fallback does."""
 
 
 class AnswerError(AlmanacError):

@@ -4,7 +4,7 @@ POST /v1/forecast     forecasts of some or all series
 GET  /v1/models/NAME  versions, roles, what the model reads
 GET  /v1/series       ids and the origins at which they can be forecast
 GET  /healthz         the process is alive
-GET  /readyz          the champion can be asked
+GET  /readyz          forecasts are answered: "ready" by the champion, "degraded: …" by the fallback
 GET  /metrics         Prometheus
 """
 
@@ -17,11 +17,11 @@ from forecasting.contracts.ports import METRICS_PATH
 from forecasting.errors import AlmanacError
 from forecasting.repository import ModelRepository
 from forecasting.schema import Series
-from serving.gateway.answers import TEXT, Answer, AnswerError, as_error, as_json, iso_time
+from serving.gateway.answers import READY, TEXT, Answer, AnswerError, as_error, as_json, iso_time
 from serving.gateway.forecast_request import parse_forecast_request
 from serving.gateway.forecaster import Forecaster
 from serving.gateway.metrics import GatewayMetrics
-from serving.gateway.origins import next_origin, possible_origins
+from serving.gateway.origins import next_origin, past_origins, possible_origins
 from serving.gateway.served_model import ServedModel, roles_document
 
 logger = logging.getLogger(__name__)
@@ -97,18 +97,27 @@ class GatewayApp:
         if self.draining:
             raise AnswerError(503, "stopping")
         served = await self._forecaster.current()
-        if not await self._forecaster.available_versions():
-            raise AnswerError(503, f"the model server has no version of {served.name!r} available")
-        return Answer(200, b"ready\n", TEXT)
+        _, problem = await self._server_state(served.name)
+        if not problem:
+            return Answer(200, f"{READY}\n".encode(), TEXT)
+        if not self._forecaster.has_fallback:
+            raise AnswerError(503, problem)
+        # Not ready would take the gateway out of traffic, and the fallback with it.
+        return Answer(200, f"degraded: {problem}\n".encode(), TEXT)
+
+    async def _server_state(self, name: str) -> tuple[list[int], str]:
+        """Versions that the model server has available, and why it cannot be asked; empty where it can."""
+        try:
+            versions = await self._forecaster.available_versions()
+        except AlmanacError as error:
+            return [], str(error)
+        return versions, "" if versions else f"the model server has no version of {name!r} available"
 
     async def _model(self, name: str) -> Answer:
         if name != self._forecaster.name:
             raise AnswerError(404, f"there is no model {name!r} here; this gateway serves {self._forecaster.name!r}")
         served = await self._forecaster.current()
-        try:
-            versions, problem = await self._forecaster.available_versions(), ""
-        except AlmanacError as error:
-            versions, problem = [], str(error)
+        versions, problem = await self._server_state(name)
         spec = served.spec
         return as_json(
             {
@@ -124,6 +133,8 @@ class GatewayApp:
                 "quantiles": spec.quantiles,
                 "known": spec.known,
                 "n_series": len(served.series),
+                "fallback": self._forecaster.has_fallback,
+                "quarantined": [{"series": one, "reason": reason} for one, reason in served.quarantine.items()],
             }
         )
 
@@ -154,13 +165,20 @@ def _route(path: str) -> str:
 
 def _series_entry(served: ServedModel, series: Series) -> dict[str, Any]:
     """Origins of a series; `next_origin`, after its last target, needs known covariates that its store may not have."""
-    possible, following = possible_origins(series, served.spec), next_origin(series, served.spec)
+    reason = served.quarantine.get(series.id)
+    following = next_origin(series, served.spec)
+    if reason is None:
+        possible = possible_origins(series, served.spec)
+    else:
+        possible = past_origins(series, served.spec, cutoff=served.cutoff)
     return {
         "id": series.id,
         "first_origin": iso_time(possible.first) if possible else None,
         "last_origin": iso_time(possible.last) if possible else None,
         "default_origin": iso_time(possible.default) if possible else None,
         "next_origin": None if following is None else iso_time(following),
+        "degraded": reason is not None,
+        "reason": reason,
     }
 
 

@@ -1,10 +1,12 @@
 """Parse and check the body of `POST /v1/forecast`.
 
     {"series": [id, …] | null, "origin": time | null, "quantiles": [level, …] | null,
-     "known": {id: {column: [one value a step of the horizon, from the origin on]}} | null}
+     "known": {id: {column: [one value a step of the horizon, from the origin on]}} | null,
+     "fallback": true | false | null}
 
 `known` gives known covariates of the horizon; they go before those of the series store. Without an
-origin, a series that has an entry there is forecast from the step after its last target.
+origin, a series that has an entry there is forecast from the step after its last target. With `fallback` false the
+answer is the model's or an error, never the seasonal naive forecast that stands in for it.
 """
 
 from collections.abc import Mapping
@@ -16,7 +18,7 @@ import orjson
 
 from serving.gateway.answers import AnswerError
 
-_KEYS = ("series", "origin", "quantiles", "known")
+_KEYS = ("series", "origin", "quantiles", "known", "fallback")
 _FLOAT32_MAX = 3.4e38
 
 KnownValues = Mapping[str, tuple[float, ...]]
@@ -29,12 +31,14 @@ class ForecastRequest:
 
     series: ids, none for all. origin: first forecast step in epoch seconds, none for the latest.
     quantiles: levels, none for all that the model has. known: values by column, by series.
+    fallback: whether the fallback may answer.
     """
 
     series: tuple[str, ...] | None = None
     origin: int | None = None
     quantiles: tuple[float, ...] | None = None
     known: Mapping[str, KnownValues] = field(default_factory=dict)
+    fallback: bool = True
 
 
 def parse_forecast_request(body: bytes) -> ForecastRequest:
@@ -58,6 +62,7 @@ def parse_forecast_request(body: bytes) -> ForecastRequest:
         _origin(document.get("origin")),
         _quantiles(document.get("quantiles")),
         _known(document.get("known")),
+        _fallback(document.get("fallback")),
     )
 
 
@@ -110,6 +115,12 @@ def _known(value: Any) -> dict[str, KnownValues]:
         series_id: {column: tuple(float(item) for item in values) for column, values in columns.items()}
         for series_id, columns in value.items()
     }
+
+
+def _fallback(value: Any) -> bool:
+    if value is not None and not isinstance(value, bool):
+        raise AnswerError(400, f"'fallback' must be true, false or null, found {value!r}")
+    return value is not False
 
 
 def _is_number(item: Any) -> bool:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ import grpc
 import numpy as np
 import numpy.typing as npt
 
-from forecasting.contracts.signature import POINT_QUANTILE
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import RemoteError, RetryableError
 from forecasting.repository import ModelRepository
@@ -32,9 +31,11 @@ from forecasting.wire.messages import (
     PredictResponse,
     VersionState,
 )
-from serving.gateway.answers import AnswerError
+from serving.gateway.answers import AnswerError, iso_time
+from serving.gateway.documents import forecast_document
+from serving.gateway.fallback import FallbackCause, FallbackWarnings, fallback_quantiles
 from serving.gateway.forecast_request import ForecastRequest
-from serving.gateway.plan import PlanSpec, WindowSpec, batch_inputs, plan_windows
+from serving.gateway.plan import DegradedSpec, PlanSpec, SkippedRecord, WindowSpec, batch_inputs, degrade, plan_windows
 from serving.gateway.served_model import ServedModel
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,8 @@ logger = logging.getLogger(__name__)
 BATCH = 256
 _ATTEMPTS = 20
 _PAUSE_S = 0.1
+RECONNECT_OPTIONS = (("grpc.initial_reconnect_backoff_ms", 250), ("grpc.max_reconnect_backoff_ms", 2_000))
+"""gRPC waits up to two minutes by itself: too long to answer by the fallback once the server is back."""
 
 
 class Forecaster:
@@ -53,12 +56,24 @@ class Forecaster:
     """
 
     def __init__(
-        self, name: str, repository: ModelRepository, models: "ModelLoader", address: str, *, timeout_s: float
-    ) -> None:
-        """Open a channel to the server's gRPC address; must be called inside the event loop."""
+        self, name: str, repository: ModelRepository, models: "ModelLoader", address: str, *, timeout_s: float,
+        has_fallback: bool, count: Callable[[FallbackCause, int], None],
+    ) -> None:  # fmt: skip
+        """Open a channel to the server's gRPC address; must be called inside the event loop.
+
+        Args:
+            name: Model name.
+            repository: Model repository.
+            models: Reads versions.
+            address: `host:port` of the model server.
+            timeout_s: Longest wait for one of its answers.
+            has_fallback: Whether the fallback may answer at all.
+            count: Told of how many series the fallback answered.
+        """
         self.name = name
+        self.has_fallback, self._count, self._warnings = has_fallback, count, FallbackWarnings()
         self._repository, self._models, self._address, self._timeout_s = repository, models, address, timeout_s
-        self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+        self._channel = grpc.aio.insecure_channel(address, options=(*CHANNEL_OPTIONS, *RECONNECT_OPTIONS))
         self._predict = self._channel.unary_unary(
             PREDICT_METHOD,
             request_serializer=PredictRequest.SerializeToString,
@@ -71,29 +86,55 @@ class Forecaster:
         )
 
     async def forecast(self, request: ForecastRequest) -> dict[str, Any]:
-        """Answer a request.
+        """Answer a request: by the model, and where it cannot be asked by the fallback, unless that is refused.
 
         Raises:
             AnswerError: The request cannot be answered; 4xx where the client must change it, 502 where the model
-                server answers wrongly, 503 where it cannot be asked.
+                server answers wrongly, 503 where it cannot be asked and the fallback is refused or has no past.
             AlmanacError: The version or its series cannot be read.
         """
+        request = replace(request, fallback=request.fallback and self.has_fallback)
+        answered = await self._planned(await self._champion(), request)
         try:
-            served = await self._champion()
-            for _ in range(_ATTEMPTS):
-                levels = _levels(request, served)
-                plan = await asyncio.get_running_loop().run_in_executor(None, plan_windows, served, request)
-                try:
-                    quantiles = await self._ask(served, plan.windows)
-                except ServedModelMissingError:
-                    served = await self._available()
-                    continue
-                return _document(served, plan, quantiles, levels)
+            answered = await self._answer(answered, request)
         except RetryableError as error:
-            raise AnswerError(503, str(error)) from error
+            if not request.fallback:
+                raise AnswerError(503, str(error)) from error
+            why = DegradedSpec(FallbackCause.MODEL_SERVER, f"the model server cannot be reached: {error}")
+            answered = replace(answered, plan=degrade(answered.plan, why))
         except RemoteError as error:
             raise AnswerError(502, str(error)) from error
-        raise AnswerError(503, f"the model server has no version of {self.name!r} available")
+        plan, quantiles = await asyncio.get_running_loop().run_in_executor(None, _fill, answered, request)
+        self._note(plan.windows)
+        levels = request.quantiles or answered.served.spec.quantiles
+        return forecast_document(answered.served, plan.windows, quantiles, skipped=plan.skipped, levels=levels)
+
+    async def _planned(self, served: ServedModel, request: ForecastRequest) -> "_AnsweredRecord":
+        _check_levels(request, served)
+        plan = await asyncio.get_running_loop().run_in_executor(None, plan_windows, served, request)
+        return _AnsweredRecord(served, plan)
+
+    async def _answer(self, planned: "_AnsweredRecord", request: ForecastRequest) -> "_AnsweredRecord":
+        """Ask the model for what is not left to the fallback."""
+        for _ in range(_ATTEMPTS):
+            windows = [window for window in planned.plan.windows if window.degraded is None]
+            try:
+                quantiles = await self._ask(planned.served, windows)
+            except ServedModelMissingError:
+                planned = await self._planned(await self._available(), request)
+                continue
+            return replace(planned, quantiles=quantiles)
+        raise RetryableError(f"the model server has no version of {self.name!r} available")
+
+    def _note(self, windows: Sequence[WindowSpec]) -> None:
+        """Warn of what the fallback answered, and count it."""
+        reasons: dict[FallbackCause, list[str]] = {}
+        for window in windows:
+            if window.degraded is not None:
+                reasons.setdefault(window.degraded.cause, []).append(f"{window.series.id!r}: {window.degraded.reason}")
+        for cause, found in reasons.items():
+            self._warnings.say(cause, len(found), f"the first is {found[0]}")
+            self._count(cause, len(found))
 
     async def current(self) -> ServedModel:
         """The champion with its series, for the state pages."""
@@ -138,7 +179,7 @@ class Forecaster:
         for start in range(0, len(windows), BATCH):
             inputs = await loop.run_in_executor(None, batch_inputs, windows[start : start + BATCH], served.spec)
             parts.append(await self._quantiles(served, inputs))
-        return np.concatenate(parts)
+        return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
     async def _quantiles(self, served: ServedModel, inputs: ModelInputs) -> npt.NDArray[np.float32]:
         message = predict_request(self.name, inputs.as_dict(), version=served.version)
@@ -179,38 +220,40 @@ class ModelLoader:
             return self._loaded[key]
 
 
-def _levels(request: ForecastRequest, served: ServedModel) -> tuple[float, ...]:
-    levels = request.quantiles or served.spec.quantiles
-    for level in levels:
+@dataclass(frozen=True)
+class _AnsweredRecord:
+    """Which version a request went to, its plan, and the model's quantiles of the windows not left to the fallback."""
+
+    served: ServedModel
+    plan: PlanSpec
+    quantiles: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+
+
+def _check_levels(request: ForecastRequest, served: ServedModel) -> None:
+    for level in request.quantiles or ():
         if level not in served.spec.quantiles:
             raise AnswerError(400, f"'quantiles' must be among {list(served.spec.quantiles)}, found {level}")
-    return levels
 
 
-def _document(
-    served: ServedModel, plan: PlanSpec, quantiles: npt.NDArray[np.float32], levels: tuple[float, ...]
-) -> dict[str, Any]:
-    known = served.spec.quantiles
-    point = known.index(POINT_QUANTILE)
-    steps = served.spec.step_s * np.arange(served.spec.horizon, dtype=np.int64)
-    origins = np.array([window.origin for window in plan.windows])
-    stamps = np.datetime_as_string((origins[:, None] + steps).astype("datetime64[s]"), timezone="UTC")
-    forecasts = [
-        {
-            "series": window.series.id,
-            "origin": str(stamps[i, 0]),
-            "limited_by": window.limited_by or None,
-            "timestamps": stamps[i].tolist(),
-            "point": np.ascontiguousarray(quantiles[i, :, point]),
-            "quantiles": {f"{level:g}": np.ascontiguousarray(quantiles[i, :, known.index(level)]) for level in levels},
-        }
-        for i, window in enumerate(plan.windows)
-    ]
-    return {
-        "model": served.name,
-        "version": served.version,
-        "target": served.spec.target,
-        "step_s": served.spec.step_s,
-        "forecasts": forecasts,
-        "skipped": [asdict(one) for one in plan.skipped],
-    }
+def _fill(answered: _AnsweredRecord, request: ForecastRequest) -> tuple[PlanSpec, npt.NDArray[np.float32]]:
+    """Quantiles `[N,H,Q]` of the windows that have any, by model or fallback, in the plan's order."""
+    spec, of_model = answered.served.spec, iter(answered.quantiles)
+    windows, skipped, rows = [], list(answered.plan.skipped), []
+    for window in answered.plan.windows:
+        row = next(of_model) if window.degraded is None else fallback_quantiles(window.series, spec, window.origin)
+        if row is not None:
+            windows.append(window)
+            rows.append(row)
+            continue
+        why = f"series {window.series.id!r} has no target before {iso_time(window.origin)}, so that the fallback cannot stand in"
+        if request.series is not None:
+            raise AnswerError(_no_past_code(window), f"{why}; {window.degraded.reason}" if window.degraded else why)
+        skipped.append(SkippedRecord(window.series.id, why))
+    if not rows:
+        raise AnswerError(503, f"no series can be forecast; {skipped[0].reason}")
+    return PlanSpec(tuple(windows), tuple(sorted(skipped, key=lambda one: one.series))), np.stack(rows)
+
+
+def _no_past_code(window: WindowSpec) -> int:
+    """400 where the client can ask for another origin, 503 where the model would have answered."""
+    return 400 if window.degraded is None or window.degraded.cause is FallbackCause.QUARANTINE else 503

@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from forecasting.contracts.metric_names import (
+    DEGRADED,
     IN_FLIGHT,
     LABELS,
     MODEL_CUTOFF,
@@ -11,6 +12,7 @@ from forecasting.contracts.metric_names import (
     REQUESTS,
     SERIES_FORECAST,
 )
+from serving.gateway.fallback import FallbackCause
 
 _BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
@@ -30,11 +32,16 @@ class GatewayMetrics:
             registry=self.registry,
         )
         self.series = Counter(SERIES_FORECAST, "Series forecast.", LABELS[SERIES_FORECAST], registry=self.registry)
+        self.degraded = Counter(DEGRADED, "Series answered by the fallback.", LABELS[DEGRADED], registry=self.registry)
         self.in_flight = Gauge(IN_FLIGHT, "HTTP requests being answered.", registry=self.registry)
         self.version = Gauge(MODEL_VERSION, "Version in a role.", LABELS[MODEL_VERSION], registry=self.registry)
         self.cutoff = Gauge(
             MODEL_CUTOFF, "Cutoff of the served champion, epoch seconds.", LABELS[MODEL_CUTOFF], registry=self.registry
         )
+
+    def count_degraded(self, model: str, cause: FallbackCause, n_series: int) -> None:
+        """Count series that the fallback answered."""
+        self.degraded.labels(model, cause.value).inc(n_series)
 
     def page(self) -> bytes:
         """The Prometheus page."""

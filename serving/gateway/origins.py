@@ -81,6 +81,28 @@ def choose_given_origin(series: Series, spec: FeatureSpec, asked: int | None) ->
     return following
 
 
+def past_origins(series: Series, spec: FeatureSpec, *, cutoff: int) -> OriginRange | None:
+    """Where a series can be forecast of which nothing but the past is read; none where it has no target."""
+    following = next_origin(series, spec)
+    if following is None:
+        return None
+    last = series.start + (max(cutoff - series.start, series.n_steps * spec.step_s) // spec.step_s) * spec.step_s
+    return OriginRange(series.start + spec.step_s, last, following)
+
+
+def choose_past_origin(series: Series, spec: FeatureSpec, asked: int | None, *, cutoff: int) -> int:
+    """The origin that was asked for, else the step after the last target, where nothing but the past is read.
+
+    Raises:
+        AnswerError: 400: the series has no target, or the origin lies off the grid, before its second step or
+            after both its end and the cutoff.
+    """
+    possible = past_origins(series, spec, cutoff=cutoff)
+    if possible is None:
+        raise AnswerError(400, f"series {series.id!r} cannot be forecast: it has no target")
+    return possible.default if asked is None else _checked(series, spec, asked, (possible.first, possible.last))
+
+
 def _checked(series: Series, spec: FeatureSpec, asked: int, bounds: tuple[int, int]) -> int:
     if (asked - series.start) % spec.step_s:
         raise AnswerError(

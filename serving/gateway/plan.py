@@ -1,7 +1,7 @@
 """Which windows answer a request, and which series cannot be forecast."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +10,9 @@ from forecasting.features.spec import FeatureSpec
 from forecasting.schema import Series
 from forecasting.windows import ModelInputs, stack_inputs, window_inputs
 from serving.gateway.answers import AnswerError, iso_time
+from serving.gateway.fallback import FallbackCause
 from serving.gateway.forecast_request import ForecastRequest, KnownValues
-from serving.gateway.origins import choose_given_origin, choose_origin, next_origin
+from serving.gateway.origins import choose_given_origin, choose_origin, choose_past_origin, next_origin
 from serving.gateway.served_model import ServedModel
 
 
@@ -20,13 +21,23 @@ class WindowSpec:
     """One series and the first step of its forecast, epoch seconds.
 
     known: values `[H]` by column, from the request. limited_by: why the forecast does not start after the
-    last target although no origin was asked for; empty where it does.
+    last target although no origin was asked for; empty where it does. degraded: why the fallback answers and
+    not the model; none where the model does.
     """
 
     series: Series
     origin: int
     known: KnownValues = field(default_factory=dict)
     limited_by: str = ""
+    degraded: "DegradedSpec | None" = None
+
+
+@dataclass(frozen=True)
+class DegradedSpec:
+    """Why the fallback answers: the cause that is counted, and the reason in words."""
+
+    cause: FallbackCause
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -48,8 +59,8 @@ class PlanSpec:
 def plan_windows(served: ServedModel, request: ForecastRequest) -> PlanSpec:
     """Windows of the series asked for, each at the origin asked for, else the latest that has all it needs.
 
-    Where all series are asked for, those that cannot be forecast are skipped; one that is named, under
-    `series` or `known`, refuses the request.
+    A series in quarantine is left to the fallback where the request allows it. Where all series are asked for,
+    those that cannot be forecast are skipped; one that is named, under `series` or `known`, refuses the request.
 
     Raises:
         AnswerError: 404 for an unknown series; 400 where a named series or all cannot be forecast, or
@@ -59,7 +70,7 @@ def plan_windows(served: ServedModel, request: ForecastRequest) -> PlanSpec:
     windows, skipped = [], []
     for series in served.pick(request.series):
         try:
-            windows.append(_plan_window(series, served.spec, request))
+            windows.append(_plan_series(series, served, request))
         except AnswerError as error:
             if request.series is not None or series.id in request.known:
                 raise
@@ -100,6 +111,22 @@ def _check_known(served: ServedModel, request: ForecastRequest) -> None:
                     f"'known' of series {series_id!r}, column {name!r}, must have {spec.horizon} values, "
                     f"one a step of the horizon, found {len(values)}",
                 )
+
+
+def degrade(plan: PlanSpec, why: DegradedSpec) -> PlanSpec:
+    """The plan with the windows of the model left to the fallback."""
+    return replace(plan, windows=tuple(one if one.degraded else replace(one, degraded=why) for one in plan.windows))
+
+
+def _plan_series(series: Series, served: ServedModel, request: ForecastRequest) -> WindowSpec:
+    reason = served.quarantine.get(series.id)
+    if reason is None:
+        return _plan_window(series, served.spec, request)
+    if not request.fallback:
+        raise AnswerError(400, f"series {series.id!r} is in quarantine and the fallback is refused: {reason}")
+    origin = choose_past_origin(series, served.spec, request.origin, cutoff=served.cutoff)
+    why = DegradedSpec(FallbackCause.QUARANTINE, f"the series is in quarantine: {reason}")
+    return WindowSpec(series, origin, degraded=why)
 
 
 def _plan_window(series: Series, spec: FeatureSpec, request: ForecastRequest) -> WindowSpec:

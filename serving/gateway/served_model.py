@@ -1,13 +1,14 @@
 """A version as the gateway needs it: its feature spec and the history of its series."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from forecasting.contracts.artifacts import EXPORTED_SPEC_FILE
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import ArtifactError, ConfigError
 from forecasting.features.spec import FeatureSpec, read_feature_spec
+from forecasting.quarantine import read_quarantine
 from forecasting.repository import ModelRepository
 from forecasting.schema import Series, read_series_store
 from serving.gateway.answers import AnswerError
@@ -15,13 +16,17 @@ from serving.gateway.answers import AnswerError
 
 @dataclass(frozen=True)
 class ServedModel:
-    """One version, its spec and its series by id."""
+    """One version, its spec and its series by id.
+
+    quarantine: why a series, one of `series`, was left out of training, by id; the model is never asked for it.
+    """
 
     name: str
     version: int
     cutoff: int
     spec: FeatureSpec
     series: dict[str, Series]
+    quarantine: Mapping[str, str] = field(default_factory=dict)
 
     def pick(self, ids: Sequence[str] | None) -> list[Series]:
         """Series by id, all in order of id where none is named.
@@ -56,6 +61,7 @@ def load_served_model(repository: ModelRepository, name: str, version: int, seri
     try:
         spec = read_feature_spec(repository.version_dir(name, version) / EXPORTED_SPEC_FILE)
         store = read_series_store(folder)
+        apart = read_quarantine(folder)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(
             f"version {version} of {name!r} or its series store {folder} cannot be read: {error}"
@@ -65,7 +71,15 @@ def load_served_model(repository: ModelRepository, name: str, version: int, seri
             f"version {version} of {name!r} reads {spec.value_columns} each {spec.step_s} s, "
             f"the series store {folder} has {store.spec.columns} each {store.spec.step_s} s"
         )
-    return ServedModel(name, version, store.spec.split.cutoff, spec, {series.id: series for series in store})
+    series = {one.id: one for one in (*store, *(record.series for record in apart))}
+    return ServedModel(
+        name=name,
+        version=version,
+        cutoff=store.spec.split.cutoff,
+        spec=spec,
+        series=dict(sorted(series.items())),
+        quarantine={record.series.id: record.reason for record in apart},
+    )
 
 
 def roles_document(repository: ModelRepository, name: str) -> dict[str, int | None]:

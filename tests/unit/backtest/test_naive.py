@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from forecasting.backtest.naive import SeasonalNaivePredictor, naive_point, quantiles_of_known
+from forecasting.backtest.naive import SeasonalNaivePredictor
+from forecasting.naive import naive_point, quantiles_of_known
 from forecasting.windows import ModelInputs
 
 NAN = np.nan

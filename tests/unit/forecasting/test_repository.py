@@ -1,3 +1,4 @@
+import json
 import multiprocessing
 import os
 import shutil
@@ -6,12 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from google.protobuf import text_format
 
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import ArtifactError, ConfigError
+from forecasting.quarantine import read_quarantine
 from forecasting.repository import ModelRepository
+from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec, write_series_store
 from forecasting.wire.messages import ModelServerConfig
 
 
@@ -139,6 +143,36 @@ def test_a_versions_series_outlive_their_run_and_a_move_of_the_home(repository, 
     assert sorted(path.name for path in folder.iterdir()) == ["index.parquet", "schema.json", "series.parquet"]
     assert (folder / "series.parquet").read_text() == "series.parquet"
     assert moved.record("m", 1)["run"] == "r1"
+
+
+def test_the_quarantine_is_kept_with_its_reasons_and_makes_another_store(repository, source, tmp_path):
+    split = SplitSpec(10, 20, 30)
+    spec = SeriesSpec("load", (), (), (), {}, 1, split)
+    folder = tmp_path / "store"
+    (folder / "quarantine").mkdir(parents=True)
+    write_series_store(SeriesStore(spec, (Series("a", 0, np.ones((30, 1))),)), folder)
+    repository.publish("m", source)
+    shutil.move(folder / "quarantine", tmp_path / "apart")
+    repository.keep_series("m", 1, folder)
+    plain = repository.require_series("m", 1)
+    shutil.move(tmp_path / "apart", folder / "quarantine")
+    write_series_store(SeriesStore(spec, (Series("b", 0, np.full((30, 1), 7.0)),)), folder / "quarantine")
+    with pytest.raises(ArtifactError, match=r"report\.json must say why each series is in quarantine"):
+        repository.keep_series("m", 1, folder)
+    other = {"series": "gone", "rules": [], "reason": "of no store"}
+    (folder / "report.json").write_text(json.dumps({"quarantined": [other]}))
+    with pytest.raises(ArtifactError, match="found nothing of 'b'"):
+        repository.keep_series("m", 1, folder)
+    record = {"series": "b", "rules": ["constant"], "reason": "it never changes"}
+    (folder / "report.json").write_text(json.dumps({"quarantined": [other, record]}))
+    repository.keep_series("m", 1, folder)
+    kept = repository.require_series("m", 1)
+    assert kept != plain
+    shutil.rmtree(folder)
+    (found,) = read_quarantine(kept)
+    assert (found.series.id, found.reason) == ("b", "it never changes")
+    np.testing.assert_array_equal(found.series.values, np.full((30, 1), 7.0))
+    assert read_quarantine(plain) == ()
 
 
 def test_equal_series_are_kept_once_and_pruned_with_their_last_version(repository, source, series_store):

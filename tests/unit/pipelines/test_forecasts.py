@@ -100,11 +100,39 @@ def test_a_gateway_that_is_not_there_is_told_how_to_start() -> None:
 
 def test_rows_hold_series_time_point_and_quantiles() -> None:
     found = forecast_table(ANSWER)
-    assert found.columns == ("series", "timestamp", "point", "q0.1", "q0.5", "q0.9")
+    assert found.columns == ("series", "timestamp", "point", "q0.1", "q0.5", "q0.9", "degraded")
     assert found.rows == (
-        ("a", "2026-01-01T00:00:00Z", 2.0, 1.0, 2.0, 3.0),
-        ("a", "2026-01-01T01:00:00Z", 5.0, 4.0, 5.0, 6.0),
+        ("a", "2026-01-01T00:00:00Z", 2.0, 1.0, 2.0, 3.0, False),
+        ("a", "2026-01-01T01:00:00Z", 5.0, 4.0, 5.0, 6.0, False),
     )
+
+
+def test_a_degraded_forecast_is_noted_with_its_reason_and_marked_in_table_csv_parquet_and_picture(
+    gateway: tuple[str, type[Gateway]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    endpoint, handler = gateway
+    stands_in = {
+        **ANSWER["forecasts"][0],
+        "series": "b",
+        "degraded": True,
+        "reason": "the series is in quarantine: stuck",
+    }
+    answer = {**ANSWER, "forecasts": [*ANSWER["forecasts"], stands_in]}
+    handler.answer = json.dumps(answer)
+    config = str(Path(__file__).parents[3] / "pipelines" / "configs" / "electricity.yaml")
+    assert main(["forecast", "-c", config, "--endpoint", endpoint]) == 0
+    printed = capsys.readouterr()
+    assert "degraded: 1 series by the seasonal naive forecast: the series is in quarantine: stuck" in printed.err
+    lines = printed.out.splitlines()
+    assert lines[0].endswith("degraded")
+    assert [line.endswith("yes") for line in lines[1:]] == [False, False, True, True]
+    for name in ("out.csv", "out.parquet", "out.png", "model.png"):
+        write_forecasts(ANSWER if name == "model.png" else answer, tmp_path / name)
+    assert [line.rsplit(",", 1)[1] for line in (tmp_path / "out.csv").read_text().splitlines()] == [
+        "degraded", "false", "false", "true", "true",
+    ]  # fmt: skip
+    assert pq.read_table(tmp_path / "out.parquet").column("degraded").to_pylist() == [False, False, True, True]
+    assert (tmp_path / "out.png").stat().st_size > (tmp_path / "model.png").stat().st_size
 
 
 def test_the_notes_say_from_when_a_forecast_is_why_and_what_was_skipped() -> None:
@@ -136,9 +164,9 @@ def test_the_notes_go_to_stderr_and_leave_the_output_clean(
 def test_csv_has_a_header_and_a_line_a_step(tmp_path: Path) -> None:
     write_forecasts(ANSWER, tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_text().splitlines() == [
-        "series,timestamp,point,q0.1,q0.5,q0.9",
-        "a,2026-01-01T00:00:00Z,2.0,1.0,2.0,3.0",
-        "a,2026-01-01T01:00:00Z,5.0,4.0,5.0,6.0",
+        "series,timestamp,point,q0.1,q0.5,q0.9,degraded",
+        "a,2026-01-01T00:00:00Z,2.0,1.0,2.0,3.0,false",
+        "a,2026-01-01T01:00:00Z,5.0,4.0,5.0,6.0,false",
     ]
 
 

@@ -247,3 +247,43 @@ def test_lineage_shows_the_digest_of_every_step(tmp_path: Path, step: StepName) 
     digest = json.loads((run.step(StepName.DEPLOY_MODEL) / "manifest.json").read_text())["parents"]["validate_data"]
     assert step.value in page.words
     assert digest[:12] in page.words
+
+
+def _quarantine(run: RunLayout) -> None:
+    path = run.step(StepName.VALIDATE_DATA) / "report.json"
+    record = {"series": "shop <7>", "rules": ["constant", "gaps"], "reason": "its target never changes"}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "quarantined": [record]}))
+
+
+def test_series_in_quarantine_are_listed_with_the_reason_and_who_answers_for_them(tmp_path: Path) -> None:
+    run = whole_run(tmp_path)
+    _quarantine(run)
+    page, _ = report(run)
+    assert "1 series were left out of training. The gateway answers for them by the fallback" in page.text
+    assert "shop <7> constant, gaps its target never changes" in page.text
+
+
+def test_without_the_fallback_the_report_says_that_nobody_answers_for_the_quarantine(tmp_path: Path) -> None:
+    run = whole_run(tmp_path)
+    _quarantine(run)
+    run.config.write_text(run.config.read_text() + "serving:\n  fallback: false\n")
+    page, _ = report(run)
+    assert "The gateway does not answer for them: serving.fallback is false." in page.text
+
+
+def test_the_page_of_validate_data_is_linked_where_it_lies(tmp_path: Path) -> None:
+    run = whole_run(tmp_path)
+    (run.step(StepName.VALIDATE_DATA) / "validation.html").write_text("<p>drawn</p>")
+    page, output = report(run)
+    (link,) = [link for link in page.links if link.endswith("validation.html")]
+    assert (output / link).read_text() == "<p>drawn</p>"
+
+
+def test_a_check_that_refused_the_table_is_marked_as_failed(tmp_path: Path) -> None:
+    run = begin_run(tmp_path)
+    add_validation(run, problem="two rows an hour")
+    _, output = report(run)
+    assert re.search(
+        r'<tr class="failed"><td class="c"><span class="dot bad"[^\n]*two rows an hour',
+        (output / "report.html").read_text(),
+    )

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import re
 import shutil
 import signal
@@ -215,6 +216,8 @@ def test_series_are_listed_with_their_origins(address):
         "last_origin": "2014-01-02T14:00:00Z",
         "default_origin": "2014-01-02T14:00:00Z",
         "next_origin": "2014-01-02T16:00:00Z",
+        "degraded": False,
+        "reason": None,
     }
 
 
@@ -242,8 +245,9 @@ def test_readiness_follows_the_model_server(home, address, tmp_path):
     ]
     with listening_process(command, LINE, log=tmp_path / "log") as (_, addresses):
         assert _ask(addresses["http"], "GET", "/healthz")[0] == 200
-        assert _ask(addresses["http"], "GET", "/readyz")[0] == 503
-        assert _ask(addresses["http"], "POST", "/v1/forecast", {"series": ["a"]})[0] == 503
+        status, text = _ask(addresses["http"], "GET", "/readyz")
+        assert status == 200
+        assert text.startswith("degraded: the model server at 127.0.0.1:1 answered UNAVAILABLE")
 
 
 @pytest.fixture
@@ -299,6 +303,34 @@ def test_serve_prints_its_ports_is_ready_and_ends_with_zero_on_sigterm(home):
     assert process.wait(40) == 0
     with pytest.raises(ConnectionRefusedError):
         _ask(gateway, "GET", "/healthz")
+
+
+def test_serve_starts_a_model_server_again_that_was_killed(home, tmp_path):
+    shutil.copytree(home / "models", tmp_path / "models")
+    program = (
+        "import sys; from pathlib import Path; import serving.launch; from forecasting.config.sections import ServingConfig\n"
+        "serving.launch.SETTLED_S = 0.0\n"
+        "sys.exit(serving.launch.serve(Path(sys.argv[1]), 'tiny', None, ServingConfig(grpc_port=0, rest_port=0, gateway_port=0)))"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "models")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    printed = ""
+    for line in process.stdout:
+        printed += line
+        if line.startswith("ready"):
+            break
+    gateway = re.search(r"gateway  http://(\S+)", printed).group(1)
+    log = (tmp_path / "logs" / "model_server.log").read_text()
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    (server,) = [pid for pid in children if "serving.model_server" in Path(f"/proc/{pid}/cmdline").read_text()]
+    os.kill(int(server), signal.SIGKILL)
+    assert "ended by itself with code -9; the fallback answers until it is back" in process.stderr.readline()
+    assert process.stderr.readline() == "the model server is started again\n"
+    asked = (_ask(gateway, "POST", "/v1/forecast", {"series": ["a"]})[1]["forecasts"][0] for _ in range(2000))
+    assert any(not forecast["degraded"] for forecast in asked)
+    assert len((tmp_path / "logs" / "model_server.log").read_text()) > len(log)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(40) == 0
 
 
 def test_serve_says_at_once_which_series_are_missing(models, tmp_path):

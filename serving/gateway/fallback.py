@@ -1,0 +1,100 @@
+"""The fallback: a seasonal naive forecast where the model cannot be asked, and never without saying so."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from forecasting.features.spec import FeatureSpec
+from forecasting.naive import naive_quantiles
+from forecasting.schema import Series
+
+logger = logging.getLogger(__name__)
+
+PAST_SEASONS = 52
+"""Longest seasons of a series' past that are read: with a season of a week, a year."""
+WARNING_S = 60.0
+"""Least time between two warnings of one cause."""
+
+
+class FallbackCause(StrEnum):
+    """Why the model was not asked; a label of the counter."""
+
+    QUARANTINE = "quarantine"
+    MODEL_SERVER = "model_server"
+
+
+def fallback_quantiles(series: Series, spec: FeatureSpec, origin: int) -> npt.NDArray[np.float32] | None:
+    """Seasonal naive forecast of a series from its own past before an origin.
+
+    The season is the longest of the model's that has a value for every step, and, for the quantiles, as many
+    seasonal differences as there are levels; see `naive_quantiles` for both. The forecast begins
+    after the last known target, so that a gap before the origin widens the band.
+
+    Args:
+        series: With its own past; covariates are not read.
+        spec: Seasons, horizon, quantile levels and lower bound of the model.
+        origin: First step, UTC epoch seconds, on the grid of the series.
+
+    Returns:
+        `[H,Q]` in the target's unit, ascending along Q; none where there is no target before the origin.
+    """
+    end = (origin - series.start) // spec.step_s
+    known = np.flatnonzero(np.isfinite(series.values[: max(0, end), 0]))
+    if not len(known):
+        return None
+    n_past = int(known[-1]) + 1
+    past = series.values[max(0, n_past - PAST_SEASONS * max(spec.seasons)) : n_past, 0]
+    n_ahead = end - n_past + spec.horizon
+    season = choose_season(
+        past, spec.seasons, steps=np.arange(n_ahead - spec.horizon, n_ahead), n_errors=len(spec.quantiles)
+    )
+    ahead = naive_quantiles(past[None], spec.quantiles, season=season, horizon=n_ahead)
+    quantiles = ahead[0, -spec.horizon :].astype(np.float32)
+    return quantiles if spec.lower_bound is None else np.maximum(quantiles, np.float32(spec.lower_bound))
+
+
+def choose_season(
+    past: npt.NDArray[np.float64], seasons: Sequence[int], *, steps: npt.NDArray[np.int64], n_errors: int
+) -> int:
+    """The longest season that has a value for every step and enough seasonal differences.
+
+    Where none has both, the longest that has the values; where none has them, the shortest.
+
+    Args:
+        past: Target up to the last one known `[T]`, NaN where missing.
+        seasons: To choose from, in steps.
+        steps: What is forecast, counted from the end of `past`.
+        n_errors: Differences that are enough.
+    """
+    longest_first = sorted(seasons, reverse=True)
+    repeating = [season for season in longest_first if _has_values(past, season, steps)]
+    measured = [season for season in repeating if np.isfinite(past[season:] - past[:-season]).sum() >= n_errors]
+    return (*measured, *repeating, longest_first[-1])[0]
+
+
+def _has_values(past: npt.NDArray[np.float64], season: int, steps: npt.NDArray[np.int64]) -> bool:
+    padded = np.concatenate([np.full(-len(past) % season, np.nan), past]).reshape(-1, season)
+    return bool(np.isfinite(padded).any(axis=0)[steps % season].all())
+
+
+class FallbackWarnings:
+    """One warning a minute and cause at most; what was not said is counted in the next."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Nothing said yet; the clock is in seconds."""
+        self._clock = clock
+        self._said: dict[FallbackCause, float] = {}
+        self._n_unsaid: dict[FallbackCause, int] = {}
+
+    def say(self, cause: FallbackCause, n_series: int, reason: str) -> None:
+        """Warn that some series are answered by the fallback."""
+        now, unsaid = self._clock(), self._n_unsaid.get(cause, 0) + n_series
+        if now - self._said.get(cause, -np.inf) < WARNING_S:
+            self._n_unsaid[cause] = unsaid
+            return
+        self._said[cause], self._n_unsaid[cause] = now, 0
+        logger.warning("%d series answered by the seasonal naive forecast (%s): %s", unsaid, cause.value, reason)

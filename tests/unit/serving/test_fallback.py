@@ -1,0 +1,103 @@
+"""The seasonal naive forecast that stands in for the model, by hand."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from forecasting.schema import Series
+from serving.gateway.fallback import FallbackCause, FallbackWarnings, choose_season, fallback_quantiles
+from tests.unit.serving.tiny_models import SPEC
+
+START = 1_388_534_400
+HOUR = 3600
+
+
+def _series(targets):
+    return Series("a", START, np.column_stack([np.asarray(targets, float), np.full(len(targets), np.nan)]))
+
+
+def _ahead(past, seasons, first=0, horizon=3):
+    return choose_season(np.asarray(past, float), seasons, steps=np.arange(first, first + horizon), n_errors=3)
+
+
+def test_the_last_season_is_repeated_and_the_band_is_that_of_its_errors():
+    # Differences over the season of 3: 3, 3, 3, 9, 9, 9; centred on their median 6: -3 and +3 at the ends.
+    quantiles = fallback_quantiles(_series([1, 2, 3, 4, 5, 6, 13, 14, 15]), SPEC, START + 9 * HOUR)
+    np.testing.assert_allclose(quantiles[:, 1], [13, 14, 15])
+    np.testing.assert_allclose(quantiles[:, 0], [10, 11, 12])
+    np.testing.assert_allclose(quantiles[:, 2], [16, 17, 18])
+
+
+def test_values_at_and_after_the_origin_are_not_read():
+    seen, other = [1.0, 2, 3, 4, 5, 7, 8, 8, 8], [1.0, 2, 3, 4, 5, 7, np.nan, 1e9, -1e9]
+    origin = START + 6 * HOUR
+    np.testing.assert_array_equal(
+        fallback_quantiles(_series(seen), SPEC, origin), fallback_quantiles(_series(other), SPEC, origin)
+    )
+
+
+def test_a_gap_before_the_origin_keeps_the_phase_and_widens_the_band():
+    targets = [1.0, 2, 3, 5, 5, 9, 6, 12, 8]
+    near = fallback_quantiles(_series(targets), SPEC, START + 9 * HOUR)
+    far = fallback_quantiles(_series([*targets, np.nan]), SPEC, START + 10 * HOUR)
+    np.testing.assert_allclose(far[:, 1], [12, 8, 6])
+    # The third step lies two seasons ahead: differences over 6 steps are 5, 10 and 5, over 3 steps 4, 3, 6, 1, 7, -1.
+    np.testing.assert_allclose(far[2], [6, 6, 10], atol=1.01)
+    assert not np.allclose(far[2] - far[2, 1], near[0] - near[0, 1])
+
+
+def test_the_lower_bound_of_the_model_holds_for_the_fallback():
+    from dataclasses import replace
+
+    quantiles = fallback_quantiles(_series([9, 9, 9, 0, 1, 0, 8, 7, 9, 0, 0, 0]), replace(SPEC, lower_bound=0.0), START + 12 * HOUR)  # fmt: skip
+    assert quantiles.min() == 0.0
+    assert (np.diff(quantiles, axis=1) >= 0).all()
+
+
+def test_a_series_without_a_target_before_the_origin_has_no_fallback():
+    assert fallback_quantiles(_series([np.nan, np.nan, 3]), SPEC, START + 2 * HOUR) is None
+
+
+def test_the_longest_season_with_values_and_errors_is_taken():
+    assert _ahead(range(12), (2, 6)) == 6
+
+
+def test_a_season_without_a_value_for_each_step_gives_way_to_a_shorter_one():
+    assert _ahead([1, 2, 3, 4, 5], (2, 6)) == 2
+    assert _ahead([np.nan, np.nan, 3, 4, 5, 6, *[np.nan] * 2, 3, 4, 5, 6], (2, 6)) == 2
+
+
+def test_a_season_with_too_few_errors_gives_way_to_one_that_was_measured():
+    assert _ahead([1, 2, 3, 4, 5, 6, 7, 8], (2, 6)) == 2
+
+
+def test_with_too_few_errors_everywhere_the_longest_season_with_values_is_taken():
+    assert _ahead([1, 2, 3, 4], (2, 4)) == 4
+
+
+def test_the_shortest_season_is_left_where_none_has_a_value_for_each_step():
+    assert _ahead([7], (4, 2)) == 2
+
+
+def test_a_warning_a_minute_counts_those_that_were_not_said(caplog):
+    times = iter([0.0, 10.0, 59.0, 61.0, 62.0])
+    warnings = FallbackWarnings(clock=lambda: next(times))
+    with caplog.at_level(logging.WARNING):
+        for _ in range(4):
+            warnings.say(FallbackCause.QUARANTINE, 5, "stuck")
+        warnings.say(FallbackCause.MODEL_SERVER, 1, "gone")
+    assert [record.getMessage() for record in caplog.records] == [
+        "5 series answered by the seasonal naive forecast (quarantine): stuck",
+        "15 series answered by the seasonal naive forecast (quarantine): stuck",
+        "1 series answered by the seasonal naive forecast (model_server): gone",
+    ]
+
+
+@pytest.mark.parametrize("n_past", [1, 2, 4, 7, 200, 5000])
+def test_every_length_of_past_gives_finite_ascending_quantiles(n_past):
+    clock = np.arange(n_past)
+    quantiles = fallback_quantiles(_series(np.sin(clock) * clock), SPEC, START + n_past * HOUR)
+    assert quantiles.shape == (3, 3)
+    assert np.isfinite(quantiles).all()
+    assert (np.diff(quantiles, axis=1) >= 0).all()
