@@ -104,6 +104,7 @@ def make_feature_spec(
         scaler=scaler,
         target_scaling=settings.features.target_scaling,
         lower_bound=settings.features.lower_bound,
+        fill_season=min(forecast.seasons) if settings.features.fill_target == "seasonal" else 0,
     )
 
 

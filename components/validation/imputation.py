@@ -1,8 +1,10 @@
 """Fill short gaps of covariates by a stated policy, and mark what was filled.
 
-A filled value has a 1 in a column of its own, `NAME_imputed`, which is an observed covariate like any other: it goes
-through features, training and serving with no special case, so the model can learn what such values are worth. Targets
-are never filled: the model is told which are missing, and no loss and no score counts them.
+A filled value has a 1 in a column of its own, `NAME_imputed`, which is a covariate like any other, observed or known as
+the column that it marks: it goes through features, training and serving with no special case, so the model can learn what
+such values are worth, in the past and in the horizon. Observed covariates are filled before the cutoff and by looking back
+only; known ones wherever they are stated. Targets are never filled here: the model is told which are missing, and no loss
+and no score counts them.
 """
 
 from collections.abc import Mapping
@@ -13,9 +15,9 @@ import numpy.typing as npt
 
 from forecasting.config.validation import ImputationMethod, ValidationConfig
 from forecasting.errors import ConfigError
+from forecasting.masks import mask_name
 from forecasting.schema import Series, SeriesSpec, SeriesStore
 
-MASK_SUFFIX = "_imputed"
 Floats = npt.NDArray[np.float64]
 
 
@@ -28,7 +30,7 @@ class ImputationReport:
 
 
 def impute_store(store: SeriesStore, limits: ValidationConfig, *, season: int) -> ImputationReport:
-    """Fill gaps before the cutoff; the store itself where no policy is stated.
+    """Fill gaps; the store itself where no policy is stated.
 
     Args:
         store: Validated series.
@@ -43,15 +45,20 @@ def impute_store(store: SeriesStore, limits: ValidationConfig, *, season: int) -
     filled = {name: method for name, method in methods.items() if method != "none"}
     if not filled:
         return ImputationReport(store, {})
-    if taken := [name for name in filled if f"{name}{MASK_SUFFIX}" in spec.columns]:
+    if taken := [name for name in filled if mask_name(name) in spec.columns]:
         raise ConfigError(
-            f"validation.imputation marks filled values of {taken[0]!r} in {taken[0] + MASK_SUFFIX!r}, and the table has a "
+            f"validation.imputation marks filled values of {taken[0]!r} in {mask_name(taken[0])!r}, and the table has a "
             "column of that name in use; rename it, or fill that column before"
         )
-    longer = replace(spec, observed=(*spec.observed, *(f"{name}{MASK_SUFFIX}" for name in filled)))
+    observed, known = ([name for name in names if name in filled] for names in (spec.observed, spec.known))
+    longer = replace(
+        spec,
+        observed=(*spec.observed, *(mask_name(name) for name in observed)),
+        known=(*spec.known, *(mask_name(name) for name in known)),
+    )
     series = tuple(_impute_series(one, spec, filled, season=season, max_gap=policy.max_gap) for one in store)
-    first = 1 + len(spec.observed)
-    counts = {name: int(sum(np.nansum(one.values[:, first + i]) for one in series)) for i, name in enumerate(filled)}
+    places = {name: longer.columns.index(mask_name(name)) for name in filled}
+    counts = {name: int(sum(np.nansum(one.values[:, i]) for one in series)) for name, i in places.items()}
     return ImputationReport(SeriesStore(longer, series), counts)
 
 
@@ -90,11 +97,15 @@ def _impute_series(
     one: Series, spec: SeriesSpec, methods: Mapping[str, ImputationMethod], *, season: int, max_gap: int
 ) -> Series:
     n_before = min((spec.split.cutoff - one.start) // spec.step_s, one.n_steps)
-    values, masks = one.values.copy(), np.full((one.n_steps, len(methods)), np.nan)
-    for i, (name, method) in enumerate(methods.items()):
-        place = spec.columns.index(name)
-        before = values[:n_before, place].copy()
-        values[:n_before, place] = impute(before, method, season=season, max_gap=max_gap)
-        masks[:n_before, i] = np.isnan(before) & ~np.isnan(values[:n_before, place])
+    values = one.values.copy()
+    masks: dict[bool, list[Floats]] = {True: [], False: []}
+    for name, method in methods.items():
+        place, is_known = spec.columns.index(name), name in spec.known
+        # What is observed ends at the cutoff; what is known goes on, and its gaps with it.
+        n_rows = one.n_steps if is_known else n_before
+        before, mask = values[:n_rows, place].copy(), np.full(one.n_steps, np.nan)
+        values[:n_rows, place] = impute(before, method, season=season, max_gap=max_gap)
+        mask[:n_rows] = np.isnan(before) & ~np.isnan(values[:n_rows, place])
+        masks[is_known].append(mask)
     first = 1 + len(spec.observed)
-    return replace(one, values=np.column_stack([values[:, :first], masks, values[:, first:]]))
+    return replace(one, values=np.column_stack([values[:, :first], *masks[False], values[:, first:], *masks[True]]))

@@ -196,6 +196,11 @@ class FeaturesConfig(Section):
         "train",
         description="Scale of the target: as scaling says, or also from each window (many series of different size).",
     )
+    fill_target: Literal["none", "seasonal"] = Field(
+        "none",
+        description="What the model reads where the target is missing: nothing, or the value of the shortest season before, "
+        "or of up to seven such; it stays marked as missing and never counts in loss, metrics or actuals.",
+    )
     lower_bound: float | None = Field(
         None,
         description="What the target can never go below, such as 0 for sales; forecasts stop there. None: no bound.",

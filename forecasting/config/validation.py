@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, field_validator
 
 from forecasting.config.rules import RULES, RuleSeverity, check_severities
 from forecasting.config.section import Section
@@ -20,9 +20,19 @@ class ImputationConfig(Section):
         "none", description="For known covariates: the value before, that of a season ago, or the line between two."
     )
     observed: Literal["none", "previous", "seasonal"] = Field(
-        "none", description="For observed covariates, which must not be filled from what comes later."
+        "none", description="For observed covariates, which must not be filled from what comes later (interpolate)."
     )
     max_gap: int = Field(3, gt=0, description="Steps of a gap that are filled at most.")
+
+    @field_validator("observed", mode="before")
+    @classmethod
+    def _check_observed(cls, method: object) -> object:
+        if method == "interpolate":
+            raise ValueError(
+                "interpolate looks at the value after the gap, which nobody has at the time of a forecast; "
+                "previous and seasonal look back only, and interpolate is for known covariates"
+            )
+        return method
 
 
 class LearnedConfig(Section):

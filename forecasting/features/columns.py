@@ -5,6 +5,8 @@ from functools import cached_property
 from forecasting.features.namespace import Array, ArrayNamespace
 from forecasting.features.reductions import WindowReduction, maxima, minima, moments
 
+FILL_SEASONS = 7
+"""Seasons that a missing value is looked for in."""
 LARGE = 3.0e38
 """Stands for infinity: beyond every value, yet finite in float32."""
 _LEAST = 1e-6
@@ -67,6 +69,14 @@ class ColumnBlock:
     def filled(self) -> Array:
         """Scaled values, 0 where missing."""
         return self.xp.where(self.missing, self.xp.cast(0.0, "float32"), self.scaled)
+
+    def filled_from(self, season: int) -> Array:
+        """Scaled values; one that is missing is that of a season earlier, of up to `FILL_SEASONS` such; else 0."""
+        found = self.scaled
+        for count in range(1, FILL_SEASONS + 1):
+            earlier = self.xp.shift(self.scaled, count * season, float("nan"))
+            found = self.xp.where(self.xp.is_nan(found), earlier, found)
+        return self.or_zero(self.xp.is_nan(found), found)
 
     @cached_property
     def moments(self) -> WindowReduction:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from forecasting.contracts.signature import SignatureSpec
+from forecasting.features.columns import FILL_SEASONS
 from forecasting.features.terms import Term, term_document, term_from_document
 
 
@@ -80,7 +81,8 @@ class FeatureSpec:
     """What a model reads. Value columns are in the table's units; calendar columns have none.
 
     target_scaling: `train` or `window` (`forecasting.config.sections.FeaturesConfig.target_scaling`).
-    lower_bound: what the target never goes below, such as 0 for sales; none: no bound.
+    lower_bound: what the target never goes below, such as 0 for sales; none: no bound. fill_season: steps
+    of the season from which a missing target is filled as an input; 0: it is not.
     """
 
     target: str
@@ -99,11 +101,12 @@ class FeatureSpec:
     scaler: ScalerSpec
     target_scaling: str
     lower_bound: float | None = None
+    fill_season: int = 0
 
     @property
     def history_length(self) -> int:
-        """L: the context and, before it, what the derived feature that looks back furthest needs."""
-        return history_length(self.context, self.derived)
+        """L: the context and, before it, what the feature that looks back furthest needs."""
+        return history_length(self.context, self.derived, fill_season=self.fill_season)
 
     @property
     def value_columns(self) -> tuple[str, ...]:
@@ -133,9 +136,15 @@ class FeatureSpec:
         )
 
 
-def history_length(context: int, derived: Iterable[Term]) -> int:
-    """Steps a model reads: the context and, before it, what the derived feature that looks back furthest needs."""
-    return context + max((term.reach for term in derived), default=0)
+def history_length(context: int, derived: Iterable[Term], *, fill_season: int = 0) -> int:
+    """Steps a model reads: the context and, before it, what the feature that looks back furthest needs.
+
+    Args:
+        context: Steps that the network sees.
+        derived: Derived features.
+        fill_season: Season from which a missing target is filled; 0: it is not.
+    """
+    return context + max((FILL_SEASONS * fill_season, *(term.reach for term in derived)))
 
 
 def write_feature_spec(spec: FeatureSpec, path: Path) -> None:

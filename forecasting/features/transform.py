@@ -18,7 +18,8 @@ from forecasting.features.terms import Term
 class FeatureBlocks:
     """Names of the feature columns a model reads, in order.
 
-    past: target (scaled, 0 where missing), whether it is present, observed, derived from these.
+    past: target (scaled; where missing filled from a season before if the spec says so, else 0), whether it is
+    present, observed, derived from these.
     known: known covariates (scaled, 0 where missing), derived from these, calendar.
     """
 
@@ -72,6 +73,8 @@ def past_columns(values: Array, own: OwnScales, spec: FeatureSpec, xp: ArrayName
     names = _past_names(spec)
     blocks = _column_blocks(values, names, own, spec, xp)
     target, *observed = (block.filled for block in blocks.values())
+    if spec.fill_season:
+        target = blocks[spec.target].filled_from(spec.fill_season)
     derived = [term.compute(blocks[term.column]) for term in _derived(spec, names)]
     return [target, blocks[spec.target].present, *observed, *derived]
 

@@ -105,7 +105,11 @@ class SegmentNetwork(keras.Model):
         season = slice(-features.segment, None) if features.target_scaling == "train" else slice(None)
         level = _present_mean(relative[:, season, 0], present[:, season])
         relative = relative - level[:, :, None] * shifted
-        target = relative[:, :, :1] * past[:, :, 1:2]
+        seen = past[:, :, 1:2]
+        if features.fill_season:
+            # A value filled from an earlier season is an input like any other; 0 says that there was none.
+            seen = tf.maximum(seen, tf.cast(tf.not_equal(past[:, :, :1], 0.0), tf.float32))
+        target = relative[:, :, :1] * seen
         return scale, level, tf.concat([target, relative[:, :, 1:]], axis=2)
 
     def _group(self, level: Tensor, scale: Tensor, static: Tensor | None) -> Tensor:

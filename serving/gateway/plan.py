@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from forecasting.features.spec import FeatureSpec
+from forecasting.masks import masks_among
 from forecasting.schema import Series
 from forecasting.windows import ModelInputs, stack_inputs, window_inputs
 from serving.gateway.answers import AnswerError, iso_time
@@ -130,7 +131,7 @@ def _plan_series(series: Series, served: ServedModel, request: ForecastRequest) 
 
 
 def _plan_window(series: Series, spec: FeatureSpec, request: ForecastRequest) -> WindowSpec:
-    known = request.known.get(series.id)
+    known = _with_masks(request.known.get(series.id), spec)
     if known is None:
         origin = choose_origin(series, spec, request.origin)
     else:
@@ -143,6 +144,14 @@ def _plan_window(series: Series, spec: FeatureSpec, request: ForecastRequest) ->
         )
     limited = request.origin is None and known is None
     return WindowSpec(series, origin, known or {}, _limit(series, spec, origin) if limited else "")
+
+
+def _with_masks(known: KnownValues | None, spec: FeatureSpec) -> KnownValues | None:
+    """Values from a request, and that they are not imputed, where the model reads a mask of their column."""
+    if known is None:
+        return None
+    masks = {mask: (0.0,) * spec.horizon for column, mask in masks_among(spec.known).items() if column in known}
+    return {**masks, **known}
 
 
 def _missing_ahead(series: Series, spec: FeatureSpec, origin: int, known: KnownValues) -> Iterator[tuple[str, int]]:

@@ -1,0 +1,43 @@
+"""Windows of a request: known covariates with a mask of what was imputed."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from forecasting.features.spec import ScalerSpec
+from forecasting.schema import Series
+from serving.gateway.answers import AnswerError
+from serving.gateway.forecast_request import ForecastRequest
+from serving.gateway.plan import batch_inputs, plan_windows
+from serving.gateway.served_model import ServedModel
+from tests.unit.serving.tiny_models import SPEC
+
+START = 1_388_534_400
+KNOWN = ("Temperature", "Temperature_imputed")
+MASKED = replace(SPEC, known=KNOWN, scaler=ScalerSpec(dict.fromkeys(KNOWN, 0.0), dict.fromkeys(KNOWN, 1.0)))
+
+
+def _served():
+    values = np.column_stack([np.full(10, 5.0), np.full(10, 20.0), np.zeros(10)])
+    return ServedModel("tiny", 1, START + 36_000, MASKED, {"a": Series("a", START, values)})
+
+
+def test_values_given_for_the_horizon_count_as_seen_and_not_as_imputed():
+    request = ForecastRequest(("a",), known={"a": {"Temperature": (1.0, 2.0, 3.0)}})
+    plan = plan_windows(_served(), request)
+    assert plan.windows[0].origin == START + 36_000
+    future = batch_inputs(plan.windows, MASKED).future[0]
+    assert future[:, 0].tolist() == [1.0, 2.0, 3.0]
+    assert future[:, 1].tolist() == [0.0, 0.0, 0.0]
+
+
+def test_a_mask_that_is_given_is_taken():
+    known = {"Temperature": (1.0, 2.0, 3.0), "Temperature_imputed": (0.0, 1.0, 0.0)}
+    plan = plan_windows(_served(), ForecastRequest(("a",), known={"a": known}))
+    assert batch_inputs(plan.windows, MASKED).future[0, :, 1].tolist() == [0.0, 1.0, 0.0]
+
+
+def test_a_column_without_values_is_asked_for_by_its_own_name():
+    with pytest.raises(AnswerError, match="the known covariate 'Temperature' is missing"):
+        plan_windows(_served(), ForecastRequest(("a",), known={"a": {}}))
