@@ -14,6 +14,7 @@ from pipelines.initial.commented import CHECK, Group, Listing, Node, Setting
 from pipelines.initial.facts import TableFacts
 from pipelines.initial.lengths import LengthsGuess
 from pipelines.initial.look import ColumnKind, TableLook
+from pipelines.initial.publication import LagGuess
 from pipelines.initial.roles import ColumnGuess, RolesGuess
 from pipelines.initial.seasons import SeasonGuess, SeasonsGuess
 from pipelines.initial.thresholds import NaiveReport, threshold
@@ -44,6 +45,7 @@ class Evidence:
     n_windows: int
     zone: str | None
     quarantined: tuple[QuarantineRecord, ...] = ()
+    lags: tuple[LagGuess, ...] = ()
 
 
 def duration(seconds: int) -> str:
@@ -55,7 +57,8 @@ def duration(seconds: int) -> str:
 
 
 def data_section(
-    uri: str, roles: RolesGuess, *, reading: Mapping[str, Any], look: TableLook, step_s: int, frequency_s: int
+    uri: str, roles: RolesGuess, *, reading: Mapping[str, Any], look: TableLook, step_s: int, frequency_s: int,
+    lags: tuple[LagGuess, ...] = (),
 ) -> Group:  # fmt: skip
     """Roles, zone and frequency."""
     members: list[Node] = [
@@ -64,11 +67,18 @@ def data_section(
         Setting("time_column", roles.time.name, _reason(roles.time)),
         *_zone(roles, step_s),
         Setting("target", roles.target.name, _reason(roles.target)),
-        _id_columns(roles),
+        *_layout(roles),
         _listing("known", roles.known, "known for the horizon too: calendar, plans, weather forecasts"),
         _listing("observed", roles.observed, "known only once they have happened"),
-        _listing("static", roles.static, "one value for each series"),
     ]
+    if roles.categorical:
+        members.append(_listing("categorical", roles.categorical, ""))
+    if lags:
+        names = ", ".join(one.column for one in lags)
+        reason = f"{CHECK}the last values of {names} are missing where the target is there: published that much later, or not yet filled in"
+        members.append(Setting("availability_lag", {one.column: duration(one.lag_s) for one in lags}, reason))
+    if not roles.wide:
+        members.append(_listing("static", roles.static, "one value for each series"))
     if roles.censored_by:
         members.append(Setting("censored_by", roles.censored_by.name, _reason(roles.censored_by)))
     members += _frequency(roles, look, step_s, frequency_s)
@@ -86,6 +96,7 @@ def sections(evidence: Evidence) -> tuple[Node, ...]:
         look=evidence.look,
         step_s=facts.step.step_s,
         frequency_s=facts.frequency_s,
+        lags=evidence.lags,
     )
     return (
         Setting("name", evidence.name, "the model: its directory in the repository, its name on the server"),
@@ -139,6 +150,16 @@ def _zone(roles: RolesGuess, step_s: int) -> list[Node]:
     if step_s % _DAY_S == 0:
         return [Setting("time_zone", "UTC", "dates carry no zone; UTC keeps every day 24 hours long")]
     return [Setting("time_zone", "UTC", CHECK + "the times carry no zone; name the one on whose clock they were written, such as Europe/Berlin")]  # fmt: skip
+
+
+def _layout(roles: RolesGuess) -> list[Node]:
+    """What tells one series from another."""
+    if roles.wide is None:
+        return [_id_columns(roles)]
+    return [
+        Setting("layout", "wide", CHECK + roles.wide.reason + "; where one is the target and the others explain it, name it by --target"),
+        Setting("series_columns", list(roles.wide.patterns)),
+    ]  # fmt: skip
 
 
 def _id_columns(roles: RolesGuess) -> Node:

@@ -10,6 +10,7 @@ from components.validation.leaks import absolute_correlation, most_alike_shift
 from components.validation.reading import ParsedTable, SortingReport
 from components.validation.series_measures import missing_ratio
 from components.validation.storing import StoreReport
+from forecasting.config.sections import DataConfig
 from forecasting.errors import DataError
 from forecasting.schema import Series, SeriesStore, SplitSpec
 from pipelines.initial.lengths import LengthsGuess
@@ -30,7 +31,8 @@ class TableFacts:
 
     table, sorting, step, made: of the steps of validation. typical, longest: steps of a series. n_steps: of
     all. missing `[N]`: share of the steps of each series without a target. lowest: smallest target.
-    level_ratio: 90th over 10th percentile of the mean size of series; 1 for one series.
+    level_ratio: 90th over 10th percentile of the mean size of series; 1 for one series. data: roles of the columns
+    as they were measured, one row a series and time and all of them numbers.
     """
 
     table: ParsedTable
@@ -44,6 +46,7 @@ class TableFacts:
     missing: npt.NDArray[np.float64]
     lowest: float
     level_ratio: float
+    data: DataConfig
 
     @property
     def store(self) -> SeriesStore:
@@ -102,8 +105,10 @@ def model_step(step_s: int, span_s: int) -> int:
     return _QUARTER_S if is_fine and span_s // _QUARTER_S >= _MIN_COARSE_STEPS else step_s
 
 
-def measure(table: ParsedTable, sorting: SortingReport, *, step: StepReport, made: StoreReport) -> TableFacts:
-    """Measure what validation made of a table.
+def measure(
+    table: ParsedTable, sorting: SortingReport, *, step: StepReport, made: StoreReport, data: DataConfig
+) -> TableFacts:
+    """Measure what validation made of a table whose columns have the roles of `data`.
 
     Raises:
         DataError: The target is constant.
@@ -128,6 +133,7 @@ def measure(table: ParsedTable, sorting: SortingReport, *, step: StepReport, mad
         missing=np.array(missing),
         lowest=float(known.min()),
         level_ratio=_level_ratio(made.store),
+        data=data,
     )
 
 

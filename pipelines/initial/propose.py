@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import yaml
 
 from components.validation.grid import infer_step
 from components.validation.reading import parse_table, sort_rows
+from components.validation.shaping import shape_source
 from components.validation.sources import open_source
 from components.validation.storing import make_store
 from forecasting.config import AlmanacConfig, parse_config, step_settings
@@ -28,6 +30,7 @@ from pipelines.initial.judging import judge, without
 from pipelines.initial.lengths import LengthsGuess, fit_lengths
 from pipelines.initial.look import TableLook, look_at_columns, read_times
 from pipelines.initial.opening import PLACEHOLDER_GATES, open_whole, reading_settings
+from pipelines.initial.publication import guess_lags
 from pipelines.initial.roles import ColumnGuess, RolesGuess, guess_roles
 from pipelines.initial.seasons import SeasonsGuess, guess_seasons
 from pipelines.initial.thresholds import NaiveReport, score_naive
@@ -72,17 +75,17 @@ def propose(spec: ProposalSpec, home: HomeLayout) -> Proposal:
     seconds, _ = read_times(look.source, roles.time.name)
     step_s = table_step(seconds, roles.key.series, where=look.name)
     frequency_s = model_step(step_s, int(seconds.max() - seconds.min()))
-    draft = data_section(spec.read_uri, roles, reading=spec.reading, look=look, step_s=step_s, frequency_s=frequency_s)
-    facts = _measure(_draft_settings(draft, frequency_s), home)
+    lags = guess_lags(roles, look, seconds)
+    drafted = partial(
+        data_section, spec.read_uri, reading=spec.reading, look=look, step_s=step_s, frequency_s=frequency_s, lags=lags
+    )
+    facts = _measure(_draft_settings(drafted(roles), frequency_s), home)
     seasons = guess_seasons(facts.targets(), frequency_s)
     lengths = _lengths(facts, seasons, spec.horizon, look.name)
     if copies := copies_of_target(facts.store, lengths.horizon):
         roles = _without_copies(roles, copies)
-        draft = data_section(
-            spec.read_uri, roles, reading=spec.reading, look=look, step_s=step_s, frequency_s=frequency_s
-        )
-        facts = _measure(_draft_settings(draft, frequency_s), home)
-    evidence = _evidence(spec, look, roles=roles, facts=facts, seasons=seasons, lengths=lengths)
+        facts = _measure(_draft_settings(drafted(roles), frequency_s), home)
+    evidence = replace(_evidence(spec, look, roles=roles, facts=facts, seasons=seasons, lengths=lengths), lags=lags)
     evidence = _judged(evidence, created=spec.created)
     try:
         nodes = sections(evidence)
@@ -131,13 +134,14 @@ def _plain(node: Node) -> Any:
 
 
 def _measure(settings: ValidateDataSettings, home: HomeLayout) -> TableFacts:
-    table = parse_table(open_source(settings.data, home), settings)
+    source, settings = shape_source(open_source(settings.data, home), settings, cutoff=None)
+    table = parse_table(source, settings)
     sorting = sort_rows(table)
     step = infer_step(sorting.rows)
     if step is None:
         raise DataError(f"{table.source.name} must have a series with at least two times that have a target, and it has none")  # fmt: skip
     made = make_store(table, sorting, step=step, settings=settings, cutoff=None)
-    return measure(table, sorting, step=step, made=made)
+    return measure(table, sorting, step=step, made=made, data=settings.data)
 
 
 def _lengths(facts: TableFacts, seasons: SeasonsGuess, horizon: int | None, where: str) -> LengthsGuess:
@@ -154,12 +158,17 @@ def _lengths(facts: TableFacts, seasons: SeasonsGuess, horizon: int | None, wher
 
 
 def _without_copies(roles: RolesGuess, copies: Mapping[str, float]) -> RolesGuess:
+    # A word's column of 0 and 1 is named COLUMN=VALUE.
+    words = {one.name for one in roles.categorical}
+    copies = {column if (column := name.partition("=")[0]) in words else name: like for name, like in copies.items()}
     gone = tuple(
         ColumnGuess(name, f"its changes are those of the target (correlation {like:.3f}): the target in disguise")
         for name, like in copies.items()
     )
-    known = tuple(one for one in roles.known if one.name not in copies)
-    return replace(roles, known=known, unused=(*roles.unused, *gone))
+    known, categorical = (
+        tuple(one for one in guesses if one.name not in copies) for guesses in (roles.known, roles.categorical)
+    )
+    return replace(roles, known=known, categorical=categorical, unused=(*roles.unused, *gone))
 
 
 def _evidence(
@@ -192,7 +201,8 @@ def _judged(evidence: Evidence, *, created: float | None) -> Evidence:
     draft = parse_config({node.key: _plain(node) for node in sections(evidence)}, "the proposal")
     if _split(facts, draft.split, draft.forecast) != facts.store.spec.split:
         raise DataError(f"{where}: the split of the proposal must be that of which its figures are")
-    judgement = judge(facts, _validate_settings(draft), created=created)
+    settings = _validate_settings(draft).model_copy(update={"data": facts.data})
+    judgement = judge(facts, settings, created=created)
     if judgement.failures:
         raise DataError(f"{where} would be refused by validate_data: {judgement.failures[0]}")
     kept = without(facts, judgement.quarantine)

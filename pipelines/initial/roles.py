@@ -6,10 +6,12 @@ A guess that a person must look at is marked: it says so in the configuration an
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from forecasting.errors import ConfigError, DataError
 from pipelines.initial.keys import KeyGuess, guess_key
 from pipelines.initial.look import ColumnKind, ColumnLook, TableLook, read_times
+from pipelines.initial.wide import WideGuess, guess_wide
 from pipelines.initial.words import (
     PLAN_WORDS,
     SURPRISE_WORDS,
@@ -21,6 +23,10 @@ from pipelines.initial.words import (
 
 _MAX_CATEGORIES = 200
 """Different values of a static column at most: more tell series apart instead of grouping them."""
+_MAX_WORDS, _MIN_ROWS_PER_WORD = 20, 10
+"""Different words of a categorical covariate at most, and rows that there must be of each on average."""
+WIDE_TARGET = "value"
+"""Name of the values of a wide table."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,11 @@ class ColumnGuess:
 
 @dataclass(frozen=True)
 class RolesGuess:
-    """Every column of a table in one role."""
+    """Every column of a table in one role.
+
+    categorical: those of known and observed that are words. wide: the columns that are series, where the table
+    has one column a series; the target is then the name of their values.
+    """
 
     time: ColumnGuess
     is_naive: bool
@@ -45,6 +55,8 @@ class RolesGuess:
     static: tuple[ColumnGuess, ...] = ()
     unused: tuple[ColumnGuess, ...] = ()
     censored_by: ColumnGuess | None = None
+    categorical: tuple[ColumnGuess, ...] = ()
+    wide: WideGuess | None = None
 
 
 def guess_roles(look: TableLook, target: str | None = None) -> RolesGuess:
@@ -60,19 +72,29 @@ def guess_roles(look: TableLook, target: str | None = None) -> RolesGuess:
     """
     time = guess_time(look)
     chosen = _named_target(look, target) if target else None
-    key = guess_key(look, time.name, without=(target,) if target else ())
+    wide = None if target else guess_wide(look, time.name)
+    key = guess_key(look, time.name, without=(target,) if target else wide.columns if wide else ())
+    if wide:
+        chosen = ColumnGuess(WIDE_TARGET, "what the values of the series columns are called")
     chosen = chosen or guess_target(look, without=key.columns)
     seconds, is_naive = read_times(look.source, time.name)
-    guess = RolesGuess(time, is_naive, chosen, key)
-    taken = {time.name, chosen.name, *key.columns}
-    target_numbers = look.column(chosen.name).numbers
-    if target_numbers is None or np.isnan(target_numbers).all():
+    guess = RolesGuess(time, is_naive, chosen, key, wide=wide)
+    taken = {time.name, chosen.name, *key.columns, *(wide.columns if wide else ())}
+    present = present_rows(look, guess)
+    if not present.any():
         raise DataError(f"{look.name}: the target {chosen.name!r} must have values, and it has none")
-    last = int(seconds[~np.isnan(target_numbers)].max())
+    last = int(seconds[present].max())
     for column in look.columns:
         if column.name not in taken:
             guess = _place(guess, column, look, later=seconds > last)
     return guess
+
+
+def present_rows(look: TableLook, roles: RolesGuess) -> npt.NDArray[np.bool_]:
+    """Rows with a target, of any series where the table is wide `[rows]`."""
+    names = roles.wide.columns if roles.wide else (roles.target.name,)
+    filled = [~np.isnan(numbers) for name in names if (numbers := look.column(name).numbers) is not None]
+    return np.logical_or.reduce(filled) if filled else np.zeros(look.n_rows, dtype=np.bool_)
 
 
 def guess_time(look: TableLook) -> ColumnGuess:
@@ -132,9 +154,12 @@ def _place(guess: RolesGuess, column: ColumnLook, look: TableLook, *, later: np.
     if guess.key.is_constant(column.codes):
         return _place_static(guess, column)
     if column.numbers is None:
-        reason = f"text that changes over time ({column.n_distinct:,} different); bring it as numbers to use it"
-        return replace(guess, unused=(*guess.unused, ColumnGuess(name, reason)))
-    n_later = int(np.count_nonzero(later & ~np.isnan(column.numbers)))
+        if column.n_distinct > min(_MAX_WORDS, look.n_rows // _MIN_ROWS_PER_WORD):
+            reason = f"text that changes over time ({column.n_distinct:,} different); bring it as numbers to use it"
+            return replace(guess, unused=(*guess.unused, ColumnGuess(name, reason)))
+        words = ColumnGuess(name, f"{column.n_distinct:,} different words: each becomes a column of 0 and 1")
+        guess = replace(guess, categorical=(*guess.categorical, words))
+    n_later = int(np.count_nonzero(later & (column.codes >= 0)))
     if n_later:
         known = ColumnGuess(name, f"known ahead: {n_later:,} values after the last target")
         return replace(guess, known=(*guess.known, known))
