@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from forecasting.progress import TRANSIENT
+
 
 @contextmanager
 def shown() -> Iterator[TextIO]:
@@ -42,6 +44,7 @@ def _logging_to(stream: TextIO) -> Iterator[None]:
     before, level = root.handlers[:], root.level
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.addFilter(lambda record: not getattr(record, TRANSIENT, False))
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
     try:

@@ -12,6 +12,10 @@ from forecasting.runs import StepRecord
 _LINE = re.compile(r"\[\d+/\d+\] [a-z_]+ ")
 _WIDTH = max(len(step) for step in StepName)
 _OWN = ("forecasting.", "components.")
+TRANSIENT = "transient"
+"""Mark of a log record that is for terminals alone: it is written to no log file."""
+_BAR_WIDTH = 20
+_BAR_ENDS = "▕▏"
 NOTE_EVERY_S = 5.0
 """Seconds between two notes of how far a step has come."""
 
@@ -62,6 +66,18 @@ def is_progress_line(line: str) -> bool:
 def is_start_line(line: str) -> bool:
     """Whether a line says that a step has begun, or how far it has come."""
     return is_progress_line(line) and line.rstrip().endswith("…")
+
+
+def bar(share: float) -> str:
+    """A bar that is filled to a share between 0 and 1, and the share in per cent."""
+    n_filled = round(_BAR_WIDTH * share)
+    left, right = _BAR_ENDS
+    return f"{left}{'█' * n_filled}{'░' * (_BAR_WIDTH - n_filled)}{right} {100 * share:.0f} %"
+
+
+def is_bar_line(line: str) -> bool:
+    """Whether a line holds a bar: it is for a terminal that can write over it."""
+    return all(end in line for end in _BAR_ENDS)
 
 
 def _position(step: StepName, last: StepName) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
-from forecasting.progress import is_progress_line, is_start_line
+from forecasting.progress import is_bar_line, is_progress_line, is_start_line
 
 _CLEAR_LINE = "\r\033[K"
 
@@ -48,6 +48,8 @@ class ProgressSieve(io.TextIOBase):
         """Sort the complete lines of a text; the rest waits for its end."""
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
+            if is_bar_line(line) and not self._terminal.isatty():
+                continue
             if is_progress_line(line.strip()):
                 self._show(line.strip())
             self._log.write(line + "\n")

@@ -24,15 +24,31 @@ from forecasting.manifests import digest_text, load_manifest
 from forecasting.steps import StepContext, StepOutcome
 
 if TYPE_CHECKING:
+    from forecasting.neural.divergence import DivergenceRecord
     from forecasting.neural.loop import FitReport, TrainingLoop
     from forecasting.neural.network import NetworkSpec, SegmentNetwork
 
 logger = logging.getLogger(__name__)
 
 
+TENSORBOARD_DIR = "tensorboard"
+"""Among the logs of a run: event files and profiles of the fit and the refit."""
+
+
+@dataclass(frozen=True)
+class TrainingFolders:
+    """Where a training keeps what is no part of the model."""
+
+    checkpoints: Path
+    summaries: Path
+
+
 @dataclass(frozen=True)
 class TrainingReport:
-    """What the training did; losses are mean quantile losses in scaled units."""
+    """What the training did; losses are mean quantile losses in scaled units.
+
+    divergences: where the loss was lost, by step, rate and windows, and from which step it was retried.
+    """
 
     strategy: str
     n_replicas: int
@@ -45,6 +61,9 @@ class TrainingReport:
     stopped_early: bool
     refit: bool
     resumed_from_epoch: int
+    resumed_from_step: int
+    batch_size: int
+    divergences: tuple["DivergenceRecord", ...]
     calibration: tuple[float, ...]
     cpu_s: float
 
@@ -53,7 +72,7 @@ def train_model(
     settings: TrainModelSettings, inputs: Mapping[StepName, Path], output: Path, context: StepContext
 ) -> StepOutcome:
     """Write saved_model/, model.weights.h5, feature_spec.json, model_spec.json, history.json and report.json."""
-    from forecasting.neural.strategy import make_strategy
+    from forecasting.neural.strategy import is_chief, make_strategy
 
     strategy = make_strategy(settings.training)
     from forecasting.neural.export import CalibrationSpec, ForecastModule, export_saved_model
@@ -61,9 +80,10 @@ def train_model(
     features = inputs[StepName.BUILD_FEATURES]
     store = read_feature_store(features)
     key = digest_text(settings.model_dump_json() + load_manifest(features).payload_digest)
-    network, fit, factors = _train(
-        settings, store, strategy, checkpoints=context.run.checkpoint(StepName.TRAIN_MODEL), key=key
-    )
+    folders = TrainingFolders(context.run.checkpoint(StepName.TRAIN_MODEL), context.run.logs / TENSORBOARD_DIR)
+    network, fit, factors = _train(settings, store, strategy, folders=folders, key=key)
+    if not is_chief(strategy):
+        return StepOutcome(passed=True, summary="trained as a worker; the chief writes the model", reusable=False)
     export_saved_model(ForecastModule(network, store.spec, CalibrationSpec(factors)), output / SAVED_MODEL_DIR)
     network.save_weights(output / WEIGHTS_FILE)
     write_feature_spec(store.spec, output / FEATURE_SPEC_FILE)
@@ -85,7 +105,7 @@ def train_model(
 
 
 def _train(
-    settings: TrainModelSettings, store: FeatureStore, strategy: Any, *, checkpoints: Path, key: str
+    settings: TrainModelSettings, store: FeatureStore, strategy: Any, *, folders: TrainingFolders, key: str
 ) -> tuple["SegmentNetwork", "FitReport", tuple[float, ...]]:
     """Fit with early stopping, calibrate on validation, and refit where the settings say so.
 
@@ -98,14 +118,14 @@ def _train(
     train, validation = training_windows(store)
     spec = NetworkSpec(store.spec, settings.model)
     loop = TrainingLoop(spec, settings.training, strategy)
-    fit = loop.fit(store, train, validation, checkpoint=checkpoints / "fit.npz", key=key)
+    fit = loop.fit(store, train, validation, checkpoint=folders.checkpoints / "fit", key=key,
+                   summaries=folders.summaries / "fit")  # fmt: skip
     factors = (1.0,) * len(store.spec.quantiles)
     if settings.model.calibrate:
-        scored = predict_scaled(loop.network, store, validation, settings.training.batch_size)
+        scored = predict_scaled(loop.network, store, validation, settings.training.windows_per_step)
         factors = stretch_factors(scored["target"], scored["quantiles"], scored["present"], store.spec.quantiles)
     if settings.training.refit:
-        path = checkpoints / "refit.npz"
-        loop = _refit(spec, settings, store, fit.best_epoch, strategy=strategy, checkpoint=path, key=key)
+        loop = _refit(spec, settings, store, fit.best_epoch, strategy=strategy, folders=folders, key=key)
     return loop.network, fit, factors
 
 
@@ -122,13 +142,16 @@ def _report(settings: TrainModelSettings, fit: "FitReport", factors: tuple[float
         stopped_early=fit.stopped_early,
         refit=settings.training.refit,
         resumed_from_epoch=fit.resumed_from_epoch,
+        resumed_from_step=fit.resumed_from_step,
+        batch_size=fit.batch_size,
+        divergences=fit.divergences,
         calibration=factors,
         cpu_s=fit.cpu_s,
     )
 
 
 def _refit(spec: "NetworkSpec", settings: TrainModelSettings, store: FeatureStore, n_epochs: int, *, strategy: Any,
-           checkpoint: Path, key: str) -> "TrainingLoop":  # fmt: skip
+           folders: TrainingFolders, key: str) -> "TrainingLoop":  # fmt: skip
     """Train from the start on train and validation together; the number of epochs was found before."""
     from forecasting.neural.loop import TrainingLoop
 
@@ -136,7 +159,8 @@ def _refit(spec: "NetworkSpec", settings: TrainModelSettings, store: FeatureStor
     windows = learning_windows(store, with_validation=True)
     logger.info("refit on %d windows of train and validation for %d epochs", len(windows), n_epochs)
     loop = TrainingLoop(spec, training, strategy)
-    loop.fit(store, windows, None, checkpoint=checkpoint, key=f"{key}-refit-{n_epochs}")
+    loop.fit(store, windows, None, checkpoint=folders.checkpoints / "refit", key=f"{key}-refit-{n_epochs}",
+             summaries=folders.summaries / "refit")  # fmt: skip
     return loop
 
 

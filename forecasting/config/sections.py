@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from forecasting.config.derived import AnyDerived, RollingConfig
 from forecasting.config.section import Section
 from forecasting.config.source import CsvConfig, EventsConfig, ExcludedRangeConfig, check_no_password
+from forecasting.config.training import TrainingConfig as TrainingConfig
 from forecasting.config.values import Distinct, Duration, HolidayRegion, Lengths, ZoneName
 from forecasting.durations import duration_s
 from forecasting.scaling import Method
@@ -278,41 +279,6 @@ class ModelConfig(Section):
     calibrate: bool = Field(
         True,
         description="Stretch the quantiles so that they hold on the validation period, with factors found before the refit.",
-    )
-
-
-class TrainingConfig(Section):
-    """The training loop."""
-
-    strategy: Literal["auto", "default", "mirrored"] = Field(
-        "auto", description="tf.distribute strategy; auto mirrors when there is more than one GPU."
-    )
-    batch_size: int = Field(128, gt=0, description="Windows in a step, over all replicas.")
-    max_epochs: int = Field(10, gt=0, description="Passes over the training windows at most.")
-    max_steps_per_epoch: int | None = Field(
-        None, gt=0, description="Steps in an epoch at most; none: every window once."
-    )
-    patience: int = Field(3, gt=0, description="Epochs without a better validation loss before training stops.")
-    refit: bool = Field(
-        True,
-        description="Train once more for the best number of epochs on train and validation together, so that the model knows the latest weeks.",
-    )
-    optimizer: Literal["adamw", "adam"] = Field("adamw", description="Optimiser.")
-    learning_rate: float = Field(3e-3, gt=0, description="Largest learning rate.")
-    schedule: Literal["cosine", "constant"] = Field(
-        "cosine", description="Course of the learning rate after the warm-up."
-    )
-    warmup_steps: int = Field(100, ge=0, description="Steps of linear warm-up.")
-    weight_decay: float = Field(1e-2, ge=0, description="Decoupled weight decay (AdamW).")
-    clip_norm: float = Field(1.0, gt=0, description="Global norm to which gradients are clipped.")
-    ema: float = Field(
-        0.99, ge=0, lt=1, description="Momentum of the weight average used for validation and export; 0: none."
-    )
-    seed: int = Field(1, description="Seed of initial weights, shuffling and dropout.")
-    threads: int = Field(
-        1,
-        ge=0,
-        description="Threads within one operation, 0 for TensorFlow's own choice; one is fastest for recurrent models on CPUs.",
     )
 
 

@@ -1,6 +1,8 @@
-"""Batches of windows, gathered in the graph from the planes of the feature store.
+"""Batches of windows, gathered from the planes of the feature store.
 
-Windows are never materialised: a batch is a list of window numbers until the step that needs it.
+Windows are never materialised: a batch is a list of window numbers until the step that needs it. The
+planes stay where they are, mapped from their file, so that a store larger than memory is read page by
+page and a batch is all that lies in memory.
 """
 
 from dataclasses import dataclass
@@ -14,55 +16,68 @@ from forecasting.feature_store import FeatureStore, WindowIndex
 from forecasting.features.transform import feature_blocks
 
 Tensor = Any
+Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class WindowGather:
     """Gathers windows by number.
 
-    planes float32 `[T_total,P]`; row int32 `[W]` as in `WindowIndex`; static float32 `[W,S]`.
+    planes float32 `[T_total,P]`; row `[W]` and series `[W]` as in `WindowIndex`; static `[N,S]`, or none.
     """
 
-    planes: Tensor
-    row: Tensor
-    static: Tensor | None
+    planes: Floats
+    row: npt.NDArray[np.int64]
+    series: npt.NDArray[np.int64]
+    static: npt.NDArray[np.int64] | None
     context: int
     horizon: int
     n_past: int
 
-    def __call__(self, numbers: Tensor) -> dict[str, Tensor]:
-        """Windows `numbers` int32 `[B]` as a dict of history, future, static (if any), target and present `[B,H]`."""
-        row = tf.gather(self.row, numbers)[:, None]
-        ahead = tf.gather(self.planes, row + tf.range(self.horizon)[None])
-        history = tf.gather(self.planes, row + tf.range(-self.context, 0)[None])
+    def arrays(self, numbers: npt.ArrayLike) -> dict[str, Floats]:
+        """Windows `numbers` `[B]` as history, future, static (if any), target and present `[B,H]`; new arrays."""
+        chosen = np.asarray(numbers)
+        row = self.row[chosen]
+        ahead = self._steps(row, self.horizon)
         batch = {
-            "history": history,
+            "history": self._steps(row - self.context, self.context),
             "future": ahead[:, :, self.n_past :],
             "target": ahead[:, :, 0],
             "present": ahead[:, :, 1],
         }
         if self.static is not None:
-            batch["static"] = tf.gather(self.static, numbers)
+            batch["static"] = self.static[self.series[chosen]].astype(np.float32)
         return batch
+
+    def __call__(self, numbers: npt.ArrayLike) -> dict[str, Tensor]:
+        """The same as tensors."""
+        return {name: tf.constant(array) for name, array in self.arrays(numbers).items()}
+
+    def _steps(self, first: npt.NDArray[np.int64], n: int) -> Floats:
+        """`n` consecutive rows of the planes from each of some rows on `[B,n,P]`.
+
+        Rows lie one after another in memory, so a window is one copy of `n * P` numbers.
+        """
+        n_rows, n_columns = self.planes.shape
+        windows = np.lib.stride_tricks.as_strided(
+            self.planes,
+            shape=(max(0, n_rows - n + 1), n * n_columns),
+            strides=(self.planes.strides[0], self.planes.itemsize),
+            writeable=False,
+        )
+        return windows[first].reshape(len(first), n, n_columns)
 
 
 def window_gather(store: FeatureStore, windows: WindowIndex) -> WindowGather:
     """Gather of some windows of a store."""
     spec = store.spec
-    static = tf.constant(store.index.static[windows.series], tf.float32) if spec.static else None
     return WindowGather(
-        planes=tf.constant(np.asarray(store.planes)),
-        row=tf.constant(windows.row, tf.int32),
-        static=static,
+        # As a plain array: indexing a memory map makes a memory map of every batch.
+        planes=np.ascontiguousarray(store.planes),
+        row=windows.row,
+        series=windows.series,
+        static=store.index.static if spec.static else None,
         context=spec.context,
         horizon=spec.horizon,
         n_past=len(feature_blocks(spec).past),
     )
-
-
-def epoch_dataset(
-    gather: WindowGather, numbers: npt.NDArray[np.int32], batch_size: int, *, drop_remainder: bool
-) -> tf.data.Dataset:
-    """Batches of the windows in the given order."""
-    dataset = tf.data.Dataset.from_tensor_slices(numbers).batch(batch_size, drop_remainder=drop_remainder)
-    return dataset.map(gather).prefetch(2)

@@ -1,47 +1,50 @@
-"""Training checkpoints: everything that a resumed loop needs, in one file, written by temp and rename."""
+"""Training checkpoints: everything that a resumed loop needs, written by temp, fsync and rename.
+
+A directory holds the last two states (`state-STEP.npz`) and the best weights by validation (`best.npz`).
+A file that was cut off or altered is found out by the checksums of the archive.
+"""
 
 import json
+import logging
 import os
+import shutil
 import zipfile
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from forecasting.errors import ArtifactError
+from forecasting.manifests import sync_directory
+from forecasting.neural.divergence import DivergenceRecord, LossGuard, WindowRecord
+from forecasting.neural.watch import EpochRecord, EpochTally
 
-Arrays = tuple[npt.NDArray[np.float32], ...]
+logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """One epoch. Losses in scaled units: train per horizon step, validation per horizon step that is present."""
-
-    epoch: int
-    train_loss: float
-    validation_loss: float
-    learning_rate: float
-    duration_s: float
+Arrays = tuple[npt.NDArray[Any], ...]
+N_KEPT = 2
+BEST_FILE = "best.npz"
+_META = "meta"
 
 
 @dataclass(frozen=True)
-class TrainingState:
-    """State at the end of an epoch. `key` names settings and features; another key is another training.
+class LoopRecord:
+    """Where a training stands, apart from its arrays: `n_epochs` finished, `step` done of the one that runs."""
 
-    weights: all variables of the network, the state of its random numbers included. average, best:
-    its trainable variables only.
-    """
-
-    key: str
-    weights: Arrays
-    average: Arrays
-    optimizer: Arrays
-    best: Arrays
-    best_loss: float
-    n_stale: int
-    history: tuple[EpochRecord, ...] = field(default=())
+    step: int = 0
+    best_loss: float = float("inf")
+    best_epoch: int = 0
+    n_stale: int = 0
+    n_plateau: int = 0
+    rate_factor: float = 1.0
+    history: tuple[EpochRecord, ...] = ()
+    tally: EpochTally = field(default_factory=EpochTally)
+    guard: LossGuard = field(default_factory=LossGuard)
+    divergences: tuple[DivergenceRecord, ...] = ()
 
     @property
     def n_epochs(self) -> int:
@@ -49,47 +52,122 @@ class TrainingState:
         return len(self.history)
 
 
-_GROUPS = ("weights", "average", "optimizer", "best")
+@dataclass(frozen=True)
+class TrainingState:
+    """A checkpoint. Arrays by group: weights (random numbers of the network included), average, optimizer, loss_scale."""
+
+    step: int
+    loop: LoopRecord
+    arrays: Mapping[str, Arrays]
 
 
-def save_state(state: TrainingState, path: Path) -> None:
-    """Write a state; a reader sees the old or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {f"{group}_{i}": array for group in _GROUPS for i, array in enumerate(getattr(state, group))}
-    meta = {
-        "key": state.key,
-        "best_loss": state.best_loss,
-        "n_stale": state.n_stale,
-        "history": [asdict(row) for row in state.history],
-    }
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    with temporary.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, meta=np.asarray(json.dumps(meta)), **arrays)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+class CheckpointStore:
+    """The checkpoints of one training in a directory; `key` names settings and features."""
+
+    def __init__(self, directory: Path, key: str, *, writes: bool = True) -> None:
+        """Store; where `writes` is false nothing is written (every worker but the chief)."""
+        self._directory, self._key, self._writes = directory, key, writes
+
+    def save(self, state: TrainingState) -> None:
+        """Write a state and forget all but the last two."""
+        if not self._writes:
+            return
+        arrays = {f"{group}_{i}": array for group, found in state.arrays.items() for i, array in enumerate(found)}
+        self._write(self._directory / f"state-{state.step:010d}.npz", {"loop": asdict(state.loop), "step": state.step}, arrays)  # fmt: skip
+        for old in self._states()[N_KEPT:]:
+            old.unlink(missing_ok=True)
+
+    def save_best(self, weights: Arrays, epoch: int) -> None:
+        """Write the best weights by validation."""
+        if self._writes:
+            arrays = {f"best_{i}": array for i, array in enumerate(weights)}
+            self._write(self._directory / BEST_FILE, {"epoch": epoch}, arrays)
+
+    def load(self) -> TrainingState | None:
+        """The newest whole state of this key, or none; a damaged one is passed over with a warning."""
+        for path in self._states():
+            try:
+                meta, arrays = _read(path)
+            except ArtifactError as error:
+                logger.warning("%s; the checkpoint before it is taken", error)
+                continue
+            if meta["key"] == self._key:
+                return TrainingState(meta["step"], _loop_record(meta["loop"]), _grouped(arrays))
+            break
+        self.clear()
+        return None
+
+    def load_best(self, epoch: int) -> Arrays | None:
+        """The best weights, or none where they are damaged, missing or of an earlier epoch than `epoch`."""
+        try:
+            meta, arrays = _read(self._directory / BEST_FILE)
+        except ArtifactError as error:
+            logger.warning("%s", error)
+            return None
+        if meta["key"] != self._key or meta["epoch"] < epoch:
+            return None
+        return _grouped(arrays)["best"]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        if self._writes:
+            shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _states(self) -> list[Path]:
+        return sorted(self._directory.glob("state-*.npz"), reverse=True)
+
+    def _write(self, path: Path, meta: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        with temporary.open("wb") as stream:
+            np.savez(stream, allow_pickle=False, **{_META: np.asarray(json.dumps({**meta, "key": self._key}))}, **arrays)  # type: ignore[arg-type]  # fmt: skip
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+        sync_directory(path.parent)
 
 
-def load_state(path: Path, key: str) -> TrainingState | None:
-    """The state saved under a key, or none where there is no file or it belongs to other settings.
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+    """Meta data and arrays of a file, every checksum verified.
 
     Raises:
-        ArtifactError: The file is damaged.
+        ArtifactError: The file is missing or damaged.
     """
-    if not path.exists():
-        return None
     try:
         with np.load(path, allow_pickle=False) as stored:
-            meta = json.loads(str(stored["meta"]))
-            groups = {group: _numbered(stored, group) for group in _GROUPS}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise ArtifactError(f"checkpoint {path} cannot be read ({error}); delete it to train from the start") from error
-    if meta["key"] != key:
-        return None
-    history = tuple(EpochRecord(**row) for row in meta["history"])
-    return TrainingState(key=key, best_loss=meta["best_loss"], n_stale=meta["n_stale"], history=history, **groups)
+            arrays = {name: stored[name] for name in stored.files}
+        meta = json.loads(str(arrays.pop(_META)))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ArtifactError(f"checkpoint {path} cannot be read ({error})") from error
+    return meta, arrays
 
 
-def _numbered(stored: "np.lib.npyio.NpzFile", group: str) -> Arrays:
-    names: Sequence[str] = [name for name in stored.files if name.startswith(f"{group}_")]
-    return tuple(stored[f"{group}_{i}"] for i in range(len(names)))
+def _grouped(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, Arrays]:
+    groups: dict[str, dict[int, npt.NDArray[Any]]] = {}
+    for name, array in arrays.items():
+        group, _, number = name.rpartition("_")
+        groups.setdefault(group, {})[int(number)] = array
+    return {group: tuple(found[i] for i in range(len(found))) for group, found in groups.items()}
+
+
+def _loop_record(document: dict[str, Any]) -> LoopRecord:
+    tally = document["tally"]
+    sums = {name: tuple(tally[name]) for name in ("before_sums", "after_sums")}
+    return LoopRecord(
+        **{
+            **document,
+            "history": tuple(_epoch_record(row) for row in document["history"]),
+            "tally": EpochTally(**{**tally, **sums}),
+            "guard": LossGuard(tuple(document["guard"]["recent"]), document["guard"]["n_exploded"]),
+            "divergences": tuple(_divergence_record(row) for row in document["divergences"]),
+        }
+    )
+
+
+def _epoch_record(row: dict[str, Any]) -> EpochRecord:
+    norms = {name: (before, after) for name, (before, after) in row["layer_norms"].items()}
+    return EpochRecord(**{**row, "layer_norms": norms})
+
+
+def _divergence_record(row: dict[str, Any]) -> DivergenceRecord:
+    return DivergenceRecord(**{**row, "windows": tuple(WindowRecord(**window) for window in row["windows"])})

@@ -2,9 +2,9 @@
 
 import logging
 import math
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,54 +14,77 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from forecasting.config.sections import TrainingConfig
-from forecasting.errors import DataError, ModelRefusedError
+from forecasting.errors import ConfigError, DataError, ModelRefusedError, RetryableError
 from forecasting.feature_store import FeatureStore, WindowIndex
-from forecasting.neural.batches import WindowGather, epoch_dataset, window_gather
-from forecasting.neural.checkpoint import Arrays, EpochRecord, TrainingState, load_state, save_state
-from forecasting.neural.losses import pinball_loss
-from forecasting.neural.network import NetworkSpec, SegmentNetwork, build_network
-from forecasting.neural.schedules import WarmupSchedule
+from forecasting.neural.batches import window_gather
+from forecasting.neural.checkpoint import Arrays, CheckpointStore, LoopRecord, TrainingState
+from forecasting.neural.divergence import DivergedError, DivergenceRecord, name_windows, say_windows
+from forecasting.neural.feed import WindowFeed, epoch_order
+from forecasting.neural.network import NetworkSpec, build_network
+from forecasting.neural.progress import EpochProgress
+from forecasting.neural.schedules import RatePlan
+from forecasting.neural.step import TrainingStep
+from forecasting.neural.stopping import DeferredStop
+from forecasting.neural.strategy import is_chief, worker_place
+from forecasting.neural.summaries import TrainingSummaries
+from forecasting.neural.watch import EpochRecord, EpochTally, StepRow, Stopwatch, gpu_use, layer_norms
 
 logger = logging.getLogger(__name__)
 
 Tensor = Any
 MAX_VALIDATION_WINDOWS = 4_096
 """Validation windows scored after an epoch, evenly spread over all there are."""
+LOOK_EVERY = 10
+"""Steps whose losses are looked at together: each look waits for the device."""
+MAX_RETRIES = 1
 
 
 @dataclass(frozen=True)
 class FitReport:
-    """What a training did."""
+    """What a training did. `divergences` says where it went wrong, if it did, and from where it was retried."""
 
     history: tuple[EpochRecord, ...]
     best_epoch: int
     stopped_early: bool
     resumed_from_epoch: int
+    resumed_from_step: int
     n_train_windows: int
     n_validation_windows: int
     n_parameters: int
     n_replicas: int
+    batch_size: int
+    divergences: tuple[DivergenceRecord, ...]
     cpu_s: float
 
 
+@dataclass(frozen=True)
+class _FitPlan:
+    """What stays the same throughout one call of `fit`."""
+
+    store: FeatureStore
+    train: WindowIndex
+    validation: WindowIndex | None
+    feed: WindowFeed
+    scoring: WindowFeed | None
+    rates: RatePlan
+    n_steps: int
+    checkpoints: CheckpointStore | None
+    summaries: TrainingSummaries
+    stop: DeferredStop
+
+
 class TrainingLoop:
-    """Trains a `SegmentNetwork` on the windows of a feature store."""
+    """Trains a network on the windows of a feature store."""
 
     def __init__(self, spec: NetworkSpec, training: TrainingConfig, strategy: tf.distribute.Strategy) -> None:
-        """Create network and weights under the strategy."""
+        """Create network and weights under the strategy; `batch_size: auto` must be a number by now."""
         keras.utils.set_random_seed(training.seed)
-        self._training = training
-        self._strategy = strategy
-        self._levels = tf.constant(spec.features.quantiles, tf.float32)
-        self._horizon = spec.features.horizon
+        self._spec, self._training, self._strategy = spec, training, strategy
         with strategy.scope():
-            self.network = build_network(spec)
-        self._average = [
-            tf.Variable(np.asarray(weight), trainable=False) for weight in self.network.trainable_variables
-        ]
-        self._optimizer: Any = None
-        self._distributed_step = tf.function(self._step, autograph=False)
-        self._update_average = tf.function(self._average_weights, autograph=False)
+            self.network: keras.Model = build_network(spec)
+            self.step = TrainingStep(self.network, spec.features, training)
+        self._good: TrainingState | None = None
+        self._saved = Stopwatch()
 
     def fit(
         self,
@@ -71,6 +94,7 @@ class TrainingLoop:
         *,
         checkpoint: Path | None,
         key: str,
+        summaries: Path | None = None,
     ) -> FitReport:
         """Train until the epochs are used up or validation stops getting better.
 
@@ -80,47 +104,55 @@ class TrainingLoop:
             store: Feature store.
             train: Windows to learn from.
             validation: Windows that decide when to stop; none: all epochs are used.
-            checkpoint: Where the state is kept after every epoch; a state of the same key is resumed.
+            checkpoint: Directory of checkpoints; a state of the same key is resumed.
             key: Names settings and features.
+            summaries: Directory of event files and profiles, where the settings ask for them.
 
         Raises:
             DataError: There are fewer training windows than one batch.
-            ModelRefusedError: The loss is no number any more.
+            ModelRefusedError: The loss was no number or exploded, and again after a retry at a lower rate.
+            RetryableError: Another worker is gone.
+            StoppedError: A signal asked to stop; a checkpoint is written.
         """
-        training = self._training
+        clock = Stopwatch()
+        chief = is_chief(self._strategy)
         n_steps = self._steps_per_epoch(len(train))
-        began = time.process_time()
-        gather = window_gather(store, train)
-        held_out = self._validation_batches(store, validation) if validation is not None else None
-        self._make_optimizer(n_steps * training.max_epochs)
-        state = self._restore(checkpoint, key)
-        resumed_from = state.n_epochs
-        while state.n_epochs < training.max_epochs and state.n_stale < training.patience:
-            state = self._epoch(state, gather, len(train), n_steps, held_out)
-            if checkpoint is not None:
-                save_state(state, checkpoint)
-        self._assign(self.network.trainable_variables, state.best)
+        settings = self._training
+        writer = TrainingSummaries(
+            summaries if chief else None, events=settings.tensorboard, profile_steps=settings.profile_steps
+        )
+        with closing(writer), DeferredStop() as stop:
+            plan = _FitPlan(
+                store, train, validation,
+                feed=self._feed(store, train),
+                scoring=self._feed(store, validation) if validation is not None else None,
+                rates=RatePlan(settings, n_steps * settings.max_epochs),
+                n_steps=n_steps,
+                checkpoints=CheckpointStore(checkpoint, key, writes=chief) if checkpoint is not None else None,
+                summaries=writer,
+                stop=stop,
+            )  # fmt: skip
+            resumed, best = self._restore(plan)
+            try:
+                state, best = self._run(plan, resumed, best)
+            except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
+                raise RetryableError(f"another worker is gone, start all of them again: {error.message[:200]}") from error
+        self._assign(self.network.trainable_variables, best)
         losses = [row.validation_loss for row in state.history]
         return FitReport(
             history=state.history,
             best_epoch=int(np.argmin(losses)) + 1 if validation is not None else len(losses),
-            stopped_early=state.n_epochs < training.max_epochs,
-            resumed_from_epoch=resumed_from,
+            stopped_early=state.n_epochs < settings.max_epochs,
+            resumed_from_epoch=resumed.n_epochs,
+            resumed_from_step=resumed.n_epochs * n_steps + resumed.step,
             n_train_windows=len(train),
             n_validation_windows=len(validation) if validation is not None else 0,
             n_parameters=int(sum(np.prod(weight.shape) for weight in self.network.trainable_variables)),
             n_replicas=self._strategy.num_replicas_in_sync,
-            cpu_s=round(time.process_time() - began, 2),
+            batch_size=settings.windows_per_step,
+            divergences=state.divergences,
+            cpu_s=round(clock.cpu_s, 2),
         )
-
-    def _steps_per_epoch(self, n_windows: int) -> int:
-        training = self._training
-        if n_windows < training.batch_size:
-            raise DataError(
-                f"training needs at least {training.batch_size} training windows (training.batch_size), "
-                f"found {n_windows}; give more history or a smaller context"
-            )
-        return min(n_windows // training.batch_size, training.max_steps_per_epoch or n_windows)
 
     def fine_tune(
         self, store: FeatureStore, train: WindowIndex, n_steps: int, after_step: Callable[[int], None]
@@ -133,136 +165,239 @@ class TrainingLoop:
             n_steps: Optimiser steps.
             after_step: Called with the number of steps done after each of them, to change the weights.
         """
-        gather = window_gather(store, train)
-        self._make_optimizer(n_steps, rate=0.1)
+        rates = RatePlan(self._training, n_steps)
         rng = np.random.default_rng(self._training.seed)
-        numbers = rng.integers(0, len(train), size=n_steps * self._training.batch_size, dtype=np.int32)
-        dataset = epoch_dataset(gather, numbers, self._training.batch_size, drop_remainder=True)
-        for step, batch in enumerate(self._strategy.experimental_distribute_dataset(dataset), start=1):
-            self._distributed_step(batch)
-            after_step(step)
+        size = self._training.windows_per_step
+        numbers = rng.integers(0, len(train), size=n_steps * size, dtype=np.int32)
+        for step, batch in enumerate(self._feed(store, train).batches(numbers)):
+            self.step.train(batch.tensors, 0.1 * rates.rate(step), step)
+            after_step(step + 1)
 
-    def _make_optimizer(self, n_steps: int, rate: float = 1.0) -> None:
-        training = self._training.model_copy(update={"learning_rate": self._training.learning_rate * rate})
-        schedule = WarmupSchedule(training, n_steps)
-        with self._strategy.scope():
-            if training.optimizer == "adamw":
-                self._optimizer = keras.optimizers.AdamW(schedule, weight_decay=training.weight_decay)
-            else:
-                self._optimizer = keras.optimizers.Adam(schedule)
-            self._optimizer.build(self.network.trainable_variables)
+    def _feed(self, store: FeatureStore, windows: WindowIndex) -> WindowFeed:
+        return WindowFeed(window_gather(store, windows), self._strategy, self._training.windows_per_step)
 
-    def _epoch(
-        self,
-        state: TrainingState,
-        gather: WindowGather,
-        n_windows: int,
-        n_steps: int,
-        held_out: list[dict[str, Tensor]] | None,
-    ) -> TrainingState:
-        epoch, began = state.n_epochs, time.monotonic()
-        rng = np.random.default_rng((self._training.seed, epoch))
-        numbers = rng.permutation(n_windows)[: n_steps * self._training.batch_size].astype(np.int32)
-        dataset = epoch_dataset(gather, numbers, self._training.batch_size, drop_remainder=True)
-        losses = []
-        for batch in self._strategy.experimental_distribute_dataset(dataset):
-            losses.append(self._distributed_step(batch))
-            self._update_average()
-        average = _values(self._average)
-        validation_loss = self._validate(average, held_out) if held_out is not None else math.nan
-        train_loss = float(np.mean([float(loss) for loss in losses]))
-        if not math.isfinite(train_loss) or (held_out is not None and not math.isfinite(validation_loss)):
-            raise ModelRefusedError(
-                f"training diverged in epoch {epoch + 1}: its loss is not finite; lower training.learning_rate "
-                f"({self._training.learning_rate}) or training.clip_norm ({self._training.clip_norm})"
+    def _steps_per_epoch(self, n_windows: int) -> int:
+        size = self._training.windows_per_step
+        if n_windows < size:
+            raise DataError(
+                f"training needs at least {size} training windows (training.batch_size), "
+                f"found {n_windows}; give more history or a smaller context"
             )
-        record = EpochRecord(
-            epoch=epoch + 1,
-            train_loss=train_loss,
+        return min(n_windows // size, self._training.max_steps_per_epoch or n_windows)
+
+    def _run(self, plan: _FitPlan, state: LoopRecord, best: Arrays) -> tuple[LoopRecord, Arrays]:
+        """Epoch after epoch; a divergence goes back to the last good state once."""
+        training = self._training
+        self._good = self._capture(plan, state)
+        while state.n_epochs < training.max_epochs and state.n_stale < training.patience:
+            try:
+                state = self._epoch(plan, state)
+            except DivergedError as error:
+                state = self._retry(plan, error)
+                continue
+            if plan.validation is None or state.best_epoch == state.n_epochs:
+                best = _values(self.step.average.at_end_of(state.n_epochs))
+                if plan.checkpoints is not None and plan.validation is not None:
+                    plan.checkpoints.save_best(best, state.n_epochs)
+            self._save(plan, state)
+        return state, best
+
+    def _epoch(self, plan: _FitPlan, state: LoopRecord) -> LoopRecord:
+        training, epoch = self._training, state.n_epochs
+        order = epoch_order(
+            len(plan.train), plan.n_steps * plan.feed.batch_size, seed=training.seed, epoch=epoch
+        )  # fmt: skip
+        waiting: list[Tensor] = []
+        progress = EpochProgress(epoch + 1, training.max_epochs, plan.n_steps, plan.feed.batch_size, first=state.step)
+        clock = Stopwatch()
+        with closing(plan.feed.batches(order, state.step)) as batches:
+            for batch in batches:
+                number = epoch * plan.n_steps + state.step
+                plan.summaries.step(number + 1)
+                waiting.append(self.step.train(batch.tensors, plan.rates.rate(number) * state.rate_factor, number))
+                state = replace(state, step=state.step + 1)
+                due = self._save_due(state) or plan.stop.asked
+                if due or len(waiting) == LOOK_EVERY or state.step == plan.n_steps:
+                    state = self._look(plan, state, waiting)
+                    progress.show(state.step)
+                if due and state.step < plan.n_steps:
+                    self._save(plan, _timed(state, clock))
+                if plan.stop.asked and state.step < plan.n_steps:
+                    plan.stop.leave()
+        return self._end_epoch(plan, _timed(state, clock))
+
+    def _look(self, plan: _FitPlan, state: LoopRecord, waiting: list[Tensor]) -> LoopRecord:
+        """Count the steps that were not looked at yet."""
+        rows = [StepRow.parse(row.numpy()) for row in waiting]
+        waiting.clear()
+        first = state.n_epochs * plan.n_steps + state.step - len(rows) + 1
+        # A step that overflowed in float16 changed nothing and is no divergence, unless nothing is left to lower.
+        lost = [not row.finite and (row.loss_scale <= 1.0 or self._training.precision != "mixed_float16") for row in rows]  # fmt: skip
+        guarded = [(i, row) for i, row in enumerate(rows) if row.finite or lost[i]]
+        guard = state.guard
+        for i, row in guarded:
+            guard = guard.after([row.loss], [row.norm], first + i, self._training)
+        return replace(state, guard=guard, tally=state.tally.after(rows))
+
+    def _end_epoch(self, plan: _FitPlan, state: LoopRecord) -> LoopRecord:
+        epoch = state.n_epochs + 1
+        self.step.average.end_epoch(epoch)
+        average = self.step.average.at_end_of(epoch)
+        clock = Stopwatch()
+        loss = self._validate(plan, _values(average))
+        record = self._record(plan, state, loss, scored_s=clock.elapsed_s)
+        if plan.validation is not None and not math.isfinite(loss):
+            raise DivergedError(epoch * plan.n_steps, loss, "its validation loss is not finite")
+        _say(record, self._training.max_epochs, validated=plan.validation is not None)
+        paths = [weight.path for weight in self.network.trainable_variables]
+        plan.summaries.epoch(record, dict(zip(paths, _values(average), strict=True)))
+        state = replace(state, step=0, tally=EpochTally(), history=(*state.history, record))
+        if plan.validation is None:
+            return state
+        if loss < state.best_loss - self._training.min_delta:
+            return replace(state, best_loss=loss, best_epoch=epoch, n_stale=0, n_plateau=0)
+        state = replace(state, n_stale=state.n_stale + 1, n_plateau=state.n_plateau + 1)
+        if self._training.schedule == "reduce_on_plateau" and state.n_plateau >= self._training.plateau_patience:
+            return replace(state, n_plateau=0, rate_factor=state.rate_factor * self._training.plateau_factor)
+        return state
+
+    def _record(self, plan: _FitPlan, state: LoopRecord, validation_loss: float, *, scored_s: float) -> EpochRecord:
+        tally, epoch = state.tally, state.n_epochs + 1
+        n_kept = max(1, tally.n_kept)
+        last_step = epoch * plan.n_steps - 1
+        return EpochRecord(
+            epoch=epoch,
+            train_loss=tally.loss_sum / n_kept,
             validation_loss=validation_loss,
-            learning_rate=float(self._optimizer.learning_rate),
-            duration_s=round(time.monotonic() - began, 2),
-        )
-        logger.info(
-            "epoch %d/%d: train loss %.4f%s, %.1f s",
-            record.epoch,
-            self._training.max_epochs,
-            record.train_loss,
-            f", validation loss {validation_loss:.4f}" if held_out is not None else "",
-            record.duration_s,
-        )
-        better = held_out is None or validation_loss < state.best_loss
-        return TrainingState(
-            key=state.key,
-            weights=_values(self.network.variables),
-            average=average,
-            optimizer=_values(self._optimizer.variables),
-            best=average if better else state.best,
-            best_loss=validation_loss if better else state.best_loss,
-            n_stale=0 if better else state.n_stale + 1,
-            history=(*state.history, record),
+            learning_rate=plan.rates.rate(last_step) * state.rate_factor,
+            duration_s=round(tally.duration_s + scored_s, 2),
+            windows_per_s=round(tally.n_steps * plan.feed.batch_size / max(tally.duration_s, 1e-9), 1),
+            gradient_norm=tally.norm_sum / n_kept,
+            gradient_norm_max=tally.norm_max,
+            clipped_gradient_norm=tally.clipped_norm_sum / n_kept,
+            clipped_ratio=tally.n_clipped / n_kept,
+            n_skipped_steps=tally.n_skipped,
+            loss_scale=tally.loss_scale,
+            n_retries=len(state.divergences),
+            cpu_use=round(tally.cpu_s / max(tally.duration_s, 1e-9), 3),
+            gpu_use=gpu_use(),
+            layer_norms=layer_norms([weight.path for weight in self.network.trainable_variables], tally),
         )
 
-    def _step(self, batch: dict[str, Tensor]) -> Tensor:
-        """One optimiser step over all replicas; returns the mean loss."""
-        losses = self._strategy.run(self._replica_step, args=(batch,))
-        return self._strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
-
-    def _replica_step(self, batch: dict[str, Tensor]) -> Tensor:
-        with tf.GradientTape() as tape:
-            loss = self._loss(batch, training=True) / (self._training.batch_size * self._horizon)
-        variables = self.network.trainable_variables
-        gradients = tape.gradient(loss, variables)
-        n_replicas = self._strategy.num_replicas_in_sync
-        if n_replicas > 1:
-            gradients = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-        gradients, _ = tf.clip_by_global_norm(gradients, self._training.clip_norm)
-        # The optimiser sums over replicas once more; the gradients are already the global ones.
-        self._optimizer.apply_gradients(
-            [(gradient / n_replicas, weight) for gradient, weight in zip(gradients, variables, strict=True)]
-        )
-        return loss
-
-    def _loss(self, batch: dict[str, Tensor], *, training: bool) -> Tensor:
-        quantiles, scale = self.network(batch["history"], batch["future"], batch.get("static"), training=training)
-        # Between every series counting alike (1/scale) and errors counting in units sold (1).
-        return pinball_loss(batch["target"], quantiles, self._levels, batch["present"] / tf.sqrt(scale))
-
-    def _average_weights(self) -> None:
-        momentum = self._training.ema
-        warm = tf.minimum(
-            momentum,
-            tf.cast(self._optimizer.iterations, tf.float32) / (tf.cast(self._optimizer.iterations, tf.float32) + 10.0),
-        )
-        for average, weight in zip(self._average, self.network.trainable_variables, strict=True):
-            average.assign(warm * average + (1.0 - warm) * weight.value)
-
-    def _validation_batches(self, store: FeatureStore, validation: WindowIndex) -> list[dict[str, Tensor]]:
-        gather = window_gather(store, validation)
-        count = min(len(validation), MAX_VALIDATION_WINDOWS)
-        numbers = np.unique(np.linspace(0, len(validation) - 1, count).astype(np.int32))
-        return list(epoch_dataset(gather, numbers, self._training.batch_size, drop_remainder=False))
-
-    def _validate(self, weights: Arrays, batches: Sequence[dict[str, Tensor]]) -> float:
-        """Mean loss per present step with some weights in place of the current ones."""
+    def _validate(self, plan: _FitPlan, weights: Arrays) -> float:
+        """Mean loss per present step with some weights in place of the current ones; no number without validation."""
+        if plan.scoring is None or plan.validation is None:
+            return math.nan
+        n_windows = len(plan.validation)
+        chosen = np.unique(np.linspace(0, n_windows - 1, min(n_windows, MAX_VALIDATION_WINDOWS)).astype(np.int32))
         current = _values(self.network.trainable_variables)
         self._assign(self.network.trainable_variables, weights)
-        total = sum(float(self._loss(batch, training=False)) for batch in batches)
+        sums = np.zeros(2)
+        with closing(plan.scoring.padded(chosen)) as batches:
+            for batch in batches:
+                sums += self.step.score(batch.tensors).numpy()
         self._assign(self.network.trainable_variables, current)
-        return total / max(1.0, sum(float(tf.reduce_sum(batch["present"])) for batch in batches))
+        return float(sums[0] / max(1.0, sums[1]))
 
-    def _restore(self, checkpoint: Path | None, key: str) -> TrainingState:
-        state = load_state(checkpoint, key) if checkpoint is not None else None
-        if state is None:
-            weights = _values(self.network.trainable_variables)
-            return TrainingState(
-                key=key, weights=weights, average=weights, optimizer=(), best=weights, best_loss=np.inf, n_stale=0
+    def _retry(self, plan: _FitPlan, error: DivergedError) -> LoopRecord:
+        """Go back to the last good state with a lower rate.
+
+        Raises:
+            ModelRefusedError: That was done already.
+        """
+        good, training = self._good, self._training
+        if good is None:
+            raise error
+        epoch, step = divmod(error.step - 1, plan.n_steps)
+        size = plan.feed.batch_size
+        order = epoch_order(len(plan.train), plan.n_steps * size, seed=training.seed, epoch=epoch)
+        windows = name_windows(plan.store, plan.train, order[step * size : (step + 1) * size])
+        rate = plan.rates.rate(error.step - 1) * good.loop.rate_factor
+        tried = len(good.loop.divergences)
+        record = DivergenceRecord(
+            step=error.step, epoch=epoch + 1, loss=str(error.loss), reason=error.reason, learning_rate=rate,
+            windows=windows,
+            retried_from_step=good.step if tried < MAX_RETRIES else None,
+            retry_rate_factor=training.retry_rate if tried < MAX_RETRIES else None,
+        )  # fmt: skip
+        where = f"training diverged in epoch {epoch + 1} at step {error.step}: {error.reason}"
+        what = f"learning rate {rate:.3g}, {say_windows(windows)}"
+        if tried >= MAX_RETRIES:
+            raise ModelRefusedError(
+                f"{where}, also after a retry at a lower rate ({what}); lower training.learning_rate "
+                f"({training.learning_rate:g}) or training.clip_norm ({training.clip_norm:g}), or look at these windows"
             )
-        logger.info("resume training after epoch %d", state.n_epochs)
-        self._assign(self.network.variables, state.weights)
-        self._assign(self._average, state.average)
-        self._assign(self._optimizer.variables, state.optimizer)
+        logger.warning(
+            "%s (%s); retry from step %d at %g of the rate", where, what, good.step, training.retry_rate
+        )  # fmt: skip
+        self._put(good)
+        factor = good.loop.rate_factor * training.retry_rate
+        state = replace(good.loop, divergences=(*good.loop.divergences, record), rate_factor=factor)
+        self._good = replace(good, loop=state)
+        if plan.checkpoints is not None:
+            plan.checkpoints.save(self._good)
         return state
+
+    def _restore(self, plan: _FitPlan) -> tuple[LoopRecord, Arrays]:
+        """Where to go on, and the best weights so far."""
+        state = plan.checkpoints.load() if plan.checkpoints is not None else None
+        best = None
+        if state is not None and plan.checkpoints is not None and state.loop.best_epoch:
+            best = plan.checkpoints.load_best(state.loop.best_epoch)
+            if best is None:
+                logger.warning("the best weights are lost, the training begins anew")
+                plan.checkpoints.clear()
+                state = None
+        self._check_agreement(0 if state is None else state.step)
+        if state is None:
+            return LoopRecord(), _values(self.network.trainable_variables)
+        logger.info("resume training after epoch %d and %d steps", state.loop.n_epochs, state.loop.step)
+        self._put(state)
+        return state.loop, best if best is not None else _values(self.step.average.at_end_of(state.loop.n_epochs))
+
+    def _check_agreement(self, step: int) -> None:
+        """All workers must have found the same checkpoint.
+
+        Raises:
+            ConfigError: They have not.
+        """
+        _, n_workers = worker_place(self._strategy)
+        if n_workers == 1:
+            return
+        n_replicas = self._strategy.num_replicas_in_sync
+        found = self._strategy.run(lambda: tf.constant(float(step)))
+        total = float(self._strategy.reduce(tf.distribute.ReduceOp.SUM, found, None))
+        if total != float(step) * n_replicas:
+            raise ConfigError(
+                f"all workers must find the same checkpoint, this one found step {step} and not all the others did; "
+                "ALMANAC_HOME must be shared between workers"
+            )
+
+    def _groups(self) -> dict[str, Sequence[Any]]:
+        return {
+            "weights": self.network.variables,
+            "average": self.step.average.variables,
+            "optimizer": self.step.optimizer.variables,
+            "loss_scale": self.step.loss_scale.variables,
+        }
+
+    def _capture(self, plan: _FitPlan, state: LoopRecord) -> TrainingState:
+        arrays = {group: _values(variables) for group, variables in self._groups().items()}
+        return TrainingState(state.n_epochs * plan.n_steps + state.step, state, arrays)
+
+    def _put(self, state: TrainingState) -> None:
+        for group, variables in self._groups().items():
+            self._assign(variables, state.arrays[group])
+
+    def _save_due(self, state: LoopRecord) -> bool:
+        every = self._training.checkpoint_every_steps
+        return state.step % every == 0 if every else self._saved.elapsed_s >= self._training.checkpoint_every_s
+
+    def _save(self, plan: _FitPlan, state: LoopRecord) -> None:
+        self._good = self._capture(plan, state)
+        if plan.checkpoints is not None:
+            plan.checkpoints.save(self._good)
+        self._saved = Stopwatch()
 
     def _assign(self, variables: Sequence[Any], values: Sequence[npt.NDArray[Any]]) -> None:
         for variable, value in zip(variables, values, strict=True):
@@ -270,7 +405,7 @@ class TrainingLoop:
 
 
 def predict_scaled(
-    network: SegmentNetwork, store: FeatureStore, windows: WindowIndex, batch_size: int
+    network: keras.Model, store: FeatureStore, windows: WindowIndex, batch_size: int
 ) -> dict[str, npt.NDArray[np.float32]]:
     """Scaled quantiles, targets and presence of windows, for calibration.
 
@@ -284,11 +419,30 @@ def predict_scaled(
     def call(history: Tensor, future: Tensor, static: Tensor | None) -> Tensor:
         return network(history, future, static, training=False)[0]
 
-    for batch in epoch_dataset(gather, np.arange(len(windows), dtype=np.int32), batch_size, drop_remainder=False):
+    for first in range(0, len(windows), batch_size):
+        batch = gather(np.arange(first, min(first + batch_size, len(windows))))
         parts["quantiles"].append(call(batch["history"], batch["future"], batch.get("static")).numpy())
         parts["target"].append(batch["target"].numpy())
         parts["present"].append(batch["present"].numpy())
     return {name: np.concatenate(arrays) for name, arrays in parts.items()}
+
+
+def _timed(state: LoopRecord, clock: Stopwatch) -> LoopRecord:
+    """The state with the seconds of the epoch so far; a clock is read once, when the epoch is left."""
+    tally = state.tally
+    return replace(
+        state,
+        tally=replace(tally, duration_s=tally.duration_s + clock.elapsed_s, cpu_s=tally.cpu_s + clock.cpu_s),
+    )
+
+
+def _say(record: EpochRecord, n_epochs: int, *, validated: bool) -> None:
+    logger.info(
+        "epoch %d/%d: train loss %.4f%s, %.1f s, %s windows/s, gradient norm %.3g (%.0f %% clipped)",
+        record.epoch, n_epochs, record.train_loss,
+        f", validation loss {record.validation_loss:.4f}" if validated else "",
+        record.duration_s, f"{record.windows_per_s:,.0f}", record.gradient_norm, 100.0 * record.clipped_ratio,
+    )  # fmt: skip
 
 
 def _values(variables: Sequence[Any]) -> Arrays:

@@ -1,36 +1,63 @@
-"""Learning-rate schedules."""
+"""The learning rate of every step: a plain function of its number."""
 
 import math
-from typing import Any
+from dataclasses import dataclass
 
-import keras
-import tensorflow as tf
+from forecasting.config.training import REFERENCE_BATCH_SIZE, TrainingConfig
 
-from forecasting.config.sections import TrainingConfig
+_CYCLE_RISE = 0.3
+_CYCLE_START_RATIO = 0.04
+"""One cycle rises from a twenty-fifth of the largest rate over three tenths of the steps."""
 
 
-class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear warm-up, then constant or a half cosine down to 1 % of the largest rate.
+@dataclass(frozen=True)
+class RatePlan:
+    """The course of the learning rate over a training of `n_steps` optimiser steps."""
 
-    I. Loshchilov and F. Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts" (2017).
-    """
+    training: TrainingConfig
+    n_steps: int
 
-    def __init__(self, training: TrainingConfig, n_steps: int) -> None:
-        """Schedule over `n_steps` optimiser steps."""
-        self._peak = training.learning_rate
-        self._warmup = max(1, min(training.warmup_steps, n_steps // 4))
-        self._n_steps = n_steps
-        self._cosine = training.schedule == "cosine"
+    @property
+    def peak(self) -> float:
+        """The largest rate.
 
-    def __call__(self, step: Any) -> Any:
-        """Rate at an optimiser step."""
-        step = tf.cast(step, tf.float32)
-        ramp = tf.minimum((step + 1.0) / self._warmup, 1.0)
-        if not self._cosine:
-            return self._peak * ramp
-        progress = tf.clip_by_value((step - self._warmup) / max(1, self._n_steps - self._warmup), 0.0, 1.0)
-        return self._peak * ramp * (0.01 + 0.99 * 0.5 * (1.0 + tf.cos(math.pi * progress)))
+        Linear scaling: P. Goyal et al., "Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour" (2017), with
+        the warm-up that it needs; by the square root: A. Krizhevsky, "One weird trick for parallelizing
+        convolutional neural networks" (2014).
+        """
+        ratio = self.training.windows_per_step / REFERENCE_BATCH_SIZE
+        power = {"none": 0.0, "linear": 1.0, "sqrt": 0.5}[self.training.rate_scaling]
+        return float(self.training.learning_rate * ratio**power)
 
-    def get_config(self) -> dict[str, Any]:
-        """Not restored from a configuration: the loop builds it from the settings."""
-        return {"peak": self._peak, "warmup": self._warmup, "n_steps": self._n_steps, "cosine": self._cosine}
+    def rate(self, step: int) -> float:
+        """Rate of step `step`, from 0."""
+        if self.training.schedule == "one_cycle":
+            return self.peak * self._one_cycle(step)
+        warmup = max(1, min(self.training.warmup_steps, self.n_steps // 4))
+        progress = min(1.0, max(0.0, (step - warmup) / max(1, self.n_steps - warmup)))
+        return self.peak * min(1.0, (step + 1) / warmup) * self._decay(progress)
+
+    def _decay(self, progress: float) -> float:
+        """Share of the largest rate after a share of the steps behind the warm-up.
+
+        Cosine: I. Loshchilov and F. Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts" (2017).
+        """
+        last = self.training.final_rate_ratio
+        match self.training.schedule:
+            case "cosine":
+                return _half_cosine(1.0, last, progress)
+            case "exponential":
+                return float(last**progress)
+            case _:
+                return 1.0
+
+    def _one_cycle(self, step: int) -> float:
+        """L. Smith and N. Topin, "Super-Convergence: Very Fast Training of Neural Networks" (2018)."""
+        progress = min(1.0, step / max(1, self.n_steps - 1))
+        if progress < _CYCLE_RISE:
+            return _half_cosine(_CYCLE_START_RATIO, 1.0, progress / _CYCLE_RISE)
+        return _half_cosine(1.0, self.training.final_rate_ratio, (progress - _CYCLE_RISE) / (1.0 - _CYCLE_RISE))
+
+
+def _half_cosine(first: float, last: float, progress: float) -> float:
+    return last + (first - last) * 0.5 * (1.0 + math.cos(math.pi * progress))

@@ -1,5 +1,9 @@
 """Choice of the tf.distribute strategy and of threads. Call once, before any other TensorFlow code."""
 
+import json
+import os
+from typing import Any
+
 import tensorflow as tf
 
 from forecasting.config.sections import TrainingConfig
@@ -7,17 +11,24 @@ from forecasting.errors import ConfigError
 
 N_LOGICAL_CPUS = 2
 """Replicas of a mirrored strategy on a machine without a GPU: enough to run what a cluster runs."""
+CLUSTER_VARIABLE = "TF_CONFIG"
 
 
 def make_strategy(training: TrainingConfig) -> tf.distribute.Strategy:
     """Strategy named by the configuration.
 
     `auto` mirrors over several GPUs and is the default strategy otherwise. `mirrored` takes all
-    GPUs, or two logical CPU devices where there is none.
+    GPUs, or two logical CPU devices where there is none. `multi_worker` takes the cluster of TF_CONFIG.
 
     Raises:
-        ConfigError: Devices were already in use with other settings.
+        ConfigError: The strategy is not supported, TF_CONFIG is no cluster, or devices were already in use
+            with other settings.
     """
+    if training.strategy == "tpu":
+        raise ConfigError(
+            "training.strategy tpu is refused: the loop was never run on a TPU; "
+            "take auto, default, mirrored or multi_worker"
+        )
     gpus = tf.config.list_physical_devices("GPU")
     try:
         if training.threads:
@@ -25,6 +36,9 @@ def make_strategy(training: TrainingConfig) -> tf.distribute.Strategy:
         if training.strategy == "mirrored" and not gpus:
             cpu = tf.config.list_physical_devices("CPU")[0]
             tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * N_LOGICAL_CPUS)
+        if training.strategy == "multi_worker":
+            _check_cluster(os.environ.get(CLUSTER_VARIABLE, ""))
+            return tf.distribute.MultiWorkerMirroredStrategy()
     except RuntimeError as error:
         raise ConfigError(
             f"training.strategy and training.threads must be set before TensorFlow starts: {error}"
@@ -34,3 +48,35 @@ def make_strategy(training: TrainingConfig) -> tf.distribute.Strategy:
     if training.strategy == "mirrored" or (training.strategy == "auto" and len(gpus) > 1):
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()
+
+
+def worker_place(strategy: tf.distribute.Strategy) -> tuple[int, int]:
+    """Number of this worker, from 0, and how many there are; (0, 1) where there is no cluster."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or resolver.task_type is None:
+        return 0, 1
+    cluster = resolver.cluster_spec()
+    before = cluster.num_tasks("chief") if resolver.task_type == "worker" and "chief" in cluster.jobs else 0
+    n_workers = sum(cluster.num_tasks(job) for job in cluster.jobs if job in ("chief", "worker"))
+    return before + int(resolver.task_id), max(1, n_workers)
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this worker is the one that writes."""
+    return worker_place(strategy)[0] == 0
+
+
+def _check_cluster(text: str) -> None:
+    try:
+        found: Any = json.loads(text)
+        workers = [*found["cluster"].get("chief", []), *found["cluster"]["worker"]]
+        task = found["task"]
+        known = task["type"] in ("chief", "worker") and int(task["index"]) >= 0 and workers
+    except (ValueError, KeyError, TypeError, AttributeError):
+        known = False
+    if not known:
+        raise ConfigError(
+            f"training.strategy multi_worker needs {CLUSTER_VARIABLE} in the environment, such as "
+            '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}, '
+            f"found {text[:200]!r}"
+        )

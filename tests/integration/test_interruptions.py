@@ -45,7 +45,7 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> InterruptedRun:
         wait_until(lambda: bool(list_runs(home.layout)), process)
         second = home.almanac(*words)
         run = home.latest()
-        wait_until((run.checkpoint(StepName.TRAIN_MODEL) / "fit.npz").is_file, process)
+        wait_until(lambda: any((run.checkpoint(StepName.TRAIN_MODEL) / "fit").glob("state-*.npz")), process)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate(timeout=30)
