@@ -15,7 +15,7 @@ _OWN = ("forecasting.", "components.")
 TRANSIENT = "transient"
 """Mark of a log record that is for terminals alone: it is written to no log file."""
 _BAR_WIDTH = 20
-_BAR_ENDS = "▕▏"
+_BAR_ENDS = ("▕", "▏")
 NOTE_EVERY_S = 5.0
 """Seconds between two notes of how far a step has come."""
 

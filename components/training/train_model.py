@@ -112,8 +112,9 @@ def _train(
     The factors come from the first fit, which has not learnt from the validation period.
     """
     from forecasting.neural.calibration import stretch_factors
-    from forecasting.neural.loop import TrainingLoop, predict_scaled
+    from forecasting.neural.loop import TrainingLoop
     from forecasting.neural.network import NetworkSpec
+    from forecasting.neural.scaled import predict_scaled
 
     train, validation = training_windows(store)
     spec = NetworkSpec(store.spec, settings.model)

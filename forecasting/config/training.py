@@ -17,7 +17,11 @@ class AugmentationConfig(Section):
     scaling: float = Field(
         0.0, ge=0, lt=1, description="Standard deviation of the factor on the target, past and ahead alike."
     )
-    time_shift: int = Field(0, ge=0, description="Steps by which the past may be moved against the calendar, at most; what it lacks then is missing.")
+    time_shift: int = Field(
+        0,
+        ge=0,
+        description="Steps by which the past may be moved against the calendar, at most; what it lacks then is missing.",
+    )
 
 
 class TrainingConfig(Section):
@@ -27,14 +31,7 @@ class TrainingConfig(Section):
         "auto",
         description="tf.distribute strategy; auto mirrors when there is more than one GPU, multi_worker reads TF_CONFIG, tpu is refused as untested.",
     )
-    batch_size: int | Literal["auto"] = Field(
-        128,
-        gt=0,
-        description="Windows in a step, over all replicas; auto: the largest that fits on a GPU, the fastest that fits on a CPU.",
-    )
-    memory_limit_mib: int | None = Field(
-        None, gt=0, description="Memory that `batch_size: auto` may take; none: half of what is free."
-    )
+    batch_size: int = Field(128, gt=0, description="Windows in a step, over all replicas.")
     max_epochs: int = Field(10, gt=0, description="Passes over the training windows at most.")
     max_steps_per_epoch: int | None = Field(
         None, gt=0, description="Steps in an epoch at most; none: every window once."
@@ -129,6 +126,4 @@ class TrainingConfig(Section):
     @property
     def windows_per_step(self) -> int:
         """The batch size, once it is a number."""
-        if isinstance(self.batch_size, str):
-            return REFERENCE_BATCH_SIZE
         return self.batch_size

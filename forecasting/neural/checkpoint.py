@@ -21,11 +21,11 @@ import numpy.typing as npt
 from forecasting.errors import ArtifactError
 from forecasting.manifests import sync_directory
 from forecasting.neural.divergence import DivergenceRecord, LossGuard, WindowRecord
+from forecasting.neural.variables import Arrays
 from forecasting.neural.watch import EpochRecord, EpochTally
 
 logger = logging.getLogger(__name__)
 
-Arrays = tuple[npt.NDArray[Any], ...]
 N_KEPT = 2
 BEST_FILE = "best.npz"
 _META = "meta"
@@ -120,7 +120,7 @@ class CheckpointStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         with temporary.open("wb") as stream:
-            np.savez(stream, allow_pickle=False, **{_META: np.asarray(json.dumps({**meta, "key": self._key}))}, **arrays)  # type: ignore[arg-type]  # fmt: skip
+            np.savez(stream, allow_pickle=False, **{_META: np.asarray(json.dumps({**meta, "key": self._key}))}, **arrays)  # fmt: skip
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)

@@ -59,7 +59,9 @@ class LossGuard:
     recent: tuple[float, ...] = ()
     n_exploded: int = 0
 
-    def after(self, losses: Sequence[float], norms: Sequence[float], first: int, training: TrainingConfig) -> "LossGuard":
+    def after(
+        self, losses: Sequence[float], norms: Sequence[float], first: int, training: TrainingConfig
+    ) -> "LossGuard":
         """The guard after some steps.
 
         Args:
@@ -108,3 +110,19 @@ def say_windows(windows: Sequence[WindowRecord]) -> str:
     named = ", ".join(f"{one.number} ({one.series!r} from {one.origin})" for one in windows[:_N_NAMED])
     rest = len(windows) - _N_NAMED
     return f"windows {named}{f' and {rest} more' if rest > 0 else ''}"
+
+
+def say_divergence(record: DivergenceRecord) -> str:
+    """Where a training diverged, at which rate and on which windows."""
+    return (
+        f"training diverged in epoch {record.epoch} at step {record.step}: {record.reason} "
+        f"(learning rate {record.learning_rate:.3g}, {say_windows(record.windows)})"
+    )
+
+
+def say_given_up(record: DivergenceRecord, training: TrainingConfig) -> str:
+    """What to do when it diverged after the retry too."""
+    return (
+        f"{say_divergence(record)}, also after a retry at a lower rate; lower training.learning_rate "
+        f"({training.learning_rate:g}) or training.clip_norm ({training.clip_norm:g}), or look at these windows"
+    )

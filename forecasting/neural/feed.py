@@ -6,7 +6,7 @@ takes its own part of every global batch, so the same windows make a step whatev
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -55,14 +55,14 @@ class WindowFeed:
         self._parts = [slice((first + i) * part, (first + i + 1) * part) for i in range(self._n_local)]
         self.batch_size = batch_size
 
-    def batches(self, order: npt.NDArray[np.integer[Any]], first: int = 0) -> Iterator[StepBatch]:
+    def batches(self, order: npt.NDArray[np.integer[Any]], first: int = 0) -> Generator[StepBatch]:
         """Batch after batch of an order of windows, from batch `first` on; a rest that fills no batch is left out."""
         size = self.batch_size
         numbers = [order[i * size : (i + 1) * size] for i in range(first, len(order) // size)]
         with closing(_ahead(self, numbers)) as stream:
             yield from stream
 
-    def padded(self, order: npt.NDArray[np.integer[Any]]) -> Iterator[StepBatch]:
+    def padded(self, order: npt.NDArray[np.integer[Any]]) -> Generator[StepBatch]:
         """Every window of an order, the last batch filled up with windows whose target is missing."""
         rest = -len(order) % self.batch_size
         return self.batches(np.concatenate([order, np.full(rest, -1, dtype=order.dtype)]))
@@ -91,7 +91,7 @@ def epoch_order(n_windows: int, n_taken: int, *, seed: int, epoch: int) -> npt.N
     return np.random.default_rng((seed, epoch)).permutation(n_windows)[:n_taken].astype(np.int32)
 
 
-def _ahead(feed: WindowFeed, orders: Sequence[npt.NDArray[np.integer[Any]]]) -> Iterator[StepBatch]:
+def _ahead(feed: WindowFeed, orders: Sequence[npt.NDArray[np.integer[Any]]]) -> Generator[StepBatch]:
     """Gather in a thread: NumPy lets go of the interpreter while it copies, TensorFlow while it computes."""
     ready: queue.Queue[tuple[Any, list[dict[str, Any]]] | BaseException | None] = queue.Queue(_AHEAD)
     ended = threading.Event()

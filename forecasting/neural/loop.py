@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,23 +10,29 @@ from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from forecasting.config.sections import TrainingConfig
-from forecasting.errors import ConfigError, DataError, ModelRefusedError, RetryableError
+from forecasting.errors import DataError, ModelRefusedError, RetryableError
 from forecasting.feature_store import FeatureStore, WindowIndex
 from forecasting.neural.batches import window_gather
 from forecasting.neural.checkpoint import Arrays, CheckpointStore, LoopRecord, TrainingState
-from forecasting.neural.divergence import DivergedError, DivergenceRecord, name_windows, say_windows
+from forecasting.neural.divergence import (
+    DivergedError,
+    DivergenceRecord,
+    name_windows,
+    say_divergence,
+    say_given_up,
+)
 from forecasting.neural.feed import WindowFeed, epoch_order
 from forecasting.neural.network import NetworkSpec, build_network
 from forecasting.neural.progress import EpochProgress
 from forecasting.neural.schedules import RatePlan
 from forecasting.neural.step import TrainingStep
 from forecasting.neural.stopping import DeferredStop
-from forecasting.neural.strategy import is_chief, worker_place
+from forecasting.neural.strategy import check_agreement, is_chief
 from forecasting.neural.summaries import TrainingSummaries
+from forecasting.neural.variables import TrainingVariables, assign, values_of
 from forecasting.neural.watch import EpochRecord, EpochTally, StepRow, Stopwatch, gpu_use, layer_norms
 
 logger = logging.getLogger(__name__)
@@ -83,7 +89,13 @@ class TrainingLoop:
         with strategy.scope():
             self.network: keras.Model = build_network(spec)
             self.step = TrainingStep(self.network, spec.features, training)
-        self._good: TrainingState | None = None
+        self._variables = TrainingVariables({
+            "weights": self.network.variables,
+            "average": self.step.average.variables,
+            "optimizer": self.step.optimizer.variables,
+            "loss_scale": self.step.loss_scale.variables,
+        })  # fmt: skip
+        self._good = TrainingState(0, LoopRecord(), self._variables.values())
         self._saved = Stopwatch()
 
     def fit(
@@ -136,8 +148,10 @@ class TrainingLoop:
             try:
                 state, best = self._run(plan, resumed, best)
             except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
-                raise RetryableError(f"another worker is gone, start all of them again: {error.message[:200]}") from error
-        self._assign(self.network.trainable_variables, best)
+                raise RetryableError(
+                    f"another worker is gone, start all of them again: {error.message[:200]}"
+                ) from error
+        assign(self.network.trainable_variables, best)
         losses = [row.validation_loss for row in state.history]
         return FitReport(
             history=state.history,
@@ -188,7 +202,7 @@ class TrainingLoop:
     def _run(self, plan: _FitPlan, state: LoopRecord, best: Arrays) -> tuple[LoopRecord, Arrays]:
         """Epoch after epoch; a divergence goes back to the last good state once."""
         training = self._training
-        self._good = self._capture(plan, state)
+        self._good = self._snapshot(plan, state)
         while state.n_epochs < training.max_epochs and state.n_stale < training.patience:
             try:
                 state = self._epoch(plan, state)
@@ -196,7 +210,7 @@ class TrainingLoop:
                 state = self._retry(plan, error)
                 continue
             if plan.validation is None or state.best_epoch == state.n_epochs:
-                best = _values(self.step.average.at_end_of(state.n_epochs))
+                best = values_of(self.step.average.at_end_of(state.n_epochs))
                 if plan.checkpoints is not None and plan.validation is not None:
                     plan.checkpoints.save_best(best, state.n_epochs)
             self._save(plan, state)
@@ -244,13 +258,13 @@ class TrainingLoop:
         self.step.average.end_epoch(epoch)
         average = self.step.average.at_end_of(epoch)
         clock = Stopwatch()
-        loss = self._validate(plan, _values(average))
+        loss = self._validate(plan, values_of(average))
         record = self._record(plan, state, loss, scored_s=clock.elapsed_s)
         if plan.validation is not None and not math.isfinite(loss):
             raise DivergedError(epoch * plan.n_steps, loss, "its validation loss is not finite")
         _say(record, self._training.max_epochs, validated=plan.validation is not None)
         paths = [weight.path for weight in self.network.trainable_variables]
-        plan.summaries.epoch(record, dict(zip(paths, _values(average), strict=True)))
+        plan.summaries.epoch(record, dict(zip(paths, values_of(average), strict=True)))
         state = replace(state, step=0, tally=EpochTally(), history=(*state.history, record))
         if plan.validation is None:
             return state
@@ -290,13 +304,13 @@ class TrainingLoop:
             return math.nan
         n_windows = len(plan.validation)
         chosen = np.unique(np.linspace(0, n_windows - 1, min(n_windows, MAX_VALIDATION_WINDOWS)).astype(np.int32))
-        current = _values(self.network.trainable_variables)
-        self._assign(self.network.trainable_variables, weights)
+        current = values_of(self.network.trainable_variables)
+        assign(self.network.trainable_variables, weights)
         sums = np.zeros(2)
         with closing(plan.scoring.padded(chosen)) as batches:
             for batch in batches:
                 sums += self.step.score(batch.tensors).numpy()
-        self._assign(self.network.trainable_variables, current)
+        assign(self.network.trainable_variables, current)
         return float(sums[0] / max(1.0, sums[1]))
 
     def _retry(self, plan: _FitPlan, error: DivergedError) -> LoopRecord:
@@ -306,31 +320,23 @@ class TrainingLoop:
             ModelRefusedError: That was done already.
         """
         good, training = self._good, self._training
-        if good is None:
-            raise error
         epoch, step = divmod(error.step - 1, plan.n_steps)
         size = plan.feed.batch_size
         order = epoch_order(len(plan.train), plan.n_steps * size, seed=training.seed, epoch=epoch)
-        windows = name_windows(plan.store, plan.train, order[step * size : (step + 1) * size])
-        rate = plan.rates.rate(error.step - 1) * good.loop.rate_factor
-        tried = len(good.loop.divergences)
+        again = len(good.loop.divergences) < MAX_RETRIES
         record = DivergenceRecord(
-            step=error.step, epoch=epoch + 1, loss=str(error.loss), reason=error.reason, learning_rate=rate,
-            windows=windows,
-            retried_from_step=good.step if tried < MAX_RETRIES else None,
-            retry_rate_factor=training.retry_rate if tried < MAX_RETRIES else None,
+            step=error.step, epoch=epoch + 1, loss=str(error.loss), reason=error.reason,
+            learning_rate=plan.rates.rate(error.step - 1) * good.loop.rate_factor,
+            windows=name_windows(plan.store, plan.train, order[step * size : (step + 1) * size]),
+            retried_from_step=good.step if again else None,
+            retry_rate_factor=training.retry_rate if again else None,
         )  # fmt: skip
-        where = f"training diverged in epoch {epoch + 1} at step {error.step}: {error.reason}"
-        what = f"learning rate {rate:.3g}, {say_windows(windows)}"
-        if tried >= MAX_RETRIES:
-            raise ModelRefusedError(
-                f"{where}, also after a retry at a lower rate ({what}); lower training.learning_rate "
-                f"({training.learning_rate:g}) or training.clip_norm ({training.clip_norm:g}), or look at these windows"
-            )
+        if not again:
+            raise ModelRefusedError(say_given_up(record, training))
         logger.warning(
-            "%s (%s); retry from step %d at %g of the rate", where, what, good.step, training.retry_rate
-        )  # fmt: skip
-        self._put(good)
+            "%s; retry from step %d at %g of the rate", say_divergence(record), good.step, training.retry_rate
+        )
+        self._variables.put(good.arrays)
         factor = good.loop.rate_factor * training.retry_rate
         state = replace(good.loop, divergences=(*good.loop.divergences, record), rate_factor=factor)
         self._good = replace(good, loop=state)
@@ -348,83 +354,25 @@ class TrainingLoop:
                 logger.warning("the best weights are lost, the training begins anew")
                 plan.checkpoints.clear()
                 state = None
-        self._check_agreement(0 if state is None else state.step)
+        check_agreement(self._strategy, 0 if state is None else state.step)
         if state is None:
-            return LoopRecord(), _values(self.network.trainable_variables)
+            return LoopRecord(), values_of(self.network.trainable_variables)
         logger.info("resume training after epoch %d and %d steps", state.loop.n_epochs, state.loop.step)
-        self._put(state)
-        return state.loop, best if best is not None else _values(self.step.average.at_end_of(state.loop.n_epochs))
+        self._variables.put(state.arrays)
+        return state.loop, best if best is not None else values_of(self.step.average.at_end_of(state.loop.n_epochs))
 
-    def _check_agreement(self, step: int) -> None:
-        """All workers must have found the same checkpoint.
-
-        Raises:
-            ConfigError: They have not.
-        """
-        _, n_workers = worker_place(self._strategy)
-        if n_workers == 1:
-            return
-        n_replicas = self._strategy.num_replicas_in_sync
-        found = self._strategy.run(lambda: tf.constant(float(step)))
-        total = float(self._strategy.reduce(tf.distribute.ReduceOp.SUM, found, None))
-        if total != float(step) * n_replicas:
-            raise ConfigError(
-                f"all workers must find the same checkpoint, this one found step {step} and not all the others did; "
-                "ALMANAC_HOME must be shared between workers"
-            )
-
-    def _groups(self) -> dict[str, Sequence[Any]]:
-        return {
-            "weights": self.network.variables,
-            "average": self.step.average.variables,
-            "optimizer": self.step.optimizer.variables,
-            "loss_scale": self.step.loss_scale.variables,
-        }
-
-    def _capture(self, plan: _FitPlan, state: LoopRecord) -> TrainingState:
-        arrays = {group: _values(variables) for group, variables in self._groups().items()}
-        return TrainingState(state.n_epochs * plan.n_steps + state.step, state, arrays)
-
-    def _put(self, state: TrainingState) -> None:
-        for group, variables in self._groups().items():
-            self._assign(variables, state.arrays[group])
+    def _snapshot(self, plan: _FitPlan, state: LoopRecord) -> TrainingState:
+        return TrainingState(state.n_epochs * plan.n_steps + state.step, state, self._variables.values())
 
     def _save_due(self, state: LoopRecord) -> bool:
         every = self._training.checkpoint_every_steps
         return state.step % every == 0 if every else self._saved.elapsed_s >= self._training.checkpoint_every_s
 
     def _save(self, plan: _FitPlan, state: LoopRecord) -> None:
-        self._good = self._capture(plan, state)
+        self._good = self._snapshot(plan, state)
         if plan.checkpoints is not None:
             plan.checkpoints.save(self._good)
         self._saved = Stopwatch()
-
-    def _assign(self, variables: Sequence[Any], values: Sequence[npt.NDArray[Any]]) -> None:
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
-
-
-def predict_scaled(
-    network: keras.Model, store: FeatureStore, windows: WindowIndex, batch_size: int
-) -> dict[str, npt.NDArray[np.float32]]:
-    """Scaled quantiles, targets and presence of windows, for calibration.
-
-    Returns:
-        quantiles `[W,H,Q]`, target `[W,H]`, present `[W,H]`.
-    """
-    gather = window_gather(store, windows)
-    parts: dict[str, list[npt.NDArray[np.float32]]] = {"quantiles": [], "target": [], "present": []}
-
-    @tf.function(autograph=False, reduce_retracing=True)
-    def call(history: Tensor, future: Tensor, static: Tensor | None) -> Tensor:
-        return network(history, future, static, training=False)[0]
-
-    for first in range(0, len(windows), batch_size):
-        batch = gather(np.arange(first, min(first + batch_size, len(windows))))
-        parts["quantiles"].append(call(batch["history"], batch["future"], batch.get("static")).numpy())
-        parts["target"].append(batch["target"].numpy())
-        parts["present"].append(batch["present"].numpy())
-    return {name: np.concatenate(arrays) for name, arrays in parts.items()}
 
 
 def _timed(state: LoopRecord, clock: Stopwatch) -> LoopRecord:
@@ -443,7 +391,3 @@ def _say(record: EpochRecord, n_epochs: int, *, validated: bool) -> None:
         f", validation loss {record.validation_loss:.4f}" if validated else "",
         record.duration_s, f"{record.windows_per_s:,.0f}", record.gradient_norm, 100.0 * record.clipped_ratio,
     )  # fmt: skip
-
-
-def _values(variables: Sequence[Any]) -> Arrays:
-    return tuple(np.array(variable.numpy()) for variable in variables)

@@ -54,7 +54,7 @@ def mixed_layers(network: keras.Model, precision: str) -> Iterator[None]:
 
 def product_layers(network: keras.Model) -> list[keras.Layer]:
     """Layers whose work is matrix products."""
-    layers = network._flatten_layers(include_self=False)
+    layers = network._flatten_layers(include_self=False)  # noqa: SLF001 - `layers` does not go into layers of layers
     return [layer for layer in layers if isinstance(layer, _PRODUCT_LAYERS) or getattr(layer, MIXED_MARK, False)]
 
 

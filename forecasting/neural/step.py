@@ -34,7 +34,7 @@ class TrainingStep:
         self.loss_scale = LossScale(training.precision)
         self._train = tf.function(self._train_all, autograph=False)
         self._score = tf.function(self._score_all, autograph=False)
-        self._gradients = (
+        self._gradients: Any = (
             tf.function(self._loss_and_gradients, autograph=False, jit_compile=True)
             if training.xla
             else self._loss_and_gradients
@@ -57,7 +57,7 @@ class TrainingStep:
     def compiled_gradients(self, batch: dict[str, Tensor]) -> str:
         """What XLA makes of the gradients of a batch, as HLO text; only with `training.xla`."""
         seed = tf.constant([0, 0], tf.int32)
-        return str(self._gradients.experimental_get_compiler_ir(batch, seed, self.loss_scale.value)(stage="hlo"))  # type: ignore[attr-defined]
+        return str(self._gradients.experimental_get_compiler_ir(batch, seed, self.loss_scale.value)(stage="hlo"))
 
     def _train_all(self, batch: Any, rate: Tensor, number: Tensor) -> Tensor:
         self.optimizer.learning_rate.assign(rate)
@@ -126,7 +126,9 @@ class TrainingStep:
         return pinball_loss(batch["target"], quantiles, self._levels, batch["present"] / tf.sqrt(scale))
 
     def _score_all(self, batch: Any) -> Tensor:
-        return self._strategy.reduce(tf.distribute.ReduceOp.SUM, self._strategy.run(self._score_replica, (batch,)), None)
+        return self._strategy.reduce(
+            tf.distribute.ReduceOp.SUM, self._strategy.run(self._score_replica, (batch,)), None
+        )
 
     def _score_replica(self, batch: dict[str, Tensor]) -> Tensor:
         return tf.stack([self._loss(batch, training=False), tf.reduce_sum(batch["present"])])

@@ -66,6 +66,25 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     return worker_place(strategy)[0] == 0
 
 
+def check_agreement(strategy: tf.distribute.Strategy, step: int) -> None:
+    """All workers must have found the same checkpoint.
+
+    Raises:
+        ConfigError: They have not.
+    """
+    _, n_workers = worker_place(strategy)
+    if n_workers == 1:
+        return
+    n_replicas = strategy.num_replicas_in_sync
+    found = strategy.run(lambda: tf.constant(float(step)))
+    total = float(strategy.reduce(tf.distribute.ReduceOp.SUM, found, None))
+    if total != float(step) * n_replicas:
+        raise ConfigError(
+            f"all workers must find the same checkpoint, this one found step {step} and not all the others did; "
+            "ALMANAC_HOME must be shared between workers"
+        )
+
+
 def _check_cluster(text: str) -> None:
     try:
         found: Any = json.loads(text)

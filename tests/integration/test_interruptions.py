@@ -93,6 +93,28 @@ def test_resume_keeps_the_finished_steps_and_goes_on_in_the_middle_of_training(i
     assert half_written(interrupted.home.layout.run(interrupted.name)) == []
 
 
+def test_a_run_told_to_end_saves_its_training_exits_143_and_goes_on_in_the_epoch(tmp_path_factory):
+    home = make_home(tmp_path_factory.mktemp("told"))
+    settings = ("max_epochs=30", "patience=30", "checkpoint_every_s=600", "refit=false")
+    words = [word for one in settings for word in ("--set", f"training.{one}")]
+    process = home.start("run", "-c", str(home.config), "--to", "train_model", *words)
+    wait_until(lambda: bool(list_runs(home.layout)), process)
+    run = home.latest()
+    fit = run.checkpoint(StepName.TRAIN_MODEL) / "fit"
+    wait_until(lambda: any(fit.glob("state-*.npz")), process)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 143, errors
+    assert "--resume" in errors
+    assert document(run.record)["status"] == "stopped"
+    saved = int(max(path.stem.removeprefix("state-") for path in fit.glob("state-*.npz")))
+    resumed = home.almanac("run", "--resume", run.name)
+    assert resumed.returncode == 0, resumed.stderr
+    report = document(run.step(StepName.TRAIN_MODEL) / "report.json")
+    assert report["resumed_from_step"] == saved
+    assert report["n_epochs"] == 30
+
+
 def test_training_on_a_mirrored_strategy_says_two_replicas(interrupted):
     settings = ("training.strategy=mirrored", "training.max_epochs=1", "training.refit=false")
     done = interrupted.home.run("--to", "train_model", *(word for one in settings for word in ("--set", one)))

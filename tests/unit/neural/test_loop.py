@@ -89,5 +89,7 @@ def test_too_few_windows_for_one_batch_is_a_data_error(hourly_store, windows):
 
 def test_diverged_training_is_refused_by_name(hourly_store, windows):
     wild = SHORT.model_copy(update={"learning_rate": 1e30})
-    with pytest.raises(ModelRefusedError, match=r"diverged in epoch 1 at step \d.*also after a retry.*learning_rate"):
+    with pytest.raises(
+        ModelRefusedError, match=r"diverged in epoch 1 at step \d.*also after a retry.*training.learning_rate"
+    ):
         loop_for(hourly_store, wild).fit(hourly_store, *windows, checkpoint=None, key="k")

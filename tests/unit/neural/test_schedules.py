@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import pytest
 
@@ -28,7 +29,7 @@ def test_cosine_falls_by_half_a_wave_to_the_last_rate():
 
 def test_exponential_falls_by_the_same_share_every_step():
     found = rates(102, schedule="exponential", warmup_steps=1, final_rate_ratio=0.01)
-    ratios = [later / earlier for earlier, later in zip(found[1:-1], found[2:], strict=True)]
+    ratios = [later / earlier for earlier, later in pairwise(found[1:])]
     assert ratios == pytest.approx([0.01 ** (1 / 101)] * 100)
 
 
