@@ -39,7 +39,7 @@ def all_sections(model: type[BaseModel], path: str) -> Iterator[tuple[str, type[
     for name, field in model.model_fields.items():
         place = f"{path}.{name}" if path else name
         for nested, in_list in _nested_models(field.annotation):
-            yield from all_sections(nested, f"{place}[]{_kind_mark(nested)}" if in_list else place)
+            yield from all_sections(nested, f"{place}{'[]' if in_list else ''}{_kind_mark(nested)}")
 
 
 def _nested_models(annotation: Any, in_list: bool = False) -> Iterator[tuple[type[BaseModel], bool]]:

@@ -106,7 +106,7 @@ class _Tournament:
     ) -> None:
         from forecasting.neural.export import CalibrationSpec, ForecastModule
         from forecasting.neural.loop import TrainingLoop
-        from forecasting.neural.network import NetworkSpec
+        from forecasting.neural.models import NetworkSpec
         from forecasting.neural.strategy import tf
 
         self._settings = settings

@@ -26,7 +26,7 @@ from forecasting.steps import StepContext, StepOutcome
 if TYPE_CHECKING:
     from forecasting.neural.divergence import DivergenceRecord
     from forecasting.neural.loop import FitReport, TrainingLoop
-    from forecasting.neural.network import NetworkSpec, SegmentNetwork
+    from forecasting.neural.models import Forecaster, NetworkSpec
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def train_model(
     network.save_weights(output / WEIGHTS_FILE)
     write_feature_spec(store.spec, output / FEATURE_SPEC_FILE)
     model_spec = {
-        "architecture": "segment_lstm",
+        "kind": settings.model.kind,
         "calibration": factors,
         "model": settings.model.model_dump(),
         "n_parameters": fit.n_parameters,
@@ -106,14 +106,14 @@ def train_model(
 
 def _train(
     settings: TrainModelSettings, store: FeatureStore, strategy: Any, *, folders: TrainingFolders, key: str
-) -> tuple["SegmentNetwork", "FitReport", tuple[float, ...]]:
+) -> tuple["Forecaster", "FitReport", tuple[float, ...]]:
     """Fit with early stopping, calibrate on validation, and refit where the settings say so.
 
     The factors come from the first fit, which has not learnt from the validation period.
     """
     from forecasting.neural.calibration import stretch_factors
     from forecasting.neural.loop import TrainingLoop
-    from forecasting.neural.network import NetworkSpec
+    from forecasting.neural.models import NetworkSpec
     from forecasting.neural.scaled import predict_scaled
 
     train, validation = training_windows(store)

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from forecasting.config.derived import derived_terms
 from forecasting.config.gates import GatesConfig
+from forecasting.config.models import AnyModel, SegmentLstmConfig
 from forecasting.config.section import Section
 from forecasting.config.sections import (
     BacktestConfig,
@@ -15,7 +16,6 @@ from forecasting.config.sections import (
     DataConfig,
     FeaturesConfig,
     ForecastConfig,
-    ModelConfig,
     ServingConfig,
     SplitConfig,
     TrackingConfig,
@@ -38,7 +38,7 @@ class AlmanacConfig(Section):
     forecast: ForecastConfig = Field(default_factory=ForecastConfig, description="What is forecast from what.")
     features: FeaturesConfig = Field(default_factory=FeaturesConfig, description="Features.")
     split: SplitConfig = Field(default_factory=SplitConfig, description="Train, validation and test cuts.")
-    model: ModelConfig = Field(default_factory=ModelConfig, description="The network.")
+    model: AnyModel = Field(default_factory=SegmentLstmConfig, description="The model, of one of the kinds.")
     training: TrainingConfig = Field(default_factory=TrainingConfig, description="The training loop.")
     backtest: BacktestConfig = Field(default_factory=BacktestConfig, description="The backtest.")
     gates: GatesConfig = Field(description="Thresholds; they have no defaults.")
@@ -138,7 +138,7 @@ class TrainModelSettings(StepSettings):
     """Sections of train_model."""
 
     forecast: ForecastConfig
-    model: ModelConfig
+    model: AnyModel
     training: TrainingConfig
 
 
@@ -154,7 +154,7 @@ class CompressModelSettings(StepSettings):
     """Sections of compress_model."""
 
     forecast: ForecastConfig
-    model: ModelConfig
+    model: AnyModel
     training: TrainingConfig
     compression: CompressionConfig
 

@@ -269,19 +269,6 @@ class SplitConfig(Section):
         return self
 
 
-class ModelConfig(Section):
-    """The segment-recurrent network."""
-
-    units: int = Field(128, gt=0, description="Width of the segment embedding and of the LSTM.")
-    head_units: int = Field(48, gt=0, description="Width of the head of each horizon step.")
-    step_units: int = Field(16, gt=0, description="Width of the decoder's message to each horizon step.")
-    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout in the head.")
-    calibrate: bool = Field(
-        True,
-        description="Stretch the quantiles so that they hold on the validation period, with factors found before the refit.",
-    )
-
-
 class BacktestConfig(Section):
     """The rolling-origin backtest over the test period."""
 

@@ -19,6 +19,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from forecasting.contracts.signature import QUANTILES, SERVING_DEFAULT
 from forecasting.errors import ArtifactError
 from forecasting.neural.export import ForecastModule
+from forecasting.neural.models.recurrence import portable_recurrence
 from forecasting.wire.lite_signatures import METADATA_ENTRY, PREDICT_METHOD_NAME
 
 _FILE_IDENTIFIER = b"TFL3"
@@ -47,7 +48,8 @@ def convert_to_lite(module: ForecastModule, *, quantise_weights: bool) -> bytes:
 
 def _frozen_module(module: ForecastModule) -> Any:
     frozen = tf.Module()
-    frozen.serve = convert_variables_to_constants_v2(module.serving_default())
+    with portable_recurrence():
+        frozen.serve = convert_variables_to_constants_v2(module.serving_default())
     return frozen
 
 

@@ -25,7 +25,7 @@ from forecasting.neural.divergence import (
     say_given_up,
 )
 from forecasting.neural.feed import WindowFeed, epoch_order
-from forecasting.neural.network import NetworkSpec, build_network
+from forecasting.neural.models import NetworkSpec, build_network
 from forecasting.neural.progress import EpochProgress
 from forecasting.neural.schedules import RatePlan
 from forecasting.neural.step import TrainingStep

@@ -1,5 +1,6 @@
 """One optimiser step over all replicas, as one compiled function: loss, gradients, weights, average, norms."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import keras
@@ -11,6 +12,7 @@ from forecasting.neural.augmentation import Augmentation
 from forecasting.neural.averaging import WeightAverage
 from forecasting.neural.clipping import ConditionedGradients, condition_gradients
 from forecasting.neural.losses import pinball_loss
+from forecasting.neural.models.recurrence import portable_recurrence
 from forecasting.neural.optimizers import make_optimizer
 from forecasting.neural.precision import LossScale, mixed_layers
 
@@ -107,7 +109,9 @@ class TrainingStep:
         if self._augmentation.active:
             batch = self._augmentation(batch, seed)
         with tf.GradientTape() as tape:
-            with mixed_layers(self._network, self._training.precision):
+            # XLA cannot compile the fused recurrence.
+            recurrence = portable_recurrence() if self._training.xla else nullcontext()
+            with recurrence, mixed_layers(self._network, self._training.precision):
                 loss = self._loss(batch, training=True) / self._n_losses
             minimised = (loss + self._penalty()) * scale if self.loss_scale.active else loss + self._penalty()
         return loss, tape.gradient(minimised, [weight.value for weight in self._weights])

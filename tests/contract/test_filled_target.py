@@ -15,8 +15,8 @@ from forecasting.features.transform import feature_blocks, past_columns, window_
 from forecasting.neural.conversion import convert_to_lite
 from forecasting.neural.export import CalibrationSpec, ForecastModule
 from forecasting.neural.losses import pinball_loss
+from forecasting.neural.models import NetworkSpec, build_network
 from forecasting.neural.namespace import TENSORFLOW
-from forecasting.neural.network import NetworkSpec, build_network
 from forecasting.predictors import LitePredictor
 from forecasting.windows import actuals, window_inputs
 from tests.unit.features.feature_specs import HOUR_S, START, gappy_series, melbourne_spec

@@ -14,7 +14,7 @@ from forecasting.features.transform import feature_blocks
 from forecasting.neural.calibration import stretch_factors
 from forecasting.neural.conversion import convert_to_lite
 from forecasting.neural.export import CalibrationSpec, ForecastModule, export_saved_model
-from forecasting.neural.network import NetworkSpec, build_network
+from forecasting.neural.models import NetworkSpec, build_network
 from forecasting.neural.predictor import SavedModelPredictor
 from forecasting.predictors import LitePredictor
 from forecasting.schema import Series

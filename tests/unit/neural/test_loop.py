@@ -8,7 +8,7 @@ from forecasting.errors import DataError, ModelRefusedError
 from forecasting.feature_store import WindowIndex
 from forecasting.neural.checkpoint import CheckpointStore
 from forecasting.neural.loop import TrainingLoop
-from forecasting.neural.network import NetworkSpec
+from forecasting.neural.models import NetworkSpec
 from tests.unit.neural.conftest import SHORT, SMALL
 
 

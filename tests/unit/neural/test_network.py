@@ -5,7 +5,7 @@ from forecasting.feature_store import window_index
 from forecasting.features.namespace import NUMPY
 from forecasting.features.transform import window_features
 from forecasting.neural.batches import window_gather
-from forecasting.neural.network import NetworkSpec, build_network
+from forecasting.neural.models import NetworkSpec, build_network
 from forecasting.schema import Series
 from forecasting.windows import window_inputs
 from tests.unit.features.feature_specs import HOUR_S, START, gappy_series

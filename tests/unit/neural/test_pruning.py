@@ -2,7 +2,7 @@ import numpy as np
 import tensorflow as tf
 
 from forecasting.neural.loop import TrainingLoop
-from forecasting.neural.network import NetworkSpec
+from forecasting.neural.models import NetworkSpec
 from forecasting.neural.pruning import magnitude_mask, prune_network
 from tests.unit.neural.conftest import SHORT, SMALL
 
@@ -13,8 +13,8 @@ def test_mask_keeps_the_largest_magnitudes():
 
 def test_pruned_kernels_stay_sparse_through_fine_tuning(hourly_store, windows):
     loop = TrainingLoop(NetworkSpec(hourly_store.spec, SMALL), SHORT, tf.distribute.get_strategy())
-    before = loop.network.head.kernel.numpy().copy()
+    before = loop.network.head.hidden.kernel.numpy().copy()
     report = prune_network(loop, hourly_store, windows[0], sparsity=0.5, n_steps=12)
-    after = loop.network.head.kernel.numpy()
+    after = loop.network.head.hidden.kernel.numpy()
     assert abs(report.sparsity - 0.5) < 0.02
     assert np.any(after[after != 0] != before[after != 0])

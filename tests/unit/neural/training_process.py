@@ -29,7 +29,7 @@ def main(strategy_name: str, jobs: list[str]) -> None:
     strategy = make_strategy(TRAINING.model_copy(update={"strategy": strategy_name, "threads": 1}))
     from forecasting.feature_store import window_index
     from forecasting.neural.loop import TrainingLoop
-    from forecasting.neural.network import NetworkSpec
+    from forecasting.neural.models import NetworkSpec
     from tests.unit.features.feature_specs import gappy_series, melbourne_spec
 
     class KilledLoop(TrainingLoop):

@@ -1,0 +1,121 @@
+"""Settings of the models, told apart by `kind`; without one it is `segment_lstm`."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
+
+from forecasting.config.section import Section
+
+DEFAULT_KIND = "segment_lstm"
+
+
+class ModelConfig(Section):
+    """What every kind of model has: the head of each horizon step, and calibration."""
+
+    kind: str = Field(DEFAULT_KIND, description="Kind of model.")
+    head_units: int = Field(48, gt=0, description="Width of the head of each horizon step.")
+    step_units: int = Field(16, gt=0, description="Width of the message to each horizon step.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout in the head and between recurrent layers.")
+    calibrate: bool = Field(
+        True,
+        description="Stretch the quantiles so that they hold on the validation period, with factors found before the refit.",
+    )
+
+
+class RecurrentConfig(ModelConfig):
+    """What every recurrent model has."""
+
+    recurrent_dropout: float = Field(
+        0.0, ge=0, lt=1, description="Dropout of the recurrent state, one mask a sequence; the fused kernel cannot."
+    )
+    normalisation: Literal["none", "layer", "batch"] = Field(
+        "none", description="Normalisation of what goes into each recurrent layer."
+    )
+
+
+class SegmentConfig(RecurrentConfig):
+    """A recurrence over segments of the context, then over segments of the horizon."""
+
+    units: int = Field(128, gt=0, description="Width of the segment embedding and of the recurrence.")
+    layers: int = Field(1, gt=0, description="Recurrent layers over the segments of the context.")
+
+
+class SegmentLstmConfig(SegmentConfig):
+    """LSTM over segments."""
+
+    kind: Literal["segment_lstm"] = Field("segment_lstm", description="Kind of model.")
+
+
+class SegmentGruConfig(SegmentConfig):
+    """GRU over segments."""
+
+    kind: Literal["segment_gru"] = Field("segment_gru", description="Kind of model.")
+
+
+class StepwiseConfig(RecurrentConfig):
+    """A recurrence over every step of the context."""
+
+    units: tuple[PositiveInt, ...] = Field((64, 32), min_length=1, description="Width of each recurrent layer.")
+    truncate_steps: int = Field(
+        2000,
+        gt=0,
+        description="Last steps of the context through which gradients flow; earlier ones only set the state.",
+    )
+
+
+class LstmConfig(StepwiseConfig):
+    """LSTM over steps."""
+
+    kind: Literal["lstm"] = Field("lstm", description="Kind of model.")
+
+
+class BilstmConfig(StepwiseConfig):
+    """LSTM over steps in both directions."""
+
+    kind: Literal["bilstm"] = Field("bilstm", description="Kind of model.")
+
+
+class GruConfig(StepwiseConfig):
+    """GRU over steps."""
+
+    kind: Literal["gru"] = Field("gru", description="Kind of model.")
+
+
+class StackedLstmConfig(StepwiseConfig):
+    """Deep LSTM over steps, all layers of one width, with a residual connection around every two."""
+
+    kind: Literal["stacked_lstm"] = Field("stacked_lstm", description="Kind of model.")
+    units: tuple[PositiveInt, ...] = Field((64, 64, 64, 64), min_length=2, description="Width of each recurrent layer.")
+
+    @model_validator(mode="after")
+    def _check_units(self) -> "StackedLstmConfig":
+        if len(set(self.units)) > 1:
+            raise ValueError(f"units of stacked_lstm must be equal, found {', '.join(map(str, self.units))}")
+        return self
+
+
+KINDS: tuple[type[ModelConfig], ...] = (
+    SegmentLstmConfig,
+    SegmentGruConfig,
+    LstmConfig,
+    BilstmConfig,
+    GruConfig,
+    StackedLstmConfig,
+)
+
+
+def _kind(value: Any) -> str:
+    kind = value.get("kind", DEFAULT_KIND) if isinstance(value, dict) else getattr(value, "kind", DEFAULT_KIND)
+    return str(kind)
+
+
+AnyModel = Annotated[
+    Annotated[SegmentLstmConfig, Tag("segment_lstm")]
+    | Annotated[SegmentGruConfig, Tag("segment_gru")]
+    | Annotated[LstmConfig, Tag("lstm")]
+    | Annotated[BilstmConfig, Tag("bilstm")]
+    | Annotated[GruConfig, Tag("gru")]
+    | Annotated[StackedLstmConfig, Tag("stacked_lstm")],
+    Discriminator(_kind),
+]
+"""Settings of a model of any kind."""

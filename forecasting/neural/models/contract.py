@@ -1,0 +1,84 @@
+"""What every model is: past, known future and static inputs to quantiles of each horizon step.
+
+A `Forecaster` is the same for all kinds: it takes level and scale out of a window, asks the kind's
+`HorizonModel` for a message to each step of the horizon, turns messages and seasonal lags into quantiles
+that never cross, and gives level and scale back. A kind only says how a window becomes messages.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from typing_extensions import override
+
+from forecasting.config.models import ModelConfig
+from forecasting.features.spec import FeatureSpec
+from forecasting.features.transform import feature_blocks
+from forecasting.neural.models.head import QuantileHead
+from forecasting.neural.models.lags import seasonal_lags
+from forecasting.neural.models.normaliser import WindowNormaliser
+from forecasting.neural.models.window import Window
+
+Tensor = Any
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """What a network is made from."""
+
+    features: FeatureSpec
+    model: ModelConfig
+
+    @property
+    def n_segments(self) -> int:
+        """Segments in the context."""
+        return self.features.context // self.features.segment
+
+    @property
+    def n_horizon_segments(self) -> int:
+        """Segments in the horizon, the last one padded."""
+        return -(-self.features.horizon // self.features.segment)
+
+
+class HorizonModel(keras.layers.Layer):
+    """From a window to a message for each step of its horizon."""
+
+    @abstractmethod
+    def messages(self, window: Window, *, training: bool) -> Tensor:
+        """Messages `[B,H,D]`, for any L that is a multiple of the segment, up to the context."""
+
+
+class Forecaster(keras.Model):
+    """A model of any kind: features of a window to quantiles in scaled units."""
+
+    def __init__(self, spec: NetworkSpec, horizon_model: HorizonModel) -> None:
+        """Create the layers; their weights appear with the first call."""
+        super().__init__(name="forecaster")
+        self.spec = spec
+        self.normaliser = WindowNormaliser(spec.features)
+        self.horizon_model = horizon_model
+        self.head = QuantileHead(spec.features, spec.model)
+        self.n_past = len(feature_blocks(spec.features).past)
+
+    @override
+    def call(
+        self, history_features: Tensor, future_features: Tensor, static: Tensor | None = None, training: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Quantiles of a batch of windows.
+
+        Args:
+            history_features: `[B,L,past + known]`, L a multiple of the segment, at most the context.
+            future_features: `[B,H,known]`.
+            static: Category codes `[B,S]`; none where the features have none.
+            training: Whether dropout is on.
+
+        Returns:
+            Quantiles `[B,H,Q]` in scaled units, ascending in Q, and the scale of each window `[B,1]`.
+        """
+        past, known = history_features[:, :, : self.n_past], history_features[:, :, self.n_past :]
+        normalised = self.normaliser(past, static)
+        lags = seasonal_lags(normalised.past[:, :, 0], known, future_features, self.spec.features)
+        window = Window(normalised.past, known, future_features, lags, normalised.group, normalised.begun)
+        quantiles = self.head(self.horizon_model.messages(window, training=training), lags, training=training)
+        return normalised.restored(quantiles), normalised.scale

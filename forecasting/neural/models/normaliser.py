@@ -1,0 +1,100 @@
+"""Reversible normalisation of a window by its own level and scale.
+
+T. Kim et al., "Reversible Instance Normalization for Accurate Time-Series Forecasting against
+Distribution Shift" (ICLR 2022), with a mean of the last segment as level, and a scale only where the
+series differ in size.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import layers
+from typing_extensions import override
+
+from forecasting.features.spec import FeatureSpec
+from forecasting.features.transform import feature_blocks
+
+Tensor = Any
+WINDOW_SCALE_FLOOR = 0.02
+"""Smallest scale of a window, in units of the train cut's: keeps a nearly empty series finite."""
+_STATIC_UNITS = 16
+
+
+@dataclass(frozen=True)
+class NormalisedWindow:
+    """Past columns relative to level `[B,1]` and scale `[B,1]`; group and begun as in `Window`."""
+
+    past: Tensor
+    level: Tensor
+    scale: Tensor
+    group: Tensor
+    begun: Tensor
+
+    def restored(self, quantiles: Tensor) -> Tensor:
+        """Quantiles `[B,H,Q]` with level and scale given back."""
+        return (quantiles + self.level[:, :, None]) * self.scale[:, :, None]
+
+
+class WindowNormaliser(keras.layers.Layer):
+    """Takes level and scale out of the past columns of a window."""
+
+    def __init__(self, spec: FeatureSpec) -> None:
+        """Create the embedding of static columns."""
+        super().__init__(name="normaliser")
+        self._spec = spec
+        self._divided, self._shifted = _relative_columns(spec)
+        self.static_embedding = (
+            layers.Dense(_STATIC_UNITS, activation="tanh", name="static_embedding") if spec.static else None
+        )
+
+    @override
+    def call(self, past: Tensor, static: Tensor | None = None) -> NormalisedWindow:
+        """Normalise past columns `[B,L,past]`, with category codes `[B,S]` where there are any."""
+        spec, present = self._spec, past[:, :, 1]
+        scale = tf.ones_like(present[:, :1])
+        if spec.target_scaling == "window":
+            scale = tf.maximum(_present_mean(tf.abs(past[:, :, 0]), present), WINDOW_SCALE_FLOOR)
+        relative = past / (scale[:, :, None] * self._divided + (1.0 - self._divided))
+        season = slice(-spec.segment, None) if spec.target_scaling == "train" else slice(None)
+        level = _present_mean(relative[:, season, 0], present[:, season])
+        relative = relative - level[:, :, None] * self._shifted
+        seen = past[:, :, 1:2]
+        if spec.fill_season:
+            # A value filled from an earlier season is an input like any other; 0 says that there was none.
+            seen = tf.maximum(seen, tf.cast(tf.not_equal(past[:, :, :1], 0.0), tf.float32))
+        target = relative[:, :, :1] * seen
+        group = [level, tf.math.log(scale)]
+        if self.static_embedding is not None:
+            group.append(self.static_embedding(_one_hot(static, spec)))
+        begun = tf.minimum(tf.cumsum(present, axis=1), 1.0)
+        return NormalisedWindow(
+            tf.concat([target, relative[:, :, 1:]], axis=2), level, scale, tf.concat(group, 1), begun
+        )
+
+
+def _present_mean(values: Tensor, present: Tensor) -> Tensor:
+    """Mean of the present values `[B,1]`; 0 where there is none."""
+    total = tf.reduce_sum(values * present, axis=1, keepdims=True)
+    return total / tf.maximum(tf.reduce_sum(present, axis=1, keepdims=True), 1.0)
+
+
+def _relative_columns(spec: FeatureSpec) -> tuple[Tensor, Tensor]:
+    """Which past columns are divided by the window's scale, and from which its level is taken `[1,1,past]`."""
+    names = feature_blocks(spec).past
+    derived = [term for term in spec.derived if term.column == spec.target and term.relative]
+    relative = {spec.target, *(term.name for term in derived)}
+    level = {spec.target, *(term.name for term in derived if term.has_level)}
+    divided = [float(name in relative) for name in names]
+    shifted = [float(name in level) for name in names]
+    return tf.constant([[divided]]), tf.constant([[shifted]])
+
+
+def _one_hot(static: Tensor, spec: FeatureSpec) -> Tensor:
+    """Codes `[B,S]` as flags `[B,sum of categories]`; an unknown code (-1) is all zeros."""
+    flags = []
+    for i, name in enumerate(spec.static):
+        codes = tf.range(len(spec.categories[name]), dtype=tf.float32)[None]
+        flags.append(tf.cast(tf.abs(static[:, i : i + 1] - codes) < 0.5, tf.float32))
+    return tf.concat(flags, axis=1)

@@ -1,0 +1,36 @@
+"""Which model each kind is."""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from forecasting.features.transform import feature_blocks
+from forecasting.neural.models.contract import Forecaster, HorizonModel, NetworkSpec
+from forecasting.neural.models.segment import SegmentModel
+from forecasting.neural.models.stepwise import StepwiseModel
+
+_Builder = Callable[[NetworkSpec, Any], HorizonModel]
+
+HORIZON_MODELS: dict[str, _Builder] = {
+    "segment_lstm": lambda spec, model: SegmentModel(spec, model, "lstm"),
+    "segment_gru": lambda spec, model: SegmentModel(spec, model, "gru"),
+    "lstm": lambda spec, model: StepwiseModel(spec, model, "lstm", both_ways=False, residual=False),
+    "bilstm": lambda spec, model: StepwiseModel(spec, model, "lstm", both_ways=True, residual=False),
+    "gru": lambda spec, model: StepwiseModel(spec, model, "gru", both_ways=False, residual=False),
+    "stacked_lstm": lambda spec, model: StepwiseModel(spec, model, "lstm", both_ways=False, residual=True),
+}
+"""How the horizon model of each kind is made; the matrix test runs every one of them."""
+
+
+def build_network(spec: NetworkSpec) -> Forecaster:
+    """A network with its weights created."""
+    network = Forecaster(spec, HORIZON_MODELS[spec.model.kind](spec, spec.model))
+    features = spec.features
+    blocks = feature_blocks(features)
+    network(
+        tf.zeros([1, features.context, len(blocks.past) + len(blocks.known)]),
+        tf.zeros([1, features.horizon, len(blocks.known)]),
+        tf.zeros([1, len(features.static)]) if features.static else None,
+    )
+    return network

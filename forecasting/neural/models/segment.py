@@ -1,0 +1,83 @@
+"""Models that run over segments: `segment_lstm` and `segment_gru`.
+
+The context is cut into segments of one season; a dense layer embeds each, a recurrence runs over the
+segments and hands its state to a second one over the segments of the horizon, which are fed with what is
+known ahead, the same steps one season before, and how the covariates differ from then. Segments make the
+recurrence short: S. Lin et al., "SegRNN: Segment Recurrent Neural Network for Long-Term Time Series
+Forecasting" (2023, arXiv:2308.11200).
+"""
+
+from typing import Any
+
+import tensorflow as tf
+from keras import layers
+from typing_extensions import override
+
+from forecasting.config.models import SegmentConfig
+from forecasting.neural.models.contract import HorizonModel, NetworkSpec
+from forecasting.neural.models.normalisation import make_normalisation
+from forecasting.neural.models.recurrence import RECURRENCES, Recurrence
+from forecasting.neural.models.window import Window
+
+Tensor = Any
+
+
+class SegmentModel(HorizonModel):
+    """Encoder over segments of the context, decoder over segments of the horizon."""
+
+    def __init__(self, spec: NetworkSpec, model: SegmentConfig, cell: str) -> None:
+        """Create the layers of a cell, `lstm` or `gru`."""
+        super().__init__(name="segments")
+        self._spec, self._model = spec.features, model
+        self._n_ahead = spec.n_horizon_segments
+        make = RECURRENCES[cell]
+        self.segment_embedding = layers.Dense(model.units, activation="gelu", name="segment_embedding")
+        self.encoders: list[Recurrence] = [
+            make(model.units, recurrent_dropout=model.recurrent_dropout, name=f"encoder_{i}")
+            for i in range(model.layers)
+        ]
+        self.norms = [make_normalisation(model.normalisation, f"norm_{i}") for i in range(model.layers)]
+        self.between = layers.Dropout(model.dropout, seed=1)
+        self.horizon_embedding = layers.Dense(model.units, activation="gelu", name="horizon_embedding")
+        self.decoder: Recurrence = make(model.units, recurrent_dropout=model.recurrent_dropout, name="decoder")
+        self.step_message = layers.Dense(
+            spec.features.segment * model.step_units, activation="gelu", name="step_message"
+        )
+
+    @override
+    def messages(self, window: Window, *, training: bool) -> Tensor:
+        """Messages `[B,H,step_units]`."""
+        state = self._encode(window, training=training)
+        embedded = self.horizon_embedding(self._horizon_segments(window))
+        outputs, _ = self.decoder(embedded, state=state, training=training)
+        steps = self.step_message(tf.concat([outputs, embedded], axis=2))
+        steps = tf.reshape(steps, [-1, self._n_ahead * self._spec.segment, self._model.step_units])
+        return steps[:, : self._spec.horizon]
+
+    def _encode(self, window: Window, *, training: bool) -> tuple[Tensor, ...]:
+        segment = self._spec.segment
+        past, n = window.past, window.past.shape[1] // segment
+        by_step = tf.concat([past[:, :, :2], window.known], axis=2)
+        segments = tf.reshape(by_step, [-1, n, segment * by_step.shape[2]])
+        if past.shape[2] > 2:
+            segments = tf.concat([segments, past[:, segment - 1 :: segment, 2:]], axis=2)
+        values = self.segment_embedding(tf.concat([segments, repeated(window.group, n)], axis=2))
+        mask = window.begun[:, segment - 1 :: segment]
+        for i, (encoder, norm) in enumerate(zip(self.encoders, self.norms, strict=True)):
+            if i:
+                values = self.between(values, training=training)
+            values = values if norm is None else norm(values, training=training)
+            values, state = encoder(values, counting=mask, training=training)
+        return state
+
+    def _horizon_segments(self, window: Window) -> Tensor:
+        segment, lags = self._spec.segment, window.lags
+        padding = self._n_ahead * segment - self._spec.horizon
+        padded = tf.pad(lags, [[0, 0], [0, padding], [0, 0]]) if padding else lags
+        segments = tf.reshape(padded, [-1, self._n_ahead, segment * lags.shape[2]])
+        return tf.concat([segments, repeated(window.group, self._n_ahead)], axis=2)
+
+
+def repeated(group: Tensor, n: int) -> Tensor:
+    """`[B,G]` for each of n segments or steps `[B,n,G]`."""
+    return tf.repeat(group[:, None], n, axis=1)

@@ -1,0 +1,23 @@
+"""What a kind of model is given."""
+
+from dataclasses import dataclass
+from typing import Any
+
+Tensor = Any
+
+
+@dataclass(frozen=True)
+class Window:
+    """A batch of windows relative to their own level and scale.
+
+    past `[B,L,past]`: target (0 where missing), whether it is present, observed, derived. known `[B,L,known]`
+    and future `[B,H,known]`. lags `[B,H,D]`: `seasonal_lags`. group `[B,G]`: what is one value a window. begun
+    `[B,L]`: 1 from the first step with a target on, 0 before it, which is padding.
+    """
+
+    past: Tensor
+    known: Tensor
+    future: Tensor
+    lags: Tensor
+    group: Tensor
+    begun: Tensor

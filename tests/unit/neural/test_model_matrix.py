@@ -1,0 +1,113 @@
+"""Every kind of model trains, resumes, exports, and answers the same in process, as SavedModel and in TensorFlow Lite."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from pydantic import TypeAdapter
+
+from forecasting.config.models import KINDS, AnyModel
+from forecasting.feature_store import window_index
+from forecasting.features.transform import feature_blocks
+from forecasting.neural.conversion import convert_to_lite
+from forecasting.neural.export import CalibrationSpec, ForecastModule, export_saved_model
+from forecasting.neural.loop import TrainingLoop
+from forecasting.neural.models import NetworkSpec, build_network
+from forecasting.neural.models.registry import HORIZON_MODELS
+from forecasting.neural.predictor import SavedModelPredictor
+from forecasting.predictors import LitePredictor
+from forecasting.windows import stack_inputs, window_inputs
+from tests.unit.features.feature_specs import HOUR_S, START, gappy_series
+from tests.unit.neural.conftest import SHORT, SPLIT, sales_series
+
+
+class KilledLoop(TrainingLoop):
+    """Dies at the start of its second epoch."""
+
+    def _epoch(self, plan, state):
+        if state.n_epochs == 1:
+            raise KeyboardInterrupt
+        return super()._epoch(plan, state)
+
+
+ORIGINS = START + HOUR_S * np.asarray([30, 150, 300, 450, 600])
+"""The first has fewer steps before it than the context."""
+
+SMALL_SETTINGS = {
+    "segment_lstm": {"units": 8},
+    "segment_gru": {"units": 8},
+    "lstm": {"units": [6, 5]},
+    "bilstm": {"units": [6, 5]},
+    "gru": {"units": [6, 5]},
+    "stacked_lstm": {"units": [6, 6, 6]},
+}
+"""A small model of each kind; a kind that is not here cannot be configured."""
+
+
+def small_model(kind: str):
+    return TypeAdapter(AnyModel).validate_python(
+        {"kind": kind, "head_units": 6, "step_units": 2, **SMALL_SETTINGS[kind]}
+    )
+
+
+def test_every_kind_that_can_be_configured_is_in_the_matrix():
+    configurable = {kind.model_fields["kind"].default for kind in KINDS}
+    assert configurable == set(SMALL_SETTINGS) == set(HORIZON_MODELS)
+
+
+@pytest.fixture(params=["plain", "static"])
+def table(request, hourly_store, sales_store):
+    """One series without static columns; two of different size with one, missing values and a cold start."""
+    return (hourly_store, [gappy_series(700)]) if request.param == "plain" else (sales_store, sales_series())
+
+
+@pytest.mark.parametrize("kind", sorted(SMALL_SETTINGS))
+def test_a_kind_trains_resumes_and_answers_the_same_everywhere(kind, table, tmp_path):
+    store, every_series = table
+    spec = NetworkSpec(store.spec, small_model(kind))
+    train = window_index(store, None, SPLIT.train_end, min_age=24)
+    validation = window_index(store, SPLIT.train_end, SPLIT.validation_end, min_age=24)
+
+    def loop(kind: type[TrainingLoop] = TrainingLoop) -> TrainingLoop:
+        return kind(spec, SHORT, tf.distribute.get_strategy())
+
+    untrained, whole, killed, resumed = loop(), loop(), loop(KilledLoop), loop()
+    report = whole.fit(store, train, validation, checkpoint=None, key="matrix")
+    with pytest.raises(KeyboardInterrupt):
+        killed.fit(store, train, validation, checkpoint=tmp_path / "checkpoints", key="matrix")
+    resumed_report = resumed.fit(store, train, validation, checkpoint=tmp_path / "checkpoints", key="matrix")
+
+    assert report.history[-1].train_loss < report.history[0].train_loss
+    assert resumed_report.resumed_from_epoch == 1
+    assert [row.validation_loss for row in resumed_report.history] == [row.validation_loss for row in report.history]
+    for one, other in zip(whole.network.trainable_variables, resumed.network.trainable_variables, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+    moved = zip(untrained.network.trainable_variables, whole.network.trainable_variables, strict=True)
+    assert [one.path for one, other in moved if np.array_equal(one.numpy(), other.numpy())] == []
+
+    module = ForecastModule(whole.network, store.spec, CalibrationSpec((1.1, 1.0, 1.2)))
+    inputs = stack_inputs([window_inputs(series, store.spec, ORIGINS) for series in every_series])
+    expected = module.quantiles(**{name: tf.constant(array) for name, array in inputs.as_dict().items()}).numpy()
+    assert np.all(np.isfinite(expected))
+    assert np.all(np.diff(expected, axis=2) >= 0)
+
+    export_saved_model(module, tmp_path / "saved_model")
+    np.testing.assert_allclose(
+        SavedModelPredictor(tmp_path / "saved_model").predict(inputs), expected, rtol=1e-4, atol=1e-4
+    )
+    (tmp_path / "model.tflite").write_bytes(convert_to_lite(module, quantise_weights=False))
+    np.testing.assert_allclose(LitePredictor(tmp_path / "model.tflite").predict(inputs), expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", sorted(SMALL_SETTINGS))
+def test_a_padded_history_gives_what_the_unpadded_one_gives(kind, hourly_store):
+    network = build_network(NetworkSpec(hourly_store.spec, small_model(kind)))
+    rng = np.random.default_rng(5)
+    n_past, n_known = network.n_past, len(feature_blocks(hourly_store.spec).known)
+    history = rng.normal(size=(3, 24, n_past + n_known)).astype(np.float32)
+    history[:, :, 1] = 1.0
+    future = rng.normal(size=(3, hourly_store.spec.horizon, n_known)).astype(np.float32)
+    padding = rng.normal(size=(3, 24, n_past + n_known)).astype(np.float32)
+    padding[:, :, :2] = 0.0
+    unpadded, _ = network(history, future, None)
+    padded, _ = network(np.concatenate([padding, history], axis=1), future, None)
+    np.testing.assert_allclose(padded, unpadded, atol=1e-5)
