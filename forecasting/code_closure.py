@@ -48,14 +48,15 @@ def code_digests(step: StepName, project: Path = PROJECT_ROOT) -> dict[str, str]
 
 def imported_files(sources: Iterable[Path], project: Path) -> set[Path]:
     """Every file of our packages that some sources import, directly or through others."""
-    waiting, seen = list(sources), set(sources)
+    waiting, seen, looked_up = list(sources), set(sources), set[str]()
     while waiting:
         path = waiting.pop()
         for name in _imported_modules(path, path.stat().st_mtime_ns, project):
-            for found in _module_files(name, project):
-                if found not in seen:
-                    seen.add(found)
-                    waiting.append(found)
+            if name not in looked_up:
+                looked_up.add(name)
+                new = set(_module_files(name, project)) - seen
+                seen |= new
+                waiting += new
     return seen
 
 
@@ -69,13 +70,25 @@ def _room_files(room: Path) -> Iterator[Path]:
 @lru_cache(maxsize=4096)
 def _imported_modules(path: Path, _changed_ns: int, project: Path) -> tuple[str, ...]:
     names: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+    for node in _statements(ast.parse(path.read_text(encoding="utf-8"), str(path))):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = _absolute_name(node, path, project)
             names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
     return tuple(name for name in names if name.split(".")[0] in PACKAGES)
+
+
+def _statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """Every statement at any depth. Expressions, of which nine in ten nodes are, cannot import."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+            inner = getattr(node, name, ())
+            if isinstance(inner, list):
+                waiting += inner
 
 
 def _absolute_name(node: ast.ImportFrom, path: Path, project: Path) -> str:

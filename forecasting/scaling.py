@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from forecasting.errors import DataError
+from forecasting.scaling_methods import Method
 
-Method = Literal["z_score", "min_max", "robust", "log1p", "none"]
 Scale = tuple[float, float]
 """Location and scale."""
 Quartiles = tuple[float, float, float]

@@ -27,7 +27,8 @@ from forecasting.errors import ConfigError
 from forecasting.feature_store import PlaneFile
 from forecasting.features.spec import FeatureSpec
 from forecasting.order_statistics import lower_counts, ordered_keys, upper_counts
-from forecasting.scaling import ColumnMoments, Method, Scale, column_moments, log_one_plus, own_scales
+from forecasting.scaling import ColumnMoments, Scale, column_moments, log_one_plus, own_scales
+from forecasting.scaling_methods import Method
 from forecasting.schema import SeriesReader
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from forecasting.features.calendar import calendar_columns
-from forecasting.features.namespace import NUMPY
+from forecasting.features.numpy_namespace import NUMPY
 from forecasting.features.spec import CalendarSpec, FeatureSpec
 from forecasting.features.transform import OwnScales, feature_blocks, known_columns, past_columns
 from forecasting.scaling import ColumnMoments

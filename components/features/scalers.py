@@ -15,7 +15,8 @@ from components.features.beam_job import (
 from forecasting.config.sections import FeaturesConfig
 from forecasting.features.spec import ScalerSpec
 from forecasting.order_statistics import place_rank, value_at
-from forecasting.scaling import QUARTILES, ColumnMoments, Method, Quartiles, homogeneous_scale, location_and_scale
+from forecasting.scaling import QUARTILES, ColumnMoments, Quartiles, homogeneous_scale, location_and_scale
+from forecasting.scaling_methods import Method
 
 
 @dataclass(frozen=True)

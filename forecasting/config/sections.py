@@ -14,7 +14,7 @@ from forecasting.config.source import CsvConfig, EventsConfig, ExcludedRangeConf
 from forecasting.config.training import TrainingConfig as TrainingConfig
 from forecasting.config.values import Distinct, Duration, HolidayRegion, Lengths, ZoneName
 from forecasting.durations import duration_s
-from forecasting.scaling import Method
+from forecasting.scaling_methods import Method
 
 Aggregation = Literal["mean", "sum", "min", "max", "last"]
 CalendarColumn = Literal[

@@ -9,7 +9,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from forecasting.features.namespace import NUMPY, Array, ArrayNamespace
+from forecasting.features.namespace import Array, ArrayNamespace
+from forecasting.features.numpy_namespace import NUMPY
 from forecasting.features.spec import CalendarSpec
 
 HOUR_S = 3_600

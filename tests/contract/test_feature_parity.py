@@ -11,7 +11,7 @@ from forecasting.config.sections import CalendarColumn, FeaturesConfig, FourierC
 from forecasting.durations import duration_s
 from forecasting.features.calendar import CALENDAR_COLUMNS, calendar_columns
 from forecasting.features.columns import ColumnBlock
-from forecasting.features.namespace import NUMPY
+from forecasting.features.numpy_namespace import NUMPY
 from forecasting.features.terms import TERM_KINDS, term_document, term_from_document
 from forecasting.features.transform import window_features
 from forecasting.features.zones import calendar_spec

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from components.features.planes import feature_planes
 from forecasting.features.columns import FILL_SEASONS, ColumnBlock
-from forecasting.features.namespace import NUMPY
+from forecasting.features.numpy_namespace import NUMPY
 from forecasting.features.spec import history_length, read_feature_spec, write_feature_spec
 from forecasting.features.terms import RollingTerm
 from forecasting.features.transform import feature_blocks, past_columns, window_features

@@ -59,6 +59,12 @@ def test_a_light_room_loads_no_heavy_package(room):
     assert heavy_imports(LIGHT_ROOMS[room]) == ""
 
 
+def test_what_begins_a_step_loads_no_arrays_for_a_cached_step_has_no_use_for_them():
+    arrays = "numpy,pandas,pyarrow,scipy"
+    command = [sys.executable, "-c", PROBE, arrays, "forecasting.execution"]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stderr == ""
+
+
 def test_the_probe_sees_a_heavy_package():
     assert heavy_imports(["matplotlib"]).endswith("importing matplotlib loads matplotlib")
 

@@ -60,8 +60,7 @@ class SqlSource(Source):
             is_table=is_table,
             text=(*data.id_columns, *data.static, data.time_column),
         )
-        with made._answer(()) as result:
-            return replace(made, columns=tuple(result.keys()))
+        return replace(made, columns=made._found_columns())
 
     @override
     def batches(self, columns: tuple[str, ...]) -> Iterator[PartBatch]:
@@ -94,18 +93,52 @@ class SqlSource(Source):
                 f"{self.name}: column {field.name!r} must hold values of one type, {field.type}; row {n_before + row + 1} has {value!r}"
             ) from error
 
+    def _found_columns(self) -> tuple[str, ...]:
+        """Names of the columns, by a statement that gives no rows where the database takes one."""
+        with self._connected() as connection:
+            names = self._columns_without_rows(connection)
+        if names is not None:
+            return names
+        with self._answer(()) as result:
+            return tuple(result.keys())
+
+    def _columns_without_rows(self, connection: "Connection") -> tuple[str, ...] | None:
+        """Columns of `SELECT * FROM (…) WHERE 1 = 0`; none where that is refused, so that the query itself is asked.
+
+        Refused are statements that stand in no parentheses in this database (one that writes, one with two columns of
+        a name, an ORDER BY), which are told of in their own words when they run as they are.
+        """
+        import sqlalchemy as sql
+
+        if self.is_table:
+            inner = self._statement(())
+            statement: Executable = inner.where(sql.text("1 = 0")) if isinstance(inner, sql.Select) else inner
+        else:
+            text = self.statement.strip().rstrip(";").replace(":", r"\:")
+            # The line end closes a comment at the end of the query.
+            statement = sql.text(f"SELECT * FROM ({text}\n) almanac_columns WHERE 1 = 0")
+        try:
+            result = connection.execute(statement)
+        except sql.exc.DBAPIError:
+            return None
+        return tuple(result.keys())
+
     @contextmanager
-    def _answer(self, columns: tuple[str, ...]) -> "Iterator[CursorResult[Any]]":
+    def _connected(self) -> "Iterator[Connection]":
         with reading(self.address):
             engine = _engine(self.address)
             try:
                 with engine.connect() as connection:
-                    options: dict[str, Any] = {"yield_per": _BATCH_ROWS}
                     if engine.dialect.name == "postgresql":
                         connection = connection.execution_options(postgresql_readonly=True)
-                    yield _execute(connection, self._statement(columns), options)
+                    yield connection
             finally:
                 engine.dispose()
+
+    @contextmanager
+    def _answer(self, columns: tuple[str, ...]) -> "Iterator[CursorResult[Any]]":
+        with self._connected() as connection:
+            yield _execute(connection, self._statement(columns), {"yield_per": _BATCH_ROWS})
 
     def _statement(self, columns: tuple[str, ...]) -> "Executable":
         import sqlalchemy as sql

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from components.features.planes import feature_planes
-from forecasting.features.namespace import NUMPY
+from forecasting.features.numpy_namespace import NUMPY
 from forecasting.features.transform import feature_blocks, past_columns, window_features
 from forecasting.windows import window_inputs
 from tests.unit.features.feature_specs import HOUR_S, START, gappy_series, melbourne_spec

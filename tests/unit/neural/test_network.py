@@ -2,7 +2,7 @@ import numpy as np
 import tensorflow as tf
 
 from forecasting.feature_store import window_index
-from forecasting.features.namespace import NUMPY
+from forecasting.features.numpy_namespace import NUMPY
 from forecasting.features.transform import window_features
 from forecasting.neural.batches import window_gather
 from forecasting.neural.models import NetworkSpec, build_network

@@ -168,3 +168,32 @@ def test_a_variable_that_is_not_set_is_named(context, monkeypatch):
 def test_the_path_of_a_database_starts_at_the_configuration():
     assert resolved_uri("sqlite:///sales.db", Path("/etc/almanac")) == "sqlite:////etc/almanac/sales.db"
     assert resolved_uri("sqlite:////sales.db", Path("/etc/almanac")) == "sqlite:////sales.db"
+
+
+FAILS_ON_A_ROW = "SELECT time, store, abs(-9223372036854775807 - store) AS load FROM sales"
+"""Overflows as soon as SQLite computes a row."""
+
+
+@pytest.mark.parametrize("query", [FAILS_ON_A_ROW, f"  {FAILS_ON_A_ROW} ;\n", f"{FAILS_ON_A_ROW} -- all of them"])
+def test_the_names_of_the_columns_cost_no_row_of_a_query(context, database, query):
+    source = find_source(data_config(f"sqlite:///{database}", query=query), context.home)
+    assert source.columns == ("time", "store", "load")
+    with pytest.raises(DataError, match="integer overflow"):
+        list(source.batches(source.columns))
+
+
+@pytest.mark.parametrize(
+    ("query", "columns"),
+    [
+        ("SELECT time, load FROM sales WHERE note = 'a:b' ORDER BY load LIMIT 3", ("time", "load")),
+        ("WITH one AS (SELECT * FROM sales WHERE store = 1) SELECT time, load AS y FROM one", ("time", "y")),
+        ("SELECT time, max(load) FROM sales GROUP BY time", ("time", "max(load)")),
+    ],
+)
+def test_queries_of_every_form_have_their_columns(context, database, query, columns):
+    assert find_source(data_config(f"sqlite:///{database}", query=query), context.home).columns == columns
+
+
+def test_a_query_that_stands_in_no_parentheses_is_asked_as_it_is(context, database):
+    source = find_source(data_config(f"sqlite:///{database}", query="PRAGMA table_info(sales)"), context.home)
+    assert source.columns == ("cid", "name", "type", "notnull", "dflt_value", "pk")
