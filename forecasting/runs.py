@@ -257,14 +257,19 @@ def refuse_run(layout: RunLayout, gate: StepName) -> None:
     write_run(layout, replace(record, status=RunStatus.REFUSED, refused_by=gate, reason=step.summary if step else None))
 
 
-def finish_run(layout: RunLayout) -> RunRecord:
-    """Write the end of a run: status and exit code from its steps, and the time."""
+def finish_run(layout: RunLayout, *, unfinished: RunStatus = RunStatus.FAILED) -> RunRecord:
+    """Write the end of a run: status and exit code from its steps, and the time.
+
+    Args:
+        layout: The run.
+        unfinished: What a run is that nobody asked to stop and whose last step is not done.
+    """
     _settle_killed_steps(layout)
     record = load_run(layout)
     gate = next((step for step in record.steps.values() if step.status == RunStatus.REFUSED), None)
     status = derive_status(record)
     if status == RunStatus.RUNNING:
-        status = RunStatus.STOPPED if stop_requested(layout) else RunStatus.FAILED
+        status = RunStatus.STOPPED if stop_requested(layout) else unfinished
     finished = replace(
         record,
         status=status,

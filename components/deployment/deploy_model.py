@@ -27,7 +27,7 @@ from components.deployment.ask_forecast import ask_forecast
 from components.deployment.golden import read_golden
 from components.deployment.measures import difference_ratio
 from components.deployment.package import PackageSpec, read_package
-from components.deployment.registry import RegistrationRecord, Registry, VersionSpec
+from components.deployment.registry import RegistrationRecord, Registry, VersionSpec, held_versions
 from forecasting.config.root import DeployModelSettings
 from forecasting.contracts.artifacts import DEPLOYMENT_FILE, FORECAST_FILE, REPORT_FILE
 from forecasting.contracts.steps import StepName
@@ -138,16 +138,10 @@ def _publish_and_switch(
 
 def _point_aliases(registry: Registry, repository: ModelRepository, name: str) -> str:
     """Step 7; returns what went wrong, empty where nothing did."""
-    roles = repository.roles(name)
-    held = {
-        role: VersionSpec(version, str(repository.record(name, version).get("digest", "")))
-        for role in (ModelRole.CHAMPION, ModelRole.PREVIOUS)
-        if (version := roles.of(role)) is not None
-    }
     try:
-        registry.point_aliases(held)
+        registry.point_aliases(held_versions(repository, name))
     except RemoteError as error:
-        logger.warning("version %s of %s is champion, but %s", roles.champion, name, error)
+        logger.warning("version %s of %s is champion, but %s", repository.roles(name).champion, name, error)
         return f"{error}; the next run sets them"
     return ""
 

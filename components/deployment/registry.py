@@ -3,7 +3,7 @@
 The model repository is the truth about roles; MLflow follows it. A version is registered before its
 promotion and the aliases are set after it. A crash between promotion and aliases leaves aliases
 that point to the old champion: `point_aliases` derives both from the repository's roles, so the
-next deployment, also one that finds nothing to deploy, repairs them.
+next deployment, also one that finds nothing to deploy, repairs them. A rollback sets them at once.
 """
 
 import logging
@@ -19,6 +19,7 @@ from forecasting.config.sections import TrackingConfig
 from forecasting.contracts.layout import HomeLayout
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import RemoteError
+from forecasting.repository import ModelRepository
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,16 @@ class VersionSpec:
     def tags(self) -> dict[str, str]:
         """How MLflow knows it."""
         return {VERSION_TAG: str(self.number), DIGEST_TAG: self.digest}
+
+
+def held_versions(repository: ModelRepository, model: str) -> dict[ModelRole, VersionSpec]:
+    """The version in each role that MLflow has an alias for and the repository has filled."""
+    roles = repository.roles(model)
+    return {
+        role: VersionSpec(version, str(repository.record(model, version).get("digest", "")))
+        for role in (ModelRole.CHAMPION, ModelRole.PREVIOUS)
+        if (version := roles.of(role)) is not None
+    }
 
 
 @contextmanager

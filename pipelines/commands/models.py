@@ -8,7 +8,7 @@ from typing import Any
 from forecasting.command_word import command_word
 from forecasting.contracts.layout import home_layout
 from forecasting.contracts.vocabulary import ModelRole
-from forecasting.errors import ConfigError
+from forecasting.errors import ConfigError, RemoteError
 from forecasting.repository import ModelRepository
 from pipelines.records import table
 
@@ -51,14 +51,40 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def rollback(arguments: argparse.Namespace) -> int:
-    """Make the previous version champion; servers follow within their poll interval."""
+    """Make the previous version champion; servers follow within their poll interval, MLflow's aliases at once."""
     repository = _repository(arguments.model)
     version = repository.rollback(arguments.model)
+    problem = _move_aliases(repository, arguments.model)
     if arguments.json:
-        print(json.dumps({"model": arguments.model, **_roles(repository, arguments.model)}))
+        print(json.dumps({"model": arguments.model, **_roles(repository, arguments.model), "problem": problem}))
     else:
         print(f"version {version} of {arguments.model} is champion again")
+        if problem:
+            print(f"{problem}; the next run sets them", file=sys.stderr)
     return 0
+
+
+def _move_aliases(repository: ModelRepository, model: str) -> str:
+    """Make MLflow say what the repository says; returns what went wrong, empty where nothing did."""
+    home, roles = home_layout(), repository.roles(model)
+    records = [repository.record(model, version) for version in (roles.champion, roles.previous) if version is not None]
+    if not any(record.get("mlflow_run_id") for record in records):
+        return ""
+    configs = [home.run(str(record.get("run"))).config for record in records]
+    kept = [path for path in configs if path.is_file()]
+    if not kept and not home.tracking_database.is_file():
+        return f"MLflow's aliases are as they were: {configs[0]}, which names the tracking server, is gone"
+    # Imported here: only who rolls back a registered model needs settings and MLflow.
+    from components.deployment.registry import Registry, held_versions
+    from forecasting.config import load_config
+    from forecasting.config.sections import TrackingConfig
+
+    tracking = load_config(kept[0]).tracking if kept else TrackingConfig()
+    try:
+        Registry(model, tracking, home).point_aliases(held_versions(repository, model))
+    except RemoteError as error:
+        return str(error)
+    return ""
 
 
 def _repository(model: str) -> ModelRepository:

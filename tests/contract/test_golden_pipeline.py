@@ -297,6 +297,25 @@ def test_a_step_runs_alone_in_the_calling_process(finished: GoldenHome) -> None:
     assert "stand-in train_model prints" in done.stdout
 
 
+def test_a_run_of_which_a_step_was_done_again_is_as_far_as_its_steps_are(fresh: GoldenHome) -> None:
+    assert fresh.run().returncode == 0
+    done = fresh.almanac("step", "train_model")
+    run = fresh.latest()
+    assert (run.status.value, run.exit_code) == ("stopped", 143)
+    assert f"run {run.run} is not complete now; `almanac run --resume {run.run}` does the steps after" in done.stderr
+    assert fresh.almanac("step", "evaluate_model", wish="evaluate_model=refuse").returncode == 4
+    run = fresh.latest()
+    assert (run.status.value, run.exit_code, run.refused_by) == ("refused", 4, "evaluate_model")
+    assert fresh.almanac("step", "evaluate_model", wish="evaluate_model=crash").returncode == 1
+    run = fresh.latest()
+    assert (run.status.value, run.refused_by, run.reason) == ("failed", None, None)
+    assert fresh.almanac("run", "--resume", run.run).returncode == 0
+    assert fresh.latest().status.value == "succeeded"
+    assert fresh.almanac("step", "deploy_model").returncode == 0
+    run = fresh.latest()
+    assert (run.status.value, run.exit_code) == ("succeeded", 0)
+
+
 def test_a_step_whose_parent_never_ran_is_refused(fresh: GoldenHome) -> None:
     fresh.run("--to", "validate_data")
     done = fresh.almanac("step", "train_model")
