@@ -12,6 +12,7 @@ from typing import Any
 
 from forecasting.command_word import command_word
 from forecasting.errors import ConfigError, RemoteError, RetryableError
+from pipelines.known_file import KnownDocument
 
 TIMEOUT_S = 60.0
 MAX_DRAWN = 6
@@ -33,13 +34,16 @@ class ForecastTableSpec:
     rows: tuple[tuple[Any, ...], ...]
 
 
-def ask_gateway(endpoint: str, series: Sequence[str], origin: str | None) -> dict[str, Any]:
+def ask_gateway(
+    endpoint: str, series: Sequence[str], origin: str | None, known: KnownDocument | None = None
+) -> dict[str, Any]:
     """The gateway's answer to a forecast request.
 
     Args:
         endpoint: `http://host:port`.
         series: Ids; none: all series.
         origin: First step to forecast, ISO 8601; none: the latest possible.
+        known: Known covariates of the horizon by series, column and time; none: those of the series store.
 
     Raises:
         ConfigError: The gateway refuses the request, or the endpoint is no URL.
@@ -48,7 +52,7 @@ def ask_gateway(endpoint: str, series: Sequence[str], origin: str | None) -> dic
     """
     if not endpoint.startswith(("http://", "https://")):
         raise ConfigError(f"--endpoint must be a URL such as http://127.0.0.1:8080, found {endpoint!r}")
-    body = json.dumps({"series": list(series) or None, "origin": origin}).encode()
+    body = json.dumps({"series": list(series) or None, "origin": origin} | ({"known": known} if known else {})).encode()
     request = urllib.request.Request(
         endpoint.rstrip("/") + "/v1/forecast", data=body, headers={"Content-Type": "application/json"}
     )

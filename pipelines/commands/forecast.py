@@ -11,6 +11,7 @@ from forecasting.config.sections import ServingConfig
 from forecasting.errors import ConfigError
 from forecasting.formats import as_number
 from pipelines.forecasts import ask_gateway, check_output, forecast_table, origin_notes, write_forecasts
+from pipelines.known_file import read_known
 from pipelines.records import table
 
 
@@ -20,7 +21,8 @@ def forecast(arguments: argparse.Namespace) -> int:
     if arguments.out:
         check_output(Path(arguments.out))
     endpoint = arguments.endpoint or local_endpoint(config.serving)
-    answer = ask_gateway(endpoint, arguments.series, arguments.origin)
+    known = read_known(Path(arguments.known), arguments.series) if arguments.known else None
+    answer = ask_gateway(endpoint, arguments.series, arguments.origin, known)
     for note in origin_notes(answer):
         print(note, file=sys.stderr)
     if arguments.out:

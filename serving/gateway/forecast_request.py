@@ -1,10 +1,11 @@
 """Parse and check the body of `POST /v1/forecast`.
 
     {"series": [id, …] | null, "origin": time | null, "quantiles": [level, …] | null,
-     "known": {id: {column: [one value a step of the horizon, from the origin on]}} | null,
+     "known": {id: {column: [one value a step of the horizon, from the origin on] | {time: value, …}}} | null,
      "fallback": true | false | null}
 
-`known` gives known covariates of the horizon; they go before those of the series store. Without an
+`known` gives known covariates of the horizon; they go before those of the series store, step by step where they are
+given by time; times outside of the horizon are left alone. Without an
 origin, a series that has an entry there is forecast from the step after its last target. With `fallback` false the
 answer is the model's or an error, never the seasonal naive forecast that stands in for it.
 """
@@ -21,8 +22,10 @@ from serving.gateway.answers import AnswerError
 _KEYS = ("series", "origin", "quantiles", "known", "fallback")
 _FLOAT32_MAX = 3.4e38
 
-KnownValues = Mapping[str, tuple[float, ...]]
-"""Values by column."""
+KnownColumn = tuple[float, ...] | Mapping[int, float]
+"""One value a step of the horizon, or values by time, epoch seconds."""
+KnownValues = Mapping[str, KnownColumn]
+"""By column."""
 
 
 @dataclass(frozen=True)
@@ -77,19 +80,21 @@ def _series(value: Any) -> tuple[str, ...] | None:
 
 
 def _origin(value: Any) -> int | None:
-    if value is None:
-        return None
+    return None if value is None else _moment(value, "'origin'")
+
+
+def _moment(value: Any, what: str) -> int:
     try:
         moment = datetime.fromisoformat(value)
     except (TypeError, ValueError) as error:
         raise AnswerError(
-            400, f"'origin' must be an ISO 8601 time such as 2026-01-31T00:00:00Z, found {value!r}"
+            400, f"{what} must be an ISO 8601 time such as 2026-01-31T00:00:00Z, found {value!r}"
         ) from error
     if moment.tzinfo is None:
-        raise AnswerError(400, f"'origin' must carry a time zone (Z for UTC), found {value!r}")
+        raise AnswerError(400, f"{what} must carry a time zone (Z for UTC), found {value!r}")
     seconds = moment.astimezone(UTC).timestamp()
     if seconds != int(seconds):
-        raise AnswerError(400, f"'origin' must be a whole second, found {value!r}")
+        raise AnswerError(400, f"{what} must be a whole second, found {value!r}")
     return int(seconds)
 
 
@@ -107,14 +112,22 @@ def _known(value: Any) -> dict[str, KnownValues]:
         return {}
     if not isinstance(value, dict) or not all(isinstance(columns, dict) for columns in value.values()):
         raise AnswerError(400, "'known' must be an object of series, each an object of columns with a list of values")
-    for series_id, columns in value.items():
-        for column, values in columns.items():
-            if not isinstance(values, list) or not all(_is_number(item) for item in values):
-                raise AnswerError(400, f"'known' of series {series_id!r}, column {column!r}, must be a list of numbers")
     return {
-        series_id: {column: tuple(float(item) for item in values) for column, values in columns.items()}
+        series_id: {name: _known_column(column, f"'known' of series {series_id!r}, column {name!r},") for name, column in columns.items()}
         for series_id, columns in value.items()
-    }
+    }  # fmt: skip
+
+
+def _known_column(value: Any, what: str) -> KnownColumn:
+    numbers = value.values() if isinstance(value, dict) else value
+    if not isinstance(value, list | dict) or not all(_is_number(item) for item in numbers):
+        raise AnswerError(400, f"{what} must be a list of numbers, or numbers by time")
+    if isinstance(value, list):
+        return tuple(float(item) for item in value)
+    by_time = {_moment(time, f"a time of {what.rstrip(',')}"): float(item) for time, item in value.items()}
+    if len(by_time) != len(value):
+        raise AnswerError(400, f"{what} must name each time once, found one in two zones")
+    return by_time
 
 
 def _fallback(value: Any) -> bool:

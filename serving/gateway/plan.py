@@ -4,15 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from forecasting.features.spec import FeatureSpec
-from forecasting.masks import masks_among
 from forecasting.schema import Series
 from forecasting.windows import ModelInputs, stack_inputs, window_inputs
 from serving.gateway.answers import AnswerError, iso_time
 from serving.gateway.fallback import FallbackCause
-from serving.gateway.forecast_request import ForecastRequest, KnownValues
+from serving.gateway.forecast_request import ForecastRequest
+from serving.gateway.known import AheadValues, check_known, known_ahead
 from serving.gateway.origins import choose_given_origin, choose_origin, choose_past_origin, next_origin
 from serving.gateway.served_model import ServedModel
 
@@ -21,14 +20,14 @@ from serving.gateway.served_model import ServedModel
 class WindowSpec:
     """One series and the first step of its forecast, epoch seconds.
 
-    known: values `[H]` by column, from the request. limited_by: why the forecast does not start after the
+    known: values `[H]` by column, from the request, NaN where none was given. limited_by: why the forecast does not start after the
     last target although no origin was asked for; empty where it does. degraded: why the fallback answers and
     not the model; none where the model does.
     """
 
     series: Series
     origin: int
-    known: KnownValues = field(default_factory=dict)
+    known: AheadValues = field(default_factory=dict)
     limited_by: str = ""
     degraded: "DegradedSpec | None" = None
 
@@ -90,7 +89,8 @@ def batch_inputs(windows: Sequence[WindowSpec], spec: FeatureSpec) -> ModelInput
 def _window_inputs(window: WindowSpec, spec: FeatureSpec) -> ModelInputs:
     inputs = window_inputs(window.series, spec, np.array([window.origin]))
     for name, values in window.known.items():
-        inputs.future[0, :, spec.known.index(name)] = values
+        is_given = np.isfinite(values)
+        inputs.future[0, is_given, spec.known.index(name)] = values[is_given]
     return inputs
 
 
@@ -100,18 +100,7 @@ def _check_known(served: ServedModel, request: ForecastRequest) -> None:
     for series_id, columns in request.known.items():
         if request.series is not None and series_id not in request.series:
             raise AnswerError(400, f"'known' names series {series_id!r}, which 'series' does not ask for")
-        for name, values in columns.items():
-            if name not in spec.known:
-                raise AnswerError(
-                    400,
-                    f"'known' of series {series_id!r} must name columns among {list(spec.known)}, found {name!r}",
-                )
-            if len(values) != spec.horizon:
-                raise AnswerError(
-                    400,
-                    f"'known' of series {series_id!r}, column {name!r}, must have {spec.horizon} values, "
-                    f"one a step of the horizon, found {len(values)}",
-                )
+        check_known(series_id, columns, spec)
 
 
 def degrade(plan: PlanSpec, why: DegradedSpec) -> PlanSpec:
@@ -131,36 +120,32 @@ def _plan_series(series: Series, served: ServedModel, request: ForecastRequest) 
 
 
 def _plan_window(series: Series, spec: FeatureSpec, request: ForecastRequest) -> WindowSpec:
-    known = _with_masks(request.known.get(series.id), spec)
-    if known is None:
+    given = request.known.get(series.id)
+    if given is None:
         origin = choose_origin(series, spec, request.origin)
     else:
         origin = choose_given_origin(series, spec, request.origin)
-    for name, missing in _missing_ahead(series, spec, origin, known or {}):
+    known = known_ahead(given or {}, series, spec, origin)
+    for name, missing in _missing_ahead(series, spec, origin, known):
         raise AnswerError(
             400,
             f"series {series.id!r}: the known covariate {name!r} is missing at {iso_time(missing)}, in the horizon of "
             f"{iso_time(origin)}; it can be given under 'known'",
         )
-    limited = request.origin is None and known is None
-    return WindowSpec(series, origin, known or {}, _limit(series, spec, origin) if limited else "")
+    limited = request.origin is None and given is None
+    return WindowSpec(series, origin, known, _limit(series, spec, origin) if limited else "")
 
 
-def _with_masks(known: KnownValues | None, spec: FeatureSpec) -> KnownValues | None:
-    """Values from a request, and that they are not imputed, where the model reads a mask of their column."""
-    if known is None:
-        return None
-    masks = {mask: (0.0,) * spec.horizon for column, mask in masks_among(spec.known).items() if column in known}
-    return {**masks, **known}
-
-
-def _missing_ahead(series: Series, spec: FeatureSpec, origin: int, known: KnownValues) -> Iterator[tuple[str, int]]:
+def _missing_ahead(series: Series, spec: FeatureSpec, origin: int, known: AheadValues) -> Iterator[tuple[str, int]]:
     """Column and first missing time of the known covariates that are neither in the store nor given."""
     first = (origin - series.start) // spec.step_s
     for index, name in enumerate(spec.known, start=series.values.shape[1] - len(spec.known)):
-        present: npt.NDArray[np.bool_] = np.isfinite(series.values[first : first + spec.horizon, index])
-        if name not in known and not (len(present) == spec.horizon and present.all()):
-            yield name, origin + spec.step_s * int(np.argmin(np.append(present, False)))
+        stored = np.isfinite(series.values[first : first + spec.horizon, index])
+        present = np.append(stored, np.zeros(spec.horizon - len(stored), dtype=np.bool_))
+        if name in known:
+            present |= np.isfinite(known[name])
+        if not present.all():
+            yield name, origin + spec.step_s * int(np.argmin(present))
 
 
 def _limit(series: Series, spec: FeatureSpec, origin: int) -> str:

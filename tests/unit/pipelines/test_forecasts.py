@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -16,6 +17,7 @@ from forecasting.errors import ConfigError, RemoteError, RetryableError
 from pipelines.cli import main
 from pipelines.commands.forecast import local_endpoint
 from pipelines.forecasts import ask_gateway, forecast_table, origin_notes, write_forecasts
+from pipelines.known_file import read_known
 
 ANSWER: dict[str, Any] = {
     "model": "toy",
@@ -195,3 +197,55 @@ def test_the_local_gateway_is_where_the_configuration_says() -> None:
     assert local_endpoint(ServingConfig(bind_address="0.0.0.0", gateway_port=8123)) == "http://127.0.0.1:8123"
     with pytest.raises(ConfigError, match="any free port"):
         local_endpoint(ServingConfig(gateway_port=0))
+
+
+CONFIG = str(Path(__file__).parents[3] / "pipelines" / "configs" / "electricity.yaml")
+KNOWN = {"a": {"temperature": {"2026-01-01T00:00:00+00:00": 3.5, "2026-01-01T01:00:00+00:00": 4.0}, "promo": {"2026-01-01T01:00:00+00:00": 1.0}}}  # fmt: skip
+
+
+def test_a_file_of_known_covariates_becomes_part_of_the_request(
+    gateway: tuple[str, type[Gateway]], tmp_path: Path
+) -> None:
+    endpoint, handler = gateway
+    path = tmp_path / "ahead.csv"
+    path.write_text("series,timestamp,temperature,promo\na,2026-01-01T00:00:00Z,3.5,\na,2026-01-01T01:00:00Z,4,1\n")
+    assert main(["forecast", "-c", CONFIG, "--endpoint", endpoint, "--known", str(path), "--json"]) == 0
+    assert json.loads(handler.bodies[0]) == {"series": None, "origin": None, "known": KNOWN}
+
+
+def test_parquet_and_csv_give_the_same(tmp_path: Path) -> None:
+    stamps = pa.array([1_767_225_600, 1_767_229_200], pa.timestamp("s", "UTC"))
+    table = pa.table({"series": ["a", "a"], "timestamp": stamps, "temperature": [3.5, 4.0], "promo": [None, 1]})
+    pq.write_table(table, tmp_path / "ahead.parquet")
+    assert read_known(tmp_path / "ahead.parquet", []) == KNOWN
+
+
+def test_a_file_for_one_series_needs_no_column_of_series(tmp_path: Path) -> None:
+    (tmp_path / "ahead.csv").write_text("timestamp,temperature\n2026-01-01T00:00:00Z,3.5\n")
+    assert read_known(tmp_path / "ahead.csv", ["a"]) == {"a": {"temperature": {"2026-01-01T00:00:00+00:00": 3.5}}}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.txt", "", r"must end in \.csv or \.parquet"),
+        ("a.csv", "series,timestamp,t\n", "must have rows with values"),
+        ("a.csv", "time,t\n2026-01-01T00:00:00Z,1\n", "line 2: must have the columns series .* found time, t"),
+        ("a.csv", "series,timestamp,t\na,soon,1\n", "line 2: timestamp must be an ISO 8601 time .* found 'soon'"),
+        ("a.csv", "series,timestamp,t\na,2026-01-01,1\n", "line 2: timestamp must carry a time zone"),
+        ("a.csv", "series,timestamp,t\na,2026-01-01T00:00:00Z,warm\n", "line 2: t must be a number, found 'warm'"),
+        ("a.csv", "series,timestamp,t\na,2026-01-01T00:00:00Z,inf\n", "line 2: t must be a finite number"),
+        ("a.csv", "series,timestamp,t\na,2026-01-01T00:00:00Z\n", "line 2: must have as many cells as the header"),
+        ("a.csv", "series,timestamp,t\n" + "a,2026-01-01T00:00:00Z,1\n" * 2, "line 3: the series has a value of 't'"),
+        ("a.parquet", "no", "cannot be read"),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_used_is_told_of_with_its_row(tmp_path: Path, name: str, text: str, message: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        read_known(tmp_path / name, [])
+
+
+def test_a_file_that_is_not_there_is_told_of(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_known(tmp_path / "absent.csv", [])

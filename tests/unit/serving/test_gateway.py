@@ -126,6 +126,15 @@ def test_known_values_of_the_horizon_carry_the_forecast_past_the_table(address, 
     np.testing.assert_allclose(forecast["point"], tiny_models.expected(window, 2.0)[0, :, 1], rtol=1e-6)
 
 
+def test_known_values_by_time_answer_as_a_list_of_them_does(address):
+    listed = {"series": ["b"], "known": {"b": {"Temperature": [25, 26.5, 27]}}}
+    times = ("2014-01-02T16:00:00Z", "2014-01-02T19:00:00+02:00", "2014-01-02T18:00:00Z", "2014-01-05T00:00:00Z")
+    by_time = {"b": {"Temperature": dict(zip(times, [25, 26.5, 27, 99], strict=True))}}
+    found = _ask(address, "POST", "/v1/forecast", {"series": ["b"], "known": by_time})
+    assert found == _ask(address, "POST", "/v1/forecast", listed)
+    assert found[0] == 200
+
+
 def test_known_values_go_before_those_of_the_store_and_leave_other_series_alone(address):
     origin = "2014-01-02T00:00:00Z"
     plain = _ask(address, "POST", "/v1/forecast", {"series": ["a", "b"], "origin": origin})[1]["forecasts"]
@@ -178,6 +187,15 @@ def test_an_origin_in_another_zone_and_a_choice_of_quantiles_are_taken(address):
         ({"known": {"a": {"Temperature": [1, None, 3]}}}, 400, "must be a list of numbers"),
         ({"known": {"a": {"Temperature": [1, True, 3]}}}, 400, "must be a list of numbers"),
         ({"known": {"a": {"Temperature": [1, 1e39, 3]}}}, 400, "must be a list of numbers"),
+        ({"known": {"a": {"Temperature": 5}}}, 400, "must be a list of numbers, or numbers by time"),
+        ({"known": {"a": {"Temperature": {"2014-01-02T16:00:00Z": "warm"}}}}, 400, "must be a list of numbers"),
+        ({"known": {"a": {"Temperature": {"noon": 1}}}}, 400, "must be an ISO 8601 time such as"),
+        ({"known": {"a": {"Temperature": {"2014-01-02T16:00:00": 1}}}}, 400, "must carry a time zone"),
+        (
+            {"known": {"a": {"Temperature": {"2014-01-02T16:00:00Z": 1, "2014-01-02T17:00:00+01:00": 2}}}},
+            400,
+            "must name each time once, found one in two zones",
+        ),
         ({"known": {"a": {"Temperature": [1, 2]}}}, 400, "must have 3 values, one a step of the horizon, found 2"),
         ({"known": {"a": {"Wind": [1, 2, 3]}}}, 400, "must name columns among ['Temperature'], found 'Wind'"),
         ({"known": {"zz": {"Temperature": [1, 2, 3]}}}, 404, "no series 'zz'"),

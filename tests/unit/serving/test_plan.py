@@ -38,6 +38,40 @@ def test_a_mask_that_is_given_is_taken():
     assert batch_inputs(plan.windows, MASKED).future[0, :, 1].tolist() == [0.0, 1.0, 0.0]
 
 
+def _hours(*values):
+    return {START + 3600 * hour: value for hour, value in values}
+
+
+def test_values_by_time_fill_the_steps_of_their_times_and_leave_others_to_the_table():
+    known = {"a": {"Temperature": _hours((5, 7.0), (6, 8.0), (7, 9.0), (99, 1.0))}}
+    plan = plan_windows(_served(), ForecastRequest(("a",), origin=START + 6 * 3600, known=known))
+    assert batch_inputs(plan.windows, MASKED).future[0, :, 0].tolist() == [8.0, 9.0, 20.0]
+    assert batch_inputs(plan.windows, MASKED).future[0, :, 1].tolist() == [0.0, 0.0, 0.0]
+
+
+def test_a_step_that_neither_the_request_nor_the_table_has_is_named():
+    known = {"a": {"Temperature": _hours((10, 7.0), (12, 9.0))}}
+    with pytest.raises(
+        AnswerError, match="'Temperature' is missing at 2014-01-01T11:00:00Z, in the horizon of 2014-01-01T10"
+    ):
+        plan_windows(_served(), ForecastRequest(("a",), known=known))
+
+
+@pytest.mark.parametrize(
+    ("time", "message"),
+    [
+        (START + 36_000 + 1800, "must have times on the grid of 3600 s steps, found 2014-01-01T10:30:00Z"),
+        (
+            START + 3600,
+            "must have a time from 2014-01-01T10:00:00Z to 2014-01-01T12:00:00Z, the horizon, and none of 1 is",
+        ),
+    ],
+)
+def test_times_off_the_grid_and_columns_without_a_time_of_the_horizon_are_refused(time, message):
+    with pytest.raises(AnswerError, match=message):
+        plan_windows(_served(), ForecastRequest(("a",), known={"a": {"Temperature": {time: 1.0}}}))
+
+
 def test_a_column_without_values_is_asked_for_by_its_own_name():
     with pytest.raises(AnswerError, match="the known covariate 'Temperature' is missing"):
         plan_windows(_served(), ForecastRequest(("a",), known={"a": {}}))
