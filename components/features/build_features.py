@@ -104,6 +104,8 @@ def make_feature_spec(
         scaler=scaler,
         target_scaling=settings.features.target_scaling,
         lower_bound=settings.features.lower_bound,
+        upper_bound=settings.features.upper_bound,
+        whole_numbers=settings.features.whole_numbers,
         fill_season=min(forecast.seasons) if settings.features.fill_target == "seasonal" else 0,
     )
 

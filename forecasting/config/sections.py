@@ -206,6 +206,13 @@ class FeaturesConfig(Section):
         None,
         description="What the target can never go below, such as 0 for sales; forecasts stop there. None: no bound.",
     )
+    upper_bound: float | None = Field(
+        None, description="What the target can never exceed, such as a capacity; forecasts stop there. None: no bound."
+    )
+    whole_numbers: bool = Field(
+        False,
+        description="Whether the target is a count: every quantile of a forecast is then rounded to a whole number.",
+    )
     beam_runner: Literal["DirectRunner", "PortableRunner"] = Field(
         "DirectRunner", description="Apache Beam runner of build_features."
     )
@@ -222,6 +229,13 @@ class FeaturesConfig(Section):
                 "DaskRunner gives wrong results without an error (Beam 2.77 runs only the last of two sinks)"
             )
         return name
+
+    @model_validator(mode="after")
+    def _check_bounds(self) -> "FeaturesConfig":
+        low, high = self.lower_bound, self.upper_bound
+        if low is not None and high is not None and low >= high:
+            raise ValueError(f"features.lower_bound ({low:g}) must be below features.upper_bound ({high:g})")
+        return self
 
     @model_validator(mode="after")
     def _check_periods_differ(self) -> "FeaturesConfig":

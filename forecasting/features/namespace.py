@@ -47,6 +47,9 @@ class ArrayNamespace(Protocol):
     def maximum(self, x: Array, y: Array) -> Array:
         """Larger of two, element by element."""
 
+    def round(self, x: Array) -> Array:
+        """Nearest whole number; a half goes to the even one."""
+
     def sqrt(self, x: Array) -> Array:
         """Square root."""
 

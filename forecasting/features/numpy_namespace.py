@@ -59,6 +59,10 @@ class NumpyNamespace:
         """Larger of two."""
         return np.maximum(x, y)
 
+    def round(self, x: Array) -> Array:
+        """Nearest whole number; a half goes to the even one."""
+        return np.rint(x)
+
     def sqrt(self, x: Array) -> Array:
         """Square root."""
         return np.sqrt(x)

@@ -81,7 +81,8 @@ class FeatureSpec:
     """What a model reads. Value columns are in the table's units; calendar columns have none.
 
     target_scaling: `train` or `window` (`forecasting.config.sections.FeaturesConfig.target_scaling`).
-    lower_bound: what the target never goes below, such as 0 for sales; none: no bound. fill_season: steps
+    lower_bound, upper_bound: what the target never goes beyond, such as 0 for sales; none: no bound.
+    whole_numbers: whether it is a count. fill_season: steps
     of the season from which a missing target is filled as an input; 0: it is not.
     """
 
@@ -101,6 +102,8 @@ class FeatureSpec:
     scaler: ScalerSpec
     target_scaling: str
     lower_bound: float | None = None
+    upper_bound: float | None = None
+    whole_numbers: bool = False
     fill_season: int = 0
 
     @property

@@ -58,6 +58,14 @@ def unscaled(scaled: Array, own: OwnScales, spec: FeatureSpec, xp: ArrayNamespac
     return xp.exp(values) - xp.cast(1.0, "float32") if spec.target in scaler.logarithmic else values
 
 
+def bounded(values: Array, spec: FeatureSpec, xp: ArrayNamespace) -> Array:
+    """Forecasts of any shape in the target's unit, as the target can be: whole where it is a count, within its bounds."""
+    found = xp.round(values) if spec.whole_numbers else values
+    if spec.lower_bound is not None:
+        found = xp.maximum(found, xp.cast(spec.lower_bound, "float32"))
+    return found if spec.upper_bound is None else xp.minimum(found, xp.cast(spec.upper_bound, "float32"))
+
+
 def past_columns(values: Array, own: OwnScales, spec: FeatureSpec, xp: ArrayNamespace) -> list[Array]:
     """Features of target and observed columns.
 

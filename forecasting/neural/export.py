@@ -27,7 +27,7 @@ from forecasting.contracts.signature import (
 )
 from forecasting.features.calendar import calendar_columns
 from forecasting.features.spec import FeatureSpec, write_feature_spec
-from forecasting.features.transform import own_scales, unscaled, window_features
+from forecasting.features.transform import bounded, own_scales, unscaled, window_features
 from forecasting.neural.models import Forecaster
 from forecasting.neural.namespace import TENSORFLOW
 
@@ -59,7 +59,7 @@ class ForecastModule:
         stretched, own = self._calibrate(scaled), own_scales(static, spec)
         columns = [unscaled(stretched[:, :, j], own, spec, TENSORFLOW) for j in range(len(spec.quantiles))]
         result = tf.stack(columns, axis=2)
-        return result if spec.lower_bound is None else tf.maximum(result, spec.lower_bound)
+        return bounded(result, spec, TENSORFLOW)
 
     def _calibrate(self, scaled: Tensor) -> Tensor:
         """Stretch the gaps, then take the running extreme outwards so that levels stay sorted."""

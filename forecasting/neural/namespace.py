@@ -58,6 +58,10 @@ class TensorFlowNamespace:
         """Larger of two."""
         return tf.maximum(x, y)
 
+    def round(self, x: Array) -> Array:
+        """Nearest whole number; a half goes to the even one."""
+        return tf.round(x)
+
     def sqrt(self, x: Array) -> Array:
         """Square root."""
         return tf.sqrt(x)

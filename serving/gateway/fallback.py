@@ -8,7 +8,9 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
+from forecasting.features.numpy_namespace import NUMPY
 from forecasting.features.spec import FeatureSpec
+from forecasting.features.transform import bounded
 from forecasting.naive import naive_quantiles
 from forecasting.schema import Series
 
@@ -36,7 +38,7 @@ def fallback_quantiles(series: Series, spec: FeatureSpec, origin: int) -> npt.ND
 
     Args:
         series: With its own past; covariates are not read.
-        spec: Seasons, horizon, quantile levels and lower bound of the model.
+        spec: Seasons, horizon, quantile levels and bounds of the model.
         origin: First step, UTC epoch seconds, on the grid of the series.
 
     Returns:
@@ -54,7 +56,8 @@ def fallback_quantiles(series: Series, spec: FeatureSpec, origin: int) -> npt.ND
     )
     ahead = naive_quantiles(past[None], spec.quantiles, season=season, horizon=n_ahead)
     quantiles = ahead[0, -spec.horizon :].astype(np.float32)
-    return quantiles if spec.lower_bound is None else np.maximum(quantiles, np.float32(spec.lower_bound))
+    found: npt.NDArray[np.float32] = bounded(quantiles, spec, NUMPY)
+    return found
 
 
 def choose_season(

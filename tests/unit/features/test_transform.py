@@ -5,7 +5,7 @@ import pytest
 
 from components.features.planes import feature_planes
 from forecasting.features.numpy_namespace import NUMPY
-from forecasting.features.transform import feature_blocks, past_columns, window_features
+from forecasting.features.transform import bounded, feature_blocks, past_columns, window_features
 from forecasting.windows import window_inputs
 from tests.unit.features.feature_specs import HOUR_S, START, gappy_series, melbourne_spec
 
@@ -62,3 +62,14 @@ def test_blocks_name_every_column():
 def test_origin_off_the_grid_is_refused():
     with pytest.raises(ValueError, match="whole number"):
         window_inputs(gappy_series(), melbourne_spec(), np.asarray([START + 200 * HOUR_S + 60]))
+
+
+def test_forecasts_are_rounded_then_held_within_the_bounds():
+    spec = melbourne_spec(400, lower_bound=0.0, upper_bound=2.5, whole_numbers=True)
+    values = np.asarray([-0.6, 0.5, 1.5, 2.2, 9.0], dtype=np.float32)
+    np.testing.assert_array_equal(bounded(values, spec, NUMPY), np.asarray([0.0, 0.0, 2.0, 2.0, 2.5], dtype=np.float32))
+
+
+def test_forecasts_without_bounds_stay_as_they_are():
+    values = np.asarray([-0.6, 9.0], dtype=np.float32)
+    np.testing.assert_array_equal(bounded(values, melbourne_spec(400), NUMPY), values)

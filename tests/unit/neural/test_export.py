@@ -105,6 +105,20 @@ def test_static_columns_and_lower_bound_survive_export(sales_store, tmp_path):
     np.testing.assert_allclose(found, SavedModelPredictor(tmp_path / "saved").predict(inputs), rtol=1e-4, atol=1e-3)
 
 
+def test_a_count_between_bounds_is_forecast_in_whole_numbers_everywhere(sales_store, tmp_path):
+    spec = replace(sales_store.spec, lower_bound=80.0, upper_bound=105.0, whole_numbers=True)
+    module = ForecastModule(build_network(NetworkSpec(spec, SMALL)), spec, CalibrationSpec((4.0, 1.0, 4.0)))
+    inputs = window_inputs(gappy_series(700, seed=3, static=(1,)), spec, ORIGINS[1:])
+    expected = module.quantiles(inputs.history, inputs.future, inputs.static).numpy()
+    assert (expected.min(), expected.max()) == (80.0, 105.0)
+    np.testing.assert_array_equal(expected, np.rint(expected))
+    assert len(np.unique(expected)) > 10
+    (tmp_path / "model.tflite").write_bytes(convert_to_lite(module, quantise_weights=False))
+    found = LitePredictor(tmp_path / "model.tflite").predict(inputs)
+    # A value close to a half may be rounded the other way by another order of sums.
+    assert np.mean(found != expected) < 0.01
+
+
 def test_stretch_factors_make_levels_hold():
     rng = np.random.default_rng(0)
     target = rng.normal(size=(500, 4)).astype(np.float32)

@@ -35,6 +35,7 @@ def read(tmp_path):
         ("forecast.seasons=[24, 168, 24]", r"forecast.seasons: .* 24 occurs 2 times"),
         ("features.calendar=[day_of_week, day_of_week]", r"features.calendar: .* day_of_week occurs 2 times"),
         ("features.fourier=[{period: 24h}, {period: 1d}]", r"features: fourier names a period twice"),
+        ("features={lower_bound: 3, upper_bound: 3}", r"lower_bound \(3\) must be below features.upper_bound \(3\)"),
         ("features.derived=[{kind: rolling, windows: [24]}, {kind: rolling, windows: [24]}]", r"features.derived makes 'target_max_24' twice"),
         ("validation.ranges={target: [5, 1]}", r"validation.ranges.target: .* \(5\) must not be above the largest \(1\)"),
         ("validation.ranges={target: [.nan, 1]}", r"validation.ranges.target: a bound must be a number or null"),
