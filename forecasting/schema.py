@@ -17,7 +17,8 @@ from forecasting.series_index import SeriesIndex, read_series_index, write_serie
 SERIES_COLUMN = "series"
 TIMESTAMP_COLUMN = "timestamp"
 ROW_GROUP_ROWS = 1 << 18
-"""Rows that are read at once."""
+"""Rows that are written and read at once."""
+_STAMP = pa.timestamp("s", tz="UTC")
 
 
 @dataclass(frozen=True)
@@ -123,16 +124,82 @@ class SeriesStore:
 
 def write_series_store(store: SeriesStore, directory: Path) -> None:
     """Write schema.json, index.parquet and series.parquet (series, timestamp, one float64 column a value)."""
-    spec, index = store.spec, store.index
-    numbers = pa.array(np.repeat(np.arange(len(index), dtype=np.int32), index.n_steps))
-    ids = pa.DictionaryArray.from_arrays(numbers, pa.array(index.ids))
-    stamps = np.concatenate([series.timestamps(spec.step_s) for series in store])
-    values = np.concatenate([series.values for series in store])
-    columns = {SERIES_COLUMN: ids, TIMESTAMP_COLUMN: pa.array(stamps).cast(pa.timestamp("s", tz="UTC"))}
-    columns |= {name: pa.array(values[:, i], from_pandas=True) for i, name in enumerate(spec.columns)}
-    pq.write_table(pa.table(columns), directory / SERIES_FILE, row_group_size=ROW_GROUP_ROWS)
-    write_series_index(index, directory, spec.static)
-    write_series_spec(spec, directory)
+    with SeriesStoreWriter(store.spec, directory) as writer:
+        for series in store:
+            writer.add(series)
+
+
+class SeriesStoreWriter:
+    """Writes a series store series by series, so that no more than a row group is in memory.
+
+    The bytes of a store depend on its series alone, not on how they came. Use it as a context: its files are complete
+    when the context ends without an error.
+    """
+
+    def __init__(self, spec: SeriesSpec, directory: Path) -> None:
+        """Begin a store in an existing folder."""
+        self._spec, self._directory = spec, directory
+        kinds = [(SERIES_COLUMN, pa.dictionary(pa.int32(), pa.string())), (TIMESTAMP_COLUMN, _STAMP)]
+        self._schema = pa.schema([*kinds, *((name, pa.float64()) for name in spec.columns)])
+        self._file = pq.ParquetWriter(directory / SERIES_FILE, self._schema)
+        self._waiting: list[tuple[str, int, npt.NDArray[np.float64]]] = []
+        self._n_waiting = 0
+        self._entries: list[tuple[str, int, int, tuple[int, ...]]] = []
+
+    def __enter__(self) -> "SeriesStoreWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._file.close()
+
+    def add(self, one: Series) -> None:
+        """Append a series; series come in order of id."""
+        self._entries.append((one.id, one.n_steps, one.start, one.static))
+        row = 0
+        while row < one.n_steps:
+            n_rows = min(one.n_steps - row, ROW_GROUP_ROWS - self._n_waiting)
+            self._waiting.append((one.id, one.start + row * self._spec.step_s, one.values[row : row + n_rows]))
+            self._n_waiting += n_rows
+            row += n_rows
+            if self._n_waiting == ROW_GROUP_ROWS:
+                self._write_group()
+
+    def close(self) -> None:
+        """Write what is left, the index and the schema."""
+        self._write_group()
+        self._file.close()
+        ids, n_steps, start, static = zip(*self._entries, strict=True) if self._entries else ((), (), (), ())
+        lengths = np.asarray(n_steps, dtype=np.int64)
+        index = SeriesIndex(
+            ids=tuple(ids),
+            offset=np.cumsum(lengths) - lengths,
+            n_steps=lengths,
+            start=np.asarray(start, dtype=np.int64),
+            static=np.asarray(static, dtype=np.int64).reshape(len(lengths), len(self._spec.static)),
+        )
+        write_series_index(index, self._directory, self._spec.static)
+        write_series_spec(self._spec, self._directory)
+
+    def _write_group(self) -> None:
+        if not self._waiting:
+            return
+        step_s = self._spec.step_s
+        lengths = [len(values) for _, _, values in self._waiting]
+        numbers = pa.array(np.repeat(np.arange(len(lengths), dtype=np.int32), lengths))
+        stamps = np.concatenate(
+            [start + step_s * np.arange(len(values), dtype=np.int64) for _, start, values in self._waiting]
+        )
+        values = np.concatenate([values for _, _, values in self._waiting])
+        arrays = [
+            pa.DictionaryArray.from_arrays(numbers, pa.array([name for name, _, _ in self._waiting], pa.string())),
+            pa.array(stamps).cast(_STAMP),
+            *(pa.array(values[:, i], from_pandas=True) for i in range(values.shape[1])),
+        ]
+        self._file.write_table(pa.table(arrays, schema=self._schema), row_group_size=ROW_GROUP_ROWS)
+        self._waiting, self._n_waiting = [], 0
 
 
 def write_series_spec(spec: SeriesSpec, directory: Path) -> None:
@@ -172,28 +239,52 @@ class SeriesReader:
         Raises:
             ArtifactError: The store has fewer rows.
         """
+        part = self._slice(first, end, list(self.spec.columns))
+        values = np.empty((end - first, len(self.spec.columns)))
+        for i, name in enumerate(self.spec.columns):
+            values[:, i] = part[name].to_numpy()
+        return values
+
+    def column(self, name: str, first: int, end: int) -> npt.NDArray[np.float64]:
+        """Values of one column in rows `first` to `end - 1`, `[rows]`, NaN where missing.
+
+        Raises:
+            ArtifactError: The store has fewer rows.
+        """
+        values: npt.NDArray[np.float64] = self._slice(first, end, [name])[name].to_numpy()
+        return values
+
+    def _slice(self, first: int, end: int, columns: list[str]) -> pa.Table:
         if not 0 <= first < end <= self._bounds[-1]:
             raise ArtifactError(f"{self._path} must have rows {first} to {end - 1}, and it has {self._bounds[-1]}")
         groups = range(
             int(np.searchsorted(self._bounds, first, side="right")) - 1,
             int(np.searchsorted(self._bounds, end, side="left")),
         )
-        table = self._file.read_row_groups(list(groups), columns=list(self.spec.columns))
-        part = table.slice(first - int(self._bounds[groups.start]), end - first)
-        values = np.empty((end - first, len(self.spec.columns)))
-        for i, name in enumerate(self.spec.columns):
-            values[:, i] = part[name].to_numpy()
-        return values
+        table = self._file.read_row_groups(list(groups), columns=columns)
+        return table.slice(first - int(self._bounds[groups.start]), end - first)
+
+    def __iter__(self) -> Iterator[Series]:
+        """All series; no more than a group of rows, or one series, is read at once."""
+        index, first = self.index, 0
+        ends = index.offset + index.n_steps
+        while first < len(index):
+            fitting = np.searchsorted(ends, int(index.offset[first]) + ROW_GROUP_ROWS, side="right")
+            end = max(first + 1, int(fitting))
+            values = self.rows(int(index.offset[first]), int(ends[end - 1]))
+            for number in range(first, end):
+                row = int(index.offset[number] - index.offset[first])
+                yield self._named(number, values[row : row + int(index.n_steps[number])])
+            first = end
+
+    def _named(self, number: int, values: npt.NDArray[np.float64]) -> Series:
+        static = tuple(int(code) for code in self.index.static[number])
+        return Series(self.index.ids[number], int(self.index.start[number]), values, static)
 
     def series(self, number: int) -> Series:
         """One whole series by its place in the index."""
         first = int(self.index.offset[number])
-        return Series(
-            id=self.index.ids[number],
-            start=int(self.index.start[number]),
-            values=self.rows(first, first + int(self.index.n_steps[number])),
-            static=tuple(int(code) for code in self.index.static[number]),
-        )
+        return self._named(number, self.rows(first, first + int(self.index.n_steps[number])))
 
     def train_values(self, number: int) -> npt.NDArray[np.float64]:
         """Values of one series before the end of the train cut `[T, n columns]`."""

@@ -1,16 +1,17 @@
 """Rules on single rows, as expectations of Great Expectations."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import great_expectations.expectations as gxe
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from components.validation.reading import ParsedTable
+from components.validation.reading import ParsedTable, number_columns
 from components.validation.report import BrokenRuleRecord, CheckRecord, Severity
+from components.validation.sources.table import RowPlaces
 from components.validation.suites import RULE_KEY, SuiteSpec, error_message
+from components.validation.value_rules import ValueRuleSpec, value_rules
 from forecasting.config.root import ValidateDataSettings
 from forecasting.schema import SERIES_COLUMN, TIMESTAMP_COLUMN
 
@@ -25,60 +26,69 @@ class ExpectationsReport:
     broken: tuple[BrokenRuleRecord, ...]
 
 
-def row_suite(table: ParsedTable, settings: ValidateDataSettings) -> SuiteSpec:
+def row_suite(tables: Iterable[ParsedTable], settings: ValidateDataSettings) -> SuiteSpec:
     """Rules that follow from the configuration: columns, types, missing values, ranges.
 
     Args:
-        table: Parsed source, before any resampling. It ends at the last target, so that a row of a plan for
-            the days ahead is no row whose target is missing.
+        tables: Parts of the parsed source, before any resampling. They end at the last target, so that a row of a plan
+            for the days ahead is no row whose target is missing.
         settings: Limits and roles.
     """
-    limits, data = settings.validation, settings.data
-    in_range, there = 1.0 - limits.max_out_of_range_ratio, 1.0 - limits.max_missing_ratio
+    target, *others = value_rules(settings)
     rules: list[gxe.Expectation] = [
         gxe.ExpectTableRowCountToBeBetween(min_value=1, meta={RULE_KEY: "rows"}),
         gxe.ExpectColumnValuesToNotBeNull(column=TIMESTAMP_COLUMN, meta={RULE_KEY: "types"}),
-        gxe.ExpectColumnValuesToNotBeNull(column=data.target, mostly=there, meta={RULE_KEY: "missing_target"}),
+        _expectation(target),
     ]
-    for name in table.numbers:
+    for name in number_columns(settings.data):
         rules += [
             gxe.ExpectColumnToExist(column=name, meta={RULE_KEY: "columns"}),
             gxe.ExpectColumnValuesToBeOfType(column=name, type_="float64", meta={RULE_KEY: "types"}),
         ]
-    for name in (*data.known, *data.observed):
-        rules.append(gxe.ExpectColumnValuesToNotBeNull(column=name, mostly=there, meta={RULE_KEY: "missing_covariate"}))
-    for name, (low, high) in limits.ranges.items():
-        rules.append(
-            gxe.ExpectColumnValuesToBeBetween(
-                column=name, min_value=low, max_value=high, mostly=in_range, meta={RULE_KEY: "ranges"}
-            )
-        )
-    return SuiteSpec(ROW_SUITE, table_frame(table), tuple(rules))
+    return SuiteSpec(ROW_SUITE, map(table_frame, tables), (*rules, *map(_expectation, others)))
+
+
+def _expectation(rule: ValueRuleSpec) -> gxe.Expectation:
+    mostly, meta = 1.0 - rule.limit, {RULE_KEY: rule.rule}
+    if not rule.is_range:
+        return gxe.ExpectColumnValuesToNotBeNull(column=rule.column, mostly=mostly, meta=meta)
+    return gxe.ExpectColumnValuesToBeBetween(
+        column=rule.column, min_value=rule.low, max_value=rule.high, mostly=mostly, meta=meta
+    )
 
 
 def table_frame(table: ParsedTable) -> pd.DataFrame:
-    """Series, time stamp and numeric columns of the source, a row a row."""
+    """Series, time stamp and numeric columns of the source, a row a row; the index is the place in the source."""
     series = pd.Categorical.from_codes(table.ids.codes, categories=pd.Index(table.ids.names))
     stamps = pd.to_datetime(table.times.seconds, unit="s", utc=True)
-    return pd.DataFrame({SERIES_COLUMN: series, TIMESTAMP_COLUMN: stamps, **table.numbers})
+    places = range(table.n_rows) if table.source.rows is None else table.source.rows
+    return pd.DataFrame({SERIES_COLUMN: series, TIMESTAMP_COLUMN: stamps, **table.numbers}, index=pd.Index(places))
 
 
-def row_checks(results: tuple[Any, ...], table: ParsedTable, settings: ValidateDataSettings) -> ExpectationsReport:
+def row_checks(
+    results: tuple[Any, ...], broken: Mapping[str, Sequence[BrokenRuleRecord]], places: RowPlaces,
+    settings: ValidateDataSettings,
+) -> ExpectationsReport:  # fmt: skip
     """What the results of the suite mean under the severities of the configuration.
 
-    A rule of severity quarantine is judged within each series, any other over the whole table.
+    Args:
+        results: Of the suite on the whole table.
+        broken: Which series break a rule that is judged within each, from `broken_in_series` of all parts.
+        places: Names of rows.
+        settings: Severities.
     """
-    checks, broken = [], []
+    checks = []
     for found in results:
-        check = _check_of(found, table, settings)
-        if check.severity is Severity.QUARANTINE:
-            check, of_series = _by_series(check, found.expectation_config.kwargs, table)
-            broken += of_series
+        check = _check_of(found, places, settings)
+        if check.name in broken and found.result:
+            series = tuple(record.series for record in broken[check.name])
+            check = replace(check, passed=not series, series=series)
         checks.append(check)
-    return ExpectationsReport(tuple(sorted(checks, key=lambda check: check.name)), tuple(broken))
+    records = tuple(record for found in broken.values() for record in found)
+    return ExpectationsReport(tuple(sorted(checks, key=lambda check: check.name)), records)
 
 
-def _check_of(found: Any, table: ParsedTable, settings: ValidateDataSettings) -> CheckRecord:
+def _check_of(found: Any, places: RowPlaces, settings: ValidateDataSettings) -> CheckRecord:
     configuration, values = found.expectation_config, found.result
     kind, rule = configuration.type, str((configuration.meta or {})[RULE_KEY])
     columns = configuration.kwargs.get("column") or ""
@@ -96,49 +106,12 @@ def _check_of(found: Any, table: ParsedTable, settings: ValidateDataSettings) ->
         severity=Severity(settings.validation.severity_of(rule).value),
         found=observed if ratio is None else ratio / 100,
         limit=limit,
-        message=_sentence(configuration.kwargs, kind, columns, values, table),
+        message=_sentence(configuration.kwargs, kind, columns, values, places),
         rule=rule,
     )
 
 
-def _by_series(
-    check: CheckRecord, kwargs: dict[str, Any], table: ParsedTable
-) -> tuple[CheckRecord, list[BrokenRuleRecord]]:
-    """The same check judged within each series, and the series that fail it."""
-    column = table.numbers.get(str(kwargs.get("column")))
-    if column is None or not isinstance(check.limit, float):
-        return check, []
-    bad = _is_unexpected(column, kwargs)
-    n_series = len(table.ids.names)
-    n_bad = np.bincount(table.ids.codes[bad], minlength=n_series)
-    ratios = n_bad / np.maximum(np.bincount(table.ids.codes, minlength=n_series), 1)
-    over = np.flatnonzero(ratios > check.limit)
-    first = np.full(n_series, -1, dtype=np.int64)
-    places = np.flatnonzero(bad)[::-1]
-    first[table.ids.codes[places]] = places
-    broken = [
-        BrokenRuleRecord(
-            table.ids.names[i],
-            check.rule,
-            f"{check.name}: {n_bad[i]:,} rows are unexpected, the first is {table.source.row_name(int(first[i]))} "
-            f"with {column[first[i]]:g}",
-        )
-        for i in over
-    ]
-    series = tuple(record.series for record in broken)
-    return CheckRecord(
-        check.name, not broken, check.severity, check.found, check.limit, check.message, check.rule, series
-    ), broken
-
-
-def _is_unexpected(column: npt.NDArray[np.float64], kwargs: dict[str, Any]) -> npt.NDArray[np.bool_]:
-    if "min_value" not in kwargs and "max_value" not in kwargs:
-        return np.isnan(column)
-    low, high = kwargs.get("min_value"), kwargs.get("max_value")
-    return (column < (-np.inf if low is None else low)) | (column > (np.inf if high is None else high))
-
-
-def _sentence(kwargs: dict[str, Any], kind: str, columns: str, values: dict[str, Any], table: ParsedTable) -> str:
+def _sentence(kwargs: dict[str, Any], kind: str, columns: str, values: dict[str, Any], places: RowPlaces) -> str:
     subject = f"{kind} on {columns}" if columns else kind
     n_unexpected = values.get("unexpected_count")
     if n_unexpected is None:
@@ -153,5 +126,5 @@ def _sentence(kwargs: dict[str, Any], kind: str, columns: str, values: dict[str,
     if n_unexpected and rows:
         first = int(rows[0])
         value = (values.get("partial_unexpected_list") or [None])[0]
-        message += f", the first is {table.source.row_name(first)} with {value}"
+        message += f", the first is {places.name(first)} with {value}"
     return message

@@ -4,6 +4,7 @@ A bucket is `frequency` long and named by its start. Buckets begin at whole mult
 `frequency` since 1970-01-01 UTC; where rows are not resampled, at the rows' own phase.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -63,6 +64,40 @@ class GridReport:
     n_partial_buckets: int
 
 
+class StepCounts:
+    """How often each distance of neighbouring rows is there, and each phase, over parts of a table."""
+
+    def __init__(self) -> None:
+        """Nothing is counted yet."""
+        self._distances: Counter[int] = Counter()
+        self._phases: Counter[int] = Counter()
+
+    def add(self, rows: RowTable, step_s: int) -> None:
+        """Count the distances of sorted rows, and their phases in steps of `step_s`."""
+        distances = np.diff(rows.times)
+        self._count(self._distances, distances[rows.within & (distances > 0)])
+        self._count(self._phases, rows.times % step_s)
+
+    @property
+    def step_s(self) -> int | None:
+        """The most frequent distance, the shortest of several; none where no series has two rows."""
+        return self._most_frequent(self._distances) if self._distances else None
+
+    @property
+    def phase_s(self) -> int:
+        """The most frequent phase in the steps that were counted by."""
+        return self._most_frequent(self._phases)
+
+    @staticmethod
+    def _count(counts: "Counter[int]", numbers: npt.NDArray[np.int64]) -> None:
+        found, times = np.unique(numbers, return_counts=True)
+        counts.update(dict(zip(found.tolist(), times.tolist(), strict=True)))
+
+    @staticmethod
+    def _most_frequent(counts: "Counter[int]") -> int:
+        return min(counts, key=lambda number: (-counts[number], number))
+
+
 def infer_step(rows: RowTable) -> StepReport | None:
     """Find the usual step of the rows; none where no series has two rows.
 
@@ -71,11 +106,17 @@ def infer_step(rows: RowTable) -> StepReport | None:
     of it are a second frequency, not gaps.
     """
     distances = np.diff(rows.times)
-    within = rows.within & (distances > 0)
-    if not within.any():
+    found = distances[rows.within & (distances > 0)]
+    if not len(found):
         return None
-    step_s = _most_frequent(distances[within])
-    phase_s = _most_frequent(rows.times % step_s)
+    step_s = _most_frequent(found)
+    return locate_step(rows, step_s, _most_frequent(rows.times % step_s))
+
+
+def locate_step(rows: RowTable, step_s: int, phase_s: int) -> StepReport:
+    """Where rows do not keep a step."""
+    distances = np.diff(rows.times)
+    within = rows.within & (distances > 0)
     off_grid = np.flatnonzero(rows.times % step_s != phase_s)
     run = first_run(np.where(within, distances, step_s), usual=step_s)
     second = None if run is None else int(distances[run])

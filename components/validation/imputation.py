@@ -16,50 +16,60 @@ import numpy.typing as npt
 from forecasting.config.validation import ImputationMethod, ValidationConfig
 from forecasting.errors import ConfigError
 from forecasting.masks import mask_name
-from forecasting.schema import Series, SeriesSpec, SeriesStore
+from forecasting.schema import Series, SeriesSpec
 
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class ImputationReport:
-    """The store with filled gaps and their masks, and how many values of each covariate were filled."""
+class ImputationSpec:
+    """Which covariates are filled how, and the schema of the store with their masks.
 
-    store: SeriesStore
-    n_filled: dict[str, int]
+    source: schema without masks. methods: of the covariates that are filled. season: steps that seasonal looks back.
+    """
+
+    source: SeriesSpec
+    filled: SeriesSpec
+    methods: Mapping[str, ImputationMethod]
+    season: int
+    max_gap: int
+
+    def fill(self, one: Series) -> Series:
+        """A series with filled gaps and their masks; itself where no policy is stated."""
+        return _impute_series(one, self) if self.methods else one
+
+    def n_filled(self, one: Series) -> dict[str, int]:
+        """How many values of each covariate were filled in a filled series."""
+        places = {name: self.filled.columns.index(mask_name(name)) for name in self.methods}
+        return {name: int(np.nansum(one.values[:, place])) for name, place in places.items()}
 
 
-def impute_store(store: SeriesStore, limits: ValidationConfig, *, season: int) -> ImputationReport:
-    """Fill gaps; the store itself where no policy is stated.
+def plan_imputation(spec: SeriesSpec, limits: ValidationConfig, *, season: int) -> ImputationSpec:
+    """What is to be filled.
 
     Args:
-        store: Validated series.
+        spec: Of the validated series.
         limits: Policies for known and observed covariates, and the largest number of steps.
         season: Steps that the policy `seasonal` looks back.
 
     Raises:
         ConfigError: A column of the table has the name of a mask.
     """
-    spec, policy = store.spec, limits.imputation
-    methods = dict.fromkeys(spec.observed, policy.observed) | dict.fromkeys(spec.known, policy.known)
+    policy = limits.imputation
+    methods: dict[str, ImputationMethod] = dict.fromkeys(spec.observed, policy.observed)
+    methods |= dict.fromkeys(spec.known, policy.known)
     filled = {name: method for name, method in methods.items() if method != "none"}
-    if not filled:
-        return ImputationReport(store, {})
     if taken := [name for name in filled if mask_name(name) in spec.columns]:
         raise ConfigError(
             f"validation.imputation marks filled values of {taken[0]!r} in {mask_name(taken[0])!r}, and the table has a "
             "column of that name in use; rename it, or fill that column before"
         )
-    observed, known = ([name for name in names if name in filled] for names in (spec.observed, spec.known))
     longer = replace(
         spec,
-        observed=(*spec.observed, *(mask_name(name) for name in observed)),
-        known=(*spec.known, *(mask_name(name) for name in known)),
+        observed=(*spec.observed, *(mask_name(name) for name in spec.observed if name in filled)),
+        known=(*spec.known, *(mask_name(name) for name in spec.known if name in filled)),
     )
-    series = tuple(_impute_series(one, spec, filled, season=season, max_gap=policy.max_gap) for one in store)
-    places = {name: longer.columns.index(mask_name(name)) for name in filled}
-    counts = {name: int(sum(np.nansum(one.values[:, i]) for one in series)) for name, i in places.items()}
-    return ImputationReport(SeriesStore(longer, series), counts)
+    return ImputationSpec(spec, longer, filled, season, policy.max_gap)
 
 
 def impute(values: Floats, method: ImputationMethod, *, season: int, max_gap: int) -> Floats:
@@ -93,18 +103,17 @@ def impute(values: Floats, method: ImputationMethod, *, season: int, max_gap: in
     return np.where(is_near, found, values)
 
 
-def _impute_series(
-    one: Series, spec: SeriesSpec, methods: Mapping[str, ImputationMethod], *, season: int, max_gap: int
-) -> Series:
+def _impute_series(one: Series, plan: ImputationSpec) -> Series:
+    spec = plan.source
     n_before = min((spec.split.cutoff - one.start) // spec.step_s, one.n_steps)
     values = one.values.copy()
     masks: dict[bool, list[Floats]] = {True: [], False: []}
-    for name, method in methods.items():
+    for name, method in plan.methods.items():
         place, is_known = spec.columns.index(name), name in spec.known
         # What is observed ends at the cutoff; what is known goes on, and its gaps with it.
         n_rows = one.n_steps if is_known else n_before
         before, mask = values[:n_rows, place].copy(), np.full(one.n_steps, np.nan)
-        values[:n_rows, place] = impute(before, method, season=season, max_gap=max_gap)
+        values[:n_rows, place] = impute(before, method, season=plan.season, max_gap=plan.max_gap)
         mask[:n_rows] = np.isnan(before) & ~np.isnan(values[:n_rows, place])
         masks[is_known].append(mask)
     first = 1 + len(spec.observed)

@@ -4,16 +4,19 @@ Drift compares the last period of the table with the same weeks of the year in t
 against the whole year always differs; where the train cut has no such weeks, with all of it. All values count.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from components.validation.ranking import Values, ValueSpool, distance, quantiles
 from forecasting.config.validation import LearnedConfig
 from forecasting.durations import duration_s
-from forecasting.schema import SeriesStore
+from forecasting.schema import Series, SeriesSpec
 
-Floats = npt.NDArray[np.float64]
 _YEAR_S = 31_556_952
 _N_BINS = 10
 _MIN_BIN = 20
@@ -43,8 +46,26 @@ class LearnedReport:
     reference: str
 
 
-def compare(champion: SeriesStore, store: SeriesStore, limits: LearnedConfig) -> tuple[LearnedReport, ...]:
+class SeriesSource(Protocol):
+    """Series that can be gone over again and again; a store is one, in memory or not."""
+
+    @property
+    def spec(self) -> SeriesSpec:
+        """Their schema."""
+
+    def __iter__(self) -> Iterator[Series]: ...
+
+
+def compare(
+    champion: SeriesSource, store: SeriesSource, limits: LearnedConfig, scratch: Path | None = None
+) -> tuple[LearnedReport, ...]:
     """Compare the last period of a store with what a champion was trained on.
+
+    Args:
+        champion: The series that it was trained on.
+        store: Validated series.
+        limits: The period.
+        scratch: Folder for values that are too many for memory; none: all stay there.
 
     Returns:
         One report a column that both have; nothing where the store does not go on after the champion's.
@@ -53,14 +74,26 @@ def compare(champion: SeriesStore, store: SeriesStore, limits: LearnedConfig) ->
     if cutoff <= champion.spec.split.cutoff:
         return ()
     first, end = max(cutoff - duration_s(limits.period), champion.spec.split.cutoff), cutoff
-    found = []
-    for name in [name for name in spec.columns if name in champion.spec.columns]:
-        now = _between(store, name, first, end)
-        learned = _between(champion, name, 0, champion.spec.split.train_end)
-        found.append(_compare_column(name, now, learned, _same_season(champion, name, first, end), limits))
+    names = [name for name in spec.columns if name in champion.spec.columns]
+    train_end = champion.spec.split.train_end
+    now = _Collected(names, [(first, end)], scratch and scratch / "now")
+    for one in store:
+        now.add(one, spec)
+    learned = _Collected(names, [(0, train_end)], scratch and scratch / "learned")
+    for one in champion:
+        learned.add(one, champion.spec)
+    # Weeks of the same season, as many years back as there can be; what is before the first row is empty.
+    seasons = [
+        (first - years * _YEAR_S, min(end - years * _YEAR_S, train_end))
+        for years in range(1, (end - learned.start) // _YEAR_S + 2)
+    ]
+    season = _Collected(names, [span for span in seasons if span[1] > span[0]], scratch and scratch / "season")
+    for one in champion:
+        season.add(one, champion.spec)
+    found = [_compare_column(name, now.of(name), learned.of(name), season.of(name), limits) for name in names]
     if found and found[0].column == spec.target:
-        then = _rows_per_step(champion, 0, champion.spec.split.train_end)
-        change = abs(_rows_per_step(store, first, end) / then - 1) if then else float("nan")
+        then = _rows_per_step(learned, spec.target, champion.spec, (0, train_end))
+        change = abs(_rows_per_step(now, spec.target, spec, (first, end)) / then - 1) if then else float("nan")
         found[0] = replace(found[0], rows_change=change)
     nothing = float("nan")
     for name in [name for name in spec.static if name in champion.spec.static]:
@@ -69,66 +102,69 @@ def compare(champion: SeriesStore, store: SeriesStore, limits: LearnedConfig) ->
     return tuple(found)
 
 
-def psi(reference: Floats, current: Floats) -> float:
-    """Population stability index of `[n]` against `[m]` over quantiles of the reference, ten where there are 200 values; 0 is no drift."""
-    n_bins = min(_N_BINS, max(2, min(len(reference), len(current)) // _MIN_BIN))
-    edges = np.unique(np.quantile(reference, np.linspace(0, 1, n_bins + 1)[1:-1]))
-    shares = [
-        np.maximum(
-            np.bincount(np.searchsorted(edges, part, side="right"), minlength=len(edges) + 1) / len(part), _MIN_RATIO
-        )
-        for part in (reference, current)
-    ]
+def psi(reference: Values, current: Values) -> float:
+    """Population stability index of `n` values against others over quantiles of the reference, ten where there are 200 values; 0 is no drift."""
+    n_bins = min(_N_BINS, max(2, min(reference.n, current.n) // _MIN_BIN))
+    edges = np.unique(quantiles(reference, np.linspace(0, 1, n_bins + 1)[1:-1].tolist()))
+    shares = [np.maximum(_counts_between(part, edges) / part.n, _MIN_RATIO) for part in (reference, current)]
     return float(np.sum((shares[1] - shares[0]) * np.log(shares[1] / shares[0])))
 
 
-def ks(reference: Floats, current: Floats) -> float:
-    """Kolmogorov-Smirnov statistic of two samples `[n]`, `[m]`: the largest distance of their distribution functions."""
-    places = np.concatenate([reference, current])
-    below = [np.searchsorted(np.sort(part), places, side="right") / len(part) for part in (reference, current)]
-    return float(np.max(np.abs(below[0] - below[1])))
+class _Collected:
+    """Values of some columns in some spans of time (end excluded), of all series."""
+
+    def __init__(self, names: Sequence[str], spans: Sequence[tuple[int, int]], folder: Path | None) -> None:
+        if folder is not None:
+            folder.mkdir(parents=True)
+        self._spans = spans
+        self._values = {name: ValueSpool(folder and folder / str(i)) for i, name in enumerate(names)}
+        self.start = np.iinfo(np.int64).max
+
+    def add(self, one: Series, spec: SeriesSpec) -> None:
+        """Add the values of a series."""
+        self.start = min(self.start, one.start)
+        for first, end in self._spans:
+            rows = slice(max(0, -(-(first - one.start) // spec.step_s)), max(0, -(-(end - one.start) // spec.step_s)))
+            part = one.values[rows]
+            for name, values in self._values.items():
+                values.add(part[:, spec.columns.index(name)])
+
+    def of(self, name: str) -> ValueSpool:
+        """Values of a column."""
+        return self._values[name]
 
 
-def _compare_column(name: str, now: Floats, learned: Floats, season: Floats, limits: LearnedConfig) -> LearnedReport:
-    found, known = now[~np.isnan(now)], learned[~np.isnan(learned)]
+def _compare_column(
+    name: str, now: ValueSpool, learned: ValueSpool, season: ValueSpool, limits: LearnedConfig
+) -> LearnedReport:
     nothing = float("nan")
-    increase = float(np.isnan(now).mean() - np.isnan(learned).mean()) if len(now) and len(learned) else nothing
-    if not len(found) or not len(known):
+    n_now, n_learned = now.n + now.n_missing, learned.n + learned.n_missing
+    increase = now.n_missing / n_now - learned.n_missing / n_learned if n_now and n_learned else nothing
+    if not now.n or not learned.n:
         return LearnedReport(name, nothing, increase, nothing, nothing, nothing, nothing, "no values to compare")
-    margin = limits.range_margin * float(known.max() - known.min())
-    outside = float(np.mean((found < known.min() - margin) | (found > known.max() + margin)))
-    same = season[~np.isnan(season)]
-    is_same = len(same) >= _MIN_SAME_SEASON * len(found)
-    reference, words = (same, "the same weeks of the years before") if is_same else (known, "the whole train cut")
-    return LearnedReport(name, outside, increase, nothing, nothing, psi(reference, found), ks(reference, found), words)
+    margin = limits.range_margin * (learned.high - learned.low)
+    n_outside = sum(
+        int(np.count_nonzero((part < learned.low - margin) | (part > learned.high + margin))) for part in now.chunks()
+    )
+    is_same = season.n >= _MIN_SAME_SEASON * now.n
+    reference, words = (season, "the same weeks of the years before") if is_same else (learned, "the whole train cut")
+    return LearnedReport(
+        name, n_outside / now.n, increase, nothing, nothing, psi(reference, now), distance(reference, now), words
+    )
 
 
-def _between(store: SeriesStore, name: str, first: int, end: int) -> Floats:
-    """Values of a column of all series from `first` up to, but not at, `end`."""
-    place, step_s = store.spec.columns.index(name), store.spec.step_s
-    parts = [
-        one.values[max(0, -(-(first - one.start) // step_s)) : max(0, -(-(end - one.start) // step_s)), place]
-        for one in store
-    ]
-    return np.concatenate(parts)
+def _counts_between(values: Values, edges: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """How many values lie below, between and above some edges `[E]`, `[E + 1]`."""
+    counts = np.zeros(len(edges) + 1, dtype=np.int64)
+    for part in values.chunks():
+        counts += np.bincount(np.searchsorted(edges, part, side="right"), minlength=len(counts))
+    return counts
 
 
-def _same_season(champion: SeriesStore, name: str, first: int, end: int) -> Floats:
-    """Values of the train cut in the same weeks of all years that it has."""
-    train_end, start = champion.spec.split.train_end, min(one.start for one in champion)
-    parts = [np.zeros(0)]
-    for years in range(1, (end - start) // _YEAR_S + 2):
-        last = min(end - years * _YEAR_S, train_end)
-        if last > first - years * _YEAR_S:
-            parts.append(_between(champion, name, first - years * _YEAR_S, last))
-    return np.concatenate(parts)
-
-
-def _rows_per_step(store: SeriesStore, first: int, end: int) -> float:
+def _rows_per_step(found: _Collected, target: str, spec: SeriesSpec, span: tuple[int, int]) -> float:
     """Mean number of targets a step, over the steps from the first row on."""
-    begin = max(first, min(one.start for one in store))
-    target = _between(store, store.spec.target, first, end)
-    return float(np.count_nonzero(~np.isnan(target)) * store.spec.step_s / max(end - begin, 1))
+    begin = max(span[0], found.start)
+    return float(found.of(target).n * spec.step_s / max(span[1] - begin, 1))
 
 
 def _named(names: list[str]) -> str:

@@ -79,7 +79,7 @@ def learned_suite(reports: Sequence[LearnedReport], limits: LearnedConfig) -> Su
     }
     frame = pd.DataFrame([asdict(report) for report in reports])
     expectations = tuple(kind(limit=limit_of[rule], meta={RULE_KEY: rule}) for rule, kind in _EXPECTATION_OF.items())
-    return SuiteSpec(LEARNED_SUITE, frame, expectations, is_complete=True)
+    return SuiteSpec(LEARNED_SUITE, (frame,), expectations, is_complete=True)
 
 
 def learned_checks(

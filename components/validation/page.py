@@ -9,9 +9,11 @@ import numpy.typing as npt
 from components.validation.drawings import bars, curve, strips
 from components.validation.report import CheckRecord, Severity, ValidationReport, iso_time
 from forecasting.contracts.artifacts import VALIDATION_PAGE_FILE as PAGE_FILE
-from forecasting.schema import Series, SeriesStore
+from forecasting.schema import Series, SeriesSpec
 
-__all__ = ["PAGE_FILE", "validation_page"]
+Floats = npt.NDArray[np.float64]
+
+__all__ = ["PAGE_FILE", "PageFigures", "validation_page"]
 
 _N_STRIPS = 30
 """Series whose missing values are drawn: those that miss most."""
@@ -26,13 +28,66 @@ svg text{font:11px system-ui,sans-serif;fill:#57606a}.bar{fill:#0b5cad}.line{fil
 """
 
 
-def validation_page(report: ValidationReport, store: SeriesStore, *, season: int, has_docs: bool) -> str:
+class PageFigures:
+    """What the page draws, gathered series by series."""
+
+    def __init__(self, spec: SeriesSpec, *, season: int, first: int, extent: tuple[float, float]) -> None:
+        """Nothing is gathered yet.
+
+        Args:
+            spec: Of the store.
+            season: Steps over which the usual course is drawn.
+            first: First time stamp of all series.
+            extent: The smallest and the largest target; NaN where there is none.
+        """
+        self.spec, self.season, self.first, self.extent = spec, season, first, extent
+        self.n_series = 0
+        self._missing: list[tuple[float, str, Floats]] = []
+        self._bins = np.zeros(_N_BINS, dtype=np.int64)
+        self._edges = np.zeros(_N_BINS + 1)
+        self._sums, self._counts = np.zeros(season), np.zeros(season)
+
+    def add(self, one: Series) -> None:
+        """Gather a series."""
+        spec, target = self.spec, one.values[:, 0]
+        self.n_series += 1
+        cells = missing_cells(one, first=self.first, end=spec.split.cutoff, step_s=spec.step_s, n_cells=_N_CELLS)
+        self._missing.append((-float(np.nansum(cells)), one.id, cells))
+        if len(self._missing) >= 2 * _N_STRIPS:
+            self._missing = self._worst()
+        filled = ~np.isnan(target)
+        if filled.any():
+            found, self._edges = np.histogram(target[filled], bins=_N_BINS, range=self.extent)
+            self._bins += found
+            places = (one.timestamps(spec.step_s)[filled] // spec.step_s) % self.season
+            self._sums += np.bincount(places, weights=target[filled], minlength=self.season)
+            self._counts += np.bincount(places, minlength=self.season)
+
+    @property
+    def missing(self) -> dict[str, Floats]:
+        """Cells of the series that miss most targets, those first."""
+        return {name: cells for _, name, cells in self._worst()}
+
+    @property
+    def distribution(self) -> tuple[npt.NDArray[np.int64], Floats]:
+        """Counts and edges of the histogram of the target."""
+        return self._bins, self._edges
+
+    @property
+    def course(self) -> Floats:
+        """Mean target at each step of the season over all series, `[season]`; steps are counted from 1970 on."""
+        return np.where(self._counts > 0, self._sums / np.maximum(self._counts, 1), np.nan)
+
+    def _worst(self) -> list[tuple[float, str, Floats]]:
+        return sorted(self._missing, key=lambda found: found[:2])[:_N_STRIPS]
+
+
+def validation_page(report: ValidationReport, figures: PageFigures, *, has_docs: bool) -> str:
     """The page in HTML.
 
     Args:
         report: What was found.
-        store: What is trained on, before gaps were filled.
-        season: Steps over which the usual course is drawn.
+        figures: Of what is trained on, before gaps were filled.
         has_docs: Whether the Data Docs lie beside the page.
     """
     verdict = "passed" if report.passed else "refused"
@@ -47,7 +102,7 @@ def validation_page(report: ValidationReport, store: SeriesStore, *, season: int
         docs,
         _checks_table(report.checks),
         _quarantine_table(report),
-        *_drawings(store, season),
+        *_drawings(figures),
     ]
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
@@ -66,17 +121,6 @@ def missing_cells(one: Series, *, first: int, end: int, step_s: int, n_cells: in
     n_steps = np.bincount(cells, minlength=n_cells)
     n_missing = np.bincount(cells[np.isnan(one.values[inside, 0])], minlength=n_cells)
     return np.where(n_steps > 0, n_missing / np.maximum(n_steps, 1), np.nan)
-
-
-def seasonal_course(store: SeriesStore, season: int) -> npt.NDArray[np.float64]:
-    """Mean target at each step of the season over all series, `[season]`; steps are counted from 1970 on."""
-    sums, counts, step_s = np.zeros(season), np.zeros(season), store.spec.step_s
-    for one in store:
-        filled = ~np.isnan(one.values[:, 0])
-        places = (one.timestamps(step_s)[filled] // step_s) % season
-        sums += np.bincount(places, weights=one.values[filled, 0], minlength=season)
-        counts += np.bincount(places, minlength=season)
-    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
 def _checks_table(checks: Sequence[CheckRecord]) -> str:
@@ -98,24 +142,19 @@ def _quarantine_table(report: ValidationReport) -> str:
     return f"<h2>Quarantine</h2><table><tr><th>series</th><th>reason</th></tr>{rows}</table>"
 
 
-def _drawings(store: SeriesStore, season: int) -> list[str]:
-    spec = store.spec
-    first, end = min(one.start for one in store), spec.split.cutoff
-    cells = {one.id: missing_cells(one, first=first, end=end, step_s=spec.step_s, n_cells=_N_CELLS) for one in store}
-    worst = sorted(cells, key=lambda name: (-float(np.nansum(cells[name])), name))[:_N_STRIPS]
-    values = np.concatenate([one.values[:, 0] for one in store])
-    found = values[~np.isnan(values)]
-    drawn = f", the {len(worst)} series that miss most" if len(cells) > len(worst) else ""
+def _drawings(figures: PageFigures) -> list[str]:
+    target, missing = figures.spec.target, figures.missing
+    drawn = f", the {len(missing)} series that miss most" if figures.n_series > len(missing) else ""
     parts = [
         f"<h2>Missing targets over time{drawn}</h2>",
-        strips({name: cells[name] for name in worst}, iso_time(first), iso_time(end)),
+        strips(missing, iso_time(figures.first), iso_time(figures.spec.split.cutoff)),
     ]
-    if len(found):
-        counts, edges = np.histogram(found, bins=_N_BINS)
+    counts, edges = figures.distribution
+    if counts.any():
         parts += [
-            f"<h2>Distribution of {escape(spec.target)}</h2>",
+            f"<h2>Distribution of {escape(target)}</h2>",
             bars(counts.astype(np.float64), f"{edges[0]:g}", f"{edges[-1]:g}"),
-            f"<h2>Usual course of {escape(spec.target)} over {season} steps</h2>",
-            curve(seasonal_course(store, season), "step 0 (UTC)", f"step {season - 1}"),
+            f"<h2>Usual course of {escape(target)} over {figures.season} steps</h2>",
+            curve(figures.course, "step 0 (UTC)", f"step {figures.season - 1}"),
         ]
     return parts

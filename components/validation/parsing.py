@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.validation.naming import SeriesNames
 from components.validation.sources import SourceTable
 from components.validation.sources.table import NumberFormat
 from components.validation.words import MISSING_WORDS
@@ -44,43 +45,109 @@ def parse_numbers(source: SourceTable, column: str) -> npt.NDArray[np.float64]:
     Raises:
         DataError: A value is no finite number; the message has the first one and its row.
     """
-    values = source.table[column].combine_chunks()
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
-    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        numbers = _numbers_from_text(values, source.numbers)
-    elif pa.types.is_boolean(values.type) or pa.types.is_decimal(values.type):
-        numbers = _to_numpy(pc.cast(values, pa.float64()))
-    elif pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
-        numbers = _to_numpy(pc.cast(values, pa.float64(), safe=False))
-    elif pa.types.is_null(values.type):
-        return np.full(len(values), np.nan)
-    else:
-        raise DataError(f"{source.name}: column {column!r} must hold numbers; it holds {values.type}")
+    numbers = read_numbers(source, column)
     bad = np.flatnonzero(np.isinf(numbers))
     if len(bad):
         row = int(bad[0])
-        raise DataError(
-            f"{source.name}: column {column!r} must hold finite numbers; {source.row_name(row)} has {values[row].as_py()!r}"
-            f"{_and_more(len(bad))}{_sign_hint(values[row].as_py(), source.numbers)}"
+        raise bad_number(
+            source.name,
+            column,
+            row=source.row_name(row),
+            value=written_value(source, column, row),
+            n_rows=len(bad),
+            form=source.numbers,
         )
     return numbers
 
 
-def parse_times(source: SourceTable, data: DataConfig, series_codes: npt.NDArray[np.int64]) -> TimeColumn:
+def read_numbers(source: SourceTable, column: str) -> npt.NDArray[np.float64]:
+    """As `parse_numbers`, with infinity where a value is no finite number.
+
+    Raises:
+        DataError: The column holds nothing that could be numbers.
+    """
+    values = source.table[column].combine_chunks()
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        return _numbers_from_text(values, source.numbers)
+    if pa.types.is_boolean(values.type) or pa.types.is_decimal(values.type):
+        return _to_numpy(pc.cast(values, pa.float64()))
+    if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
+        return _to_numpy(pc.cast(values, pa.float64(), safe=False))
+    if pa.types.is_null(values.type):
+        return np.full(len(values), np.nan)
+    raise DataError(f"{source.name}: column {column!r} must hold numbers; it holds {values.type}")
+
+
+def written_value(source: SourceTable, column: str, row: int) -> object:
+    """A value as it is written in the source."""
+    return source.table[column][row].as_py()
+
+
+def bad_number(source: str, column: str, *, row: str, value: object, n_rows: int, form: NumberFormat) -> DataError:
+    """The error that a column has values that are no finite numbers, the first of which is named."""
+    return DataError(
+        f"{source}: column {column!r} must hold finite numbers; {row} has {value!r}{_and_more(n_rows)}{_sign_hint(value, form)}"
+    )
+
+
+class RowFaultError(DataError):
+    """Rows that have one fault; the message names the first and counts them."""
+
+    def __init__(self, before: str, n_rows: int, after: str = "") -> None:
+        """The message without and with the number of rows."""
+        super().__init__(f"{before}{_and_more(n_rows)}{after}")
+        self._before, self._n_rows, self._after = before, n_rows, after
+
+    def plus(self, n_rows: int) -> "RowFaultError":
+        """The same with rows of later batches."""
+        return RowFaultError(self._before, self._n_rows + n_rows, self._after)
+
+    @property
+    def n_rows(self) -> int:
+        """Rows that have it."""
+        return self._n_rows
+
+
+class RepeatedHours:
+    """The hours that a clock shows twice, across batches: which stamps of a series came up before."""
+
+    def __init__(self) -> None:
+        """Nothing came up yet."""
+        self._seen: set[tuple[int, int]] = set()
+
+    def are_repeated(self, codes: npt.NDArray[np.int64], stamps: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Whether series and stamp came up before `[n]`."""
+        found = []
+        for key in zip(codes.tolist(), stamps.tolist(), strict=True):
+            found.append(key in self._seen)
+            self._seen.add(key)
+        return np.asarray(found, dtype=np.bool_)
+
+
+def parse_times(
+    source: SourceTable, data: DataConfig, series_codes: npt.NDArray[np.int64], hours: RepeatedHours | None = None
+) -> TimeColumn:
     """Read the time column as UTC epoch seconds.
 
     Stamps without a zone are read on the clock of `data.time_zone`. Where that clock goes back, the
     first row of a series with a repeated stamp is before the change and the second after it.
+
+    Args:
+        source: A table, or a batch of it.
+        data: Names and zone.
+        series_codes: Number of the series of every row `[rows]`, the same in all batches.
+        hours: What batches before it had of the hours that the clock repeats.
 
     Raises:
         ConfigError: `data.time_zone` is no known zone.
         DataError: A stamp cannot be read, is missing, has no zone where others have one, or does not
             exist on the clock of `data.time_zone`.
     """
-    column = source.table[data.time_column].combine_chunks()
+    column, hours = source.table[data.time_column].combine_chunks(), hours or RepeatedHours()
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        return _times_from_text(column, source, data, series_codes)
+        return _times_from_text(column, source, data, series_codes, hours)
     if not (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)):
         raise DataError(
             f"{source.name}: column {data.time_column!r} must hold times (ISO 8601 text, timestamps or dates); it holds {column.type}"
@@ -97,7 +164,7 @@ def parse_times(source: SourceTable, data: DataConfig, series_codes: npt.NDArray
     if zoned:
         return TimeColumn(seconds, 0)
     local = pd.Series(pd.DatetimeIndex(seconds.astype("datetime64[s]")))
-    return TimeColumn(_localised(local, source, data, series_codes), len(seconds))
+    return TimeColumn(_localised(local, source, data, series_codes, hours), len(seconds))
 
 
 def parse_ids(source: SourceTable, columns: tuple[str, ...], *, single: str) -> IdColumn:
@@ -106,27 +173,12 @@ def parse_ids(source: SourceTable, columns: tuple[str, ...], *, single: str) -> 
     Raises:
         DataError: An id is missing, or two different series would get the same name.
     """
-    n_rows = source.table.num_rows
-    if not columns:
-        return IdColumn((single,), np.zeros(n_rows, dtype=np.int64))
-    parts = [text_column(source, name) for name in columns]
-    for name, part in zip(columns, parts, strict=True):
-        empty = np.flatnonzero((part == "") | part.isna())
-        if len(empty):
-            raise DataError(
-                f"{source.name}: id column {name!r} must have a value in every row; {source.row_name(int(empty[0]))} has none"
-            )
-    joined = parts[0]
-    for part in parts[1:]:
-        joined = joined.str.cat(part, sep="/")
-    codes, names = pd.factorize(joined, sort=True)
-    if len(parts) > 1:
-        n_tuples = len(pd.DataFrame(dict(enumerate(parts))).drop_duplicates())
-        if n_tuples != len(names):
-            raise DataError(
-                f"{source.name}: id columns {', '.join(columns)} joined by '/' must name each series; a value contains '/'"
-            )
-    return IdColumn(tuple(str(name) for name in names), codes.astype(np.int64))
+    found = SeriesNames(columns, single=single)
+    codes = found.codes(source)
+    order = sorted(range(len(found.names)), key=found.names.__getitem__)
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    return IdColumn(tuple(found.names[i] for i in order), rank[codes])
 
 
 def parse_static(source: SourceTable, column: str, ids: IdColumn) -> tuple[str, ...]:
@@ -200,45 +252,57 @@ def _to_numpy(values: pa.Array) -> npt.NDArray[np.float64]:
 
 
 def _times_from_text(
-    column: pa.Array, source: SourceTable, data: DataConfig, series_codes: npt.NDArray[np.int64]
+    column: pa.Array, source: SourceTable, data: DataConfig, series_codes: npt.NDArray[np.int64], hours: RepeatedHours
 ) -> TimeColumn:
     zoned = pc.fill_null(pc.match_substring_regex(column, _ZONED), False).to_numpy(zero_copy_only=False)
     parsed = pd.Series(pd.to_datetime(column.to_pandas(), format="ISO8601", utc=True, errors="coerce"))
     bad = np.flatnonzero(parsed.isna().to_numpy())
     if len(bad):
         row = int(bad[0])
-        raise DataError(
+        raise RowFaultError(
             f"{source.name}: column {data.time_column!r} must hold ISO 8601 times such as 2014-01-31T13:00:00Z or 2014-01-31; "
-            f"{source.row_name(row)} has {column[row].as_py()!r}{_and_more(len(bad))}"
+            f"{source.row_name(row)} has {column[row].as_py()!r}",
+            len(bad),
         )
     if zoned.any() and not zoned.all():
-        row = int(np.flatnonzero(~zoned)[0])
-        raise DataError(
-            f"{source.name}: column {data.time_column!r} must carry a time zone in every row or in none; "
-            f"{source.row_name(row)} has {column[row].as_py()!r}{_and_more(int((~zoned).sum()))}"
-        )
+        raise mixed_zones(source, data.time_column, int(np.flatnonzero(~zoned)[0]), int((~zoned).sum()))
     if zoned.all():
         return TimeColumn(_epoch_seconds(parsed), 0)
-    return TimeColumn(_localised(parsed.dt.tz_localize(None), source, data, series_codes), len(column))
+    return TimeColumn(_localised(parsed.dt.tz_localize(None), source, data, series_codes, hours), len(column))
+
+
+def mixed_zones(source: SourceTable, column: str, row: int, n_rows: int) -> RowFaultError:
+    """The error that some times carry a zone and others do not, the first of which is `row`."""
+    return RowFaultError(
+        f"{source.name}: column {column!r} must carry a time zone in every row or in none; "
+        f"{source.row_name(row)} has {written_value(source, column, row)!r}",
+        n_rows,
+    )
 
 
 def _localised(
-    local: "pd.Series[pd.Timestamp]", source: SourceTable, data: DataConfig, series_codes: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
+    local: "pd.Series[pd.Timestamp]", source: SourceTable, data: DataConfig, series_codes: npt.NDArray[np.int64],
+    hours: RepeatedHours,
+) -> npt.NDArray[np.int64]:  # fmt: skip
     if data.time_zone is None:
         raise DataError(
             f"{source.name}: column {data.time_column!r} has times without a zone, such as {local.iloc[0]}; "
             "set data.time_zone (UTC for daily tables, or for example Europe/Berlin)"
         )
     zone = time_zone(data.time_zone)
-    repeated = pd.DataFrame({"series": series_codes, "time": local}).duplicated(keep="first").to_numpy()
-    stamps = local.dt.tz_localize(zone, ambiguous=~repeated, nonexistent="NaT")
+    stamps = local.dt.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
+    if (odd := stamps.isna().to_numpy()).any():
+        twice = local[odd]
+        repeated = hours.are_repeated(series_codes[odd], twice.to_numpy(dtype="datetime64[s]").astype(np.int64))
+        stamps[odd] = twice.dt.tz_localize(zone, ambiguous=~repeated, nonexistent="NaT")
     bad = np.flatnonzero(stamps.isna().to_numpy())
     if len(bad):
         row = int(bad[0])
-        raise DataError(
+        raise RowFaultError(
             f"{source.name}: column {data.time_column!r} has the time {local.iloc[row]} in {source.row_name(row)}, which the clock of "
-            f"{data.time_zone} skips{_and_more(len(bad))}; set data.time_zone to the zone in which the table was written"
+            f"{data.time_zone} skips",
+            len(bad),
+            "; set data.time_zone to the zone in which the table was written",
         )
     return _epoch_seconds(stamps.dt.tz_convert("UTC"))
 

@@ -21,6 +21,11 @@ class QuarantineReport:
         """Ids of the series."""
         return frozenset(record.series for record in self.records)
 
+    def apart(self, n_series: int) -> frozenset[str]:
+        """Ids to be kept apart; none where they are so many of `n_series` that the table is refused as it is."""
+        names = self.names
+        return names if self.check.passed and len(names) < n_series else frozenset()
+
 
 @dataclass(frozen=True)
 class PartingReport:
@@ -41,8 +46,9 @@ def judge_quarantine(
         limits: Severities and the largest share in quarantine.
     """
     reasons: dict[str, list[BrokenRuleRecord]] = {}
+    known = frozenset(ids)
     for record in broken:
-        if limits.severity_of(record.rule).value == Severity.QUARANTINE.value and record.series in set(ids):
+        if limits.severity_of(record.rule).value == Severity.QUARANTINE.value and record.series in known:
             reasons.setdefault(record.series, []).append(record)
     records = tuple(
         QuarantineRecord(name, tuple(dict.fromkeys(one.rule for one in found)), found[0].reason)
@@ -60,8 +66,8 @@ def judge_quarantine(
 
 def part(made: StoreReport, report: QuarantineReport) -> PartingReport:
     """Take the series in quarantine out of the store, unless they are so many that the table is refused as it is."""
-    names = report.names
-    if not names or not report.check.passed or len(names) == len(made.store.series):
+    names = report.apart(len(made.store.series))
+    if not names:
         return PartingReport(made, None)
     kept = [i for i, series in enumerate(made.store.series) if series.id not in names]
     return PartingReport(

@@ -16,6 +16,7 @@ from components.validation.parsing import IdColumn, TimeColumn, parse_ids, parse
 from components.validation.report import iso_time
 from components.validation.sources import SourceTable
 from forecasting.config.root import ValidateDataSettings
+from forecasting.config.sections import DataConfig
 from forecasting.config.validation import DuplicatePolicy
 from forecasting.durations import duration_s
 from forecasting.errors import ConfigError, DataError
@@ -38,6 +39,11 @@ class ParsedTable:
     numbers: dict[str, npt.NDArray[np.float64]]
     static: dict[str, tuple[str, ...]]
     later: RowTable
+
+    @property
+    def n_rows(self) -> int:
+        """Rows up to the last target."""
+        return len(self.times.seconds)
 
 
 @dataclass(frozen=True)
@@ -69,29 +75,34 @@ def parse_table(source: SourceTable, settings: ValidateDataSettings, *, cutoff: 
             target before the cutoff.
     """
     data = settings.data
-    _check_roles(settings)
+    check_roles(settings)
     ids = parse_ids(source, data.id_columns, single=settings.name)
     times = parse_times(source, data, ids.codes)
     last = last_target(source, times, data.target, cutoff)
     is_past = times.seconds <= last
     past, series = source.where(is_past), np.unique(ids.codes[is_past])
     past_ids = _ids_of(ids, series, is_past)
-    names = dict.fromkeys(
-        (data.target, *data.observed, *data.known, *((data.censored_by,) if data.censored_by else ()))
-    )
-    # Two steps more than the horizon: the last target need not stand at the end of its step.
-    reach = last + (settings.forecast.horizon + 2) * duration_s(data.frequency)
-    is_later = ~is_past & (times.seconds < reach) & np.isin(ids.codes, series)
+    is_later = ~is_past & (times.seconds < reach_of(settings, last)) & np.isin(ids.codes, series)
     if n_new := len(ids.names) - len(series):
         logger.info("%d series begin after the last target before the cutoff and are not read", n_new)
     return ParsedTable(
         source=past,
         ids=past_ids,
         times=TimeColumn(times.seconds[is_past], past.table.num_rows if times.n_naive else 0),
-        numbers={name: parse_numbers(past, name) for name in names},
+        numbers={name: parse_numbers(past, name) for name in number_columns(data)},
         static={name: parse_static(past, name, past_ids) for name in data.static},
-        later=_known_rows(source.where(is_later), _ids_of(ids, series, is_later), times.seconds[is_later], data.known),
+        later=later_rows(
+            _ids_of(ids, series, is_later).codes,
+            times.seconds[is_later],
+            [parse_numbers(source.where(is_later), name) for name in data.known],
+        ),
     )
+
+
+def number_columns(data: DataConfig) -> tuple[str, ...]:
+    """Numeric columns: target, observed, known, then the censoring column where it is none of them."""
+    censor = (data.censored_by,) if data.censored_by else ()
+    return tuple(dict.fromkeys((data.target, *data.observed, *data.known, *censor)))
 
 
 def sort_rows(table: ParsedTable, policy: DuplicatePolicy = "refuse") -> SortingReport:
@@ -135,24 +146,39 @@ def _ids_of(ids: IdColumn, series: npt.NDArray[np.int64], chosen: npt.NDArray[np
     return IdColumn(tuple(ids.names[i] for i in series), np.searchsorted(series, ids.codes[chosen]).astype(np.int64))
 
 
-def _known_rows(source: SourceTable, ids: IdColumn, seconds: npt.NDArray[np.int64], known: tuple[str, ...]) -> RowTable:
-    columns = [parse_numbers(source, name) for name in known]
+def later_rows(
+    codes: npt.NDArray[np.int64], seconds: npt.NDArray[np.int64], columns: list[npt.NDArray[np.float64]]
+) -> RowTable:
+    """Rows after the last target, sorted, the first of each time stamp; columns are the known covariates."""
     values = np.column_stack(columns) if columns else np.empty((len(seconds), 0))
-    order, repeats = _order(ids.codes, seconds)
+    order, repeats = _order(codes, seconds)
     kept = order[~repeats]
-    return RowTable(ids.codes[kept], seconds[kept], values[kept], kept)
+    return RowTable(codes[kept], seconds[kept], values[kept], kept)
 
 
 def _order(
     codes: npt.NDArray[np.int64], seconds: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """Order by series and time, and which of the ordered rows repeat the one before them."""
-    order = np.lexsort((seconds, codes))
+    order = sorted_order(codes, seconds)
     repeats = (np.diff(codes[order]) == 0) & (np.diff(seconds[order]) == 0)
     return order, np.r_[np.zeros(min(1, len(order)), dtype=np.bool_), repeats]
 
 
-def _check_roles(settings: ValidateDataSettings) -> None:
+def reach_of(settings: ValidateDataSettings, last: int) -> int:
+    """Time up to which, but not at which, rows after the last target are read for their known covariates.
+
+    Two steps more than the horizon: the last target need not stand at the end of its step.
+    """
+    return last + (settings.forecast.horizon + 2) * duration_s(settings.data.frequency)
+
+
+def check_roles(settings: ValidateDataSettings) -> None:
+    """Check that settings give each column one role, and name no column without one.
+
+    Raises:
+        ConfigError: They do not.
+    """
     data = settings.data
     roles = (data.target, *data.observed, *data.known)
     for name in roles:
@@ -166,8 +192,20 @@ def _check_roles(settings: ValidateDataSettings) -> None:
                 raise ConfigError(f"{section} names {name!r}, which is none of the numeric columns {', '.join(roles)}")
 
 
+def sorted_order(codes: npt.NDArray[np.int64], seconds: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Stable order by series and time `[rows]`; quick where rows are in it, or in that of time."""
+    if not len(codes):
+        return np.zeros(0, dtype=np.int64)
+    same, rises = codes[1:] == codes[:-1], seconds[1:] >= seconds[:-1]
+    if bool(np.all((codes[1:] > codes[:-1]) | (same & rises))):
+        return np.arange(len(codes))
+    # A stable sort of 16-bit integers is a radix sort.
+    narrow = codes.astype(np.int16 if codes.max() < 1 << 15 else np.int64)
+    return np.argsort(narrow, kind="stable") if bool(rises.all()) else np.lexsort((seconds, codes))
+
+
 def _descents(codes: npt.NDArray[np.int64], seconds: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Rows of the source that are earlier than the row of their series before them."""
-    by_series = np.argsort(codes, kind="stable")
+    by_series = sorted_order(codes, np.zeros(len(codes), dtype=np.int64))
     falls = (np.diff(seconds[by_series]) < 0) & (np.diff(codes[by_series]) == 0)
     return np.sort(by_series[1:][falls])

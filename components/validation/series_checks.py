@@ -6,7 +6,6 @@ from typing import Any
 import pandas as pd
 
 from components.validation.expectations import ExpectationsReport
-from components.validation.reading import ParsedTable
 from components.validation.report import BrokenRuleRecord, CheckRecord, Severity
 from components.validation.series_expectations import EXPECTATION_OF
 from components.validation.series_profile import SeriesProfileReport
@@ -26,12 +25,12 @@ def series_suite(profiles: Sequence[SeriesProfileReport], rules: Sequence[Series
     expectations = tuple(
         EXPECTATION_OF[rule.rule](column=rule.column, limit=rule.limit, meta={RULE_KEY: rule.rule}) for rule in rules
     )
-    return SuiteSpec(SERIES_SUITE, frame, expectations, is_complete=True)
+    return SuiteSpec(SERIES_SUITE, (frame,), expectations, is_complete=True)
 
 
 def series_checks(
     results: tuple[Any, ...], profiles: Sequence[SeriesProfileReport], rules: Sequence[SeriesRuleSpec],
-    *, table: ParsedTable, settings: ValidateDataSettings,
+    *, settings: ValidateDataSettings,
 ) -> ExpectationsReport:  # fmt: skip
     """What the results of the suite mean: one check a rule, and one record a series that breaks it."""
     found_of = {result.expectation_config.meta[RULE_KEY]: result for result in results}
@@ -44,20 +43,20 @@ def series_checks(
             checks.append(CheckRecord(rule.rule, False, Severity.FAIL, None, rule.limit, text, rule=rule.rule))
             continue
         bad = [profiles[int(i)] for i in found.result.get("unexpected_index_list") or ()]
-        checks.append(_check(rule, severity, bad, profiles, table))
-        broken += [BrokenRuleRecord(one.series, rule.rule, f"{rule.rule}: {rule.sentence(one, table)}") for one in bad]
+        checks.append(_check(rule, severity, bad, profiles))
+        broken += [BrokenRuleRecord(one.series, rule.rule, f"{rule.rule}: {rule.sentence(one)}") for one in bad]
     return ExpectationsReport(tuple(checks), tuple(broken))
 
 
 def _check(
     rule: SeriesRuleSpec, severity: Severity, bad: Sequence[SeriesProfileReport],
-    profiles: Sequence[SeriesProfileReport], table: ParsedTable,
+    profiles: Sequence[SeriesProfileReport],
 ) -> CheckRecord:  # fmt: skip
     largest = max(rule.measure(profile) for profile in profiles)
     message = f"{len(profiles):,} series; the largest {rule.column} is {largest:g}, allowed is {rule.limit:g}"
     if bad:
         worst = max(bad, key=rule.measure)
-        message = f"series {worst.series!r}: {rule.sentence(worst, table)}"
+        message = f"series {worst.series!r}: {rule.sentence(worst)}"
         others = [repr(one.series) for one in bad if one is not worst]
         if others:
             more = f" and {len(others) - _N_NAMED:,} more" if len(others) > _N_NAMED else ""

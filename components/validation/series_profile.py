@@ -1,7 +1,7 @@
 """The exact profile of every series: what the rules judge, one row a series, from all of its rows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from components.validation.grid import StepReport, first_run
 from components.validation.reading import ParsedTable, SortingReport
+from components.validation.report import iso_time
 from components.validation.series_measures import (
     LevelShiftReport,
     is_constant,
@@ -28,8 +29,9 @@ Ints = npt.NDArray[np.int64]
 class RowProfileReport:
     """What the rows of a series in the source are like.
 
-    Rows named first_… are rows of the source, -1 where there are none. second_step_s: another distance that
-    ten rows in a row keep, 0 where there is none. n_future_rows: targets stamped after the run was begun.
+    Rows named first_… are named as a reader finds them, with their time; empty where there are none. second_step_s:
+    another distance that ten rows in a row keep, 0 where there is none. n_future_rows: targets stamped after the run
+    was begun. is_naive: whether times carry no zone.
     """
 
     n_rows: int
@@ -39,10 +41,11 @@ class RowProfileReport:
     n_off_grid: int
     n_future_rows: int
     second_step_s: int
-    first_differing_row: int
-    first_descent_row: int
-    first_off_grid_row: int
-    first_second_step_row: int
+    first_differing_row: str
+    first_descent_row: str
+    first_off_grid_row: str
+    first_second_step_row: str
+    is_naive: bool
 
 
 @dataclass(frozen=True)
@@ -103,20 +106,27 @@ def profile_series(
         created: When the run was begun, epoch seconds; none: no row is judged to be of the future.
     """
     numbers = {name: i for i, name in enumerate(table.ids.names)}
-    rows = _row_profiles(table, sorting, step, created)
-    any_ahead = any(_n_ahead(one, made.store.spec) for one in made.store)
-    return tuple(
-        SeriesProfileReport(
-            one.id,
-            rows[numbers[one.id]],
-            profile_steps(one, hidden, made.store.spec, settings=settings, any_ahead=any_ahead),
-        )
+    rows = profile_rows(table, sorting, step, created)
+    steps = [
+        profile_steps(one, hidden, made.store.spec, settings=settings)
         for one, hidden in zip(made.store, made.hidden, strict=True)
-    )
+    ]
+    series = zip(made.store, with_any_ahead(steps, made.store.spec, settings), strict=True)
+    return tuple(SeriesProfileReport(one.id, rows[numbers[one.id]], found) for one, found in series)
+
+
+def with_any_ahead(
+    steps: Sequence[StepProfileReport], spec: SeriesSpec, settings: ValidateDataSettings
+) -> list[StepProfileReport]:
+    """No known value lacks in the horizon where no series has any: a table without rows after the cutoff brings no plan to complete."""
+    complete = settings.forecast.horizon * len(spec.known)
+    if any(found.n_missing_ahead != complete for found in steps):
+        return list(steps)
+    return [replace(found, n_missing_ahead=0) for found in steps]
 
 
 def profile_steps(
-    one: Series, hidden: npt.NDArray[np.bool_], spec: SeriesSpec, *, settings: ValidateDataSettings, any_ahead: bool
+    one: Series, hidden: npt.NDArray[np.bool_], spec: SeriesSpec, *, settings: ValidateDataSettings
 ) -> StepProfileReport:
     """Profile the steps of a series.
 
@@ -125,7 +135,6 @@ def profile_steps(
         hidden: `[T before the cutoff]`, True where the target was hidden.
         spec: Of the store.
         settings: Seasons, horizon and columns of temperatures.
-        any_ahead: Whether any series has rows after the cutoff: a table without them brings no plan to complete.
     """
     n_before = min((spec.split.cutoff - one.start) // spec.step_s, one.n_steps)
     values, season = one.values[:n_before], max(settings.forecast.seasons)
@@ -134,7 +143,7 @@ def profile_steps(
     empty = np.all(np.isnan(values), axis=1)
     gap, level = longest_run(empty), level_shift(target, season)
     end = one.start + (int(targets[-1]) + 1) * spec.step_s if len(targets) else one.start
-    missing_ahead = settings.forecast.horizon * len(spec.known) - _n_ahead(one, spec) if any_ahead else 0
+    missing_ahead = settings.forecast.horizon * len(spec.known) - _n_ahead(one, spec)
     return StepProfileReport(
         n_steps=n_before,
         n_targets=len(targets),
@@ -169,9 +178,10 @@ def _n_ahead(one: Series, spec: SeriesSpec) -> int:
     return int(np.isfinite(one.values[n_before:, len(spec.columns) - len(spec.known) :]).sum())
 
 
-def _row_profiles(
+def profile_rows(
     table: ParsedTable, sorting: SortingReport, step: StepReport, created: float | None
 ) -> list[RowProfileReport]:
+    """Profile the rows of every series, in their order; the arguments are as of `profile_series`."""
     codes, n_series, rows = table.ids.codes, len(table.ids.names), sorting.rows
     off_grid = rows.source_rows[step.off_grid]
     future = np.zeros(0, dtype=np.int64)
@@ -183,10 +193,14 @@ def _row_profiles(
     equal, differing, descents, off, ahead = (np.bincount(codes[found], minlength=n_series) for found in kinds)
     firsts = [_first_rows(codes, found, n_series) for found in kinds[1:4]]
     second = _second_steps(sorting, step, n_series)
+
+    def place(row: int) -> str:
+        return "" if row < 0 else f"{table.source.row_name(row)} at {iso_time(int(table.times.seconds[row]))}"
+
     return [
         RowProfileReport(
             int(n_rows[i]), int(equal[i]), int(differing[i]), int(descents[i]), int(off[i]), int(ahead[i]),
-            second[i][0], int(firsts[0][i]), int(firsts[1][i]), int(firsts[2][i]), second[i][1],
+            second[i][0], *(place(int(first[i])) for first in firsts), place(second[i][1]), table.times.n_naive > 0,
         )
         for i in range(n_series)
     ]  # fmt: skip

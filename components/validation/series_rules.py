@@ -3,14 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from components.validation.reading import ParsedTable
 from components.validation.report import iso_time
 from components.validation.series_profile import SeriesProfileReport
 from forecasting.config.root import ValidateDataSettings
 from forecasting.durations import duration_s
 
 Measure = Callable[[SeriesProfileReport], float]
-Sentence = Callable[[SeriesProfileReport, ParsedTable], str]
+Sentence = Callable[[SeriesProfileReport], str]
 
 
 @dataclass(frozen=True)
@@ -80,58 +79,61 @@ def measures(
 
 
 def _off_grid(step_s: int) -> Sentence:
-    def say(profile: SeriesProfileReport, table: ParsedTable) -> str:
-        rows, first = profile.rows, profile.rows.first_off_grid_row
-        text = f"rows must be {step_s} s apart; {rows.n_off_grid:,} of {rows.n_rows:,} are off this grid, {_first(table, first)}"
-        hint = "; a table of local dates needs data.time_zone: UTC" if step_s >= 86_400 and table.times.n_naive else ""
+    def say(profile: SeriesProfileReport) -> str:
+        rows = profile.rows
+        text = (
+            f"rows must be {step_s} s apart; {rows.n_off_grid:,} of {rows.n_rows:,} are off this grid, the first is "
+            f"{rows.first_off_grid_row}"
+        )
+        hint = "; a table of local dates needs data.time_zone: UTC" if step_s >= 86_400 and rows.is_naive else ""
         return text + hint
 
     return say
 
 
 def _second_step(step_s: int) -> Sentence:
-    def say(profile: SeriesProfileReport, table: ParsedTable) -> str:
+    def say(profile: SeriesProfileReport) -> str:
         return (
             f"the table must have one frequency; rows are usually {step_s} s apart, but {profile.rows.second_step_s} s from "
-            f"{_place(table, profile.rows.first_second_step_row)} on; bring the table to one frequency first"
+            f"{profile.rows.first_second_step_row} on; bring the table to one frequency first"
         )
 
     return say
 
 
-def _out_of_order(profile: SeriesProfileReport, table: ParsedTable) -> str:
+def _out_of_order(profile: SeriesProfileReport) -> str:
     return (
         f"times must ascend; {profile.rows.n_descents:,} rows are earlier than the one before them, "
-        f"{_first(table, profile.rows.first_descent_row)}; rows were sorted"
+        f"the first is {profile.rows.first_descent_row}; rows were sorted"
     )
 
 
-def _duplicates(profile: SeriesProfileReport, table: ParsedTable) -> str:
+def _duplicates(profile: SeriesProfileReport) -> str:
     return (
         f"one row a time stamp; {profile.rows.n_differing_duplicates:,} rows repeat one with other values, "
-        f"{_first(table, profile.rows.first_differing_row)}; remove them, or set validation.duplicates to first, last or mean"
+        f"the first is {profile.rows.first_differing_row}; remove them, or set validation.duplicates to first, last or mean"
     )
 
 
-def _future(profile: SeriesProfileReport, _: ParsedTable) -> str:
+def _future(profile: SeriesProfileReport) -> str:
     return (
         f"a target cannot be known before its time; {profile.rows.n_future_rows:,} rows are later than the begin of the run; "
         "a clock or a time zone is wrong"
     )
 
 
-def _all_missing(profile: SeriesProfileReport, _: ParsedTable) -> str:
+def _all_missing(profile: SeriesProfileReport) -> str:
     return f"there must be a target; all {profile.steps.n_steps:,} steps are without one"
 
 
 def _missing(limit: float) -> Sentence:
-    def say(profile: SeriesProfileReport, _: ParsedTable) -> str:
+    def say(profile: SeriesProfileReport) -> str:
         return f"{profile.steps.missing_ratio:.2%} of the steps are without a target; allowed is {limit:.2%}"
 
     return say
 
 
-def _gap(profile: SeriesProfileReport, _: ParsedTable) -> str:
+def _gap(profile: SeriesProfileReport) -> str:
     steps = profile.steps
     return (
         f"{steps.n_gap_steps:,} steps have no row; the longest gap is {steps.longest_gap} steps from "
@@ -139,15 +141,15 @@ def _gap(profile: SeriesProfileReport, _: ParsedTable) -> str:
     )
 
 
-def _gap_share(profile: SeriesProfileReport, _: ParsedTable) -> str:
+def _gap_share(profile: SeriesProfileReport) -> str:
     return f"{profile.steps.gap_ratio:.2%} of the steps have no row"
 
 
-def _constant(profile: SeriesProfileReport, _: ParsedTable) -> str:
+def _constant(profile: SeriesProfileReport) -> str:
     return f"the target must change; all {profile.steps.n_targets:,} values are one"
 
 
-def _level_shift(profile: SeriesProfileReport, _: ParsedTable) -> str:
+def _level_shift(profile: SeriesProfileReport) -> str:
     level = profile.steps.level
     return (
         f"the level goes from {level.before:g} to {level.after:g} about {iso_time(profile.steps.shift_time)}, "
@@ -155,29 +157,21 @@ def _level_shift(profile: SeriesProfileReport, _: ParsedTable) -> str:
     )
 
 
-def _unit_change(profile: SeriesProfileReport, _: ParsedTable) -> str:
+def _unit_change(profile: SeriesProfileReport) -> str:
     changes = [f"{one.column!r} from about {iso_time(one.time)} on: {one.change}" for one in profile.steps.units]
     return f"one unit a column; the unit changes in {', '.join(changes)}"
 
 
-def _missing_ahead(profile: SeriesProfileReport, _: ParsedTable) -> str:
+def _missing_ahead(profile: SeriesProfileReport) -> str:
     return f"known covariates must be complete over the horizon; {profile.steps.n_missing_ahead:,} values are missing"
 
 
-def _stale(profile: SeriesProfileReport, _: ParsedTable) -> str:
+def _stale(profile: SeriesProfileReport) -> str:
     return f"the last target is {profile.steps.age_s:,} s before the cutoff"
 
 
 def _short(needed: int) -> Sentence:
-    def say(profile: SeriesProfileReport, _: ParsedTable) -> str:
+    def say(profile: SeriesProfileReport) -> str:
         return f"the history has {profile.steps.n_steps:,} steps; needed are {needed:,}"
 
     return say
-
-
-def _first(table: ParsedTable, row: int) -> str:
-    return f"the first is {_place(table, row)}"
-
-
-def _place(table: ParsedTable, row: int) -> str:
-    return f"{table.source.row_name(row)} at {iso_time(int(table.times.seconds[row]))}"

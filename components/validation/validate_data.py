@@ -6,34 +6,35 @@ is a result: the store, the report and the Data Docs are written and say what fa
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.validation.checks import failed_names, note_imputed, table_checks
-from components.validation.exclusions import check_exclusions, count_hidden, find_exclusions
-from components.validation.grid import StepReport, infer_step
-from components.validation.imputation import ImputationReport, impute_store
+from components.validation.assessing import AssessmentReport, CutTable, assess
+from components.validation.checks import TableReport, failed_names, note_imputed, table_checks
+from components.validation.exclusions import check_exclusions, find_exclusions
+from components.validation.finishing import StoredReport, write_stores
 from components.validation.learned import LearnedReport, compare
 from components.validation.page import PAGE_FILE, validation_page
+from components.validation.parts import TableParts
 from components.validation.profile import profile_store
-from components.validation.quarantine import PartingReport, QuarantineReport, judge_quarantine, part
-from components.validation.reading import ParsedTable, SortingReport, parse_table, sort_rows
+from components.validation.quarantine import QuarantineReport, judge_quarantine
 from components.validation.report import CheckRecord, ValidationReport, all_passed, iso_time, write_report
-from components.validation.series_profile import SeriesProfileReport, profile_series
+from components.validation.scanning import scan
 from components.validation.series_rules import series_rules
-from components.validation.shaping import shape_source
-from components.validation.sources import open_source
-from components.validation.storing import make_store
+from components.validation.sources import find_source
+from components.validation.storing import store_spec
+from components.validation.surveying import GridShelf, SurveyReport, survey
 from forecasting.config.root import StepSettings, ValidateDataSettings
-from forecasting.contracts.artifacts import DATA_DOCS_DIR, PROFILE_FILE, QUARANTINE_DIR, REPORT_FILE
+from forecasting.contracts.artifacts import DATA_DOCS_DIR, PROFILE_FILE, REPORT_FILE
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.cutoffs import parse_cutoff
-from forecasting.errors import ConfigError, DataError
+from forecasting.errors import ConfigError
 from forecasting.repository import ModelRepository
-from forecasting.schema import SeriesStore, read_series_store, write_series_store
+from forecasting.schema import SeriesReader
 from forecasting.steps import StepContext, StepOutcome
 
 if TYPE_CHECKING:
@@ -67,54 +68,66 @@ def validate_data(
     if not isinstance(settings, ValidateDataSettings):
         raise ConfigError(f"validate_data needs its own settings, found {type(settings).__name__}")
     cutoff = int(parse_cutoff(context.cutoff).timestamp()) if context.cutoff else None
-    source, settings = shape_source(open_source(settings.data, context.home), settings, cutoff=cutoff)
-    exclusions = find_exclusions(settings.data, context.home)
-    table = parse_table(source, settings, cutoff=cutoff)
-    sorting = sort_rows(table, settings.validation.duplicates)
-    step = _source_step(table, sorting)
-    made = make_store(table, sorting, step=step, settings=settings, cutoff=cutoff, exclusions=exclusions)
-    profiles = profile_series(table, sorting, step=step, made=made, settings=settings, created=context.created)
-    learned = _learned(made.store, settings, context)
-    found = _expectations(table, profiles, step.step_s, learned=learned, settings=settings, output=output)
-    quarantine = judge_quarantine(found.broken, ids=made.store.index.ids, limits=settings.validation)
-    parting = part(made, quarantine)
-    checks = (
-        *table_checks(table, sorting, made=parting.made, settings=settings, cutoff=cutoff, created=context.created),
-        *((check_exclusions(exclusions, count_hidden(parting.made.store, exclusions)),) if exclusions else ()),
-        *found.checks,
-        quarantine.check,
-    )
-    imputed, apart = _impute(parting, settings)
-    checks += note_imputed(imputed)
-    report = _report(table, imputed.store, checks, quarantine)
-    _write(imputed.store, apart, report, output)
-    _write_page(report, parting, settings, output)
+    # In the output, which is temporary until the step has ended: nothing of a run that was killed is in the way of another.
+    with tempfile.TemporaryDirectory(prefix=".scratch-", dir=output) as scratch:
+        surveyed = _read(settings, context, cutoff, Path(scratch))
+        report = _judge(surveyed, context, cutoff, output)
+    (output / PROFILE_FILE).write_text(json.dumps(asdict(profile_store(output)), indent=1), encoding="utf-8")
+    write_report(report, output / REPORT_FILE)
     _log(report)
     # What is of the future now will not be for a later run.
     is_lasting = not any(check.rule == "future_rows" and not check.passed for check in report.checks)
     return StepOutcome(report.passed, _summary(report), reusable=is_lasting)
 
 
-def _impute(parting: PartingReport, settings: ValidateDataSettings) -> tuple[ImputationReport, SeriesStore | None]:
-    """Fill what is trained on and, so that both have the same columns, what is in quarantine."""
-    limits, season = settings.validation, min(settings.forecast.seasons)
-    apart = None if parting.apart is None else impute_store(parting.apart, limits, season=season).store
-    return impute_store(parting.made.store, limits, season=season), apart
+@dataclass(frozen=True)
+class _Surveyed:
+    """A table that was read and sorted: its parts, what sorting found, its series and their profiles."""
+
+    parts: TableParts
+    survey: SurveyReport
+    table: CutTable
+    assessment: AssessmentReport
+    scratch: Path
 
 
-def _write(store: SeriesStore, apart: SeriesStore | None, report: ValidationReport, output: Path) -> None:
-    write_series_store(store, output)
-    if apart is not None:
-        (output / QUARANTINE_DIR).mkdir()
-        write_series_store(apart, output / QUARANTINE_DIR)
-    write_report(report, output / REPORT_FILE)
-    (output / PROFILE_FILE).write_text(json.dumps(asdict(profile_store(store)), indent=1), encoding="utf-8")
+def _read(settings: ValidateDataSettings, context: StepContext, cutoff: int | None, scratch: Path) -> _Surveyed:
+    """Read, sort, lay on the grid and profile; everything that does not fit in memory goes to scratch files."""
+    source = find_source(settings.data, context.home)
+    n_rows = settings.validation.part_rows
+    exclusions = find_exclusions(settings.data, context.home)
+    read = scan(source, settings, cutoff=cutoff, folder=scratch, n_in_memory=n_rows)
+    # From here on the roles are those of the columns that the table has become.
+    settings = read.settings
+    parts = TableParts(read, folder=scratch, n_rows=n_rows)
+    shelf = GridShelf(scratch, len(parts))
+    found = survey(parts, shelf, settings=settings, cutoff=cutoff, created=context.created)
+    spec = store_spec(
+        found.spans, read.static, step=found.step, settings=settings, cutoff=cutoff, source=source.name,
+        first_time=found.first_time,
+    )  # fmt: skip
+    table = CutTable(shelf, spec, found.step, settings, exclusions)
+    return _Surveyed(parts, found, table, assess(table, parts.names, found.rows), scratch)
 
 
-def _write_page(report: ValidationReport, parting: PartingReport, settings: ValidateDataSettings, output: Path) -> None:
-    season, has_docs = max(settings.forecast.seasons), settings.validation.data_docs
-    page = validation_page(report, parting.made.store, season=season, has_docs=has_docs)
+def _judge(read: _Surveyed, context: StepContext, cutoff: int | None, output: Path) -> ValidationReport:
+    """Apply all rules, put series in quarantine, and write the stores and the page."""
+    settings, table = read.table.settings, read.table
+    limits, ids = settings.validation, tuple(record.id for record in read.assessment.series)
+    found = _expectations(read, _learned(table, context, read.scratch), output)
+    quarantine = judge_quarantine(found.broken, ids=ids, limits=limits)
+    stored = write_stores(table, read.assessment, quarantine.apart(len(ids)), output)
+    checks = (
+        *table_checks(_table_report(read, stored), settings, cutoff=cutoff, created=context.created),
+        *((check_exclusions(table.exclusions, stored.n_hidden),) if table.exclusions else ()),
+        *found.checks,
+        quarantine.check,
+        *note_imputed(stored.n_filled),
+    )
+    report = _report(read, stored, checks, quarantine)
+    page = validation_page(report, stored.figures, has_docs=limits.data_docs)
     (output / PAGE_FILE).write_text(page, encoding="utf-8")
+    return report
 
 
 def _log(report: ValidationReport) -> None:
@@ -127,30 +140,17 @@ def _log(report: ValidationReport) -> None:
     )
 
 
-def _source_step(table: ParsedTable, sorting: SortingReport) -> StepReport:
-    step = infer_step(sorting.rows)
-    if step is None:
-        raise DataError(
-            f"{table.source.name} must have a series with at least two time stamps; its {table.source.table.num_rows:,} rows have one a "
-            "series; if a series has several columns as its name, set data.id_columns to all of them"
-        )
-    return step
-
-
-def _learned(store: SeriesStore, settings: ValidateDataSettings, context: StepContext) -> tuple[LearnedReport, ...]:
+def _learned(table: CutTable, context: StepContext, scratch: Path) -> tuple[LearnedReport, ...]:
     """The store against what the champion was trained on; nothing where there is no champion, or nothing new."""
-    repository = ModelRepository(context.home.models)
-    champion = repository.role(settings.name, ModelRole.CHAMPION)
-    folder = None if champion is None else repository.series_dir(settings.name, champion)
+    name, repository = table.settings.name, ModelRepository(context.home.models)
+    champion = repository.role(name, ModelRole.CHAMPION)
+    folder = None if champion is None else repository.series_dir(name, champion)
     if folder is None or not folder.is_dir():
         return ()
-    return compare(read_series_store(folder), store, settings.validation.learned)
+    return compare(SeriesReader(folder), table, table.settings.validation.learned, scratch)
 
 
-def _expectations(
-    table: ParsedTable, profiles: Sequence[SeriesProfileReport], step_s: int, *,
-    learned: Sequence[LearnedReport], settings: ValidateDataSettings, output: Path,
-) -> "ExpectationsReport":  # fmt: skip
+def _expectations(read: _Surveyed, learned: tuple[LearnedReport, ...], output: Path) -> "ExpectationsReport":
     """Run the suites: on rows as they were read, on the profile of every series, and the one learned."""
     # Imported here: it takes seconds, and whoever only wants the step's name should not pay them.
     from components.validation.expectations import ROW_SUITE, ExpectationsReport, row_checks, row_suite
@@ -158,31 +158,50 @@ def _expectations(
     from components.validation.series_checks import SERIES_SUITE, series_checks, series_suite
     from components.validation.suites import run_suites
 
-    docs = output / DATA_DOCS_DIR if settings.validation.data_docs else None
-    rules = series_rules(settings, step_s)
+    settings, profiles = read.table.settings, read.assessment.profiles
     limits = settings.validation
-    suites = [row_suite(table, settings), series_suite(profiles, rules)]
+    docs = output / DATA_DOCS_DIR if limits.data_docs else None
+    rules = series_rules(settings, read.survey.step.step_s)
+    suites = [row_suite(read.parts, settings), series_suite(profiles, rules)]
     suites += [learned_suite(learned, limits.learned)] if learned else []
     found = run_suites(settings.name, suites, docs=docs)
-    rows = row_checks(found[ROW_SUITE], table, settings)
-    series = series_checks(found[SERIES_SUITE], profiles, rules, table=table, settings=settings)
+    rows = row_checks(found[ROW_SUITE], read.survey.broken, read.parts.found.source.places, settings)
+    series = series_checks(found[SERIES_SUITE], profiles, rules, settings=settings)
     drift = learned_checks(found[LEARNED_SUITE], learned, limits) if learned else ()
     return ExpectationsReport(rows.checks + series.checks + drift, series.broken + rows.broken)
 
 
+def _table_report(read: _Surveyed, stored: StoredReport) -> TableReport:
+    return TableReport(
+        n_rows=read.survey.n_rows,
+        unused_columns=read.parts.found.source.unused_columns,
+        is_naive=read.parts.found.is_naive,
+        n_equal=read.survey.n_equal,
+        n_differing=read.survey.n_differing,
+        n_partial_buckets=read.assessment.n_partial_buckets,
+        left_out=read.assessment.left_out,
+        spec=read.table.spec,
+        n_series=stored.n_series,
+        n_censored=stored.n_censored,
+        longest=stored.longest,
+        leaks=stored.leaks,
+    )
+
+
 def _report(
-    table: ParsedTable, store: SeriesStore, checks: tuple[CheckRecord, ...], quarantine: QuarantineReport
+    read: _Surveyed, stored: StoredReport, checks: tuple[CheckRecord, ...], quarantine: QuarantineReport
 ) -> ValidationReport:
+    source = read.parts.found.source
     return ValidationReport(
         passed=all_passed(checks),
-        source=table.source.short_name,
-        n_rows=table.source.table.num_rows,
-        n_series=len(store.series),
-        n_steps=sum(series.n_steps for series in store),
-        step_s=store.spec.step_s,
-        start=iso_time(min(series.start for series in store)),
-        cutoff=iso_time(store.spec.split.cutoff),
-        unused_columns=table.source.unused_columns,
+        source=source.short_name,
+        n_rows=read.survey.n_rows,
+        n_series=stored.n_series,
+        n_steps=stored.n_steps,
+        step_s=stored.spec.step_s,
+        start=iso_time(stored.start),
+        cutoff=iso_time(stored.spec.split.cutoff),
+        unused_columns=source.unused_columns,
         checks=checks,
         quarantined=quarantine.records,
     )

@@ -56,6 +56,11 @@ class ValidationConfig(Section):
         default_factory=dict,
         description="What a broken rule means, by its name: fail, quarantine (of the series) or warn; its own severity where not named.",
     )
+    part_rows: int = Field(
+        1_000_000,
+        ge=1,
+        description="Rows that are checked at once; fewer need less memory. A series is always checked as a whole. The result is the same.",
+    )
     max_quarantined_ratio: float = Field(
         0.2, ge=0, le=1, description="Largest share of series in quarantine; more refuse the table."
     )

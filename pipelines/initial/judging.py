@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from components.validation.checks import table_checks
+from components.validation.checks import describe_table, table_checks
 from components.validation.quarantine import QuarantineReport, judge_quarantine, part
 from components.validation.report import BrokenRuleRecord, Severity
 from components.validation.series_profile import profile_series
@@ -33,7 +33,7 @@ def judge(facts: TableFacts, settings: ValidateDataSettings, *, created: float |
     )
     for rule in series_rules(settings, facts.step.step_s):
         bad = [profile for profile in profiles if rule.measure(profile) > rule.limit]
-        found = [BrokenRuleRecord(one.series, rule.rule, f"{rule.rule}: {rule.sentence(one, facts.table)}") for one in bad]  # fmt: skip
+        found = [BrokenRuleRecord(one.series, rule.rule, f"{rule.rule}: {rule.sentence(one)}") for one in bad]  # fmt: skip
         broken += found
         if found and limits.severity_of(rule.rule).value == Severity.FAIL.value:
             failures.append(f"series {found[0].series!r}: {found[0].reason}")
@@ -42,9 +42,8 @@ def judge(facts: TableFacts, settings: ValidateDataSettings, *, created: float |
     if not quarantine.check.passed:
         failures.append(quarantine.check.message)
     kept = without(facts, quarantine)
-    checks = table_checks(
-        kept.table, kept.sorting, made=kept.made, settings=settings, cutoff=None, created=created
-    )  # fmt: skip
+    described = describe_table(kept.table, kept.sorting, made=kept.made, settings=settings)
+    checks = table_checks(described, settings, cutoff=None, created=created)
     failures += [check.message for check in checks if not check.passed and check.severity is Severity.FAIL]
     return JudgementReport(tuple(failures), quarantine)
 

@@ -17,7 +17,7 @@ from forecasting.errors import ConfigError, DataError
 from forecasting.source_files import FileFormat, FileSet, find_files
 from forecasting.sources import EXAMPLE_SCHEME, SourceKind, source_address
 
-__all__ = ["Source", "SourceTable", "find_source", "needed_columns", "open_source"]
+__all__ = ["Source", "SourceTable", "find_source", "needed_columns", "no_rows", "open_source", "wanted_columns"]
 
 _OF_FILES: dict[FileFormat, type[CsvSource] | type[ParquetSource]] = {
     FileFormat.CSV: CsvSource,
@@ -33,14 +33,26 @@ def open_source(data: DataConfig, home: HomeLayout) -> SourceTable:
         DataError: The file or a column is missing, the file cannot be read, or it has no rows.
     """
     source = find_source(data, home)
+    table = collect(source, wanted_columns(source, data))
+    if not table.table.num_rows:
+        raise no_rows(source)
+    return table
+
+
+def wanted_columns(source: Source, data: DataConfig) -> tuple[str, ...]:
+    """Every column that the configuration names, of which the source is known to have one each.
+
+    Raises:
+        DataError: A column is missing or there twice, or a pattern names none.
+    """
     wanted = needed_columns(data) if data.layout == "long" else wide_columns(source, data)
     check_columns(source, wanted)
-    table = collect(source, wanted)
-    if not table.table.num_rows:
-        raise DataError(
-            f"{source.name} must have rows, and it has none; it has the columns {', '.join(source.columns)}"
-        )
-    return table
+    return wanted
+
+
+def no_rows(source: Source) -> DataError:
+    """The error that a source is empty."""
+    return DataError(f"{source.name} must have rows, and it has none; it has the columns {', '.join(source.columns)}")
 
 
 def find_source(data: DataConfig, home: HomeLayout) -> Source:

@@ -16,6 +16,8 @@ from forecasting.source_files import FileSet
 from forecasting.sources import reading
 
 _BATCH_ROWS = 1 << 17
+_BATCH_CELLS = 1 << 21
+"""Values of a batch: one of a table of hundreds of columns has fewer rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +49,10 @@ class ParquetSource(Source):
         for part, path in enumerate(self.files.paths):
             partition = self.files.partition(path)
             inside = [name for name in columns if name not in partition]
+            n_rows = max(1, min(_BATCH_ROWS, _BATCH_CELLS // max(1, len(inside))))
             schema = pa.schema([self.schema.field(name) for name in inside])
             with _readable(self.files, path), self.files.open(path) as stream, pq.ParquetFile(stream) as file:
-                for rows in file.iter_batches(_BATCH_ROWS, columns=inside):
+                for rows in file.iter_batches(n_rows, columns=inside):
                     cast = rows.select(inside).cast(schema) if inside else rows
                     yield PartBatch(part, with_partition(cast, columns, partition))
 

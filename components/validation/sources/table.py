@@ -60,8 +60,8 @@ class Source(ABC):
 class RowPlaces:
     """How a reader of a message finds a row.
 
-    ends: number of rows up to the end of each part. columns: names of the series' columns of a wide table, whose
-    rows were repeated once for each of them; else empty.
+    ends: number of rows up to the end of each part. columns: names of the series' columns of a wide table, each of whose
+    rows became one row for each of them; else empty.
     """
 
     unit: str = "row"
@@ -74,7 +74,7 @@ class RowPlaces:
         """Such as `line 12`, `row 4 of b.parquet`, `line 3, column MT_001`."""
         column = ""
         if self.columns:
-            number, place = divmod(place, self.ends[-1])
+            place, number = divmod(place, len(self.columns))
             column = f", column {self.columns[number]}"
         part = int(np.searchsorted(self.ends, place, side="right")) if len(self.parts) > 1 else 0
         start = self.ends[part - 1] if part else 0
@@ -107,6 +107,11 @@ class SourceTable:
         return replace(self, table=self.table.filter(pa.array(chosen)), rows=rows)
 
 
+def unused_columns(source: Source, columns: tuple[str, ...]) -> tuple[str, ...]:
+    """Columns of a source that are not asked for."""
+    return tuple(name for name in source.columns if name not in columns)
+
+
 def collect(source: Source, columns: tuple[str, ...]) -> SourceTable:
     """Read some columns of a source as a whole.
 
@@ -124,7 +129,7 @@ def collect(source: Source, columns: tuple[str, ...]) -> SourceTable:
     return SourceTable(
         name=source.name,
         table=table,
-        unused_columns=tuple(name for name in source.columns if name not in columns),
+        unused_columns=unused_columns(source, columns),
         short_name=source.short_name,
         places=RowPlaces(source.row_unit, source.first_row, source.parts, tuple(np.cumsum(lengths).tolist())),
         numbers=source.numbers,
