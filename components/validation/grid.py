@@ -166,6 +166,8 @@ def _most_frequent(numbers: npt.NDArray[np.int64]) -> int:
 
 def first_run(distances: npt.NDArray[np.int64], *, usual: int) -> int | None:
     """Index of the first of ten equal distances `[D]` in a row that are not the usual one; none where there are none."""
+    if not len(distances):
+        return None
     edges = np.flatnonzero(np.r_[True, np.diff(distances) != 0])
     lengths = np.diff(np.r_[edges, len(distances)])
     found = np.flatnonzero((lengths >= _MIN_RUN) & (distances[edges] != usual))

@@ -168,10 +168,11 @@ def cut(
     for i in kept:
         one, name = gridded.grid.series[i], gridded.names[i]
         n_before = (cutoff - one.start) // frequency_s
-        is_censored = _censored(one, gridded.columns, data)
-        is_hidden = is_censored | excluded_steps(
-            exclusions, name, start=one.start, n_steps=len(one.values), step_s=frequency_s
-        )
+        # Steps without a row at the end of a series belong to it where known covariates follow after the cutoff.
+        n_steps = max(n_before, len(one.values))
+        is_censored = np.zeros(n_steps, dtype=np.bool_)
+        is_censored[: len(one.values)] = _censored(one, gridded.columns, data)
+        is_hidden = is_censored | excluded_steps(exclusions, name, start=one.start, n_steps=n_steps, step_s=frequency_s)
         static = tuple(codes[column][gridded.static[column][i]] for column in data.static)
         series.append(Series(name, one.start, _cut_values(one, is_hidden, ahead[i], spec, settings=settings), static))
         hidden.append(is_hidden[:n_before])
@@ -249,7 +250,7 @@ def _cut_values(
     """Values of a series as they are known at the cutoff `[T, n columns]`."""
     n_before = (spec.split.cutoff - one.start) // spec.step_s
     values = one.values[:n_before, : len(spec.columns)].copy()
-    values[hidden[:n_before], 0] = np.nan
+    values[hidden[: len(values)], 0] = np.nan
     _publish_later(values, settings.data, spec.step_s)
     first = (ahead.start - one.start) // spec.step_s
     known = ahead.values[: max(0, n_before + settings.forecast.horizon - first)]

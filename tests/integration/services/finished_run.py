@@ -27,6 +27,7 @@ from forecasting.gates import GateRule, decide, write_decision
 from forecasting.manifests import write_manifest
 from forecasting.runs import RunRecord, StepRecord, create_run, write_step
 from forecasting.served_forecast import ForecastRecord, SeriesForecastRecord
+from forecasting.schema import write_series_store
 from forecasting.tournament import VariantRecord, VariantStatus, write_tournament
 from tests.unit.backtest.tables import hourly_store
 
@@ -43,7 +44,9 @@ def finished_run(home: Path) -> RunLayout:
         run.step(step).mkdir()
         write_step(run, StepRecord(step, RunStatus.SUCCEEDED, ORIGIN + number, duration_s=1.5, summary="done"))
     store = hourly_store({"Demand": [5_000 + 800 * np.sin(np.arange(240) * 2 * np.pi / 24)]})
-    (run.step(StepName.VALIDATE_DATA) / PROFILE_FILE).write_text(json.dumps(asdict(profile_store(store))))
+    validated = run.step(StepName.VALIDATE_DATA)
+    write_series_store(store, validated)
+    (validated / PROFILE_FILE).write_text(json.dumps(asdict(profile_store(validated))))
     epochs = [
         {"epoch": n, "train_loss": 1 / n, "validation_loss": 1.2 / n, "learning_rate": 0.001, "duration_s": 2.0}
         for n in range(1, 9)

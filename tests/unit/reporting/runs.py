@@ -69,7 +69,7 @@ def add_validation(run: RunLayout, *, problem: str = "") -> None:
     output = run.step(StepName.VALIDATE_DATA)
     output.mkdir()
     write_series_store(STORE, output)
-    (output / "profile.json").write_text(json.dumps(asdict(profile_store(STORE))))
+    (output / "profile.json").write_text(json.dumps(asdict(profile_store(output))))
     checks = [CheckRecord("gaps", True, Severity.FAIL, 0, 0, "no gap")]
     if problem:
         checks.append(CheckRecord("duplicates", False, Severity.FAIL, 1, 0, problem))

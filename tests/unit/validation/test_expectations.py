@@ -12,6 +12,7 @@ from components.validation.reading import parse_table
 from components.validation.report import Severity
 from components.validation.sources import open_source
 from components.validation.suites import run_suites
+from components.validation.value_rules import broken_in_series
 from forecasting.errors import ArtifactError
 from tests.unit.validation.tables import hourly_lines, write_table
 
@@ -24,8 +25,11 @@ def expect(make_settings, context, tmp_path):
         sections.setdefault("data", {"known": ["temperature"]})
         settings = make_settings(write_table(tmp_path / "t.csv", lines), **sections)
         table = parse_table(open_source(settings.data, context.home), settings)
-        found = run_suites(settings.name, [row_suite(table, settings)], docs=docs)
-        return {check.name: check for check in row_checks(found[ROW_SUITE], table, settings).checks}
+        found = run_suites(settings.name, [row_suite([table], settings)], docs=docs)
+        broken = broken_in_series(table, settings)
+        return {
+            check.name: check for check in row_checks(found[ROW_SUITE], broken, table.source.places, settings).checks
+        }
 
     return run
 

@@ -4,9 +4,9 @@ import re
 
 import numpy as np
 
-from components.validation.page import missing_cells, seasonal_course
+from components.validation.page import PageFigures, missing_cells
 from components.validation.validate_data import validate_data
-from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec
+from forecasting.schema import Series, SeriesSpec, SplitSpec
 from tests.unit.validation.tables import hourly_lines, write_table
 
 NAN = np.nan
@@ -22,7 +22,12 @@ def test_the_usual_course_is_the_mean_of_each_step_of_the_season():
     spec = SeriesSpec("y", (), (), (), {}, 60, SplitSpec(0, 0, 1000))
     first = Series("a", 60, np.array([[1.0], [2.0], [3.0], [NAN]]))
     second = Series("b", 0, np.array([[5.0]]))
-    assert seasonal_course(SeriesStore(spec, (first, second)), 2).tolist() == [(2 + 5) / 2, 2.0]
+    figures = PageFigures(spec, season=2, first=0, extent=(1.0, 5.0))
+    figures.add(first)
+    figures.add(second)
+    assert figures.course.tolist() == [(2 + 5) / 2, 2.0]
+    counts, edges = figures.distribution
+    assert (counts.sum(), counts[0], counts[-1], edges[0], edges[-1]) == (4, 1, 1, 1.0, 5.0)
 
 
 def test_the_page_shows_checks_quarantine_and_three_drawings_without_a_network(make_settings, context, tmp_path):
