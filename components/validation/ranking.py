@@ -115,7 +115,7 @@ def _at_ranks(chunks: Chunks, low: float, high: float, ranks: Ints, depth: int =
     """Values of ascending ranks (from 0) among those between two bounds."""
     if low == high:
         return [low] * len(ranks)
-    counts = sum(np.bincount(_bins(part, low, high), minlength=_N_BINS) for part in _inside(chunks, low, high))
+    counts = _histogram(chunks, low, high)
     ends = np.cumsum(counts)
     owners = np.searchsorted(ends, ranks, side="right")
     found: list[float] = []
@@ -154,10 +154,7 @@ def _largest_distance(
         depth: How often bins were divided.
     """
     low, high = bounds
-    counts = [
-        sum((np.bincount(_bins(part, low, high), minlength=_N_BINS) for part in _inside(chunks, low, high)), np.zeros(_N_BINS, dtype=np.int64))
-        for chunks in (a, b)
-    ]  # fmt: skip
+    counts = [_histogram(chunks, low, high) for chunks in (a, b)]
     ends = [np.cumsum(found) + before for found, before in zip(counts, below, strict=True)]
     best = max(best, float(np.max(np.abs(ends[0] / sizes[0] - ends[1] / sizes[1]))))
     starts = [end - found for end, found in zip(ends, counts, strict=True)]
@@ -204,6 +201,14 @@ def _bins(values: Floats, low: float, high: float) -> Ints:
     span = high * 0.25 - low * 0.25
     scaled = (values * 0.25 - low * 0.25) / span * _N_BINS if span > 0 else np.zeros(len(values))
     return np.minimum(scaled.astype(np.int64), _N_BINS - 1)
+
+
+def _histogram(chunks: Chunks, low: float, high: float) -> Ints:
+    """How many values between two bounds are in each bin."""
+    counts = np.zeros(_N_BINS, dtype=np.int64)
+    for part in _inside(chunks, low, high):
+        counts += np.bincount(_bins(part, low, high), minlength=_N_BINS)
+    return counts
 
 
 def _inside(chunks: Chunks, low: float, high: float) -> Iterator[Floats]:

@@ -97,7 +97,8 @@ class _Scanner:
         self._bad = {name: BadNumbers() for name in self._numbers}
         self._begins, self._n_of_series = _Extent(), _Extent(0)
         self._word_begins = {name: _Extent() for name in (*data.categorical, *data.static)}
-        self._first = self._last = None
+        self._first: int | None = None
+        self._last: int | None = None
         self._n_before = 0
         self.n_rows = 0
 

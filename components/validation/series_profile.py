@@ -199,11 +199,21 @@ def profile_rows(
 
     return [
         RowProfileReport(
-            int(n_rows[i]), int(equal[i]), int(differing[i]), int(descents[i]), int(off[i]), int(ahead[i]),
-            second[i][0], *(place(int(first[i])) for first in firsts), place(second[i][1]), table.times.n_naive > 0,
+            n_rows=int(n_rows[i]),
+            n_equal_duplicates=int(equal[i]),
+            n_differing_duplicates=int(differing[i]),
+            n_descents=int(descents[i]),
+            n_off_grid=int(off[i]),
+            n_future_rows=int(ahead[i]),
+            second_step_s=second[i][0],
+            first_differing_row=place(int(firsts[0][i])),
+            first_descent_row=place(int(firsts[1][i])),
+            first_off_grid_row=place(int(firsts[2][i])),
+            first_second_step_row=place(second[i][1]),
+            is_naive=table.times.n_naive > 0,
         )
         for i in range(n_series)
-    ]  # fmt: skip
+    ]
 
 
 def _first_rows(codes: Ints, found: Ints, n_series: int) -> Ints:

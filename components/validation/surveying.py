@@ -24,7 +24,8 @@ from forecasting.errors import DataError
 logger = logging.getLogger(__name__)
 
 
-_NO_ROWS = RowTable(*(np.zeros(0, dtype=np.int64) for _ in range(2)), np.zeros((0, 0)), np.zeros(0, dtype=np.int64))
+_NOTHING = np.zeros(0, dtype=np.int64)
+_NO_ROWS = RowTable(_NOTHING, _NOTHING, np.zeros((0, 0)), _NOTHING)
 
 
 class GridShelf:
