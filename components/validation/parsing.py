@@ -181,27 +181,6 @@ def parse_ids(source: SourceTable, columns: tuple[str, ...], *, single: str) -> 
     return IdColumn(tuple(found.names[i] for i in order), rank[codes])
 
 
-def parse_static(source: SourceTable, column: str, ids: IdColumn) -> tuple[str, ...]:
-    """Read a static column: one category for each series, in their order.
-
-    Raises:
-        DataError: A series has two categories.
-    """
-    codes, names = pd.factorize(text_column(source, column).fillna(""), sort=True)
-    categories = [str(name) for name in names]
-    first = np.full(len(ids.names), -1, dtype=np.int64)
-    first[ids.codes[::-1]] = codes[::-1]
-    differing = np.flatnonzero(first[ids.codes] != codes)
-    if len(differing):
-        row = int(differing[0])
-        series = ids.names[ids.codes[row]]
-        raise DataError(
-            f"{source.name}: static column {column!r} must have one value for each series; series {series!r} has "
-            f"{categories[first[ids.codes[row]]]!r} and, in {source.row_name(row)}, {categories[codes[row]]!r}"
-        )
-    return tuple(categories[code] for code in first)
-
-
 def text_column(source: SourceTable, column: str) -> "pd.Series[str]":
     """A column as text, missing where there is none."""
     values = source.table[column].combine_chunks()

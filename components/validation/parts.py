@@ -1,6 +1,7 @@
 """A read source as parsed tables, each with some whole series in order of id."""
 
 import logging
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,8 +13,10 @@ import pyarrow as pa
 from components.validation.categories import one_hot
 from components.validation.parsing import IdColumn, TimeColumn
 from components.validation.reading import ParsedTable, later_rows, number_columns, reach_of
-from components.validation.scanning import ScanReport
+from components.validation.scanning import ScanReport, scan
+from components.validation.sources.table import Source
 from components.validation.spool import ROW, SERIES, TIME, PartedRows, PartSpec, plan_parts
+from forecasting.config.root import ValidateDataSettings
 from forecasting.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -29,6 +32,20 @@ class _StaticFault:
     series: str
     first: str
     other: str
+
+
+def read_whole(
+    source: Source, settings: ValidateDataSettings, *, cutoff: int | None = None
+) -> tuple[ParsedTable, ValidateDataSettings]:
+    """Read a table that fits in memory; the settings have the roles of its columns.
+
+    Raises:
+        ConfigError: See `scan`.
+        DataError: See `scan`; or a series has two categories of a static column.
+    """
+    n_rows = sys.maxsize
+    found = scan(source, settings, cutoff=cutoff, folder=Path(), n_in_memory=n_rows)
+    return TableParts(found, folder=Path(), n_rows=n_rows).table(0), found.settings
 
 
 class TableParts:

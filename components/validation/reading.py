@@ -12,14 +12,13 @@ import numpy.typing as npt
 
 from components.validation.duplicates import merge_duplicates
 from components.validation.grid import RowTable
-from components.validation.parsing import IdColumn, TimeColumn, parse_ids, parse_numbers, parse_static, parse_times
-from components.validation.report import iso_time
+from components.validation.parsing import IdColumn, TimeColumn
 from components.validation.sources import SourceTable
 from forecasting.config.root import ValidateDataSettings
 from forecasting.config.sections import DataConfig
 from forecasting.config.validation import DuplicatePolicy
 from forecasting.durations import duration_s
-from forecasting.errors import ConfigError, DataError
+from forecasting.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
@@ -61,44 +60,6 @@ class SortingReport:
     descents: npt.NDArray[np.int64]
 
 
-def parse_table(source: SourceTable, settings: ValidateDataSettings, *, cutoff: int | None = None) -> ParsedTable:
-    """Parse every column that the configuration names; a table that is one series has the model's name as id.
-
-    Args:
-        source: The opened table.
-        settings: Roles, horizon and frequency.
-        cutoff: UTC epoch seconds; of rows at or after it only known covariates are read. None: of the whole table.
-
-    Raises:
-        ConfigError: A column has two roles, a setting names a column without one, or `data.time_zone` is no zone.
-        DataError: A value cannot be read (the message names file, column, row and value), or there is no
-            target before the cutoff.
-    """
-    data = settings.data
-    check_roles(settings)
-    ids = parse_ids(source, data.id_columns, single=settings.name)
-    times = parse_times(source, data, ids.codes)
-    last = last_target(source, times, data.target, cutoff)
-    is_past = times.seconds <= last
-    past, series = source.where(is_past), np.unique(ids.codes[is_past])
-    past_ids = _ids_of(ids, series, is_past)
-    is_later = ~is_past & (times.seconds < reach_of(settings, last)) & np.isin(ids.codes, series)
-    if n_new := len(ids.names) - len(series):
-        logger.info("%d series begin after the last target before the cutoff and are not read", n_new)
-    return ParsedTable(
-        source=past,
-        ids=past_ids,
-        times=TimeColumn(times.seconds[is_past], past.table.num_rows if times.n_naive else 0),
-        numbers={name: parse_numbers(past, name) for name in number_columns(data)},
-        static={name: parse_static(past, name, past_ids) for name in data.static},
-        later=later_rows(
-            _ids_of(ids, series, is_later).codes,
-            times.seconds[is_later],
-            [parse_numbers(source.where(is_later), name) for name in data.known],
-        ),
-    )
-
-
 def number_columns(data: DataConfig) -> tuple[str, ...]:
     """Numeric columns: target, observed, known, then the censoring column where it is none of them."""
     censor = (data.censored_by,) if data.censored_by else ()
@@ -118,32 +79,6 @@ def sort_rows(table: ParsedTable, policy: DuplicatePolicy = "refuse") -> Sorting
         differing=np.sort(order[repeats & merged.differs]),
         descents=_descents(table.ids.codes, table.times.seconds),
     )
-
-
-def last_target(source: SourceTable, times: TimeColumn, target: str, cutoff: int | None) -> int:
-    """Time of the last row before the cutoff that has a target, UTC epoch seconds.
-
-    Raises:
-        DataError: There is no such row.
-    """
-    known = np.full(len(times.seconds), True) if cutoff is None else times.seconds < cutoff
-    if cutoff is not None and not known.any():
-        raise DataError(
-            f"{source.name} must have rows before the cutoff {iso_time(cutoff)}; its first time stamp is "
-            f"{iso_time(int(times.seconds.min()))}"
-        )
-    filled = ~np.isnan(parse_numbers(source.where(known), target))
-    if not filled.any():
-        before = "" if cutoff is None else f" before the cutoff {iso_time(cutoff)}"
-        raise DataError(
-            f"{source.name}: the target {target!r} must have values{before}, and every one of its {len(filled):,} rows is missing"
-        )
-    return int(times.seconds[known][filled].max())
-
-
-def _ids_of(ids: IdColumn, series: npt.NDArray[np.int64], chosen: npt.NDArray[np.bool_]) -> IdColumn:
-    """Names and codes of some rows, where only some series remain."""
-    return IdColumn(tuple(ids.names[i] for i in series), np.searchsorted(series, ids.codes[chosen]).astype(np.int64))
 
 
 def later_rows(

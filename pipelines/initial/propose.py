@@ -10,9 +10,9 @@ import pyarrow as pa
 import yaml
 
 from components.validation.grid import infer_step
-from components.validation.reading import parse_table, sort_rows
-from components.validation.shaping import shape_source
-from components.validation.sources import open_source
+from components.validation.parts import read_whole
+from components.validation.reading import sort_rows
+from components.validation.sources import find_source
 from components.validation.storing import make_store
 from forecasting.config import AlmanacConfig, parse_config, step_settings
 from forecasting.config.root import ValidateDataSettings
@@ -134,8 +134,7 @@ def _plain(node: Node) -> Any:
 
 
 def _measure(settings: ValidateDataSettings, home: HomeLayout) -> TableFacts:
-    source, settings = shape_source(open_source(settings.data, home), settings, cutoff=None)
-    table = parse_table(source, settings)
+    table, settings = read_whole(find_source(settings.data, home), settings)
     sorting = sort_rows(table)
     step = infer_step(sorting.rows)
     if step is None:

@@ -8,9 +8,9 @@ import pytest
 
 from components.validation.data_docs import clean_page, make_self_contained
 from components.validation.expectations import ROW_SUITE, row_checks, row_suite
-from components.validation.reading import parse_table
+from components.validation.parts import read_whole
 from components.validation.report import Severity
-from components.validation.sources import open_source
+from components.validation.sources import find_source
 from components.validation.suites import run_suites
 from components.validation.value_rules import broken_in_series
 from forecasting.errors import ArtifactError
@@ -24,7 +24,7 @@ def expect(make_settings, context, tmp_path):
     def run(lines: list[str], docs: Path | None = None, **sections: object):
         sections.setdefault("data", {"known": ["temperature"]})
         settings = make_settings(write_table(tmp_path / "t.csv", lines), **sections)
-        table = parse_table(open_source(settings.data, context.home), settings)
+        table, settings = read_whole(find_source(settings.data, context.home), settings)
         found = run_suites(settings.name, [row_suite([table], settings)], docs=docs)
         broken = broken_in_series(table, settings)
         return {

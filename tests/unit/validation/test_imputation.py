@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from components.validation.imputation import impute, impute_store
+from components.validation.imputation import impute, plan_imputation
 from components.validation.validate_data import validate_data
 from forecasting.config.validation import ImputationConfig, ValidationConfig
 from forecasting.errors import ConfigError
@@ -75,29 +75,36 @@ def test_a_known_value_that_is_filled_in_the_horizon_is_marked_there():
     # Steps 6 to 9 lie after the cutoff: step 7 of the known column is missing, and so is step 3.
     rows = [[1, 10], [1, 11], [1, 12], [1, NAN], [1, 14], [1, 15], [NAN, 16], [NAN, NAN], [NAN, 18], [NAN, 19]]
     limits = ValidationConfig(imputation=ImputationConfig(known="interpolate", max_gap=2))
-    report = impute_store(_store(rows, known=("sun",)), limits, season=3)
-    assert report.store.spec.known == ("sun", "sun_imputed")
-    assert report.store.series[0].values[:, 1].tolist() == [10, 11, 12, 13, 14, 15, 16, 17, 18, 19]
-    assert report.store.series[0].values[:, 2].tolist() == [0, 0, 0, 1, 0, 0, 0, 1, 0, 0]
-    assert report.n_filled == {"sun": 2}
+    store = _store(rows, known=("sun",))
+    plan = plan_imputation(store.spec, limits, season=3)
+    filled = plan.fill(store.series[0])
+    assert plan.filled.known == ("sun", "sun_imputed")
+    assert filled.values[:, 1].tolist() == [10, 11, 12, 13, 14, 15, 16, 17, 18, 19]
+    assert filled.values[:, 2].tolist() == [0, 0, 0, 1, 0, 0, 0, 1, 0, 0]
+    assert plan.n_filled(filled) == {"sun": 2}
 
 
 def test_masks_of_observed_and_known_columns_stand_behind_their_own_kind_and_end_with_it():
     rows = [[1, 7, 10], [1, NAN, NAN], [1, 9, 12], [1, 9, 13], [1, 9, 14], [1, 9, 15], [NAN, NAN, NAN], [NAN, NAN, 17]]
     limits = ValidationConfig(imputation=ImputationConfig(observed="previous", known="previous", max_gap=2))
-    report = impute_store(_store(rows, observed=("wind",), known=("sun",)), limits, season=3)
-    assert report.store.spec.columns == ("load", "wind", "wind_imputed", "sun", "sun_imputed")
-    values = report.store.series[0].values
+    store = _store(rows, observed=("wind",), known=("sun",))
+    plan = plan_imputation(store.spec, limits, season=3)
+    assert plan.filled.columns == ("load", "wind", "wind_imputed", "sun", "sun_imputed")
+    values = plan.fill(store.series[0]).values
     np.testing.assert_array_equal(values[:, 1], [7, 7, 9, 9, 9, 9, NAN, NAN])
     np.testing.assert_array_equal(values[:, 2], [0, 1, 0, 0, 0, 0, NAN, NAN])
     np.testing.assert_array_equal(values[:, 3], [10, 10, 12, 13, 14, 15, 15, 17])
     np.testing.assert_array_equal(values[:, 4], [0, 1, 0, 0, 0, 0, 1, 0])
 
 
+def filled(store: SeriesStore, limits: ValidationConfig) -> np.ndarray:
+    return plan_imputation(store.spec, limits, season=1).fill(store.series[0]).values
+
+
 def test_nothing_observed_after_the_cutoff_changes_what_is_filled():
     rows = np.array([[1, 7, 10], [1, NAN, 11], [1, 9, 12], [1, 9, 13], [1, 9, 14], [1, NAN, 15], [NAN, NAN, 16]], float)
     limits = ValidationConfig(imputation=ImputationConfig(observed="seasonal", known="previous"))
-    before = impute_store(_store(rows, observed=("wind",), known=("sun",)), limits, season=1).store.series[0].values
+    before = filled(_store(rows, observed=("wind",), known=("sun",)), limits)
     rows[6, :2] = 1e9
-    after = impute_store(_store(rows, observed=("wind",), known=("sun",)), limits, season=1).store.series[0].values
+    after = filled(_store(rows, observed=("wind",), known=("sun",)), limits)
     np.testing.assert_array_equal(before[:6], after[:6])

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from components.validation.parsing import IdColumn, parse_ids, parse_numbers, parse_static, parse_times
+from components.validation.parsing import parse_ids, parse_numbers, parse_times
 from components.validation.sources import SourceTable
 from components.validation.sources.table import RowPlaces
 from forecasting.config.sections import DataConfig
@@ -162,9 +162,3 @@ def test_ids_that_join_to_one_name_are_refused():
 def test_a_missing_id_is_refused():
     with pytest.raises(DataError, match=r"id column 'a' must have a value in every row; line 3 has none"):
         parse_ids(source_of(a=["x", ""]), ("a",), single="load")
-
-
-def test_a_series_with_two_categories_is_refused_with_both():
-    ids = IdColumn(("x", "y"), np.array([0, 1, 0]))
-    with pytest.raises(DataError, match=r"series 'x' has 'red' and, in line 4, 'blue'"):
-        parse_static(source_of(c=["red", "blue", "blue"]), "c", ids)
