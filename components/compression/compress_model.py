@@ -15,6 +15,7 @@ import numpy as np
 
 from components.compression.measure import LatencyReport, directory_sizes, file_sizes, measure_latency, parity_ratios
 from forecasting.config.root import CompressModelSettings
+from forecasting.config.sections import TrainingConfig
 from forecasting.contracts.artifacts import (
     MODEL_SPEC_FILE,
     REPORT_FILE,
@@ -98,6 +99,12 @@ def parity_windows(series_store: SeriesStore, store: FeatureStore, count: int) -
     return stack_inputs(parts)
 
 
+def _settled(training: TrainingConfig, model: Path) -> TrainingConfig:
+    """The training settings with the batch size that the model was trained with."""
+    report = json.loads((model / REPORT_FILE).read_text(encoding="utf-8"))
+    return training.model_copy(update={"batch_size": report["batch_size"]})
+
+
 class _Tournament:
     """Builds one variant after another while time lasts."""
 
@@ -117,7 +124,7 @@ class _Tournament:
         self._began = time.monotonic()
         self.durations_s: dict[str, float] = {}
         self._loop = TrainingLoop(
-            NetworkSpec(store.spec, settings.model), settings.training, tf.distribute.get_strategy()
+            NetworkSpec(store.spec, settings.model), _settled(settings.training, model), tf.distribute.get_strategy()
         )
         self._loop.network.load_weights(model / WEIGHTS_FILE)
         calibration = json.loads((model / MODEL_SPEC_FILE).read_text(encoding="utf-8"))["calibration"]

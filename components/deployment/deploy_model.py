@@ -29,7 +29,7 @@ from components.deployment.measures import difference_ratio
 from components.deployment.package import PackageSpec, read_package
 from components.deployment.registry import RegistrationRecord, Registry, VersionSpec, held_versions
 from forecasting.config.root import DeployModelSettings
-from forecasting.contracts.artifacts import DEPLOYMENT_FILE, FORECAST_FILE, REPORT_FILE
+from forecasting.contracts.artifacts import DEPLOYMENT_FILE, FORECAST_FILE, HISTORY_FILE, REPORT_FILE
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole, served_name
 from forecasting.errors import AlmanacError, RemoteError, RetryableError
@@ -91,7 +91,8 @@ def deploy_model(
         RemoteError: The server or MLflow refuses; the champion served before is served still.
         RetryableError: The server did not follow in time; likewise.
     """
-    package = read_package(settings.name, context.run.name, inputs)
+    history = context.run.step(StepName.TRAIN_MODEL) / HISTORY_FILE
+    package = read_package(settings.name, context.run.name, inputs, history=history)
     repository = ModelRepository(context.home.models)
     registry = Registry(settings.name, settings.tracking, context.home)
     switch = _publish_and_switch(package, repository, registry, context)
@@ -209,6 +210,7 @@ def _switch(
             VersionSpec(version, package.digest),
             repository.version_dir(package.name, version),
             metrics=package.metrics,
+            curves=package.curves,
             parameters={**package.origin, "horizon": package.spec.horizon, "context": package.spec.context},
             files=package.files,
         )

@@ -22,7 +22,7 @@ class PackageSpec:
 
     source: the version directory. store_dir: of the series store. digest: of the version's files.
     golden: file of the golden request, max_difference_ratio: how far its answer may be off. metrics,
-    files: for MLflow.
+    curves (metrics by epoch), files: for MLflow.
     """
 
     name: str
@@ -36,6 +36,7 @@ class PackageSpec:
     max_difference_ratio: float
     golden: Path
     metrics: dict[str, float]
+    curves: dict[int, dict[str, float]]
     files: dict[str, Path]
 
     @property
@@ -49,8 +50,14 @@ class PackageSpec:
         return {"run": self.run, "variant": self.variant, "digest": self.digest, "cutoff": self.cutoff}
 
 
-def read_package(name: str, run: str, inputs: Mapping[StepName, Path]) -> PackageSpec:
+def read_package(name: str, run: str, inputs: Mapping[StepName, Path], *, history: Path) -> PackageSpec:
     """Read the parents of deploy_model.
+
+    Args:
+        name: Name of the model.
+        run: Name of the run.
+        inputs: Directories of the parents.
+        history: What the training wrote of its epochs, if it is there.
 
     Raises:
         ArtifactError: A decision lacks what the deployment needs.
@@ -80,8 +87,26 @@ def read_package(name: str, run: str, inputs: Mapping[StepName, Path]) -> Packag
         max_difference_ratio=limits[0],
         golden=candidate / GOLDEN_FILE,
         metrics={key: value for step, path in evaluations.items() for key, value in _overall_metrics(step, path)},
+        curves=_curves(history),
         files={step.value: path for step, path in evaluations.items()} | {"version": source / EXPORTED_SPEC_FILE},
     )
+
+
+def _curves(history: Path) -> dict[int, dict[str, float]]:
+    """`train_model/<name>` of every number of an epoch, gradient norms by layer included."""
+    if not history.is_file():
+        return {}
+    rows = json.loads(history.read_text(encoding="utf-8"))
+    return {row["epoch"]: {f"{StepName.TRAIN_MODEL}/{name}": value for name, value in _numbers(row)} for row in rows}
+
+
+def _numbers(row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    for name, value in row.items():
+        if isinstance(value, int | float) and name != "epoch":
+            yield name, float(value)
+    for layer, (before, after) in row.get("layer_norms", {}).items():
+        yield f"layer_gradient_norm/{layer}", float(before)
+        yield f"layer_clipped_gradient_norm/{layer}", float(after)
 
 
 def _directory_digest(directory: Path) -> str:

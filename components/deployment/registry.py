@@ -9,6 +9,7 @@ next deployment, also one that finds nothing to deploy, repairs them. A rollback
 import logging
 import math
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ DIGEST_TAG = "repository_digest"
 """Tag of a registered version: digest of its files. A number alone is no proof: a home that was deleted begins at 1 again."""
 ARTIFACTS_DIR = "mlartifacts"
 _RUN_VARIABLE = "MLFLOW_RUN_ID"
+_MAX_POINTS = 1_000
+"""Metrics that MLflow takes in one request."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ class Registry:
         version_dir: Path,
         *,
         metrics: Mapping[str, float],
+        curves: Mapping[int, Mapping[str, float]],
         parameters: Mapping[str, Any],
         files: Mapping[str, Path],
     ) -> RegistrationRecord:
@@ -111,6 +115,7 @@ class Registry:
             version: The version.
             version_dir: Its directory, the source of the registered version.
             metrics: By name; values that are not finite are left out.
+            curves: By epoch, then by name; values that are not finite are left out.
             parameters: By name.
             files: Plain files to keep with the run, by the folder they go into.
 
@@ -122,6 +127,7 @@ class Registry:
             if found is not None:
                 return RegistrationRecord(self._uri, self._experiment, found.run_id or "", str(found.version))
             run_id = self._log_run(version.number, metrics, parameters, files)
+            self._log_curves(run_id, curves)
             self._require_model()
             made = self._client.create_model_version(
                 self._model, source=version_dir.resolve().as_uri(), run_id=run_id, tags=version.tags
@@ -172,6 +178,19 @@ class Registry:
         if not joined:
             self._client.set_terminated(run_id)
         return str(run_id)
+
+    def _log_curves(self, run_id: str, curves: Mapping[int, Mapping[str, float]]) -> None:
+        from mlflow.entities import Metric
+
+        now_ms = int(time.time() * 1_000)
+        points = [
+            Metric(name, value, now_ms, epoch)
+            for epoch, found in curves.items()
+            for name, value in found.items()
+            if math.isfinite(value)
+        ]
+        for first in range(0, len(points), _MAX_POINTS):
+            self._client.log_batch(run_id, metrics=points[first : first + _MAX_POINTS])
 
     def _experiment_id(self) -> str:
         found = self._client.get_experiment_by_name(self._experiment)

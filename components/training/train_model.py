@@ -35,6 +35,10 @@ TENSORBOARD_DIR = "tensorboard"
 """Among the logs of a run: event files and profiles of the fit and the refit."""
 
 
+BATCH_SIZE_FILE = "batch_size.json"
+"""Among the checkpoints: what `batch_size: auto` has chosen."""
+
+
 @dataclass(frozen=True)
 class TrainingFolders:
     """Where a training keeps what is no part of the model."""
@@ -111,6 +115,7 @@ def _train(
 
     The factors come from the first fit, which has not learnt from the validation period.
     """
+    from forecasting.neural.batch_size import settle_batch_size
     from forecasting.neural.calibration import stretch_factors
     from forecasting.neural.loop import TrainingLoop
     from forecasting.neural.models import NetworkSpec
@@ -118,12 +123,15 @@ def _train(
 
     train, validation = training_windows(store)
     spec = NetworkSpec(store.spec, settings.model)
-    loop = TrainingLoop(spec, settings.training, strategy)
+    kept = folders.checkpoints / BATCH_SIZE_FILE
+    training = settle_batch_size(spec, settings.training, strategy, store, train, kept)
+    settings = settings.model_copy(update={"training": training})
+    loop = TrainingLoop(spec, training, strategy)
     fit = loop.fit(store, train, validation, checkpoint=folders.checkpoints / "fit", key=key,
                    summaries=folders.summaries / "fit")  # fmt: skip
     factors = (1.0,) * len(store.spec.quantiles)
     if settings.model.calibrate:
-        scored = predict_scaled(loop.network, store, validation, settings.training.windows_per_step)
+        scored = predict_scaled(loop.network, store, validation, training.windows_per_step)
         factors = stretch_factors(scored["target"], scored["quantiles"], scored["present"], store.spec.quantiles)
     if settings.training.refit:
         loop = _refit(spec, settings, store, fit.best_epoch, strategy=strategy, folders=folders, key=key)
@@ -139,7 +147,7 @@ def _report(settings: TrainModelSettings, fit: "FitReport", factors: tuple[float
         n_validation_windows=fit.n_validation_windows,
         n_epochs=len(fit.history),
         best_epoch=fit.best_epoch,
-        best_validation_loss=min(row.validation_loss for row in fit.history),
+        best_validation_loss=fit.history[fit.best_epoch - 1].validation_loss,
         stopped_early=fit.stopped_early,
         refit=settings.training.refit,
         resumed_from_epoch=fit.resumed_from_epoch,

@@ -1,10 +1,11 @@
 """The section `training` of the configuration: the one loop, and what it may do to rate, gradients and weights."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from forecasting.config.section import Section
+from forecasting.errors import ConfigError
 
 REFERENCE_BATCH_SIZE = 128
 """The batch size that `learning_rate` is meant for, where `rate_scaling` scales it."""
@@ -31,7 +32,13 @@ class TrainingConfig(Section):
         "auto",
         description="tf.distribute strategy; auto mirrors when there is more than one GPU, multi_worker reads TF_CONFIG, tpu is refused as untested.",
     )
-    batch_size: int = Field(128, gt=0, description="Windows in a step, over all replicas.")
+    batch_size: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
+        128,
+        description="Windows in a step, over all replicas; auto: the largest that fits on a GPU, the fastest on a CPU.",
+    )
+    memory_limit_mib: int | None = Field(
+        None, gt=0, description="Memory that the process may have with `batch_size: auto`; none: half of what is free."
+    )
     max_epochs: int = Field(10, gt=0, description="Passes over the training windows at most.")
     max_steps_per_epoch: int | None = Field(
         None, gt=0, description="Steps in an epoch at most; none: every window once."
@@ -125,5 +132,11 @@ class TrainingConfig(Section):
 
     @property
     def windows_per_step(self) -> int:
-        """The batch size, once it is a number."""
+        """The batch size, once it is a number.
+
+        Raises:
+            ConfigError: It is still `auto`.
+        """
+        if self.batch_size == "auto":
+            raise ConfigError("training.batch_size must be a number here, found auto")
         return self.batch_size

@@ -152,10 +152,9 @@ class TrainingLoop:
                     f"another worker is gone, start all of them again: {error.message[:200]}"
                 ) from error
         assign(self.network.trainable_variables, best)
-        losses = [row.validation_loss for row in state.history]
         return FitReport(
             history=state.history,
-            best_epoch=int(np.argmin(losses)) + 1 if validation is not None else len(losses),
+            best_epoch=state.best_epoch if validation is not None else state.n_epochs,
             stopped_early=state.n_epochs < settings.max_epochs,
             resumed_from_epoch=resumed.n_epochs,
             resumed_from_step=resumed.n_epochs * n_steps + resumed.step,

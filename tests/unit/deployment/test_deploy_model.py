@@ -120,6 +120,24 @@ def test_a_version_of_an_earlier_home_with_the_same_number_is_not_taken_for_this
     assert second["mlflow"]["run_id"] != first["mlflow"]["run_id"]
 
 
+def test_the_epochs_of_the_training_are_logged_as_curves(validated, context, tmp_path):
+    from mlflow.tracking import MlflowClient
+
+    folder = context.run.step(StepName.TRAIN_MODEL)
+    folder.mkdir(parents=True)
+    rows = [
+        {"epoch": n, "train_loss": 1.0 / n, "gpu_use": None, "layer_norms": {"head": [2.0 * n, 1.0]}} for n in (1, 2)
+    ]
+    (folder / "history.json").write_text(json.dumps(rows))
+    run_id = _deploy(validated, tmp_path / "out", context)["mlflow"]["run_id"]
+    client = MlflowClient(tracking_uri=f"sqlite:///{context.home.tracking_database}")
+    losses = client.get_metric_history(run_id, "train_model/train_loss")
+    assert [(one.step, one.value) for one in losses] == [(1, 1.0), (2, 0.5)]
+    norms = client.get_metric_history(run_id, "train_model/layer_gradient_norm/head")
+    assert [(one.step, one.value) for one in norms] == [(1, 2.0), (2, 4.0)]
+    assert "train_model/gpu_use" not in client.get_run(run_id).data.metrics
+
+
 def _aliases(context: StepContext) -> dict[str, str]:
     from mlflow.tracking import MlflowClient
 

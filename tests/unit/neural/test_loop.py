@@ -93,3 +93,45 @@ def test_diverged_training_is_refused_by_name(hourly_store, windows):
         ModelRefusedError, match=r"diverged in epoch 1 at step \d.*also after a retry.*training.learning_rate"
     ):
         loop_for(hourly_store, wild).fit(hourly_store, *windows, checkpoint=None, key="k")
+
+
+def test_min_delta_counts_only_what_is_so_much_better(hourly_store, windows):
+    strict = SHORT.model_copy(update={"min_delta": 10.0, "patience": 2, "max_epochs": 9})
+    report = loop_for(hourly_store, strict).fit(hourly_store, *windows, checkpoint=None, key="k")
+    losses = [row.validation_loss for row in report.history]
+    assert losses[1] < losses[0]
+    assert len(losses) == 3
+    assert report.best_epoch == 1
+
+
+def test_the_rate_falls_at_a_plateau(hourly_store, windows):
+    flat = SHORT.model_copy(
+        update={"schedule": "reduce_on_plateau", "plateau_factor": 0.5, "plateau_patience": 2, "min_delta": 10.0,
+                "max_epochs": 6, "patience": 9}
+    )  # fmt: skip
+    report = loop_for(hourly_store, flat).fit(hourly_store, *windows, checkpoint=None, key="k")
+    assert [row.learning_rate for row in report.history] == pytest.approx([0.01, 0.01, 0.01, 0.005, 0.005, 0.0025])
+
+
+def test_the_mean_of_the_last_epochs_is_what_is_left_in_the_network(hourly_store, windows):
+    settings = SHORT.model_copy(update={"max_epochs": 3, "swa_epochs": 2})
+    loop = loop_for(hourly_store, settings)
+    loop.fit(hourly_store, windows[0], None, checkpoint=None, key="k")
+    mean = np.concatenate([average.numpy().ravel() for average in loop.step.average.mean])
+    np.testing.assert_array_equal(weights_of(loop), mean)
+    moving = np.concatenate([average.numpy().ravel() for average in loop.step.average.moving])
+    assert not np.array_equal(mean, moving)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"optimizer": "sgd", "learning_rate": 0.1}, {"optimizer": "rmsprop", "learning_rate": 1e-3}, {"schedule": "one_cycle"},
+     {"schedule": "exponential"}, {"precision": "mixed_bfloat16"}, {"precision": "mixed_float16"}, {"xla": True}],
+    ids=str,
+)  # fmt: skip
+def test_training_learns_with_it(hourly_store, windows, settings):
+    changed = SHORT.model_copy(update={"max_epochs": 3, **settings})
+    report = loop_for(hourly_store, changed).fit(hourly_store, *windows, checkpoint=None, key="k")
+    losses = [row.train_loss for row in report.history]
+    assert losses[-1] < 0.9 * losses[0]
+    assert sum(row.n_skipped_steps for row in report.history) <= 2
