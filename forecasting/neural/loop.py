@@ -151,7 +151,7 @@ class TrainingLoop:
                 raise RetryableError(
                     f"another worker is gone, start all of them again: {error.message[:200]}"
                 ) from error
-        assign(self.network.trainable_variables, best)
+        assign([*self.network.trainable_variables, *self.network.non_trainable_variables], best)
         return FitReport(
             history=state.history,
             best_epoch=state.best_epoch if validation is not None else state.n_epochs,
@@ -209,7 +209,7 @@ class TrainingLoop:
                 state = self._retry(plan, error)
                 continue
             if plan.validation is None or state.best_epoch == state.n_epochs:
-                best = values_of(self.step.average.at_end_of(state.n_epochs))
+                best = self._candidate(state.n_epochs)
                 if plan.checkpoints is not None and plan.validation is not None:
                     plan.checkpoints.save_best(best, state.n_epochs)
             self._save(plan, state)
@@ -355,10 +355,14 @@ class TrainingLoop:
                 state = None
         check_agreement(self._strategy, 0 if state is None else state.step)
         if state is None:
-            return LoopRecord(), values_of(self.network.trainable_variables)
+            return LoopRecord(), self._candidate(0)
         logger.info("resume training after epoch %d and %d steps", state.loop.n_epochs, state.loop.step)
         self._variables.put(state.arrays)
-        return state.loop, best if best is not None else values_of(self.step.average.at_end_of(state.loop.n_epochs))
+        return state.loop, best if best is not None else self._candidate(state.loop.n_epochs)
+
+    def _candidate(self, epoch: int) -> Arrays:
+        """What the network would be left with after an epoch: averaged weights, and what is not trained as it is."""
+        return values_of([*self.step.average.at_end_of(epoch), *self.network.non_trainable_variables])
 
     def _snapshot(self, plan: _FitPlan, state: LoopRecord) -> TrainingState:
         return TrainingState(state.n_epochs * plan.n_steps + state.step, state, self._variables.values())

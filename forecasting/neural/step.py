@@ -76,8 +76,8 @@ class TrainingStep:
         return row
 
     def _guarded(self) -> list[Any]:
-        """What a step that overflowed leaves as it was: weights and the state of the optimiser."""
-        return [variable.value for variable in (*self._weights, *self.optimizer.variables)]
+        """What a step that overflowed leaves as it was: weights, running statistics and the state of the optimiser."""
+        return [variable.value for variable in (*self._network.variables, *self.optimizer.variables)]
 
     def _train_replica(self, batch: dict[str, Tensor], number: Tensor) -> Tensor:
         context = tf.distribute.get_replica_context()
