@@ -159,6 +159,24 @@ def test_a_first_part_with_one_row_does_not_decide(make_settings: MakeSettings, 
     assert_same(parts, whole)
 
 
+def test_the_first_unexpected_row_is_that_of_the_source_whichever_part_has_it(make_settings, context, tmp_path):
+    lines = [f"{line},s{number}" for line in hourly_lines(200) for number in range(3)]
+    for row, load in ((100, 2e3), (31, 9e3), (50, 4e3), (32, 5e3), (90, 1.5e3), (70, 3e3)):
+        lines[row] = ",".join([lines[row].split(",")[0], str(load), "", f"s{row % 3}"])
+    uri = write_table(tmp_path / "t.csv", lines, "time,load,temperature,site")
+    limits = {"ranges": {"load": [0, 1000]}, "severity": {"ranges": "warn"}}
+    whole, parts = (
+        run(
+            make_settings(uri, data={"id_columns": ["site"]}, validation={**limits, "part_rows": rows}),
+            context,
+            tmp_path / str(rows),
+        )
+        for rows in (10_000, 1)
+    )
+    assert_same(parts, whole)
+    assert b"6 of 600 rows are unexpected, the first is line 33 with 9000.0" in parts["report.json"]
+
+
 def test_parts_hold_whole_series_and_at_most_their_rows():
     assert plan_parts(np.array([3, 3, 4, 20, 1, 1]), 10) == (PartSpec(0, 3), PartSpec(3, 4), PartSpec(4, 6))
 
