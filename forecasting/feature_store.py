@@ -1,12 +1,16 @@
-"""The feature store: one float32 row of features per series and step; windows are gathered from it."""
+"""The feature store: one float32 row of features per series and step; windows are gathered from it.
 
+Features of known covariates with vintages have, besides, one row of a whole horizon per origin.
+"""
+
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from forecasting.contracts.artifacts import FEATURE_SPEC_FILE, PLANES_FILE
+from forecasting.contracts.artifacts import FEATURE_SPEC_FILE, HORIZON_PLANES_FILE, PLANES_FILE
 from forecasting.errors import ArtifactError
 from forecasting.features.spec import FeatureSpec, read_feature_spec
 from forecasting.schema import SplitSpec, read_series_spec
@@ -18,16 +22,19 @@ class FeatureStore:
     """planes float32 `[T_total, past + known]`, in the order of `feature_blocks(spec)`.
 
     Each series has `context` rows of lead, in which every value is missing, before its first step.
+    horizon_planes float32 `[T_total, H, V]`: features of covariates with vintages as an origin at each row knew
+    them, columns as in `forecasting.features.transform.vintage_places`, 0 in the lead; none without vintages.
     """
 
     spec: FeatureSpec
     split: SplitSpec
     index: SeriesIndex
     planes: npt.NDArray[np.float32]
+    horizon_planes: npt.NDArray[np.float32] | None = None
 
 
 class PlaneFile:
-    """planes.npy, written piece by piece; no more than the piece in hand is in memory."""
+    """planes.npy or horizon_planes.npy, written piece by piece; no more than the piece in hand is in memory."""
 
     def __init__(self, path: Path) -> None:
         """Open a file made by `create`."""
@@ -40,16 +47,16 @@ class PlaneFile:
         self._path = path
 
     @classmethod
-    def create(cls, path: Path, n_rows: int, n_columns: int) -> "PlaneFile":
-        """Make a file of zeros, float32 `[n_rows, n_columns]`."""
+    def create(cls, path: Path, n_rows: int, *shape: int) -> "PlaneFile":
+        """Make a file of zeros, float32 `[n_rows, *shape]`."""
         header = {
             "descr": np.lib.format.dtype_to_descr(np.dtype(np.float32)),
             "fortran_order": False,
-            "shape": (n_rows, n_columns),
+            "shape": (n_rows, *shape),
         }
         with path.open("wb") as stream:
             np.lib.format.write_array_header_1_0(stream, header)
-            stream.truncate(stream.tell() + 4 * n_rows * n_columns)
+            stream.truncate(stream.tell() + 4 * n_rows * math.prod(shape))
         return cls(path)
 
     def write(self, row: int, planes: npt.NDArray[np.float32]) -> None:
@@ -57,15 +64,15 @@ class PlaneFile:
 
         Args:
             row: The first of them.
-            planes: float32 `[rows, P]`.
+            planes: float32 `[rows, P]`, or `[rows, H, V]`.
 
         Raises:
             ArtifactError: They do not fit into the file.
         """
-        if planes.shape[1] != self._shape[1] or row < 0 or row + len(planes) > self._shape[0]:
+        if planes.shape[1:] != self._shape[1:] or row < 0 or row + len(planes) > self._shape[0]:
             raise ArtifactError(f"{self._path} has shape {self._shape}; {planes.shape} does not fit at row {row}")
         with self._path.open("r+b", buffering=0) as stream:
-            stream.seek(self._begin + 4 * row * self._shape[1])
+            stream.seek(self._begin + 4 * row * math.prod(self._shape[1:]))
             stream.write(np.ascontiguousarray(planes, dtype=np.float32).data)
 
 
@@ -116,4 +123,6 @@ def read_feature_store(directory: Path) -> FeatureStore:
     """Open a feature store; the planes are mapped, not read."""
     spec = read_feature_spec(directory / FEATURE_SPEC_FILE)
     index = read_series_index(directory, spec.static)
-    return FeatureStore(spec, read_series_spec(directory).split, index, np.load(directory / PLANES_FILE, mmap_mode="r"))
+    names = (PLANES_FILE, *((HORIZON_PLANES_FILE,) if spec.vintages else ()))
+    planes = [np.load(directory / name, mmap_mode="r") for name in names]
+    return FeatureStore(spec, read_series_spec(directory).split, index, *planes)

@@ -26,7 +26,7 @@ from typing import Any
 from uuid import uuid4
 
 from forecasting.command_word import command_word
-from forecasting.contracts.artifacts import QUARANTINE_DIR, QUARANTINE_REASONS_FILE
+from forecasting.contracts.artifacts import QUARANTINE_DIR, QUARANTINE_REASONS_FILE, VINTAGES_FILE
 from forecasting.contracts.vocabulary import ModelRole, served_name
 from forecasting.errors import ArtifactError, ConfigError
 from forecasting.manifests import digest_file, digest_text, payload_files, sync_directory, write_text_atomically
@@ -336,8 +336,10 @@ def _copy_series(store_dir: Path, target: Path) -> None:
     from forecasting.quarantine import STORE_FILES, quarantine_reasons
 
     folders = [store_dir] + ([store_dir / QUARANTINE_DIR] if (store_dir / QUARANTINE_DIR).is_dir() else [])
-    for path in [folder / file for folder in folders for file in STORE_FILES]:
+    for path in [folder / file for folder in folders for file in (*STORE_FILES, VINTAGES_FILE)]:
         if not path.is_file():
+            if path.name == VINTAGES_FILE:
+                continue
             raise ArtifactError(f"a series store must have {path.name}, found none at {path}")
         copy = target / path.relative_to(store_dir)
         copy.parent.mkdir(exist_ok=True)

@@ -10,9 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from forecasting.contracts.artifacts import SCHEMA_FILE, SERIES_FILE
+from forecasting.contracts.artifacts import SCHEMA_FILE, SERIES_FILE, VINTAGES_FILE
 from forecasting.errors import ArtifactError
 from forecasting.series_index import SeriesIndex, read_series_index, write_series_index
+from forecasting.vintages import SeriesVintages, VintagesReader, VintagesWriter, no_vintages
 
 SERIES_COLUMN = "series"
 TIMESTAMP_COLUMN = "timestamp"
@@ -47,7 +48,10 @@ class SplitSpec:
 
 @dataclass(frozen=True)
 class SeriesSpec:
-    """Columns and step of a series store. Value columns are ordered target, observed, known."""
+    """Columns and step of a series store. Value columns are ordered target, observed, known.
+
+    vintages: those of known that have vintages.
+    """
 
     target: str
     observed: tuple[str, ...]
@@ -56,6 +60,7 @@ class SeriesSpec:
     categories: dict[str, tuple[str, ...]]
     step_s: int
     split: SplitSpec
+    vintages: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -70,12 +75,15 @@ class Series:
     values `[T, n columns]` float64 in the table's units, NaN where missing; row t is at
     `start + t * step_s` (UTC epoch seconds). static: one category code per static column.
     Rows at or after the cutoff may follow, a horizon of them at most, with known covariates and no target.
+    vintages: those of some known covariates, none where there are none. In `values` these have what stood
+    when a step came, and from the cutoff on what was known at the cutoff.
     """
 
     id: str
     start: int
     values: npt.NDArray[np.float64]
     static: tuple[int, ...] = ()
+    vintages: SeriesVintages | None = None
 
     @property
     def n_steps(self) -> int:
@@ -123,7 +131,10 @@ class SeriesStore:
 
 
 def write_series_store(store: SeriesStore, directory: Path) -> None:
-    """Write schema.json, index.parquet and series.parquet (series, timestamp, one float64 column a value)."""
+    """Write schema.json, index.parquet and series.parquet (series, timestamp, one float64 column a value).
+
+    Where there are vintages, also vintages.parquet (series, timestamp, issued_at, one float64 column a covariate).
+    """
     with SeriesStoreWriter(store.spec, directory) as writer:
         for series in store:
             writer.add(series)
@@ -142,6 +153,7 @@ class SeriesStoreWriter:
         kinds = [(SERIES_COLUMN, pa.dictionary(pa.int32(), pa.string())), (TIMESTAMP_COLUMN, _STAMP)]
         self._schema = pa.schema([*kinds, *((name, pa.float64()) for name in spec.columns)])
         self._file = pq.ParquetWriter(directory / SERIES_FILE, self._schema)
+        self._vintages = VintagesWriter(directory / VINTAGES_FILE, spec.vintages) if spec.vintages else None
         self._waiting: list[tuple[str, int, npt.NDArray[np.float64]]] = []
         self._n_waiting = 0
         self._entries: list[tuple[str, int, int, tuple[int, ...]]] = []
@@ -154,10 +166,14 @@ class SeriesStoreWriter:
             self.close()
         else:
             self._file.close()
+            if self._vintages is not None:
+                self._vintages.close()
 
     def add(self, one: Series) -> None:
         """Append a series; series come in order of id."""
         self._entries.append((one.id, one.n_steps, one.start, one.static))
+        if self._vintages is not None:
+            self._vintages.append(one.id, one.vintages or no_vintages(self._spec.vintages))
         row = 0
         while row < one.n_steps:
             n_rows = min(one.n_steps - row, ROW_GROUP_ROWS - self._n_waiting)
@@ -171,6 +187,8 @@ class SeriesStoreWriter:
         """Write what is left, the index and the schema."""
         self._write_group()
         self._file.close()
+        if self._vintages is not None:
+            self._vintages.close()
         ids, n_steps, start, static = zip(*self._entries, strict=True) if self._entries else ((), (), (), ())
         lengths = np.asarray(n_steps, dtype=np.int64)
         index = SeriesIndex(
@@ -218,6 +236,7 @@ def read_series_spec(directory: Path) -> SeriesSpec:
         categories={name: tuple(values) for name, values in document["categories"].items()},
         step_s=document["step_s"],
         split=SplitSpec(**document["split"]),
+        vintages=tuple(document.get("vintages", ())),
     )
 
 
@@ -232,6 +251,7 @@ class SeriesReader:
         self._file = pq.ParquetFile(self._path)
         sizes = [self._file.metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)]
         self._bounds = np.cumsum([0, *sizes])
+        self._vintages = VintagesReader(directory / VINTAGES_FILE) if self.spec.vintages else None
 
     def rows(self, first: int, end: int) -> npt.NDArray[np.float64]:
         """Values of rows `first` to `end - 1` of the store, `[rows, n columns]`, NaN where missing.
@@ -279,7 +299,11 @@ class SeriesReader:
 
     def _named(self, number: int, values: npt.NDArray[np.float64]) -> Series:
         static = tuple(int(code) for code in self.index.static[number])
-        return Series(self.index.ids[number], int(self.index.start[number]), values, static)
+        return Series(self.index.ids[number], int(self.index.start[number]), values, static, self.vintages(number))
+
+    def vintages(self, number: int) -> SeriesVintages | None:
+        """Vintages of one series; none where the store has none."""
+        return None if self._vintages is None else self._vintages.vintages(number)
 
     def series(self, number: int) -> Series:
         """One whole series by its place in the index."""
@@ -308,6 +332,7 @@ def read_series_store(directory: Path) -> SeriesStore:
             start=int(index.start[n]),
             values=values[first : first + int(index.n_steps[n])],
             static=tuple(int(code) for code in index.static[n]),
+            vintages=reader.vintages(n),
         )
         for n, first in enumerate(index.offset.tolist())
     )

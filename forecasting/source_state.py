@@ -39,6 +39,8 @@ def source_state(data: DataConfig, home: HomeLayout, *, created: float | None) -
     tables = {"source": (data.uri, data.query or data.table)}
     if data.events is not None:
         tables["events"] = (data.events.uri, data.events.query)
+    if data.vintages is not None:
+        tables["vintages"] = (data.vintages.uri, data.vintages.query or data.vintages.table)
     state: dict[str, str] = {}
     for name, (uri, query) in tables.items():
         state |= _state(name, uri, query, home=home, created=created)

@@ -16,7 +16,11 @@ from forecasting.errors import AlmanacError, ConfigError, DataError
 
 EXAMPLE_SCHEME = "example://"
 FILE_SCHEME = "file://"
-EXAMPLE_FILES = {"electricity": "electricity.csv", "retail": "retail.parquet"}
+EXAMPLE_FILES = {
+    "electricity": "electricity.csv",
+    "electricity/weather_forecasts": "electricity_weather_forecasts.parquet",
+    "retail": "retail.parquet",
+}
 """File of each example below `HomeLayout.examples`; it is there once the example was made."""
 SQL_DIALECTS = ("sqlite", "postgresql", "mysql", "mariadb", "mssql", "oracle")
 """Schemes that are databases; so is any scheme that names a driver, such as `postgresql+psycopg`."""

@@ -43,7 +43,8 @@ class ModelInputs:
 def window_inputs(series: Series, spec: FeatureSpec, origins: Timestamps) -> ModelInputs:
     """Inputs for forecasts that start at some origins.
 
-    Nothing of the target or of an observed column at or after an origin is read.
+    Nothing of the target or of an observed column at or after an origin is read, and of a covariate with
+    vintages nothing that was issued after it.
 
     Args:
         series: Rows beyond either end count as missing.
@@ -56,14 +57,25 @@ def window_inputs(series: Series, spec: FeatureSpec, origins: Timestamps) -> Mod
     first = _row_of(series, spec, origins)
     past = first[:, None] + np.arange(-spec.history_length, 0)
     ahead = first[:, None] + np.arange(spec.horizon)
-    n_known = len(spec.known)
     values = _rows(series.values, past)
-    known = _rows(series.values, ahead)[..., series.values.shape[1] - n_known :]
+    known = known_ahead(series, spec, origins)
     history = np.concatenate([values, _calendar(series, spec, past)], axis=2, dtype=np.float32)
     future = np.concatenate([known, _calendar(series, spec, ahead)], axis=2, dtype=np.float32)
     row = np.asarray((*series.static, *spec.scaler.own_scales(series.id)), dtype=np.float32)
     static = np.tile(row, (len(origins), 1)) if len(row) else None
     return ModelInputs(history, future, static)
+
+
+def known_ahead(series: Series, spec: FeatureSpec, origins: Timestamps) -> npt.NDArray[np.float64]:
+    """Known covariates over the horizon of each origin, as they were known at it `[B,H,known]`, NaN where missing."""
+    ahead = _row_of(series, spec, origins)[:, None] + np.arange(spec.horizon)
+    known = _rows(series.values[:, series.values.shape[1] - len(spec.known) :], ahead)
+    if series.vintages is not None:
+        issued = series.vintages.known_at(origins, spec.horizon, spec.step_s)
+        for i, name in enumerate(series.vintages.columns):
+            if name in spec.known:
+                known[..., spec.known.index(name)] = issued[..., i]
+    return known
 
 
 def stack_inputs(parts: Sequence[ModelInputs]) -> ModelInputs:

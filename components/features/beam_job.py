@@ -22,14 +22,16 @@ from apache_beam.metrics import Metrics
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from components.features.chunks import ChunkSpec, PartRows, SeriesBatch, plan_chunks, read_chunk, series_batches
+from components.features.horizons import horizon_pieces
 from components.features.planes import ColumnHistogram, column_histogram, plane_pieces
+from forecasting.contracts.artifacts import HORIZON_PLANES_FILE, PLANES_FILE
 from forecasting.errors import ConfigError
 from forecasting.feature_store import PlaneFile
 from forecasting.features.spec import FeatureSpec
 from forecasting.order_statistics import lower_counts, ordered_keys, upper_counts
 from forecasting.scaling import ColumnMoments, Scale, column_moments, log_one_plus, own_scales
 from forecasting.scaling_methods import Method
-from forecasting.schema import SeriesReader
+from forecasting.schema import Series, SeriesReader
 
 logger = logging.getLogger(__name__)
 
@@ -147,10 +149,10 @@ def run_series_scales(job: FeatureJob, methods: tuple[tuple[int, Method], ...], 
 
 
 def run_planes(
-    job: FeatureJob, spec: FeatureSpec, moments: ColumnMoments, planes: Path, scratch: Path
+    job: FeatureJob, spec: FeatureSpec, moments: ColumnMoments, output: Path, scratch: Path
 ) -> ColumnHistogram:
-    """Features of all series into a plane file, and histograms of the train cut."""
-    work = partial(_chunk_planes, series=str(job.series), spec=spec, moments=moments, planes=str(planes))
+    """Features of all series into the plane files of `output`, and histograms of the train cut."""
+    work = partial(_chunk_planes, series=str(job.series), spec=spec, moments=moments, output=str(output))
     results = _run(job, job.chunks(), work, KeepByChunk(), scratch)
     merged: ColumnHistogram = results[0]
     for histogram in results[1:]:
@@ -225,13 +227,16 @@ def _train_chunk(chunk: ChunkSpec, series: str) -> npt.NDArray[np.float64]:
 
 
 def _chunk_planes(
-    chunk: ChunkSpec, *, series: str, spec: FeatureSpec, moments: ColumnMoments, planes: str
+    chunk: ChunkSpec, *, series: str, spec: FeatureSpec, moments: ColumnMoments, output: str
 ) -> tuple[int, ColumnHistogram]:
-    reader, file = _reader(series), PlaneFile(Path(planes))
+    reader, file = _reader(series), PlaneFile(Path(output) / PLANES_FILE)
+    horizons = PlaneFile(Path(output) / HORIZON_PLANES_FILE) if spec.vintages else None
     halo = spec.history_length - spec.context
     train = []
     for part in read_chunk(reader, chunk, halo=halo):
         _write_part(part, reader, spec, file)
+        if horizons is not None:
+            _write_horizons(part, reader, spec, horizons)
         train.append(_train_rows(part, reader))
     Metrics.counter(_NAMESPACE, "rows written").inc(chunk.n_rows)
     logger.info("chunk %d: %d rows", chunk.number + 1, chunk.n_rows)
@@ -248,6 +253,20 @@ def _write_part(rows: PartRows, reader: SeriesReader, spec: FeatureSpec, file: P
         first, row = -spec.context, row - spec.context
     start = int(reader.index.start[part.series]) + first * spec.step_s
     for piece in plane_pieces(values, reader.index.ids[part.series], start, spec, n_before=n_before):
+        file.write(row, piece)
+        row += len(piece)
+
+
+def _write_horizons(rows: PartRows, reader: SeriesReader, spec: FeatureSpec, file: PlaneFile) -> None:
+    part, number = rows.part, rows.part.series
+    series = Series(
+        id=reader.index.ids[number],
+        start=int(reader.index.start[number]) + (part.first - rows.n_before) * spec.step_s,
+        values=rows.values,
+        vintages=reader.vintages(number),
+    )
+    row = int(reader.index.offset[number]) + spec.context * (number + 1) + part.first
+    for piece in horizon_pieces(series, spec, n_before=rows.n_before):
         file.write(row, piece)
         row += len(piece)
 

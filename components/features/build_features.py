@@ -12,11 +12,17 @@ import numpy as np
 from components.features.planes import ColumnHistogram
 from forecasting.config.derived import derived_terms
 from forecasting.config.root import BuildFeaturesSettings
-from forecasting.contracts.artifacts import FEATURE_SPEC_FILE, PLANES_FILE, PROFILE_FILE, REPORT_FILE
+from forecasting.contracts.artifacts import (
+    FEATURE_SPEC_FILE,
+    HORIZON_PLANES_FILE,
+    PLANES_FILE,
+    PROFILE_FILE,
+    REPORT_FILE,
+)
 from forecasting.contracts.steps import StepName
 from forecasting.feature_store import PlaneFile
 from forecasting.features.spec import FeatureSpec, ScalerSpec, write_feature_spec
-from forecasting.features.transform import feature_blocks
+from forecasting.features.transform import feature_blocks, vintage_places
 from forecasting.features.zones import calendar_spec
 from forecasting.scaling import ColumnMoments
 from forecasting.schema import SeriesSpec, write_series_spec
@@ -44,7 +50,10 @@ def build_features(
     output: Path,
     context: StepContext,  # noqa: ARG001 - the step protocol
 ) -> StepOutcome:
-    """Write planes.npy, index.parquet, feature_spec.json, schema.json, profile.json and report.json."""
+    """Write planes.npy, index.parquet, feature_spec.json, schema.json, profile.json and report.json.
+
+    Where covariates have vintages, also horizon_planes.npy.
+    """
     from components.features.beam_job import FeatureJob, run_planes
     from components.features.scalers import fit_scaler
 
@@ -59,7 +68,9 @@ def build_features(
         n_rows = int(index.n_steps.sum()) + spec.context * len(index)
         blocks = feature_blocks(spec)
         PlaneFile.create(output / PLANES_FILE, n_rows, len(blocks.past) + len(blocks.known))
-        histogram = run_planes(job, spec, fitted.moments, (output / PLANES_FILE).resolve(), Path(scratch))
+        if spec.vintages:
+            PlaneFile.create(output / HORIZON_PLANES_FILE, n_rows, spec.horizon, len(vintage_places(spec)))
+        histogram = run_planes(job, spec, fitted.moments, output.resolve(), Path(scratch))
     write_series_index(plane_index(index, spec.context), output, spec.static)
     write_feature_spec(spec, output / FEATURE_SPEC_FILE)
     write_series_spec(series_spec, output)
@@ -107,6 +118,7 @@ def make_feature_spec(
         upper_bound=settings.features.upper_bound,
         whole_numbers=settings.features.whole_numbers,
         fill_season=min(forecast.seasons) if settings.features.fill_target == "seasonal" else 0,
+        vintages=spec.vintages,
     )
 
 

@@ -30,7 +30,8 @@ def adapt_series(series: Series, table: SeriesSpec, spec: FeatureSpec) -> Series
         if category not in spec.categories[name]:
             return None
         codes.append(spec.categories[name].index(category))
-    return Series(series.id, series.start, series.values[:, columns], tuple(codes))
+    # What was known at an origin is picked by name, whether the model was trained with vintages or not.
+    return replace(series, values=series.values[:, columns], static=tuple(codes))
 
 
 def score_champion(

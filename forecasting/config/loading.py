@@ -95,6 +95,8 @@ def _resolve_uri(config: AlmanacConfig, folder: Path) -> AlmanacConfig:
     update: dict[str, Any] = {"uri": resolved_uri(config.data.uri, folder)}
     if (events := config.data.events) is not None:
         update["events"] = events.model_copy(update={"uri": resolved_uri(events.uri, folder)})
+    if (vintages := config.data.vintages) is not None:
+        update["vintages"] = vintages.model_copy(update={"uri": resolved_uri(vintages.uri, folder)})
     return config.model_copy(update={"data": config.data.model_copy(update=update)})
 
 

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from forecasting.config.derived import AnyDerived, RollingConfig
 from forecasting.config.section import Section
-from forecasting.config.source import CsvConfig, EventsConfig, ExcludedRangeConfig, check_no_password
+from forecasting.config.source import CsvConfig, EventsConfig, ExcludedRangeConfig, VintagesConfig, check_no_password
 from forecasting.config.training import TrainingConfig as TrainingConfig
 from forecasting.config.values import Distinct, Duration, HolidayRegion, Lengths, ZoneName
 from forecasting.durations import duration_s
@@ -73,6 +73,9 @@ class DataConfig(Section):
         (), description="Periods whose target counts neither in training nor in metrics."
     )
     events: EventsConfig | None = Field(None, description="Table of such periods; none: there is no such table.")
+    vintages: VintagesConfig | None = Field(
+        None, description="Table of known covariates with the time of their issue; none: there is no such table."
+    )
     frequency: Duration = Field(
         "1h", description="Step of the series after resampling (pandas offset of fixed length)."
     )
@@ -108,6 +111,22 @@ class DataConfig(Section):
                 )
         if self.censored_by in self.categorical:
             raise ValueError(f"censored_by must be a column of numbers, and {self.censored_by!r} is categorical")
+        return self
+
+    @model_validator(mode="after")
+    def _check_vintages(self) -> "DataConfig":
+        if self.vintages is None:
+            return self
+        if wrong := [name for name in self.vintages.columns if name not in self.known]:
+            raise ValueError(
+                f"vintages.columns names {wrong[0]!r}, which is none of known ({', '.join(self.known) or 'none'})"
+            )
+        if named := [name for name in self.vintages.columns if name in (*self.categorical, self.censored_by)]:
+            raise ValueError(
+                f"vintages.columns must be covariates of numbers, and {named[0]!r} is categorical or censors"
+            )
+        if self.layout == "wide" and not self.vintages.shared:
+            raise ValueError("vintages of a wide table must be of every series; set vintages.shared")
         return self
 
 

@@ -1,4 +1,4 @@
-"""Parts of the `data` section: the dialect of a CSV file, and periods whose target does not count."""
+"""Parts of the `data` section: the dialect of a CSV file, periods whose target does not count, covariates by vintage."""
 
 import codecs
 import re
@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from forecasting.config.section import Section
+from forecasting.config.values import Distinct
 
 _LITERAL_PASSWORD = re.compile(r"://[^:@/]*:(?!\$\{\w+\}@)[^@/]+@")
 _LITERAL_SECRET = re.compile(
@@ -116,4 +117,32 @@ class EventsConfig(Section):
         check_no_password(self.uri)
         if self.kinds and self.kind_column is None:
             raise ValueError("kinds needs kind_column")
+        return self
+
+
+class VintagesConfig(Section):
+    """A table of known covariates by vintage, such as weather forecasts: what was issued when, about which time.
+
+    A forecast uses of it what was issued up to its first step, in backtests, training and serving alike.
+    """
+
+    uri: str = Field(description="Address of the table, as data.uri; it has a row a series, time and issue.")
+    query: str | None = Field(None, description="Query, where the address is a database.")
+    table: str | None = Field(None, description="Table or view, in the place of a query.")
+    time_column: str | None = Field(
+        None, description="Column of the time that a row speaks of; none: as data.time_column."
+    )
+    issued_column: str = Field("issued_at", description="Column of the time from which a row could be used.")
+    columns: Annotated[tuple[str, ...], Distinct, Field(min_length=1)] = Field(
+        description="Columns to take from there, names among data.known; they are not read from the table of data.uri."
+    )
+    shared: bool = Field(
+        False, description="Whether its rows are of every series; else it has the columns of data.id_columns."
+    )
+
+    @model_validator(mode="after")
+    def _check_address(self) -> "VintagesConfig":
+        check_no_password(self.uri)
+        if self.query is not None and self.table is not None:
+            raise ValueError("query and table must not both be set; remove one")
         return self

@@ -84,6 +84,7 @@ class FeatureSpec:
     lower_bound, upper_bound: what the target never goes beyond, such as 0 for sales; none: no bound.
     whole_numbers: whether it is a count. fill_season: steps
     of the season from which a missing target is filled as an input; 0: it is not.
+    vintages: those of known of which training had vintages, so that their future depends on the origin.
     """
 
     target: str
@@ -105,6 +106,7 @@ class FeatureSpec:
     upper_bound: float | None = None
     whole_numbers: bool = False
     fill_season: int = 0
+    vintages: tuple[str, ...] = ()
 
     @property
     def history_length(self) -> int:

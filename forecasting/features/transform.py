@@ -6,7 +6,7 @@ longer than the context by what the derived features look back, both give the sa
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from forecasting.features.columns import ColumnBlock
 from forecasting.features.namespace import Array, ArrayNamespace
@@ -35,6 +35,17 @@ def feature_blocks(spec: FeatureSpec) -> FeatureBlocks:
         past=(spec.target, f"{spec.target}_present", *spec.observed, *past),
         known=(*spec.known, *known, *spec.calendar.names),
     )
+
+
+def vintage_part(spec: FeatureSpec) -> FeatureSpec:
+    """A spec with no other covariates than those that have vintages, and what is derived from them."""
+    return replace(spec, known=spec.vintages, derived=tuple(_derived(spec, spec.vintages)))
+
+
+def vintage_places(spec: FeatureSpec) -> tuple[int, ...]:
+    """Where `known_columns` of `vintage_part(spec)` stand in `feature_blocks(spec).known`."""
+    part, names = vintage_part(spec), feature_blocks(spec).known
+    return tuple(names.index(name) for name in (*part.known, *(term.name for term in part.derived)))
 
 
 OwnScales = Mapping[str, tuple[Array | float, Array | float]]

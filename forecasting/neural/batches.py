@@ -13,7 +13,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from forecasting.feature_store import FeatureStore, WindowIndex
-from forecasting.features.transform import feature_blocks
+from forecasting.features.transform import feature_blocks, vintage_places
 
 Tensor = Any
 Floats = npt.NDArray[np.float32]
@@ -24,6 +24,7 @@ class WindowGather:
     """Gathers windows by number.
 
     planes float32 `[T_total,P]`; row `[W]` and series `[W]` as in `WindowIndex`; static `[N,S]`, or none.
+    horizon_planes `[T_total,H,V]`, or none: what stands in the columns `issued` of the planes over the horizon.
     """
 
     planes: Floats
@@ -33,12 +34,16 @@ class WindowGather:
     context: int
     horizon: int
     n_past: int
+    horizon_planes: Floats | None = None
+    issued: tuple[int, ...] = ()
 
     def arrays(self, numbers: npt.ArrayLike) -> dict[str, Floats]:
         """Windows `numbers` `[B]` as history, future, static (if any), target and present `[B,H]`; new arrays."""
         chosen = np.asarray(numbers)
         row = self.row[chosen]
         ahead = self._steps(row, self.horizon)
+        if self.horizon_planes is not None:
+            ahead[:, :, self.issued] = self.horizon_planes[row]
         batch = {
             "history": self._steps(row - self.context, self.context),
             "future": ahead[:, :, self.n_past :],
@@ -71,6 +76,7 @@ class WindowGather:
 def window_gather(store: FeatureStore, windows: WindowIndex) -> WindowGather:
     """Gather of some windows of a store."""
     spec = store.spec
+    n_past = len(feature_blocks(spec).past)
     return WindowGather(
         # As a plain array: indexing a memory map makes a memory map of every batch.
         planes=np.ascontiguousarray(store.planes),
@@ -79,5 +85,7 @@ def window_gather(store: FeatureStore, windows: WindowIndex) -> WindowGather:
         static=store.index.static if spec.static else None,
         context=spec.context,
         horizon=spec.horizon,
-        n_past=len(feature_blocks(spec).past),
+        n_past=n_past,
+        horizon_planes=None if store.horizon_planes is None else np.ascontiguousarray(store.horizon_planes),
+        issued=tuple(n_past + place for place in vintage_places(spec)),
     )

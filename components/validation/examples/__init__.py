@@ -7,12 +7,17 @@ from pathlib import Path
 
 from components.validation.examples.electricity import write_electricity
 from components.validation.examples.retail import write_retail
+from components.validation.examples.weather_forecasts import write_weather_forecasts
 from forecasting.contracts.layout import HomeLayout
 from forecasting.sources import example_name, source_file
 
 logger = logging.getLogger(__name__)
 
-WRITERS: dict[str, Callable[[Path], None]] = {"electricity": write_electricity, "retail": write_retail}
+WRITERS: dict[str, Callable[[Path], None]] = {
+    "electricity": write_electricity,
+    "electricity/weather_forecasts": write_weather_forecasts,
+    "retail": write_retail,
+}
 """How the file of each example of `forecasting.sources.EXAMPLE_FILES` is written."""
 
 

