@@ -21,6 +21,7 @@ ISSUED_COLUMN = "issued_at"
 NEVER = np.iinfo(np.int64).max
 """Stands for the issue of a value that there is not."""
 _ROW_GROUP_ROWS = 1 << 18
+_STAMP = pa.timestamp("s", tz="UTC")
 _COUNTS_KEY = b"almanac.vintages"
 
 Floats = npt.NDArray[np.float64]
@@ -118,12 +119,11 @@ class VintagesWriter:
 
     def __init__(self, path: Path, columns: tuple[str, ...]) -> None:
         """Begin a file."""
-        stamp = pa.timestamp("s", tz="UTC")
         self._schema = pa.schema(
             [
                 (SERIES_COLUMN, pa.dictionary(pa.int32(), pa.string())),
-                (TIMESTAMP_COLUMN, stamp),
-                (ISSUED_COLUMN, stamp),
+                (TIMESTAMP_COLUMN, _STAMP),
+                (ISSUED_COLUMN, _STAMP),
                 *((name, pa.float64()) for name in columns),
             ]
         )
@@ -139,9 +139,7 @@ class VintagesWriter:
         self._shared = self._shared or vintages.shared
         self._counts.append(len(vintages))
         name = None if vintages.shared else series_id
-        stamps = (
-            pa.array(column).cast(pa.timestamp("s", tz="UTC")) for column in (vintages.timestamp, vintages.issued_at)
-        )
+        stamps = (pa.array(column).cast(_STAMP) for column in (vintages.timestamp, vintages.issued_at))
         ids = pa.array([name], pa.string()).take(pa.array(np.zeros(len(vintages), dtype=np.int32)))
         values = [pa.array(vintages.values[:, i], from_pandas=True) for i in range(len(vintages.columns))]
         columns = [ids.dictionary_encode(), *stamps, *values]
@@ -195,7 +193,10 @@ class VintagesReader:
         )
         table = self._file.read_row_groups(list(groups), columns=[TIMESTAMP_COLUMN, ISSUED_COLUMN, *self.columns])
         part = table.slice(first - int(self._bounds[groups.start]), end - first)
-        stamps, issued = (part[name].cast(pa.int64()).to_numpy() for name in (TIMESTAMP_COLUMN, ISSUED_COLUMN))
+        # Parquet has no stamps in seconds: they come back in milliseconds.
+        stamps, issued = (
+            part[name].cast(_STAMP).cast(pa.int64()).to_numpy() for name in (TIMESTAMP_COLUMN, ISSUED_COLUMN)
+        )
         values = np.empty((end - first, len(self.columns)))
         for i, name in enumerate(self.columns):
             values[:, i] = part[name].to_numpy()

@@ -58,7 +58,7 @@ def window_inputs(series: Series, spec: FeatureSpec, origins: Timestamps) -> Mod
     past = first[:, None] + np.arange(-spec.history_length, 0)
     ahead = first[:, None] + np.arange(spec.horizon)
     values = _rows(series.values, past)
-    known = known_ahead(series, spec, origins)
+    known = known_at_origins(series, spec, origins)
     history = np.concatenate([values, _calendar(series, spec, past)], axis=2, dtype=np.float32)
     future = np.concatenate([known, _calendar(series, spec, ahead)], axis=2, dtype=np.float32)
     row = np.asarray((*series.static, *spec.scaler.own_scales(series.id)), dtype=np.float32)
@@ -66,7 +66,7 @@ def window_inputs(series: Series, spec: FeatureSpec, origins: Timestamps) -> Mod
     return ModelInputs(history, future, static)
 
 
-def known_ahead(series: Series, spec: FeatureSpec, origins: Timestamps) -> npt.NDArray[np.float64]:
+def known_at_origins(series: Series, spec: FeatureSpec, origins: Timestamps) -> npt.NDArray[np.float64]:
     """Known covariates over the horizon of each origin, as they were known at it `[B,H,known]`, NaN where missing."""
     ahead = _row_of(series, spec, origins)[:, None] + np.arange(spec.horizon)
     known = _rows(series.values[:, series.values.shape[1] - len(spec.known) :], ahead)

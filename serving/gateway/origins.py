@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 from forecasting.features.spec import FeatureSpec
 from forecasting.schema import Series
@@ -21,6 +23,8 @@ class OriginRange:
 def possible_origins(series: Series, spec: FeatureSpec) -> OriginRange | None:
     """Where a series can be forecast: after its first step, as far as its known covariates cover the horizon.
 
+    Of covariates with vintages, only what was issued up to an origin covers its horizon.
+
     The default is the step after the last known target, or the last possible one before it. None
     where there is no target or the covariates never cover a horizon.
     """
@@ -30,16 +34,30 @@ def possible_origins(series: Series, spec: FeatureSpec) -> OriginRange | None:
     first, last = series.start + spec.step_s, series.start + series.n_steps * spec.step_s
     if not spec.known:
         return OriginRange(first, last, following)
-    covered = np.isfinite(series.values[:, -len(spec.known) :]).all(axis=1)
     if series.n_steps < spec.horizon:
         return None
-    runs = np.convolve(covered, np.ones(spec.horizon, dtype=int), mode="valid")
-    starts = series.start + spec.step_s * np.flatnonzero(runs == spec.horizon)
+    starts = series.start + spec.step_s * np.flatnonzero(_covered_horizons(series, spec))
     starts = starts[starts >= first]
     if not len(starts):
         return None
     before = starts[starts <= following]
     return OriginRange(first, int(starts[-1]), int(before[-1] if len(before) else starts[-1]))
+
+
+def _covered_horizons(series: Series, spec: FeatureSpec) -> npt.NDArray[np.bool_]:
+    """Whether the known covariates cover the horizon from each row on, as far as it lies inside `[T - H + 1]`."""
+    issued = () if series.vintages is None else series.vintages.columns
+    plain = [i for i, name in enumerate(spec.known) if name not in issued]
+    known = series.values[:, series.values.shape[1] - len(spec.known) :]
+    missing = ~np.isfinite(known[:, plain]).all(axis=1)
+    covered: npt.NDArray[np.bool_] = np.logical_not(sliding_window_view(missing, spec.horizon).any(axis=1))
+    if series.vintages is None:
+        return covered
+    stamps = series.timestamps(spec.step_s)
+    columns = [i for i, name in enumerate(issued) if name in spec.known]
+    first = series.vintages.first_issued(stamps)[:, columns].max(axis=1, initial=np.iinfo(np.int64).min)
+    covered &= sliding_window_view(first, spec.horizon).max(axis=1) <= stamps[: len(covered)]
+    return covered
 
 
 def next_origin(series: Series, spec: FeatureSpec) -> int | None:

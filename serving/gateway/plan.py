@@ -7,7 +7,7 @@ import numpy as np
 
 from forecasting.features.spec import FeatureSpec
 from forecasting.schema import Series
-from forecasting.windows import ModelInputs, stack_inputs, window_inputs
+from forecasting.windows import ModelInputs, known_at_origins, stack_inputs, window_inputs
 from serving.gateway.answers import AnswerError, iso_time
 from serving.gateway.fallback import FallbackCause
 from serving.gateway.forecast_request import ForecastRequest
@@ -137,13 +137,12 @@ def _plan_window(series: Series, spec: FeatureSpec, request: ForecastRequest) ->
 
 
 def _missing_ahead(series: Series, spec: FeatureSpec, origin: int, known: AheadValues) -> Iterator[tuple[str, int]]:
-    """Column and first missing time of the known covariates that are neither in the store nor given."""
-    first = (origin - series.start) // spec.step_s
-    for index, name in enumerate(spec.known, start=series.values.shape[1] - len(spec.known)):
-        stored = np.isfinite(series.values[first : first + spec.horizon, index])
-        present = np.append(stored, np.zeros(spec.horizon - len(stored), dtype=np.bool_))
+    """Column and first missing time of the known covariates that were not known at the origin and are not given."""
+    stored = np.isfinite(known_at_origins(series, spec, np.array([origin]))[0])
+    for index, name in enumerate(spec.known):
+        present = stored[:, index]
         if name in known:
-            present |= np.isfinite(known[name])
+            present = present | np.isfinite(known[name])
         if not present.all():
             yield name, origin + spec.step_s * int(np.argmin(present))
 

@@ -44,7 +44,7 @@ def weather_forecasts(hourly: npt.NDArray[np.float64]) -> pa.Table:
         hourly: Mean temperature of each hour from `FIRST_STAMP` on, °C `[T]`.
 
     Returns:
-        Columns Time, issued_at (UTC) and Temperature (°C), in the order of issues.
+        Columns Time, issued_at (UTC) and TemperatureForecast (°C), in the order of issues.
     """
     n_parts = LONGEST_LEAD_H // ISSUE_EVERY_H
     errors = np.cumsum(_error_parts(len(hourly), n_parts), axis=1)
@@ -58,7 +58,7 @@ def weather_forecasts(hourly: npt.NDArray[np.float64]) -> pa.Table:
         {
             "Time": pa.array(np.repeat(hours, n_parts)[order] * 3_600).cast(stamp),
             "issued_at": pa.array(issues.ravel()[order] * 3_600).cast(stamp),
-            "Temperature": np.round((hourly[:, None] + errors).ravel()[order], 2),
+            "TemperatureForecast": np.round((hourly[:, None] + errors).ravel()[order], 2),
         }
     )
 
