@@ -1,6 +1,6 @@
 """Series in quarantine as they lie beside a series store: a store of their own, and why each of them is there.
 
-quarantine/{schema.json,index.parquet,series.parquet}    the series
+quarantine/{schema.json,index.parquet,series.parquet}    the series, and vintages.parquet where they have vintages
 quarantine/reasons.json                                  {id: reason}, where a version keeps its series
 report.json                                              the same under `quarantined`, where validate_data wrote them
 """

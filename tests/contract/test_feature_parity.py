@@ -7,18 +7,22 @@ from typing import get_args
 import numpy as np
 import pytest
 
+from components.features.horizons import horizon_planes
+from components.features.planes import feature_planes
 from forecasting.config.sections import CalendarColumn, FeaturesConfig, FourierConfig
 from forecasting.durations import duration_s
 from forecasting.features.calendar import CALENDAR_COLUMNS, calendar_columns
 from forecasting.features.columns import ColumnBlock
 from forecasting.features.numpy_namespace import NUMPY
+from forecasting.features.spec import ScalerSpec
 from forecasting.features.terms import TERM_KINDS, term_document, term_from_document
-from forecasting.features.transform import window_features
+from forecasting.features.transform import feature_blocks, vintage_places, window_features
 from forecasting.features.zones import calendar_spec
 from forecasting.localities import public_holidays, school_holidays, time_zone
 from forecasting.windows import window_inputs
 from tests.contract.feature_references import EXAMPLES, calendar_reference, reference
 from tests.unit.features.feature_specs import HOUR_S, START, gappy_series, melbourne_spec
+from tests.unit.forecasting.vintage_tables import issued_series
 
 tf = pytest.importorskip("tensorflow")
 
@@ -98,6 +102,29 @@ def test_window_features_agree_across_gaps_and_daylight_saving(seed: int):
     found = window_features(tf.constant(inputs.history), tf.constant(inputs.future), None, spec, TENSORFLOW)
     for numpy_side, tensorflow_side in zip(expected, found, strict=True):
         np.testing.assert_allclose(tensorflow_side.numpy(), numpy_side, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_planes_with_vintages_equal_the_features_of_every_window_in_both_libraries(seed: int):
+    derived = [replace(term, column=name) for terms in EXAMPLES.values() for term in terms if term.reach < 200
+               for name in ("load", "temperature")]  # fmt: skip
+    own = ScalerSpec({"load": 100.0, "wind": 5.0, "temperature": 15.0}, {"load": 20.0, "wind": 2.0, "temperature": 6.0},
+                     own={"temperature": {"a": (12.0, 5.0)}} if seed % 2 else {})  # fmt: skip
+    spec = melbourne_spec(derived=tuple(derived), vintages=("temperature",), scaler=own)
+    series = issued_series(seed=seed)
+    n_past, places = len(feature_blocks(spec).past), list(vintage_places(spec))
+    planes, horizons = feature_planes(series, spec), horizon_planes(series, spec)
+    rows = np.asarray([1, 30, 150, 211, 300, 375])
+    inputs = window_inputs(series, spec, START + HOUR_S * rows)
+    static = None if inputs.static is None else tf.constant(inputs.static)
+    in_numpy = window_features(inputs.history, inputs.future, inputs.static, spec, NUMPY)
+    in_graph = window_features(tf.constant(inputs.history), tf.constant(inputs.future), static, spec, TENSORFLOW)
+    for k, row in enumerate(rows.tolist()):
+        ahead = planes[row + spec.context :][: spec.horizon, n_past:].copy()
+        ahead[:, places] = horizons[row]
+        for recent, future in (in_numpy, [part.numpy() for part in in_graph]):
+            np.testing.assert_allclose(recent[k], planes[row : row + spec.context], atol=2e-5)
+            np.testing.assert_allclose(future[k], ahead, atol=2e-5)
 
 
 # Half-hour and 45-minute zones, both hemispheres, a clock change of half an hour (Lord Howe), none at all (UTC).

@@ -19,19 +19,23 @@ from forecasting.contracts.layout import home_layout
 from forecasting.contracts.steps import StepName
 from forecasting.schema import SeriesSpec, SeriesStore, SplitSpec, write_series_store
 from forecasting.steps import StepContext
-from tests.unit.features.feature_specs import HOUR_S, START, gappy_series
+from tests.unit.features.feature_specs import HOUR_S, START
+from tests.unit.forecasting.vintage_tables import issued_series
 
 SPLIT = SplitSpec(START + 900 * HOUR_S, START + 1_000 * HOUR_S, START + 1_200 * HOUR_S)
-FILES = ("planes.npy", "index.parquet", "feature_spec.json", "profile.json")
+FILES = ("planes.npy", "horizon_planes.npy", "index.parquet", "feature_spec.json", "profile.json")
 
 
 @pytest.fixture(scope="module")
 def series_dir(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("beam") / "series"
     folder.mkdir()
-    series = [replace(gappy_series(1_200 - 70 * n, seed=n), id=f"s{n}") for n in range(6)]
+    series = [replace(issued_series(1_200 - 70 * n, seed=n), id=f"s{n}") for n in range(6)]
     write_series_store(
-        SeriesStore(SeriesSpec("load", ("wind",), ("temperature",), (), {}, HOUR_S, SPLIT), tuple(series)), folder
+        SeriesStore(
+            SeriesSpec("load", ("wind",), ("temperature",), (), {}, HOUR_S, SPLIT, ("temperature",)), tuple(series)
+        ),
+        folder,
     )
     return folder
 
@@ -114,3 +118,4 @@ def test_a_job_server_with_an_external_worker_pool_writes_the_same_bytes(series_
 def test_the_size_of_chunks_leaves_no_trace(series_dir, in_process, tmp_path, rows):
     found = build(series_dir, tmp_path / "out", "DirectRunner", chunk_rows=rows)
     assert found["planes.npy"] == in_process["planes.npy"]
+    assert found["horizon_planes.npy"] == in_process["horizon_planes.npy"]

@@ -175,6 +175,18 @@ def test_the_quarantine_is_kept_with_its_reasons_and_makes_another_store(reposit
     assert read_quarantine(plain) == ()
 
 
+def test_vintages_are_kept_with_the_series(repository, source, series_store):
+    (series_store / "vintages.parquet").write_text("issued")
+    repository.publish("m", source)
+    repository.keep_series("m", 1, series_store)
+    folder = repository.require_series("m", 1)
+    assert (folder / "vintages.parquet").read_text() == "issued"
+    (series_store / "vintages.parquet").unlink()
+    (series_store / "vintages.parquet").write_text("issued again")
+    repository.keep_series("m", 1, series_store)
+    assert repository.require_series("m", 1) != folder
+
+
 def test_equal_series_are_kept_once_and_pruned_with_their_last_version(repository, source, series_store):
     for version in (1, 2, 3):
         repository.publish("m", source)

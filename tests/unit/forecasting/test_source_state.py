@@ -79,3 +79,14 @@ def test_a_file_in_an_archive_is_known_by_its_checksum(home, tmp_path):
             archive.writestr(zipfile.ZipInfo("inner.csv"), text)
         found.append(state(f"zip://inner.csv::file://{tmp_path / 't.zip'}", home))
     assert found[0] != found[1]
+
+
+def test_a_table_of_vintages_is_part_of_what_a_table_is_known_by(home, tmp_path):
+    main, issued = tmp_path / "t.csv", tmp_path / "v.csv"
+    main.write_text("x\n1\n")
+    issued.write_text("x\n1\n")
+    vintages = {"known": ["x"], "vintages": {"uri": str(issued), "columns": ["x"]}}
+    first = state(main, home, **vintages)
+    assert state(main, home, **vintages) == first
+    issued.write_text("x\n2\n")
+    assert state(main, home, **vintages) != first

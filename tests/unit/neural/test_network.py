@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import tensorflow as tf
 
+from components.features.horizons import horizon_planes
 from forecasting.feature_store import window_index
 from forecasting.features.numpy_namespace import NUMPY
 from forecasting.features.transform import window_features
@@ -8,8 +11,9 @@ from forecasting.neural.batches import window_gather
 from forecasting.neural.models import NetworkSpec, build_network
 from forecasting.schema import Series
 from forecasting.windows import window_inputs
-from tests.unit.features.feature_specs import HOUR_S, START, gappy_series
-from tests.unit.neural.conftest import SMALL, SPLIT
+from tests.unit.features.feature_specs import HOUR_S, START, gappy_series, melbourne_spec
+from tests.unit.forecasting.vintage_tables import issued_series
+from tests.unit.neural.conftest import SMALL, SPLIT, feature_store
 
 
 def jittered(store):
@@ -75,3 +79,22 @@ def test_a_window_that_begins_before_its_series_is_what_the_served_model_sees(sa
     recent, ahead = window_features(inputs.history, inputs.future, inputs.static, sales_store.spec, NUMPY)
     np.testing.assert_allclose(batch["history"].numpy(), recent, atol=2e-5)
     np.testing.assert_allclose(batch["future"].numpy(), ahead, atol=2e-5)
+
+
+def test_a_gathered_window_holds_what_was_known_at_its_origin():
+    spec = melbourne_spec(700, vintages=("temperature",))
+    # Two series: the second one's rows lie behind the first one's.
+    series = [issued_series(700, seed=3), replace(issued_series(700, seed=4), id="b")]
+    store = feature_store(spec, series)
+    lead = np.zeros((spec.context, spec.horizon, 2), dtype=np.float32)
+    horizons = np.concatenate([part for one in series for part in (lead, horizon_planes(one, spec))])
+    store = replace(store, horizon_planes=horizons)
+    windows = window_index(store, None, SPLIT.cutoff, min_age=24)
+    numbers = [0, 5, 300, len(windows) - 1]
+    batch = batch_of(store, numbers)
+    for k, number in enumerate(numbers):
+        origin = START + int(windows.age[number]) * HOUR_S
+        inputs = window_inputs(series[int(windows.series[number])], spec, np.asarray([origin]))
+        recent, ahead = window_features(inputs.history, inputs.future, inputs.static, spec, NUMPY)
+        np.testing.assert_allclose(batch["history"][k].numpy(), recent[0], atol=2e-5)
+        np.testing.assert_allclose(batch["future"][k].numpy(), ahead[0], atol=2e-5)
