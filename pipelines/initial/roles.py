@@ -17,10 +17,12 @@ from pipelines.initial.words import (
     SURPRISE_WORDS,
     TIME_WORDS,
     has_word,
+    names_issue,
     names_stock_out,
     target_rank,
 )
 
+_TO_VINTAGES = "put a table of covariates with the time of their issue under data.vintages"
 _MAX_CATEGORIES = 200
 """Different values of a static column at most: more tell series apart instead of grouping them."""
 _MAX_WORDS, _MIN_ROWS_PER_WORD = 20, 10
@@ -71,6 +73,7 @@ def guess_roles(look: TableLook, target: str | None = None) -> RolesGuess:
         DataError: There is no time column or no numeric column, or rows cannot be told apart.
     """
     time = guess_time(look)
+    _check_no_vintages(look, time.name)
     chosen = _named_target(look, target) if target else None
     wide = None if target else guess_wide(look, time.name)
     key = guess_key(look, time.name, without=(target,) if target else wide.columns if wide else ())
@@ -103,9 +106,10 @@ def guess_time(look: TableLook) -> ColumnGuess:
     Raises:
         DataError: No column holds times.
     """
-    found = look.of_kind(ColumnKind.TIME)
-    if not found:
+    times = look.of_kind(ColumnKind.TIME)
+    if not times:
         raise DataError(_no_time(look))
+    found = [column for column in times if not names_issue(column.name)] or times
     finest = max(column.n_distinct for column in found)
     # A date beside the times has far fewer different values than they have; an index of times about as many.
     fine = [column for column in found if column.n_distinct * 2 > finest]
@@ -144,6 +148,24 @@ def is_row_number(column: ColumnLook) -> bool:
     if column.numbers is None or len(column.numbers) < 3:
         return False
     return bool(np.all(np.diff(column.numbers) == 1)) and not target_rank(column.name)
+
+
+def _check_no_vintages(look: TableLook, time: str) -> None:
+    """Refuse a table with a row for each issue of a time: what is forecast happens once.
+
+    Raises:
+        DataError: A column says by its name when a row was issued, and rows of one time differ in it.
+    """
+    codes = look.column(time).codes
+    for column in look.of_kind(ColumnKind.TIME):
+        if column.name == time or not names_issue(column.name):
+            continue
+        repeats = look.n_rows - len(np.unique(codes))
+        if repeats > look.n_rows / 2 - 1 and len(np.unique(np.stack([codes, column.codes]), axis=1).T) == look.n_rows:
+            raise DataError(
+                f"{look.name} looks like a table of forecasts by vintage: {repeats:,} of {look.n_rows:,} rows repeat a time of {time!r}, "
+                f"and {column.name!r} tells them apart; give the table of what is to be forecast, and {_TO_VINTAGES}"
+            )
 
 
 def _place(guess: RolesGuess, column: ColumnLook, look: TableLook, *, later: np.ndarray) -> RolesGuess:
@@ -196,6 +218,8 @@ def _useless(guess: RolesGuess, column: ColumnLook, look: TableLook) -> str | No
         return f"cannot be read: {look.problems[column.name].removeprefix(f'{look.name}: ')}"
     if column.kind is ColumnKind.EMPTY:
         return "has no values"
+    if column.kind is ColumnKind.TIME and names_issue(column.name):
+        return f"when a row was issued, by its name: {_TO_VINTAGES}"
     if column.kind is ColumnKind.TIME:
         return f"times, and {guess.time.name} is the time column"
     if column.n_distinct == 1 and not (column.codes < 0).any():

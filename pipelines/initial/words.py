@@ -21,6 +21,11 @@ PLAN_WORDS = frozenset({
 """Words for what is decided or known before it happens."""
 SURPRISE_WORDS = frozenset({"outage", "failure", "fault", "alarm", "error", "broken", "stock", "stockout", "oos", "inventory", "actual"})  # fmt: skip
 """Words for what nobody knows before it happens, although it may look like a flag."""
+ISSUE_NAMES = frozenset({
+    "issuedat", "issued", "issuetime", "issuedate", "issuedtime", "forecastreferencetime", "referencetime", "initialtime", "inittime",
+    "analysistime", "vintage",
+})  # fmt: skip
+"""Names, their words joined, of columns that say when a row was issued."""
 TOTAL_WORDS = frozenset({"sales", "sold", "quantity", "qty", "units", "orders", "visits", "visitors", "passengers", "revenue", "turnover", "count", "rain", "rainfall", "precipitation"})  # fmt: skip
 """Words for amounts that add up over time, where others have a level."""
 
@@ -43,6 +48,11 @@ def target_rank(name: str) -> int | None:
         return None
     ranks = [TARGET_WORDS.index(word) for word in words_of(name) if word in TARGET_WORDS]
     return min(ranks, default=None)
+
+
+def names_issue(name: str) -> bool:
+    """Whether a column says by its name when a row was issued, as in a table of forecasts by vintage."""
+    return "".join(words_of(name)) in ISSUE_NAMES
 
 
 def names_stock_out(name: str) -> bool:

@@ -3,7 +3,7 @@
 They are made up: nobody kept what was forecast then. Every six hours 48 hours are issued, each the
 measured temperature with an error. The error of an hour is a sum of parts, of which each later issue
 removes one, so that it shrinks from issue to issue as real ones do, and neighbouring hours err alike.
-With these figures it has a standard deviation of about 0.6 °C in the first hours and 2.2 °C after two
+With these figures it has a standard deviation of about 0.6 °C in the first hours and 2.1 °C after two
 days, as forecasts of a city's temperature have.
 """
 

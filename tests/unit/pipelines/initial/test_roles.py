@@ -130,3 +130,20 @@ def test_what_tells_nothing_is_listed_with_the_reason():
 def test_a_target_without_values_is_refused():
     with pytest.raises(ConfigError, match="must name a column of numbers"):
         guess_roles(look_of(time=DAYS, demand=[""] * 20, wind=OTHER), "demand")
+
+
+@pytest.mark.parametrize("name", ["issued_at", "issue_time", "forecast_reference_time"])
+def test_the_time_of_an_issue_is_not_the_time_and_is_sent_to_the_vintages(name):
+    issued = [day for day in days(10) for _ in (1, 2)]
+    roles = guess_roles(look_of(**{name: issued, "at": DAYS, "demand": wave(20), "wind": OTHER}))
+    assert roles.time.name == "at"
+    (unused,) = roles.unused
+    assert unused.name == name
+    assert unused.reason.startswith("when a row was issued, by its name: put")
+    assert "data.vintages" in unused.reason
+
+
+def test_a_table_with_several_issues_of_a_time_is_sent_to_the_vintages():
+    look = look_of(time=DAYS * 2, issued_at=days(20, "2023-01-01") + days(20, "2023-06-01"), wind=OTHER * 2)
+    with pytest.raises(DataError, match=r"20 of 40 rows repeat a time of 'time', and 'issued_at' tells them apart"):
+        guess_roles(look)
