@@ -56,8 +56,10 @@ def plan_imputation(spec: SeriesSpec, limits: ValidationConfig, *, season: int) 
         ConfigError: A column of the table has the name of a mask.
     """
     policy = limits.imputation
+    # What lacks of a covariate by vintage is told as it is: a fill would know what was issued later.
+    plain = [name for name in spec.known if name not in spec.vintages]
     methods: dict[str, ImputationMethod] = dict.fromkeys(spec.observed, policy.observed)
-    methods |= dict.fromkeys(spec.known, policy.known)
+    methods |= dict.fromkeys(plain, policy.known)
     filled = {name: method for name, method in methods.items() if method != "none"}
     if taken := [name for name in filled if mask_name(name) in spec.columns]:
         raise ConfigError(

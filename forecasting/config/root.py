@@ -81,15 +81,6 @@ class AlmanacConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def _check_vintages(self) -> "AlmanacConfig":
-        if self.data.vintages is not None and self.validation.imputation.known == "interpolate":
-            raise ValueError(
-                "validation.imputation.known must not be interpolate where data.vintages is set: between two steps it would "
-                "use what was issued after the first; set it to previous, seasonal or none"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _check_periods(self) -> "AlmanacConfig":
         step_s, horizon = duration_s(self.data.frequency), self.forecast.horizon
         lengths = {"split.validation": self.split.validation, "split.test": self.split.test}

@@ -103,7 +103,9 @@ def test_a_column_with_two_uses_is_read_once():
 
 
 def test_an_unknown_example_is_refused_with_the_names_of_those_there_are(context):
-    with pytest.raises(ConfigError, match=r"the example 'weather'; there are electricity, electricity/weather_forecasts, retail"):
+    with pytest.raises(
+        ConfigError, match=r"the example 'weather'; there are electricity, electricity/weather_forecasts, retail"
+    ):
         open_source(data_config("example://weather"), context.home)
 
 

@@ -276,9 +276,14 @@ def test_settings_that_do_not_fit_are_refused(run, data, said):
         run(issue_lines(), data=data)
 
 
-def test_a_line_between_two_steps_is_no_imputation_for_vintages(run):
-    with pytest.raises(ConfigError, match="must not be interpolate"):
-        run(issue_lines(), validation={"imputation": {"known": "interpolate"}})
+def test_a_covariate_by_vintage_is_not_imputed_and_the_others_are(run, tmp_path):
+    lines = [f"{line.rpartition(',')[0]},{'' if i == 100 else i % 7}" for i, line in enumerate(hourly_lines(N_HOURS))]
+    uri = write_table(tmp_path / "both.csv", lines, "time,load,promotion")
+    issued = [line for line in issue_lines() if not line.startswith(at(100))]
+    data, limits = {"known": ["temperature", "promotion"]}, {"imputation": {"known": "previous"}}
+    _, store, _ = run(issued, table=uri, data=data, validation=limits)
+    assert store.spec.known == ("promotion", "temperature", "promotion_imputed")
+    np.testing.assert_array_equal(store.series[0].values[100, 1:], [99 % 7, np.nan, 1.0])
 
 
 def test_a_column_that_the_table_lacks_is_named_with_the_nearest(run):
