@@ -76,3 +76,11 @@ def test_the_default_origin_is_the_last_whose_horizon_was_covered_when_it_came()
     assert (found.default, found.last) == (hour(38), hour(38))
     whole = possible_origins(series, SPEC)
     assert whole.default == hour(CUTOFF)
+
+
+def test_an_origin_before_the_issue_that_covers_its_horizon_is_not_the_default():
+    series = served(leads=3).series["a"]
+    values = series.values.copy()
+    values[37:, 0] = np.nan
+    # The horizon of hour 37 ends at hour 39, which was first spoken of at hour 38.
+    assert possible_origins(dataclasses.replace(series, values=values), SPEC).default == hour(36)

@@ -122,6 +122,16 @@ def test_a_column_that_an_issue_lacks_keeps_its_earlier_value(run):
     assert known[[0, 1, 2], [4, 3, 2]].tolist() == [[96_100.0, 5.0], [1.0, 5.0], [1.0, 6.0]]
 
 
+def test_a_column_of_which_no_issue_spoke_is_missing_and_not_that_of_the_step_before(run):
+    lines = [f"{line},5" for line in issue_lines(until=100) if line.split(",")[0] < at(120)] + [
+        f"{at(120)},{at(90)},1,"
+    ]
+    data = {"known": ["temperature", "wind"], "vintages": {"columns": ["temperature", "wind"]}}
+    _, store, _ = run(lines, header=f"{HEADER},wind", data=data)
+    known = store.series[0].vintages.known_at(np.asarray([START + 119 * 3600]), 2, 3600)[0]
+    np.testing.assert_array_equal(known, [[96_119.0, 5.0], [1.0, np.nan]])
+
+
 def test_finer_issues_are_aggregated_each_by_itself(run):
     _, store, _ = run(issue_lines(minutes=30), data={"aggregation": {"temperature": "max"}})
     _, hourly, _ = run(issue_lines())
