@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from forecasting.features.namespace import NUMPY
+from forecasting.features.numpy_namespace import NUMPY
 from forecasting.features.spec import FeatureSpec
 from forecasting.features.transform import known_columns, vintage_part
 from forecasting.schema import Series

@@ -17,7 +17,7 @@ from forecasting.config.sections import FeaturesConfig, ForecastConfig
 from forecasting.contracts.layout import home_layout
 from forecasting.contracts.steps import StepName
 from forecasting.feature_store import read_feature_store
-from forecasting.features.namespace import NUMPY
+from forecasting.features.numpy_namespace import NUMPY
 from forecasting.features.transform import feature_blocks, vintage_places, window_features
 from forecasting.schema import SeriesSpec, SeriesStore, SplitSpec, write_series_store
 from forecasting.steps import StepContext
