@@ -129,6 +129,7 @@ class VintagesWriter:
         )
         self._writer = pq.ParquetWriter(path, self._schema)
         self._waiting: list[pa.RecordBatch] = []
+        self._n_waiting = 0
         self._counts: list[int] = []
         self._shared = False
 
@@ -144,7 +145,8 @@ class VintagesWriter:
         values = [pa.array(vintages.values[:, i], from_pandas=True) for i in range(len(vintages.columns))]
         columns = [ids.dictionary_encode(), *stamps, *values]
         self._waiting.append(pa.RecordBatch.from_arrays(columns, schema=self._schema))
-        if sum(batch.num_rows for batch in self._waiting) >= _ROW_GROUP_ROWS:
+        self._n_waiting += len(vintages)
+        if self._n_waiting >= _ROW_GROUP_ROWS:
             self._write(whole=True)
 
     def close(self) -> None:
@@ -158,8 +160,9 @@ class VintagesWriter:
         """Write what waits, as far as it fills row groups where `whole`."""
         table = pa.Table.from_batches(self._waiting, self._schema).unify_dictionaries()
         end = table.num_rows // _ROW_GROUP_ROWS * _ROW_GROUP_ROWS if whole else table.num_rows
-        self._writer.write_table(table.slice(0, end), row_group_size=_ROW_GROUP_ROWS)
-        self._waiting = table.slice(end).to_batches()
+        if end:
+            self._writer.write_table(table.slice(0, end), row_group_size=_ROW_GROUP_ROWS)
+        self._waiting, self._n_waiting = table.slice(end).to_batches(), table.num_rows - end
 
 
 class VintagesReader:
@@ -175,6 +178,7 @@ class VintagesReader:
         sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
         self._bounds = np.cumsum([0, *sizes])
         self._all: SeriesVintages | None = None
+        self._groups: dict[int, pa.Table] = {}
 
     def vintages(self, number: int) -> SeriesVintages:
         """Vintages of a series by its place in the store."""
@@ -187,12 +191,16 @@ class VintagesReader:
     def _read(self, first: int, end: int) -> SeriesVintages:
         if first == end:
             return no_vintages(self.columns)
-        groups = range(
-            int(np.searchsorted(self._bounds, first, side="right")) - 1,
-            int(np.searchsorted(self._bounds, end, side="left")),
-        )
-        table = self._file.read_row_groups(list(groups), columns=[TIMESTAMP_COLUMN, ISSUED_COLUMN, *self.columns])
-        part = table.slice(first - int(self._bounds[groups.start]), end - first)
+        low = int(np.searchsorted(self._bounds, first, side="right")) - 1
+        high = int(np.searchsorted(self._bounds, end, side="left"))
+        # Series are asked for in their order, and many lie in one group: the last ones stay in memory.
+        kept = {group: self._groups.get(group) for group in range(low, high)}
+        names = [TIMESTAMP_COLUMN, ISSUED_COLUMN, *self.columns]
+        self._groups = {
+            group: self._file.read_row_group(group, columns=names) if table is None else table
+            for group, table in kept.items()
+        }
+        part = pa.concat_tables(self._groups.values()).slice(first - int(self._bounds[low]), end - first)
         # Parquet has no stamps in seconds: they come back in milliseconds.
         stamps, issued = (
             part[name].cast(_STAMP).cast(pa.int64()).to_numpy() for name in (TIMESTAMP_COLUMN, ISSUED_COLUMN)

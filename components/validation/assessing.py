@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,28 +18,37 @@ from components.validation.series_profile import (
 )
 from components.validation.storing import StoreReport, cut
 from components.validation.surveying import GridShelf
+from components.validation.vintages import VintageTable, spec_without_vintages, with_vintages
 from forecasting.config.root import ValidateDataSettings
-from forecasting.schema import Series, SeriesSpec
+from forecasting.schema import Series, SeriesSpec, SeriesStore
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class CutTable:
-    """All parts of a table as parts of its store; each is made when it is asked for."""
+    """All parts of a table as parts of its store; each is made when it is asked for.
+
+    spec: of the store, with the columns that have vintages. settings: of the table, without them.
+    """
 
     shelf: GridShelf
     spec: SeriesSpec
     step: StepReport
     settings: ValidateDataSettings
     exclusions: tuple[ExclusionRecord, ...]
+    vintages: VintageTable | None = None
 
     def parts(self) -> Iterator[StoreReport]:
         """One part after another."""
+        plain = spec_without_vintages(self.spec)
         for part in range(len(self.shelf)):
-            yield cut(
-                self.shelf.get(part), self.spec, step=self.step, settings=self.settings, exclusions=self.exclusions
-            )
+            made = cut(self.shelf.get(part), plain, step=self.step, settings=self.settings, exclusions=self.exclusions)
+            if self.vintages is not None:
+                horizon = self.settings.forecast.horizon
+                series = (with_vintages(one, self.vintages.of(one.id), plain, horizon) for one in made.store)
+                made = replace(made, store=SeriesStore(self.spec, tuple(series)))
+            yield made
 
     def __iter__(self) -> Iterator[Series]:
         """All series in order of id."""

@@ -27,6 +27,8 @@ from components.validation.series_rules import series_rules
 from components.validation.sources import find_source
 from components.validation.storing import store_spec
 from components.validation.surveying import GridShelf, SurveyReport, survey
+from components.validation.vintage_checks import VintagesReport, judge_vintages
+from components.validation.vintages import GridSpec, read_vintages, spec_with_vintages, without_vintages
 from forecasting.config.root import StepSettings, ValidateDataSettings
 from forecasting.contracts.artifacts import DATA_DOCS_DIR, PROFILE_FILE, REPORT_FILE
 from forecasting.contracts.steps import StepName
@@ -88,11 +90,13 @@ class _Surveyed:
     survey: SurveyReport
     table: CutTable
     assessment: AssessmentReport
+    vintages: VintagesReport
     scratch: Path
 
 
 def _read(settings: ValidateDataSettings, context: StepContext, cutoff: int | None, scratch: Path) -> _Surveyed:
     """Read, sort, lay on the grid and profile; everything that does not fit in memory goes to scratch files."""
+    asked, settings = settings, without_vintages(settings)
     source = find_source(settings.data, context.home)
     n_rows = settings.validation.part_rows
     exclusions = find_exclusions(settings.data, context.home)
@@ -106,8 +110,14 @@ def _read(settings: ValidateDataSettings, context: StepContext, cutoff: int | No
         found.spans, read.static, step=found.step, settings=settings, cutoff=cutoff, source=source.name,
         first_time=found.first_time,
     )  # fmt: skip
-    table = CutTable(shelf, spec, found.step, settings, exclusions)
-    return _Surveyed(parts, found, table, assess(table, parts.names, found.rows), scratch)
+    issued = None
+    if asked.data.vintages is not None:
+        grid = GridSpec(spec.step_s, spec.split.cutoff % spec.step_s, spec.split.cutoff, settings.forecast.horizon)
+        issued = read_vintages(asked, context.home, grid)
+        spec = spec_with_vintages(spec, issued.columns)
+    table = CutTable(shelf, spec, found.step, settings, exclusions, issued)
+    assessment = assess(table, parts.names, found.rows)
+    return _Surveyed(parts, found, table, assessment, judge_vintages(issued, assessment.series, spec, asked), scratch)
 
 
 def _judge(read: _Surveyed, context: StepContext, cutoff: int | None, output: Path) -> ValidationReport:
@@ -115,11 +125,12 @@ def _judge(read: _Surveyed, context: StepContext, cutoff: int | None, output: Pa
     settings, table = read.table.settings, read.table
     limits, ids = settings.validation, tuple(record.id for record in read.assessment.series)
     found = _expectations(read, _learned(table, context, read.scratch), output)
-    quarantine = judge_quarantine(found.broken, ids=ids, limits=limits)
+    quarantine = judge_quarantine((*found.broken, *read.vintages.broken), ids=ids, limits=limits)
     stored = write_stores(table, read.assessment, quarantine.apart(len(ids)), output)
     checks = (
         *table_checks(_table_report(read, stored), settings, cutoff=cutoff, created=context.created),
         *((check_exclusions(table.exclusions, stored.n_hidden),) if table.exclusions else ()),
+        *read.vintages.checks,
         *found.checks,
         quarantine.check,
         *note_imputed(stored.n_filled),

@@ -1,17 +1,16 @@
-"""Give a store its vintages, and say what is missing from them for the forecasts that will be made."""
+"""What is missing from vintages for the forecasts that will be made."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
+from components.validation.assessing import SeriesRecord
 from components.validation.report import BrokenRuleRecord, CheckRecord, Severity
-from components.validation.storing import StoreReport
-from components.validation.vintages import GridSpec, VintageTable, read_vintages, spec_with_vintages, with_vintages
+from components.validation.vintages import VintageTable
 from forecasting.config.root import ValidateDataSettings
 from forecasting.config.validation import ValidationConfig
-from forecasting.contracts.layout import HomeLayout
-from forecasting.schema import Series, SeriesSpec, SeriesStore
+from forecasting.schema import SeriesSpec
 from forecasting.vintages import NEVER, SeriesVintages
 
 
@@ -34,43 +33,35 @@ class VintageProfileReport:
 
 @dataclass(frozen=True)
 class VintagesReport:
-    """The store with its vintages, what was found, and which series break which rule."""
+    """What was found in vintages, and which series break which rule."""
 
-    made: StoreReport
     checks: tuple[CheckRecord, ...] = ()
     broken: tuple[BrokenRuleRecord, ...] = ()
 
 
-def attach_vintages(made: StoreReport, settings: ValidateDataSettings, home: HomeLayout) -> VintagesReport:
-    """Read `data.vintages` and give every series of a store its part; nothing changes where there is no such section.
+def judge_vintages(
+    table: VintageTable | None, series: Sequence[SeriesRecord], spec: SeriesSpec, settings: ValidateDataSettings
+) -> VintagesReport:
+    """Judge the vintages of all series of a store; nothing where there are none.
 
     Args:
-        made: The store, without the columns that have vintages.
-        settings: As configured.
-        home: Where examples are.
-
-    Raises:
-        DataError: The table cannot be read.
+        table: All vintages.
+        series: Extent of the series.
+        spec: Of the store.
+        settings: As configured: limits and horizon.
     """
-    if settings.data.vintages is None:
-        return VintagesReport(made)
-    spec, horizon = made.store.spec, settings.forecast.horizon
-    grid = GridSpec(spec.step_s, made.store.series[0].start % spec.step_s, spec.split.cutoff, horizon)
-    table = read_vintages(settings, home, grid)
-    series = tuple(with_vintages(one, table.of(one.id), spec, horizon) for one in made.store)
-    limits = settings.validation
-    profiles = [profile_vintages(one, table.of(one.id), spec, horizon=horizon, limits=limits) for one in made.store]
-    checks, broken = vintage_checks(profiles, table, limits)
-    store = SeriesStore(spec_with_vintages(spec, table.columns), series)
-    return VintagesReport(replace(made, store=store), checks, broken)
+    if table is None:
+        return VintagesReport()
+    horizon, limits = settings.forecast.horizon, settings.validation
+    profiles = [profile_vintages(one, table.of(one.id), spec, horizon=horizon, limits=limits) for one in series]
+    return VintagesReport(*vintage_checks(profiles, table, limits))
 
 
 def profile_vintages(
-    one: Series, found: SeriesVintages, spec: SeriesSpec, *, horizon: int, limits: ValidationConfig
+    one: SeriesRecord, found: SeriesVintages, spec: SeriesSpec, *, horizon: int, limits: ValidationConfig
 ) -> VintageProfileReport:
     """Count what forecasts from every step of a series before the cutoff would lack."""
-    n_before = min((spec.split.cutoff - one.start) // spec.step_s, one.n_steps)
-    stamps = one.timestamps(spec.step_s)[:n_before, None]
+    stamps = one.start + spec.step_s * np.arange(one.n_before, dtype=np.int64)[:, None]
     first = found.first_issued(stamps[:, 0])
     # The earliest of the origins whose horizon holds a step: every one before the first issue lacks it.
     earliest = np.maximum(stamps - (horizon - 1) * spec.step_s, one.start)

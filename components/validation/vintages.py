@@ -82,6 +82,11 @@ def spec_with_vintages(spec: SeriesSpec, columns: tuple[str, ...]) -> SeriesSpec
     return replace(spec, known=(*spec.known, *columns), vintages=columns)
 
 
+def spec_without_vintages(spec: SeriesSpec) -> SeriesSpec:
+    """The spec of a store before its series get vintages."""
+    return replace(spec, known=tuple(name for name in spec.known if name not in spec.vintages), vintages=())
+
+
 def with_vintages(one: Series, found: SeriesVintages, spec: SeriesSpec, horizon: int) -> Series:
     """A series with its vintages, and columns of what stood at each step and of what is known at the cutoff.
 

@@ -234,6 +234,19 @@ def test_a_series_about_which_nothing_was_issued_lacks_the_covariate_and_can_be_
     assert checks["vintages(missing_covariate, temperature)"]["series"] == ["b"]
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_tables_in_parts_give_the_same_bytes(run, shops, tmp_path, shared):
+    lines, header = issue_lines(), HEADER
+    if not shared:
+        lines, header = [f"{line},{name}" for name in ("a", "b") for line in issue_lines()], f"{HEADER},shop"
+    files = []
+    for n_rows in (1_000_000, 1_000):
+        data = {"id_columns": ["shop"], "vintages": {"shared": shared}}
+        run(lines, header=header, table=shops, data=data, validation={"part_rows": n_rows})
+        files.append({name: (tmp_path / "out" / name).read_bytes() for name in ("vintages.parquet", "series.parquet", "report.json")})
+    assert files[0] == files[1]
+
+
 def test_a_shared_table_is_of_every_series(run, shops):
     data = {"id_columns": ["shop"], "vintages": {"shared": True}}
     _, store, _ = run(issue_lines(), table=shops, data=data)
