@@ -243,7 +243,12 @@ def test_tables_in_parts_give_the_same_bytes(run, shops, tmp_path, shared):
     for n_rows in (1_000_000, 1_000):
         data = {"id_columns": ["shop"], "vintages": {"shared": shared}}
         run(lines, header=header, table=shops, data=data, validation={"part_rows": n_rows})
-        files.append({name: (tmp_path / "out" / name).read_bytes() for name in ("vintages.parquet", "series.parquet", "report.json")})
+        files.append(
+            {
+                name: (tmp_path / "out" / name).read_bytes()
+                for name in ("vintages.parquet", "series.parquet", "report.json")
+            }
+        )
     assert files[0] == files[1]
 
 
