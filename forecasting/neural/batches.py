@@ -37,15 +37,20 @@ class WindowGather:
     horizon_planes: Floats | None = None
     issued: tuple[int, ...] = ()
 
-    def arrays(self, numbers: npt.ArrayLike) -> dict[str, Floats]:
-        """Windows `numbers` `[B]` as history, future, static (if any), target and present `[B,H]`; new arrays."""
+    def arrays(self, numbers: npt.ArrayLike, *, history: Floats | None = None) -> dict[str, Floats]:
+        """Windows as history, future, static (if any), target and present `[B,H]`; new arrays.
+
+        Args:
+            numbers: Of the windows `[B]`.
+            history: Memory `[B,L,P]` that the history is written to; none: new memory.
+        """
         chosen = np.asarray(numbers)
         row = self.row[chosen]
         ahead = self._steps(row, self.horizon)
         if self.horizon_planes is not None:
             ahead[:, :, self.issued] = self.horizon_planes[row]
         batch = {
-            "history": self._steps(row - self.context, self.context),
+            "history": self._steps(row - self.context, self.context, history),
             "future": ahead[:, :, self.n_past :],
             "target": ahead[:, :, 0],
             "present": ahead[:, :, 1],
@@ -58,7 +63,7 @@ class WindowGather:
         """The same as tensors."""
         return {name: tf.constant(array) for name, array in self.arrays(numbers).items()}
 
-    def _steps(self, first: npt.NDArray[np.int64], n: int) -> Floats:
+    def _steps(self, first: npt.NDArray[np.int64], n: int, into: Floats | None = None) -> Floats:
         """`n` consecutive rows of the planes from each of some rows on `[B,n,P]`.
 
         Rows lie one after another in memory, so a window is one copy of `n * P` numbers.
@@ -70,7 +75,12 @@ class WindowGather:
             strides=(self.planes.strides[0], self.planes.itemsize),
             writeable=False,
         )
-        return windows[first].reshape(len(first), n, n_columns)
+        if into is None:
+            return windows[first].reshape(len(first), n, n_columns)
+        rows = into.reshape(len(first), n * n_columns)
+        for place, begin in enumerate(first.tolist()):
+            rows[place] = windows[begin]
+        return into
 
 
 def window_gather(store: FeatureStore, windows: WindowIndex) -> WindowGather:

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from forecasting.errors import ConfigError
 from forecasting.neural.batches import WindowGather
+from forecasting.neural.buffers import TensorBuffers, shared_tensor
 from forecasting.neural.strategy import worker_place
 
 Batch = Any
@@ -53,6 +54,7 @@ class WindowFeed:
         part = batch_size // n_replicas
         first = worker * self._n_local
         self._parts = [slice((first + i) * part, (first + i + 1) * part) for i in range(self._n_local)]
+        self._buffers = TensorBuffers()
         self.batch_size = batch_size
 
     def batches(self, order: npt.NDArray[np.integer[Any]], first: int = 0) -> Generator[StepBatch]:
@@ -72,10 +74,12 @@ class WindowFeed:
         parts = []
         for place in self._parts:
             own = numbers[place]
-            arrays = self._gather.arrays(np.maximum(own, 0))
+            history = self._buffers.take((len(own), self._gather.context, self._gather.planes.shape[1]))
+            arrays = self._gather.arrays(np.maximum(own, 0), history=history)
             if (own < 0).any():
                 arrays["present"] = arrays["present"] * (own >= 0).astype(np.float32)[:, None]
-            parts.append({name: tf.constant(array) for name, array in arrays.items()})
+            small = {name: tf.constant(array) for name, array in arrays.items() if name != "history"}
+            parts.append({"history": shared_tensor(history), **small})
         return parts
 
     def on_replicas(self, parts: Sequence[dict[str, Any]]) -> Batch:
