@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from forecasting.neural.divergence import (
     say_given_up,
 )
 from forecasting.neural.feed import WindowFeed, epoch_order
+from forecasting.neural.fit_plan import FitPlan, FitReport
 from forecasting.neural.models import NetworkSpec, build_network
 from forecasting.neural.progress import EpochProgress
 from forecasting.neural.schedules import RatePlan
@@ -33,7 +34,7 @@ from forecasting.neural.stopping import DeferredStop
 from forecasting.neural.strategy import check_agreement, is_chief
 from forecasting.neural.summaries import TrainingSummaries
 from forecasting.neural.variables import TrainingVariables, assign, values_of
-from forecasting.neural.watch import EpochRecord, EpochTally, StepRow, Stopwatch, gpu_use, layer_norms
+from forecasting.neural.watch import EpochTally, StepRow, Stopwatch, epoch_record, say_epoch
 
 logger = logging.getLogger(__name__)
 
@@ -43,40 +44,6 @@ MAX_VALIDATION_WINDOWS = 4_096
 LOOK_EVERY = 10
 """Steps whose losses are looked at together: each look waits for the device."""
 MAX_RETRIES = 1
-
-
-@dataclass(frozen=True)
-class FitReport:
-    """What a training did. `divergences` says where it went wrong, if it did, and from where it was retried."""
-
-    history: tuple[EpochRecord, ...]
-    best_epoch: int
-    stopped_early: bool
-    resumed_from_epoch: int
-    resumed_from_step: int
-    n_train_windows: int
-    n_validation_windows: int
-    n_parameters: int
-    n_replicas: int
-    batch_size: int
-    divergences: tuple[DivergenceRecord, ...]
-    cpu_s: float
-
-
-@dataclass(frozen=True)
-class _FitPlan:
-    """What stays the same throughout one call of `fit`."""
-
-    store: FeatureStore
-    train: WindowIndex
-    validation: WindowIndex | None
-    feed: WindowFeed
-    scoring: WindowFeed | None
-    rates: RatePlan
-    n_steps: int
-    checkpoints: CheckpointStore | None
-    summaries: TrainingSummaries
-    stop: DeferredStop
 
 
 class TrainingLoop:
@@ -128,22 +95,13 @@ class TrainingLoop:
         """
         clock = Stopwatch()
         chief = is_chief(self._strategy)
-        n_steps = self._steps_per_epoch(len(train))
         settings = self._training
         writer = TrainingSummaries(
             summaries if chief else None, events=settings.tensorboard, profile_steps=settings.profile_steps
         )
+        checkpoints = CheckpointStore(checkpoint, key, writes=chief) if checkpoint is not None else None
         with closing(writer), DeferredStop() as stop:
-            plan = _FitPlan(
-                store, train, validation,
-                feed=self._feed(store, train),
-                scoring=self._feed(store, validation) if validation is not None else None,
-                rates=RatePlan(settings, n_steps * settings.max_epochs),
-                n_steps=n_steps,
-                checkpoints=CheckpointStore(checkpoint, key, writes=chief) if checkpoint is not None else None,
-                summaries=writer,
-                stop=stop,
-            )  # fmt: skip
+            plan = self._plan(store, train, validation, checkpoints=checkpoints, summaries=writer, stop=stop)
             resumed, best = self._restore(plan)
             try:
                 state, best = self._run(plan, resumed, best)
@@ -152,19 +110,35 @@ class TrainingLoop:
                     f"another worker is gone, start all of them again: {error.message[:200]}"
                 ) from error
         assign([*self.network.trainable_variables, *self.network.non_trainable_variables], best)
+        return self._report(plan, state, resumed, cpu_s=clock.cpu_s)
+
+    def _plan(
+        self, store: FeatureStore, train: WindowIndex, validation: WindowIndex | None, *,
+        checkpoints: CheckpointStore | None, summaries: TrainingSummaries, stop: DeferredStop,
+    ) -> FitPlan:  # fmt: skip
+        n_steps = self._steps_per_epoch(len(train))
+        return FitPlan(
+            store, train, validation,
+            feed=self._feed(store, train),
+            scoring=self._feed(store, validation) if validation is not None else None,
+            rates=RatePlan(self._training, n_steps * self._training.max_epochs),
+            n_steps=n_steps, checkpoints=checkpoints, summaries=summaries, stop=stop,
+        )  # fmt: skip
+
+    def _report(self, plan: FitPlan, state: LoopRecord, resumed: LoopRecord, *, cpu_s: float) -> FitReport:
         return FitReport(
             history=state.history,
-            best_epoch=state.best_epoch if validation is not None else state.n_epochs,
-            stopped_early=state.n_epochs < settings.max_epochs,
+            best_epoch=state.best_epoch if plan.validation is not None else state.n_epochs,
+            stopped_early=state.n_epochs < self._training.max_epochs,
             resumed_from_epoch=resumed.n_epochs,
-            resumed_from_step=resumed.n_epochs * n_steps + resumed.step,
-            n_train_windows=len(train),
-            n_validation_windows=len(validation) if validation is not None else 0,
+            resumed_from_step=resumed.n_epochs * plan.n_steps + resumed.step,
+            n_train_windows=len(plan.train),
+            n_validation_windows=len(plan.validation) if plan.validation is not None else 0,
             n_parameters=int(sum(np.prod(weight.shape) for weight in self.network.trainable_variables)),
             n_replicas=self._strategy.num_replicas_in_sync,
-            batch_size=settings.windows_per_step,
+            batch_size=self._training.windows_per_step,
             divergences=state.divergences,
-            cpu_s=round(clock.cpu_s, 2),
+            cpu_s=round(cpu_s, 2),
         )
 
     def fine_tune(
@@ -198,7 +172,7 @@ class TrainingLoop:
             )
         return min(n_windows // size, self._training.max_steps_per_epoch or n_windows)
 
-    def _run(self, plan: _FitPlan, state: LoopRecord, best: Arrays) -> tuple[LoopRecord, Arrays]:
+    def _run(self, plan: FitPlan, state: LoopRecord, best: Arrays) -> tuple[LoopRecord, Arrays]:
         """Epoch after epoch; a divergence goes back to the last good state once."""
         training = self._training
         self._good = self._snapshot(plan, state)
@@ -215,7 +189,7 @@ class TrainingLoop:
             self._save(plan, state)
         return state, best
 
-    def _epoch(self, plan: _FitPlan, state: LoopRecord) -> LoopRecord:
+    def _epoch(self, plan: FitPlan, state: LoopRecord) -> LoopRecord:
         training, epoch = self._training, state.n_epochs
         order = epoch_order(
             len(plan.train), plan.n_steps * plan.feed.batch_size, seed=training.seed, epoch=epoch
@@ -234,12 +208,12 @@ class TrainingLoop:
                     state = self._look(plan, state, waiting)
                     progress.show(state.step)
                 if due and state.step < plan.n_steps:
-                    self._save(plan, _timed(state, clock))
+                    self._save(plan, replace(state, tally=state.tally.timed(clock)))
                 if plan.stop.asked and state.step < plan.n_steps:
                     plan.stop.leave()
-        return self._end_epoch(plan, _timed(state, clock))
+        return self._end_epoch(plan, replace(state, tally=state.tally.timed(clock)))
 
-    def _look(self, plan: _FitPlan, state: LoopRecord, waiting: list[Tensor]) -> LoopRecord:
+    def _look(self, plan: FitPlan, state: LoopRecord, waiting: list[Tensor]) -> LoopRecord:
         """Count the steps that were not looked at yet."""
         rows = [StepRow.parse(row.numpy()) for row in waiting]
         waiting.clear()
@@ -252,17 +226,21 @@ class TrainingLoop:
             guard = guard.after([row.loss], [row.norm], first + i, self._training)
         return replace(state, guard=guard, tally=state.tally.after(rows))
 
-    def _end_epoch(self, plan: _FitPlan, state: LoopRecord) -> LoopRecord:
+    def _end_epoch(self, plan: FitPlan, state: LoopRecord) -> LoopRecord:
         epoch = state.n_epochs + 1
         self.step.average.end_epoch(epoch)
         average = self.step.average.at_end_of(epoch)
         clock = Stopwatch()
         loss = self._validate(plan, values_of(average))
-        record = self._record(plan, state, loss, scored_s=clock.elapsed_s)
+        paths = [weight.path for weight in self.network.trainable_variables]
+        record = epoch_record(
+            state.tally, paths, epoch=epoch, validation_loss=loss,
+            learning_rate=plan.rates.rate(epoch * plan.n_steps - 1) * state.rate_factor,
+            n_retries=len(state.divergences), batch_size=plan.feed.batch_size, scored_s=clock.elapsed_s,
+        )  # fmt: skip
         if plan.validation is not None and not math.isfinite(loss):
             raise DivergedError(epoch * plan.n_steps, loss, "its validation loss is not finite")
-        _say(record, self._training.max_epochs, validated=plan.validation is not None)
-        paths = [weight.path for weight in self.network.trainable_variables]
+        logger.info("%s", say_epoch(record, self._training.max_epochs))
         plan.summaries.epoch(record, dict(zip(paths, values_of(average), strict=True)))
         state = replace(state, step=0, tally=EpochTally(), history=(*state.history, record))
         if plan.validation is None:
@@ -274,30 +252,7 @@ class TrainingLoop:
             return replace(state, n_plateau=0, rate_factor=state.rate_factor * self._training.plateau_factor)
         return state
 
-    def _record(self, plan: _FitPlan, state: LoopRecord, validation_loss: float, *, scored_s: float) -> EpochRecord:
-        tally, epoch = state.tally, state.n_epochs + 1
-        n_kept = max(1, tally.n_kept)
-        last_step = epoch * plan.n_steps - 1
-        return EpochRecord(
-            epoch=epoch,
-            train_loss=tally.loss_sum / n_kept,
-            validation_loss=validation_loss,
-            learning_rate=plan.rates.rate(last_step) * state.rate_factor,
-            duration_s=round(tally.duration_s + scored_s, 2),
-            windows_per_s=round(tally.n_steps * plan.feed.batch_size / max(tally.duration_s, 1e-9), 1),
-            gradient_norm=tally.norm_sum / n_kept,
-            gradient_norm_max=tally.norm_max,
-            clipped_gradient_norm=tally.clipped_norm_sum / n_kept,
-            clipped_ratio=tally.n_clipped / n_kept,
-            n_skipped_steps=tally.n_skipped,
-            loss_scale=tally.loss_scale,
-            n_retries=len(state.divergences),
-            cpu_use=round(tally.cpu_s / max(tally.duration_s, 1e-9), 3),
-            gpu_use=gpu_use(),
-            layer_norms=layer_norms([weight.path for weight in self.network.trainable_variables], tally),
-        )
-
-    def _validate(self, plan: _FitPlan, weights: Arrays) -> float:
+    def _validate(self, plan: FitPlan, weights: Arrays) -> float:
         """Mean loss per present step with some weights in place of the current ones; no number without validation."""
         if plan.scoring is None or plan.validation is None:
             return math.nan
@@ -312,7 +267,7 @@ class TrainingLoop:
         assign(self.network.trainable_variables, current)
         return float(sums[0] / max(1.0, sums[1]))
 
-    def _retry(self, plan: _FitPlan, error: DivergedError) -> LoopRecord:
+    def _retry(self, plan: FitPlan, error: DivergedError) -> LoopRecord:
         """Go back to the last good state with a lower rate.
 
         Raises:
@@ -343,7 +298,7 @@ class TrainingLoop:
             plan.checkpoints.save(self._good)
         return state
 
-    def _restore(self, plan: _FitPlan) -> tuple[LoopRecord, Arrays]:
+    def _restore(self, plan: FitPlan) -> tuple[LoopRecord, Arrays]:
         """Where to go on, and the best weights so far."""
         state = plan.checkpoints.load() if plan.checkpoints is not None else None
         best = None
@@ -364,33 +319,15 @@ class TrainingLoop:
         """What the network would be left with after an epoch: averaged weights, and what is not trained as it is."""
         return values_of([*self.step.average.at_end_of(epoch), *self.network.non_trainable_variables])
 
-    def _snapshot(self, plan: _FitPlan, state: LoopRecord) -> TrainingState:
+    def _snapshot(self, plan: FitPlan, state: LoopRecord) -> TrainingState:
         return TrainingState(state.n_epochs * plan.n_steps + state.step, state, self._variables.values())
 
     def _save_due(self, state: LoopRecord) -> bool:
         every = self._training.checkpoint_every_steps
         return state.step % every == 0 if every else self._saved.elapsed_s >= self._training.checkpoint_every_s
 
-    def _save(self, plan: _FitPlan, state: LoopRecord) -> None:
+    def _save(self, plan: FitPlan, state: LoopRecord) -> None:
         self._good = self._snapshot(plan, state)
         if plan.checkpoints is not None:
             plan.checkpoints.save(self._good)
         self._saved = Stopwatch()
-
-
-def _timed(state: LoopRecord, clock: Stopwatch) -> LoopRecord:
-    """The state with the seconds of the epoch so far; a clock is read once, when the epoch is left."""
-    tally = state.tally
-    return replace(
-        state,
-        tally=replace(tally, duration_s=tally.duration_s + clock.elapsed_s, cpu_s=tally.cpu_s + clock.cpu_s),
-    )
-
-
-def _say(record: EpochRecord, n_epochs: int, *, validated: bool) -> None:
-    logger.info(
-        "epoch %d/%d: train loss %.4f%s, %.1f s, %s windows/s, gradient norm %.3g (%.0f %% clipped)",
-        record.epoch, n_epochs, record.train_loss,
-        f", validation loss {record.validation_loss:.4f}" if validated else "",
-        record.duration_s, f"{record.windows_per_s:,.0f}", record.gradient_norm, 100.0 * record.clipped_ratio,
-    )  # fmt: skip

@@ -83,6 +83,10 @@ class EpochTally:
             after_sums=tuple(after.tolist()),
         )
 
+    def timed(self, clock: "Stopwatch") -> "EpochTally":
+        """The sums with the time since a clock was started; once for each time that an epoch is left."""
+        return replace(self, duration_s=self.duration_s + clock.elapsed_s, cpu_s=self.cpu_s + clock.cpu_s)
+
     @property
     def n_kept(self) -> int:
         """Steps that changed the weights."""
@@ -130,6 +134,42 @@ def layer_norms(paths: Sequence[str], tally: EpochTally) -> dict[str, tuple[floa
         sums[0] += (before / max(1, tally.n_kept)) ** 2
         sums[1] += (after / max(1, tally.n_kept)) ** 2
     return {name: (math.sqrt(sums[0]), math.sqrt(sums[1])) for name, sums in squares.items()}
+
+
+def epoch_record(
+    tally: EpochTally, paths: Sequence[str], *, epoch: int, validation_loss: float, learning_rate: float, n_retries: int,
+    batch_size: int, scored_s: float,
+) -> EpochRecord:  # fmt: skip
+    """The record of an epoch from its sums; `scored_s` seconds went into validation."""
+    n_kept, duration_s = max(1, tally.n_kept), max(tally.duration_s, 1e-9)
+    return EpochRecord(
+        epoch=epoch,
+        train_loss=tally.loss_sum / n_kept,
+        validation_loss=validation_loss,
+        learning_rate=learning_rate,
+        duration_s=round(tally.duration_s + scored_s, 2),
+        windows_per_s=round(tally.n_steps * batch_size / duration_s, 1),
+        gradient_norm=tally.norm_sum / n_kept,
+        gradient_norm_max=tally.norm_max,
+        clipped_gradient_norm=tally.clipped_norm_sum / n_kept,
+        clipped_ratio=tally.n_clipped / n_kept,
+        n_skipped_steps=tally.n_skipped,
+        loss_scale=tally.loss_scale,
+        n_retries=n_retries,
+        cpu_use=round(tally.cpu_s / duration_s, 3),
+        gpu_use=gpu_use(),
+        layer_norms=layer_norms(paths, tally),
+    )
+
+
+def say_epoch(record: EpochRecord, n_epochs: int) -> str:
+    """An epoch in one line."""
+    validated = "" if math.isnan(record.validation_loss) else f", validation loss {record.validation_loss:.4f}"
+    return (
+        f"epoch {record.epoch}/{n_epochs}: train loss {record.train_loss:.4f}{validated}, {record.duration_s:.1f} s, "
+        f"{record.windows_per_s:,.0f} windows/s, gradient norm {record.gradient_norm:.3g} "
+        f"({100.0 * record.clipped_ratio:.0f} % clipped)"
+    )
 
 
 class Stopwatch:
