@@ -43,6 +43,11 @@ class TrainingConfig(Section):
     max_steps_per_epoch: int | None = Field(
         None, gt=0, description="Steps in an epoch at most; none: every window once."
     )
+    length_buckets: int = Field(
+        1,
+        gt=0,
+        description="Lengths of history, evenly apart up to the context, in which windows are trained together: several spare young series the steps before they began.",
+    )
     patience: int = Field(3, gt=0, description="Epochs without a better validation loss before training stops.")
     min_delta: float = Field(0.0, ge=0, description="How much lower a validation loss must be to count as better.")
     refit: bool = Field(

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from forecasting.feature_store import FeatureStore, WindowIndex
 from forecasting.features.transform import feature_blocks, vintage_places
+from forecasting.neural.lengths import history_lengths
 
 Tensor = Any
 Floats = npt.NDArray[np.float32]
@@ -23,34 +24,41 @@ Floats = npt.NDArray[np.float32]
 class WindowGather:
     """Gathers windows by number.
 
-    planes float32 `[T_total,P]`; row `[W]` and series `[W]` as in `WindowIndex`; static `[N,S]`, or none.
-    horizon_planes `[T_total,H,V]`, or none: what stands in the columns `issued` of the planes over the horizon.
+    planes float32 `[T_total,P]`; row `[W]` and series `[W]` as in `WindowIndex`; static `[N,S]`, or none. lengths
+    `[W]`: steps of history that a window is given, at most the context. horizon_planes `[T_total,H,V]`, or none:
+    what stands in the columns `issued` of the planes over the horizon.
     """
 
     planes: Floats
     row: npt.NDArray[np.int64]
     series: npt.NDArray[np.int64]
     static: npt.NDArray[np.int64] | None
-    context: int
+    lengths: npt.NDArray[np.int64]
     horizon: int
     n_past: int
     horizon_planes: Floats | None = None
     issued: tuple[int, ...] = ()
+
+    def length(self, numbers: npt.ArrayLike) -> int:
+        """Steps of history that a batch of windows needs: those of the longest."""
+        return int(self.lengths[np.asarray(numbers)].max())
 
     def arrays(self, numbers: npt.ArrayLike, *, history: Floats | None = None) -> dict[str, Floats]:
         """Windows as history, future, static (if any), target and present `[B,H]`; new arrays.
 
         Args:
             numbers: Of the windows `[B]`.
-            history: Memory `[B,L,P]` that the history is written to; none: new memory.
+            history: Memory `[B,L,P]` that the history is written to, of the last L steps; none: new memory of
+                `length` steps.
         """
         chosen = np.asarray(numbers)
         row = self.row[chosen]
+        length = self.length(chosen) if history is None else history.shape[1]
         ahead = self._steps(row, self.horizon)
         if self.horizon_planes is not None:
             ahead[:, :, self.issued] = self.horizon_planes[row]
         batch = {
-            "history": self._steps(row - self.context, self.context, history),
+            "history": self._steps(row - length, length, history),
             "future": ahead[:, :, self.n_past :],
             "target": ahead[:, :, 0],
             "present": ahead[:, :, 1],
@@ -83,8 +91,8 @@ class WindowGather:
         return into
 
 
-def window_gather(store: FeatureStore, windows: WindowIndex) -> WindowGather:
-    """Gather of some windows of a store."""
+def window_gather(store: FeatureStore, windows: WindowIndex, *, n_buckets: int = 1) -> WindowGather:
+    """Gather of some windows of a store, with histories of `n_buckets` lengths."""
     spec = store.spec
     n_past = len(feature_blocks(spec).past)
     return WindowGather(
@@ -93,7 +101,7 @@ def window_gather(store: FeatureStore, windows: WindowIndex) -> WindowGather:
         row=windows.row,
         series=windows.series,
         static=store.index.static if spec.static else None,
-        context=spec.context,
+        lengths=history_lengths(windows.age, context=spec.context, segment=spec.segment, n_buckets=n_buckets),
         horizon=spec.horizon,
         n_past=n_past,
         horizon_planes=None if store.horizon_planes is None else np.ascontiguousarray(store.horizon_planes),

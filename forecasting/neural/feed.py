@@ -18,6 +18,7 @@ import tensorflow as tf
 from forecasting.errors import ConfigError
 from forecasting.neural.batches import WindowGather
 from forecasting.neural.buffers import TensorBuffers, shared_tensor
+from forecasting.neural.lengths import batches_of_like_length
 from forecasting.neural.strategy import worker_place
 
 Batch = Any
@@ -57,6 +58,16 @@ class WindowFeed:
         self._buffers = TensorBuffers()
         self.batch_size = batch_size
 
+    def epoch_order(self, n_steps: int, *, seed: int, epoch: int) -> npt.NDArray[np.int32]:
+        """Windows of the steps of an epoch: shuffled, and where they differ in length, in batches of like length."""
+        lengths = self._gather.lengths
+        order = epoch_order(len(lengths), n_steps * self.batch_size, seed=seed, epoch=epoch)
+        if (lengths == lengths[0]).all():
+            return order
+        # A stream of its own: that of the order is used up.
+        rng = np.random.default_rng((seed, epoch, 1))
+        return batches_of_like_length(order, lengths, batch_size=self.batch_size, rng=rng)
+
     def batches(self, order: npt.NDArray[np.integer[Any]], first: int = 0) -> Generator[StepBatch]:
         """Batch after batch of an order of windows, from batch `first` on; a rest that fills no batch is left out."""
         size = self.batch_size
@@ -71,10 +82,11 @@ class WindowFeed:
 
     def local_parts(self, numbers: npt.NDArray[np.integer[Any]]) -> list[dict[str, Any]]:
         """Tensors of each replica of this worker; a number below 0 is a window without target."""
-        parts = []
+        # Replicas run one graph, so all of them have the length of the whole batch.
+        parts, length = [], self._gather.length(np.maximum(numbers, 0))
         for place in self._parts:
             own = numbers[place]
-            history = self._buffers.take((len(own), self._gather.context, self._gather.planes.shape[1]))
+            history = self._buffers.take((len(own), length, self._gather.planes.shape[1]))
             arrays = self._gather.arrays(np.maximum(own, 0), history=history)
             if (own < 0).any():
                 arrays["present"] = arrays["present"] * (own >= 0).astype(np.float32)[:, None]

@@ -24,7 +24,7 @@ from forecasting.neural.divergence import (
     say_divergence,
     say_given_up,
 )
-from forecasting.neural.feed import WindowFeed, epoch_order
+from forecasting.neural.feed import WindowFeed
 from forecasting.neural.fit_plan import FitPlan, FitReport
 from forecasting.neural.models import NetworkSpec, build_network
 from forecasting.neural.progress import EpochProgress
@@ -161,7 +161,8 @@ class TrainingLoop:
             after_step(step + 1)
 
     def _feed(self, store: FeatureStore, windows: WindowIndex) -> WindowFeed:
-        return WindowFeed(window_gather(store, windows), self._strategy, self._training.windows_per_step)
+        gather = window_gather(store, windows, n_buckets=self._training.length_buckets)
+        return WindowFeed(gather, self._strategy, self._training.windows_per_step)
 
     def _steps_per_epoch(self, n_windows: int) -> int:
         size = self._training.windows_per_step
@@ -191,9 +192,7 @@ class TrainingLoop:
 
     def _epoch(self, plan: FitPlan, state: LoopRecord) -> LoopRecord:
         training, epoch = self._training, state.n_epochs
-        order = epoch_order(
-            len(plan.train), plan.n_steps * plan.feed.batch_size, seed=training.seed, epoch=epoch
-        )  # fmt: skip
+        order = plan.feed.epoch_order(plan.n_steps, seed=training.seed, epoch=epoch)
         waiting: list[Tensor] = []
         progress = EpochProgress(epoch + 1, training.max_epochs, plan.n_steps, plan.feed.batch_size, first=state.step)
         clock = Stopwatch()
@@ -276,7 +275,7 @@ class TrainingLoop:
         good, training = self._good, self._training
         epoch, step = divmod(error.step - 1, plan.n_steps)
         size = plan.feed.batch_size
-        order = epoch_order(len(plan.train), plan.n_steps * size, seed=training.seed, epoch=epoch)
+        order = plan.feed.epoch_order(plan.n_steps, seed=training.seed, epoch=epoch)
         again = len(good.loop.divergences) < MAX_RETRIES
         record = DivergenceRecord(
             step=error.step, epoch=epoch + 1, loss=str(error.loss), reason=error.reason,

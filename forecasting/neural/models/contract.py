@@ -78,7 +78,7 @@ class Forecaster(keras.Model):
         """
         past, known = history_features[:, :, : self.n_past], history_features[:, :, self.n_past :]
         normalised = self.normaliser(past, static)
-        lags = seasonal_lags(normalised.past[:, :, 0], known, future_features, self.spec.features)
+        lags = seasonal_lags(normalised.past[:, :, 0], known, future_features, normalised.begun, self.spec.features)
         window = Window(normalised.past, known, future_features, lags, normalised.group, normalised.begun)
         quantiles = self.head(self.horizon_model.messages(window, training=training), lags, training=training)
         return normalised.restored(quantiles), normalised.scale

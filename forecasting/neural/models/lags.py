@@ -11,22 +11,23 @@ from forecasting.features.spec import FeatureSpec
 Tensor = Any
 
 
-def seasonal_lags(target: Tensor, known: Tensor, future: Tensor, spec: FeatureSpec) -> Tensor:
+def seasonal_lags(target: Tensor, known: Tensor, future: Tensor, begun: Tensor, spec: FeatureSpec) -> Tensor:
     """The target one season before each horizon step, the covariates of the step, and how they differ from then.
 
     Args:
         target: Relative target `[B,L]`, 0 where missing.
         known: `[B,L,known]`.
         future: `[B,H,known]`.
+        begun: `[B,L]`, 0 for padding.
         spec: Feature spec.
 
     Returns:
-        `[B,H, seasons + known + seasons × known]`; 0 for lags before the window.
+        `[B,H, seasons + known + seasons × known]`; 0 for lags before the window, and for those in its padding.
     """
     length = target.shape[1]
     rows = [lag_rows(length, spec.horizon, season) for season in spec.seasons]
     lagged = [_gathered(target, row)[:, :, None] for row in rows]
-    differences = [_masked(future - _gathered(known, row), row) for row in rows]
+    differences = [(future - _gathered(known, row)) * _gathered(begun, row)[:, :, None] for row in rows]
     return tf.concat([*lagged, future, *differences], axis=2)
 
 
