@@ -94,6 +94,30 @@ class StackedLstmConfig(StepwiseConfig):
         return self
 
 
+class LinearConfig(ModelConfig):
+    """A linear map from the context to the horizon."""
+
+    kind: Literal["linear"] = Field("linear", description="Kind of model.")
+    form: Literal["dlinear", "nlinear"] = Field(
+        "dlinear",
+        description="`dlinear`: the moving average and what is left of it, each by a map of its own; `nlinear`: one map "
+        "of the differences to the last value.",
+    )
+    kernel: int = Field(25, gt=1, description="Steps of the moving average of `dlinear`.")
+
+
+class TsmixerConfig(ModelConfig):
+    """Perceptrons that mix along time and across columns."""
+
+    kind: Literal["tsmixer"] = Field("tsmixer", description="Kind of model.")
+    units: int = Field(32, gt=0, description="Columns between the blocks, of the history and of the future each.")
+    hidden_units: int = Field(64, gt=0, description="Hidden width of a feature mixing.")
+    layers: int = Field(2, gt=0, description="Blocks.")
+    normalisation: Literal["none", "layer", "batch"] = Field(
+        "layer", description="Normalisation of what goes into each mixing."
+    )
+
+
 KINDS: tuple[type[ModelConfig], ...] = (
     SegmentLstmConfig,
     SegmentGruConfig,
@@ -101,6 +125,8 @@ KINDS: tuple[type[ModelConfig], ...] = (
     BilstmConfig,
     GruConfig,
     StackedLstmConfig,
+    LinearConfig,
+    TsmixerConfig,
 )
 
 
@@ -115,7 +141,9 @@ AnyModel = Annotated[
     | Annotated[LstmConfig, Tag("lstm")]
     | Annotated[BilstmConfig, Tag("bilstm")]
     | Annotated[GruConfig, Tag("gru")]
-    | Annotated[StackedLstmConfig, Tag("stacked_lstm")],
+    | Annotated[StackedLstmConfig, Tag("stacked_lstm")]
+    | Annotated[LinearConfig, Tag("linear")]
+    | Annotated[TsmixerConfig, Tag("tsmixer")],
     Discriminator(_kind),
 ]
 """Settings of a model of any kind."""

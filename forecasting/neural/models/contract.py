@@ -41,12 +41,27 @@ class NetworkSpec:
         return -(-self.features.horizon // self.features.segment)
 
 
+@dataclass(frozen=True)
+class HorizonMessage:
+    """What a kind says of each step of the horizon, relative to the window's level and scale.
+
+    steps `[B,H,D]`: what the head makes quantiles from. median `[B,H]`: the median itself, from a kind that has one;
+    then the head adds the other levels only.
+    """
+
+    steps: Tensor
+    median: Tensor | None = None
+
+
 class HorizonModel(keras.layers.Layer):
     """From a window to a message for each step of its horizon."""
 
+    gives_median = False
+    """Whether its messages have the median."""
+
     @abstractmethod
-    def messages(self, window: Window, *, training: bool) -> Tensor:
-        """Messages `[B,H,D]`, for any L that is a multiple of the segment, up to the context."""
+    def messages(self, window: Window, *, training: bool) -> HorizonMessage:
+        """Messages for any L that is a multiple of the segment, up to the context."""
 
 
 class Forecaster(keras.Model):
@@ -58,7 +73,7 @@ class Forecaster(keras.Model):
         self.spec = spec
         self.normaliser = WindowNormaliser(spec.features)
         self.horizon_model = horizon_model
-        self.head = QuantileHead(spec.features, spec.model)
+        self.head = QuantileHead(spec.features, spec.model, given_median=horizon_model.gives_median)
         self.n_past = len(feature_blocks(spec.features).past)
 
     @override
@@ -80,5 +95,6 @@ class Forecaster(keras.Model):
         normalised = self.normaliser(past, static)
         lags = seasonal_lags(normalised.past[:, :, 0], known, future_features, normalised.begun, self.spec.features)
         window = Window(normalised.past, known, future_features, lags, normalised.group, normalised.begun)
-        quantiles = self.head(self.horizon_model.messages(window, training=training), lags, training=training)
+        message = self.horizon_model.messages(window, training=training)
+        quantiles = self.head(message.steps, lags, message.median, training=training)
         return normalised.restored(quantiles), normalised.scale

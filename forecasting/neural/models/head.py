@@ -24,38 +24,54 @@ _GAP_OFFSET = 2.0
 class QuantileHead(keras.layers.Layer):
     """Messages and seasonal lags to quantiles."""
 
-    def __init__(self, spec: FeatureSpec, model: ModelConfig) -> None:
-        """Create the layers."""
+    def __init__(self, spec: FeatureSpec, model: ModelConfig, *, given_median: bool = False) -> None:
+        """Create the layers; where the median is given, they make the gaps around it only."""
         super().__init__(name="quantile_head")
         self._levels = spec.quantiles
         self.hidden = layers.Dense(model.head_units, activation="gelu", name="head")
         self.dropout = layers.Dropout(model.dropout, seed=0)
-        self.gaps = layers.Dense(len(spec.quantiles), kernel_initializer="zeros", name="gaps")
-        self.skip = layers.Dense(1, kernel_initializer=_lag_mean(len(spec.seasons)), name="skip")
+        self.gaps = layers.Dense(max(len(spec.quantiles) - given_median, 1), kernel_initializer="zeros", name="gaps")
+        self.skip = (
+            None if given_median else layers.Dense(1, kernel_initializer=_lag_mean(len(spec.seasons)), name="skip")
+        )
 
     @override
-    def call(self, message: Tensor, lags: Tensor, training: bool = False) -> Tensor:
-        """Quantiles `[B,H,Q]` from messages `[B,H,D]` and lags `[B,H,D']`; their median alone skips what is between."""
+    def call(self, message: Tensor, lags: Tensor, given: Tensor | None = None, training: bool = False) -> Tensor:
+        """Quantiles `[B,H,Q]`.
+
+        Args:
+            message: `[B,H,D]`.
+            lags: `[B,H,D']`.
+            given: The median `[B,H]`, where it is given; else it is a linear skip from the lags plus an output.
+            training: Whether dropout is on.
+        """
         horizon = lags.shape[1]
+        if given is not None and len(self._levels) == 1:
+            return given[:, :, None]
         joined = tf.concat([message, lags], axis=2)
         hidden = self.dropout(self.hidden(tf.reshape(joined, [-1, joined.shape[2]])), training=training)
-        median = self.skip(tf.reshape(lags, [-1, lags.shape[2]]))
-        quantiles = _spread(median, self.gaps(hidden), self._levels)
+        outputs = self.gaps(hidden)
+        raw = [outputs[:, j : j + 1] for j in range(outputs.shape[1])]
+        if self.skip is None:
+            median = tf.reshape(given, [-1, 1])
+        else:
+            median = raw.pop(self._levels.index(POINT_QUANTILE)) + self.skip(tf.reshape(lags, [-1, lags.shape[2]]))
+        quantiles = _spread(median, raw, self._levels)
         return tf.reshape(quantiles, [-1, horizon, len(self._levels)])
 
 
-def _spread(median: Tensor, raw: Tensor, levels: tuple[float, ...]) -> Tensor:
-    """Quantiles `[rows,Q]` from the skip `[rows,1]` and head outputs `[rows,Q]`.
+def _spread(median: Tensor, raw: list[Tensor], levels: tuple[float, ...]) -> Tensor:
+    """Quantiles `[rows,Q]` from the median `[rows,1]` and an output for each other level `[rows,1]`.
 
     The median first, then positive gaps outwards. Sums stay in rank 2, which the TensorFlow Lite
     converter needs.
     """
     middle = levels.index(POINT_QUANTILE)
-    columns: dict[int, Tensor] = {middle: raw[:, middle : middle + 1] + median}
+    columns: dict[int, Tensor] = {middle: median}
     for j in range(middle - 1, -1, -1):
-        columns[j] = columns[j + 1] - tf.nn.softplus(raw[:, j : j + 1] - _GAP_OFFSET)
+        columns[j] = columns[j + 1] - tf.nn.softplus(raw[j] - _GAP_OFFSET)
     for j in range(middle + 1, len(levels)):
-        columns[j] = columns[j - 1] + tf.nn.softplus(raw[:, j : j + 1] - _GAP_OFFSET)
+        columns[j] = columns[j - 1] + tf.nn.softplus(raw[j - 1] - _GAP_OFFSET)
     return tf.concat([columns[j] for j in range(len(levels))], axis=1)
 
 

@@ -7,6 +7,8 @@ import tensorflow as tf
 
 from forecasting.features.transform import feature_blocks
 from forecasting.neural.models.contract import Forecaster, HorizonModel, NetworkSpec
+from forecasting.neural.models.linear import LinearModel
+from forecasting.neural.models.mixer import MixerModel
 from forecasting.neural.models.segment import SegmentModel
 from forecasting.neural.models.stepwise import StepwiseModel
 
@@ -19,6 +21,8 @@ HORIZON_MODELS: dict[str, _Builder] = {
     "bilstm": lambda spec, model: StepwiseModel(spec, model, "lstm", both_ways=True, residual=False),
     "gru": lambda spec, model: StepwiseModel(spec, model, "gru", both_ways=False, residual=False),
     "stacked_lstm": lambda spec, model: StepwiseModel(spec, model, "lstm", both_ways=False, residual=True),
+    "linear": LinearModel,
+    "tsmixer": MixerModel,
 }
 """How the horizon model of each kind is made; the matrix test runs every one of them."""
 

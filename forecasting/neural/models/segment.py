@@ -14,7 +14,7 @@ from keras import layers
 from typing_extensions import override
 
 from forecasting.config.models import SegmentConfig
-from forecasting.neural.models.contract import HorizonModel, NetworkSpec
+from forecasting.neural.models.contract import HorizonMessage, HorizonModel, NetworkSpec
 from forecasting.neural.models.normalisation import make_normalisation
 from forecasting.neural.models.recurrence import RECURRENCES, Recurrence
 from forecasting.neural.models.window import Window
@@ -45,14 +45,14 @@ class SegmentModel(HorizonModel):
         )
 
     @override
-    def messages(self, window: Window, *, training: bool) -> Tensor:
-        """Messages `[B,H,step_units]`."""
+    def messages(self, window: Window, *, training: bool) -> HorizonMessage:
+        """Messages of `step_units`."""
         state = self._encode(window, training=training)
         embedded = self.horizon_embedding(self._horizon_segments(window))
         outputs, _ = self.decoder(embedded, state=state, training=training)
         steps = self.step_message(tf.concat([outputs, embedded], axis=2))
         steps = tf.reshape(steps, [-1, self._n_ahead * self._spec.segment, self._model.step_units])
-        return steps[:, : self._spec.horizon]
+        return HorizonMessage(steps[:, : self._spec.horizon])
 
     def _encode(self, window: Window, *, training: bool) -> tuple[Tensor, ...]:
         segment = self._spec.segment

@@ -7,7 +7,7 @@ from keras import layers
 from typing_extensions import override
 
 from forecasting.config.models import StepwiseConfig
-from forecasting.neural.models.contract import HorizonModel, NetworkSpec
+from forecasting.neural.models.contract import HorizonMessage, HorizonModel, NetworkSpec
 from forecasting.neural.models.normalisation import make_normalisation
 from forecasting.neural.models.recurrence import RECURRENCES, Recurrence, State
 from forecasting.neural.models.segment import repeated
@@ -42,8 +42,8 @@ class StepwiseModel(HorizonModel):
         self.spread = layers.Dense(self._horizon * model.step_units, activation="gelu", name="spread")
 
     @override
-    def messages(self, window: Window, *, training: bool) -> Tensor:
-        """Messages `[B,H,step_units]`."""
+    def messages(self, window: Window, *, training: bool) -> HorizonMessage:
+        """Messages of `step_units`."""
         values, mask = step_inputs(window), window.begun
         last: list[Tensor] = []
         skipped: Tensor = None
@@ -64,7 +64,7 @@ class StepwiseModel(HorizonModel):
                 last = [outputs[:, -1]]
             values = outputs
         message = self.spread(tf.concat([*last, window.group], axis=1))
-        return tf.reshape(message, [-1, self._horizon, self._step_units])
+        return HorizonMessage(tf.reshape(message, [-1, self._horizon, self._step_units]))
 
     def _run_back(self, layer: Recurrence, values: Tensor, mask: Tensor, *, training: bool) -> tuple[Tensor, State]:
         """Outputs `[B,T,units]` of a run from the last step to the first, in the order of time."""

@@ -39,6 +39,8 @@ SMALL_SETTINGS = {
     "bilstm": {"units": [6, 5]},
     "gru": {"units": [6, 5]},
     "stacked_lstm": {"units": [6, 6, 6]},
+    "linear": {"kernel": 5},
+    "tsmixer": {"units": 4, "hidden_units": 6, "layers": 1},
 }
 """A small model of each kind; a kind that is not here cannot be configured."""
 
