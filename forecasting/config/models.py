@@ -94,6 +94,61 @@ class StackedLstmConfig(StepwiseConfig):
         return self
 
 
+class Seq2seqConfig(RecurrentConfig):
+    """LSTM encoder over steps, LSTM decoder over the horizon with attention."""
+
+    kind: Literal["seq2seq"] = Field("seq2seq", description="Kind of model.")
+    units: tuple[PositiveInt, ...] = Field(
+        (64,), min_length=1, description="Width of each layer of the encoder; the decoder is as wide as the last."
+    )
+    truncate_steps: int = Field(
+        2000,
+        gt=0,
+        description="Last steps of the context through which gradients and attention reach; earlier ones only set the state.",
+    )
+
+
+class CnnLstmConfig(RecurrentConfig):
+    """Gated convolutions that mix all columns and shorten the sequence, then LSTMs."""
+
+    kind: Literal["cnn_lstm"] = Field("cnn_lstm", description="Kind of model.")
+    filters: int = Field(32, gt=0, description="Columns that each convolution makes.")
+    kernel: int = Field(5, gt=0, description="Steps that each convolution reads.")
+    strides: tuple[PositiveInt, ...] = Field(
+        (2, 2), min_length=1, description="One convolution each: of how many steps it keeps one."
+    )
+    units: tuple[PositiveInt, ...] = Field((64,), min_length=1, description="Width of each recurrent layer.")
+
+    @model_validator(mode="after")
+    def _check_strides(self) -> "CnnLstmConfig":
+        if max(self.strides) > self.kernel:
+            raise ValueError(
+                f"strides of cnn_lstm must be at most its kernel ({self.kernel}), or steps are never read; "
+                f"found {max(self.strides)}"
+            )
+        return self
+
+
+class TransformerLstmConfig(RecurrentConfig):
+    """Self-attention among patches with a memory of the chunk before, then LSTMs."""
+
+    kind: Literal["transformer_lstm"] = Field("transformer_lstm", description="Kind of model.")
+    patch: PositiveInt | None = Field(
+        None, description="Steps of one token, a divisor of forecast.segment; not given: a segment."
+    )
+    units: int = Field(64, gt=0, description="Width of a token, a multiple of `heads`.")
+    heads: int = Field(4, gt=0, description="Attention heads.")
+    layers: int = Field(2, gt=0, description="Attention blocks.")
+    chunk: int = Field(16, gt=0, description="Tokens that attend to each other and to as many before them.")
+    recurrent_units: tuple[PositiveInt, ...] = Field((64,), min_length=1, description="Width of each recurrent layer.")
+
+    @model_validator(mode="after")
+    def _check_heads(self) -> "TransformerLstmConfig":
+        if self.units % self.heads:
+            raise ValueError(f"units of transformer_lstm ({self.units}) must be a multiple of heads ({self.heads})")
+        return self
+
+
 class LinearConfig(ModelConfig):
     """A linear map from the context to the horizon."""
 
@@ -125,6 +180,9 @@ KINDS: tuple[type[ModelConfig], ...] = (
     BilstmConfig,
     GruConfig,
     StackedLstmConfig,
+    Seq2seqConfig,
+    CnnLstmConfig,
+    TransformerLstmConfig,
     LinearConfig,
     TsmixerConfig,
 )
@@ -142,6 +200,9 @@ AnyModel = Annotated[
     | Annotated[BilstmConfig, Tag("bilstm")]
     | Annotated[GruConfig, Tag("gru")]
     | Annotated[StackedLstmConfig, Tag("stacked_lstm")]
+    | Annotated[Seq2seqConfig, Tag("seq2seq")]
+    | Annotated[CnnLstmConfig, Tag("cnn_lstm")]
+    | Annotated[TransformerLstmConfig, Tag("transformer_lstm")]
     | Annotated[LinearConfig, Tag("linear")]
     | Annotated[TsmixerConfig, Tag("tsmixer")],
     Discriminator(_kind),

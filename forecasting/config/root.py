@@ -81,6 +81,13 @@ class AlmanacConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _check_patch(self) -> "AlmanacConfig":
+        patch, segment = getattr(self.model, "patch", None), self.forecast.segment
+        if patch and segment % patch:
+            raise ValueError(f"model.patch ({patch}) must divide forecast.segment ({segment}), so that padding fills whole patches")
+        return self
+
+    @model_validator(mode="after")
     def _check_periods(self) -> "AlmanacConfig":
         step_s, horizon = duration_s(self.data.frequency), self.forecast.horizon
         lengths = {"split.validation": self.split.validation, "split.test": self.split.test}

@@ -42,6 +42,11 @@ def portable_recurrence() -> Iterator[None]:
         _portable.reset(token)
 
 
+def is_portable() -> bool:
+    """Whether recurrences are traced as plain operations here."""
+    return _portable.get()
+
+
 class Recurrence(keras.layers.Layer):
     """A recurrent layer over `[B,T,F]`.
 

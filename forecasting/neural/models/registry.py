@@ -7,10 +7,13 @@ import tensorflow as tf
 
 from forecasting.features.transform import feature_blocks
 from forecasting.neural.models.contract import Forecaster, HorizonModel, NetworkSpec
+from forecasting.neural.models.convolution import ConvolutionModel
 from forecasting.neural.models.linear import LinearModel
 from forecasting.neural.models.mixer import MixerModel
 from forecasting.neural.models.segment import SegmentModel
+from forecasting.neural.models.seq2seq import Seq2seqModel
 from forecasting.neural.models.stepwise import StepwiseModel
+from forecasting.neural.models.transformer import TransformerModel
 
 _Builder = Callable[[NetworkSpec, Any], HorizonModel]
 
@@ -21,6 +24,9 @@ HORIZON_MODELS: dict[str, _Builder] = {
     "bilstm": lambda spec, model: StepwiseModel(spec, model, "lstm", both_ways=True, residual=False),
     "gru": lambda spec, model: StepwiseModel(spec, model, "gru", both_ways=False, residual=False),
     "stacked_lstm": lambda spec, model: StepwiseModel(spec, model, "lstm", both_ways=False, residual=True),
+    "seq2seq": Seq2seqModel,
+    "cnn_lstm": ConvolutionModel,
+    "transformer_lstm": TransformerModel,
     "linear": LinearModel,
     "tsmixer": MixerModel,
 }

@@ -56,12 +56,7 @@ class SegmentModel(HorizonModel):
 
     def _encode(self, window: Window, *, training: bool) -> tuple[Tensor, ...]:
         segment = self._spec.segment
-        past, n = window.past, window.past.shape[1] // segment
-        by_step = tf.concat([past[:, :, :2], window.known], axis=2)
-        segments = tf.reshape(by_step, [-1, n, segment * by_step.shape[2]])
-        if past.shape[2] > 2:
-            segments = tf.concat([segments, past[:, segment - 1 :: segment, 2:]], axis=2)
-        values = self.segment_embedding(tf.concat([segments, repeated(window.group, n)], axis=2))
+        values = self.segment_embedding(segment_inputs(window, segment))
         mask = window.begun[:, segment - 1 :: segment]
         for i, (encoder, norm) in enumerate(zip(self.encoders, self.norms, strict=True)):
             if i:
@@ -76,6 +71,16 @@ class SegmentModel(HorizonModel):
         padded = tf.pad(lags, [[0, 0], [0, padding], [0, 0]]) if padding else lags
         segments = tf.reshape(padded, [-1, self._n_ahead, segment * lags.shape[2]])
         return tf.concat([segments, repeated(window.group, self._n_ahead)], axis=2)
+
+
+def segment_inputs(window: Window, segment: int) -> Tensor:
+    """Segments of the context `[B,L / segment,F]`: target and known columns of every step, observed and derived at the end."""
+    past, n = window.past, window.past.shape[1] // segment
+    by_step = tf.concat([past[:, :, :2], window.known], axis=2)
+    segments = tf.reshape(by_step, [-1, n, segment * by_step.shape[2]])
+    if past.shape[2] > 2:
+        segments = tf.concat([segments, past[:, segment - 1 :: segment, 2:]], axis=2)
+    return tf.concat([segments, repeated(window.group, n)], axis=2)
 
 
 def repeated(group: Tensor, n: int) -> Tensor:

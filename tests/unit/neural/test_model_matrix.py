@@ -39,6 +39,9 @@ SMALL_SETTINGS = {
     "bilstm": {"units": [6, 5]},
     "gru": {"units": [6, 5]},
     "stacked_lstm": {"units": [6, 6, 6]},
+    "seq2seq": {"units": [6]},
+    "cnn_lstm": {"units": [6], "filters": 5, "kernel": 4, "strides": [4]},
+    "transformer_lstm": {"units": 6, "heads": 2, "layers": 1, "chunk": 3, "patch": 12, "recurrent_units": [6]},
     "linear": {"kernel": 5},
     "tsmixer": {"units": 4, "hidden_units": 6, "layers": 1},
 }
