@@ -84,7 +84,9 @@ class AlmanacConfig(Section):
     def _check_patch(self) -> "AlmanacConfig":
         patch, segment = getattr(self.model, "patch", None), self.forecast.segment
         if patch and segment % patch:
-            raise ValueError(f"model.patch ({patch}) must divide forecast.segment ({segment}), so that padding fills whole patches")
+            raise ValueError(
+                f"model.patch ({patch}) must divide forecast.segment ({segment}), so that padding fills whole patches"
+            )
         return self
 
     @model_validator(mode="after")

@@ -48,8 +48,7 @@ class LinearModel(HorizonModel):
     @override
     def messages(self, window: Window, *, training: bool) -> HorizonMessage:
         """The median, and for the gaps around it the median again with what is one value a window."""
-        target, begun = window.past[:, :, 0], window.begun
-        median = self._dlinear(target, begun) if self.trend is not None else self._nlinear(window)
+        median = self._nlinear(window) if self.trend is None else self._dlinear(window, self.trend)
         if self.covariates is not None:
             ahead = window.lags[:, :, len(self._spec.seasons) :]
             mapped = self.covariates(tf.reshape(ahead, [-1, ahead.shape[2]]))
@@ -57,10 +56,11 @@ class LinearModel(HorizonModel):
         steps = tf.concat([median[:, :, None], repeated(window.group, self._spec.horizon)], axis=2)
         return HorizonMessage(steps, median)
 
-    def _dlinear(self, target: Tensor, begun: Tensor) -> Tensor:
+    def _dlinear(self, window: Window, of_trend: TimeProjection) -> Tensor:
+        target, begun = window.past[:, :, 0], window.begun
         trend = moving_average(target, begun, self._model.kernel)
         left = (target - trend) * begun
-        return self.seasonal(left[:, :, None])[:, :, 0] + self.trend(trend[:, :, None])[:, :, 0]
+        return self.seasonal(left[:, :, None])[:, :, 0] + of_trend(trend[:, :, None])[:, :, 0]
 
     def _nlinear(self, window: Window) -> Tensor:
         target, present = window.past[:, :, 0], window.past[:, :, 1]

@@ -7,6 +7,7 @@ from pydantic import TypeAdapter
 
 from forecasting.config.models import KINDS, AnyModel
 from forecasting.feature_store import window_index
+from forecasting.features.terms import RollingTerm
 from forecasting.features.transform import feature_blocks
 from forecasting.neural.conversion import convert_to_lite
 from forecasting.neural.export import CalibrationSpec, ForecastModule, export_saved_model
@@ -16,8 +17,8 @@ from forecasting.neural.models.registry import HORIZON_MODELS
 from forecasting.neural.predictor import SavedModelPredictor
 from forecasting.predictors import LitePredictor
 from forecasting.windows import stack_inputs, window_inputs
-from tests.unit.features.feature_specs import HOUR_S, START, gappy_series
-from tests.unit.neural.conftest import SHORT, SPLIT, sales_series
+from tests.unit.features.feature_specs import HOUR_S, START, gappy_series, melbourne_spec
+from tests.unit.neural.conftest import SHORT, SPLIT, feature_store, sales_series
 
 
 class KilledLoop(TrainingLoop):
@@ -29,7 +30,7 @@ class KilledLoop(TrainingLoop):
         return super()._epoch(plan, state)
 
 
-ORIGINS = START + HOUR_S * np.asarray([30, 150, 300, 450, 600])
+ORIGINS = START + HOUR_S * np.asarray([18, 150, 300, 450, 600])
 """The first has fewer steps before it than the context."""
 
 SMALL_SETTINGS = {
@@ -41,7 +42,7 @@ SMALL_SETTINGS = {
     "stacked_lstm": {"units": [6, 6, 6]},
     "seq2seq": {"units": [6]},
     "cnn_lstm": {"units": [6], "filters": 5, "kernel": 4, "strides": [4]},
-    "transformer_lstm": {"units": 6, "heads": 2, "layers": 1, "chunk": 3, "patch": 12, "recurrent_units": [6]},
+    "transformer_lstm": {"units": 6, "heads": 2, "layers": 1, "chunk": 3, "patch": 6, "recurrent_units": [6]},
     "linear": {"kernel": 5},
     "tsmixer": {"units": 4, "hidden_units": 6, "layers": 1},
 }
@@ -59,10 +60,25 @@ def test_every_kind_that_can_be_configured_is_in_the_matrix():
     assert configurable == set(SMALL_SETTINGS) == set(HORIZON_MODELS)
 
 
-@pytest.fixture(params=["plain", "static"])
-def table(request, hourly_store, sales_store):
+DERIVED = (RollingTerm("load", 24, "mean"), RollingTerm("load", 24, "std"), RollingTerm("temperature", 24, "mean"))
+"""One that has a level, one that has a scale alone, one of a known column: more would be traced for nothing."""
+
+
+@pytest.fixture(scope="module")
+def tables():
     """One series without static columns; two of different size with one, missing values and a cold start."""
-    return (hourly_store, [gappy_series(700)]) if request.param == "plain" else (sales_store, sales_series())
+    # Short, because recurrences are unrolled for TensorFlow Lite.
+    short = {"context": 24, "segment": 12, "derived": DERIVED}
+    plain = melbourne_spec(700, horizon=12, **short)
+    shops = {"static": ("shop",), "categories": {"shop": ("x", "y")}}
+    sales = melbourne_spec(700, horizon=15, target_scaling="window", lower_bound=0.0, **short, **shops)
+    every = {"plain": (plain, [gappy_series(700)]), "static": (sales, sales_series())}
+    return {name: (feature_store(spec, series), series) for name, (spec, series) in every.items()}
+
+
+@pytest.fixture(params=["plain", "static"])
+def table(request, tables):
+    return tables[request.param]
 
 
 @pytest.mark.parametrize("kind", sorted(SMALL_SETTINGS))
@@ -104,14 +120,15 @@ def test_a_kind_trains_resumes_and_answers_the_same_everywhere(kind, table, tmp_
 
 
 @pytest.mark.parametrize("kind", sorted(SMALL_SETTINGS))
-def test_a_padded_history_gives_what_the_unpadded_one_gives(kind, hourly_store):
-    network = build_network(NetworkSpec(hourly_store.spec, small_model(kind)))
+def test_a_padded_history_gives_what_the_unpadded_one_gives(kind, tables):
+    spec = tables["plain"][0].spec
+    network = build_network(NetworkSpec(spec, small_model(kind)))
     rng = np.random.default_rng(5)
-    n_past, n_known = network.n_past, len(feature_blocks(hourly_store.spec).known)
-    history = rng.normal(size=(3, 24, n_past + n_known)).astype(np.float32)
+    n_past, n_known = network.n_past, len(feature_blocks(spec).known)
+    history = rng.normal(size=(3, 12, n_past + n_known)).astype(np.float32)
     history[:, :, 1] = 1.0
-    future = rng.normal(size=(3, hourly_store.spec.horizon, n_known)).astype(np.float32)
-    padding = rng.normal(size=(3, 24, n_past + n_known)).astype(np.float32)
+    future = rng.normal(size=(3, spec.horizon, n_known)).astype(np.float32)
+    padding = rng.normal(size=(3, 12, n_past + n_known)).astype(np.float32)
     padding[:, :, :2] = 0.0
     unpadded, _ = network(history, future, None)
     padded, _ = network(np.concatenate([padding, history], axis=1), future, None)
