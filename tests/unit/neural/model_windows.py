@@ -20,5 +20,6 @@ def drawn_window(spec: FeatureSpec, *, batch: int = 3, n_group: int = 2) -> Wind
     past[:, :, 1] = 1.0
     known = drawn(batch, spec.context, len(blocks.known), seed=4)
     future = drawn(batch, spec.horizon, len(blocks.known), seed=5)
-    lags = seasonal_lags(tf.constant(past[:, :, 0]), known, future, spec)
-    return Window(tf.constant(past), known, future, lags, drawn(batch, n_group, seed=6), tf.ones([batch, spec.context]))
+    begun = tf.ones([batch, spec.context])
+    lags = seasonal_lags(tf.constant(past[:, :, 0]), known, future, begun, spec)
+    return Window(tf.constant(past), known, future, lags, drawn(batch, n_group, seed=6), begun)

@@ -48,3 +48,9 @@ def test_days_on_the_clock_of_a_zone_are_refused_with_what_to_do(frequency: str)
     for zone in ("UTC", "Etc/UTC"):
         assert read(**sections, features={"calendar_time_zone": zone}).data.frequency == frequency
     assert read(features={"calendar_time_zone": "Europe/Berlin"}).data.frequency == "1h"
+
+
+def test_patches_that_do_not_fill_a_segment_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"model.patch \(7\) must divide forecast.segment \(24\)"):
+        read(model={"kind": "transformer_lstm", "patch": 7})
+    assert read(model={"kind": "transformer_lstm", "patch": 8}).model.kind == "transformer_lstm"
