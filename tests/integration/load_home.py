@@ -32,7 +32,7 @@ FIRST_HOUR = datetime(2024, 1, 1, tzinfo=UTC)
 CONFIG = """\
 name: load
 data: {uri: load.csv, time_column: time, target: load, known: [temperature, holiday], aggregation: {holiday: max}}
-validation: {max_missing_ratio: 0.02, data_docs: false}
+validation: {max_missing_ratio: 0.02, max_quarantined_ratio: 0.5, data_docs: false}
 forecast: {horizon: 24, context: 48, segment: 24, seasons: [24, 48]}
 features:
   calendar: [day_of_week, is_weekend]
@@ -48,6 +48,21 @@ gates:
   serving: {max_latency_ms: 500, max_difference_ratio: 0.001}
 serving: {grpc_port: 0, rest_port: 0, gateway_port: 0, n_warmup_records: 1}
 """
+
+# The same load as one of two sites, the temperature as it was forecast, and the hours of an outage left out.
+SITES_DATA = """\
+data:
+  uri: load.csv
+  time_column: time
+  id_columns: [site]
+  target: load
+  known: [temperature, holiday]
+  vintages: {uri: weather.csv, issued_column: issued_at, columns: [temperature], shared: true}
+  events: {uri: outages.csv, kind_column: kind}
+  aggregation: {holiday: max}
+"""
+BROKEN_SITE = "stuck"
+OUTAGE = (datetime(2024, 2, 10, 6, tzinfo=UTC), datetime(2024, 2, 10, 18, tzinfo=UTC))
 
 Row = dict[str, str]
 
@@ -133,6 +148,40 @@ def make_home(folder: Path) -> LoadHome:
     write_rows(load_rows(), folder / "load.csv")
     (folder / "load.yaml").write_text(CONFIG)
     return LoadHome(folder, folder / "home")
+
+
+def make_sites_home(folder: Path) -> LoadHome:
+    """A home whose table has two sites, one of them with a meter that is stuck, weather by vintage, and an outage."""
+    rows = load_rows()
+    write_rows(site_rows(rows), folder / "load.csv")
+    write_rows(weather_rows(rows), folder / "weather.csv")
+    start, end = (moment.isoformat() for moment in OUTAGE)
+    write_rows([{"start": start, "end": end, "kind": "outage"}], folder / "outages.csv")
+    first, _, rest = CONFIG.partition("data: ")
+    (folder / "load.yaml").write_text(first + SITES_DATA + rest.partition("\n")[2])
+    return LoadHome(folder, folder / "home")
+
+
+def site_rows(rows: Sequence[Row]) -> list[Row]:
+    """The load as site `north`, with an outage; and a site whose meter always says the same."""
+    dark = {(OUTAGE[0] + timedelta(hours=hour)).isoformat() for hour in range(12)}
+    north = [{"site": "north", **row, "load": "0.0" if row["time"] in dark else row["load"]} for row in rows]
+    return north + [{"site": BROKEN_SITE, **row, "load": "512.0" if row["load"] else ""} for row in rows]
+
+
+def weather_rows(rows: Sequence[Row]) -> list[Row]:
+    """Every midnight the temperature of the next 48 hours, with an error that grows with the lead."""
+    rng = np.random.default_rng(3)
+    known = [float(row["temperature"]) for row in rows]
+    return [
+        {
+            "time": rows[hour]["time"],
+            "issued_at": rows[issued]["time"],
+            "temperature": f"{known[hour] + rng.normal(0, 0.05 + 0.01 * (hour - issued)):.2f}",
+        }
+        for issued in range(0, len(rows), 24)
+        for hour in range(issued, min(issued + 48, len(rows)))
+    ]
 
 
 def error_lines(done: subprocess.CompletedProcess[str]) -> list[str]:

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import urllib.request
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,21 @@ from forecasting.schema import read_series_store
 from forecasting.windows import ModelInputs, window_inputs
 from serving.client import GrpcClient, RestClient
 from tests.integration.load_home import (
+    BROKEN_SITE,
+    FIRST_HOUR,
+    OUTAGE,
     LoadHome,
     ServedLoad,
     document,
     error_lines,
     half_written,
     load_rows,
-    make_home,
+    make_sites_home,
     result_lines,
     serving,
+    site_rows,
     wait_until,
+    weather_rows,
     write_rows,
 )
 
@@ -39,7 +45,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def journey(tmp_path_factory: pytest.TempPathFactory) -> tuple[LoadHome, subprocess.CompletedProcess[str]]:
     """A home in which the first run was promoted, and what the run said."""
-    home = make_home(tmp_path_factory.mktemp("journey"))
+    home = make_sites_home(tmp_path_factory.mktemp("journey"))
     return home, home.run()
 
 
@@ -69,6 +75,11 @@ def ask(server: ServedLoad, body: str = "{}") -> dict[str, Any]:
     )
     with urllib.request.urlopen(request, timeout=20) as response:
         return json.load(response)
+
+
+def forecast_of(answer: dict[str, Any], series: str) -> dict[str, Any]:
+    (forecast,) = [forecast for forecast in answer["forecasts"] if forecast["series"] == series]
+    return forecast
 
 
 def champion_inputs(home: LoadHome) -> ModelInputs:
@@ -104,6 +115,43 @@ def test_the_model_beats_the_naive_by_far(promoted):
     models = document(promoted.latest().step(StepName.EVALUATE_MODEL) / "metrics.json")["models"]
     naive = min(found["overall"]["mae"] for name, found in models.items() if "naive" in name)
     assert models["candidate"]["overall"]["mae"] < 0.25 * naive
+
+
+def test_a_stuck_site_is_put_aside_with_the_reason_and_the_run_goes_on(promoted):
+    run = promoted.latest()
+    (record,) = document(run.step(StepName.VALIDATE_DATA) / "report.json")["quarantined"]
+    assert record["series"] == BROKEN_SITE
+    assert "constant" in record["reason"]
+    assert read_series_store(run.step(StepName.VALIDATE_DATA)).index.ids == ("north",)
+    assert BROKEN_SITE in (run.step(StepName.REPORT_RUN) / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_stuck_site_is_answered_by_a_marked_fallback(served):
+    answer = ask(served)
+    forecast = forecast_of(answer, BROKEN_SITE)
+    assert forecast["degraded"] is True
+    assert "constant" in forecast["reason"]
+    assert forecast["point"] == [512.0] * 24
+    assert forecast_of(answer, "north")["degraded"] is False
+
+
+def test_an_outage_counts_neither_as_zero_nor_in_the_backtest(promoted):
+    series = read_series_store(promoted.latest().step(StepName.VALIDATE_DATA)).get("north")
+    first = int((OUTAGE[0] - FIRST_HOUR).total_seconds()) // 3_600
+    assert np.isnan(series.values[first : first + 12, 0]).all()
+    assert np.nanmin(series.values[:, 0]) > 200
+
+
+def test_a_forecast_knows_the_weather_as_it_had_been_issued_and_not_later(promoted):
+    store = read_series_store(promoted.latest().step(StepName.VALIDATE_DATA))
+    series, spec = store.get("north"), store.spec
+    noon = series.start + (50 * 24 + 12) * 3_600
+    issues = {(row["issued_at"], row["time"]): row["temperature"] for row in weather_rows(load_rows())}
+    stamps = [(FIRST_HOUR + timedelta(hours=50 * 24 + 12 + ahead)).isoformat() for ahead in range(24)]
+    issued = (FIRST_HOUR + timedelta(days=50)).isoformat()
+    expected = [float(issues[issued, stamp]) for stamp in stamps]
+    assert series.vintages is not None
+    np.testing.assert_allclose(series.vintages.known_at(np.asarray([noon]), 24, spec.step_s)[0, :, 0], expected)
 
 
 @pytest.mark.parametrize("step", list(StepName))
@@ -156,12 +204,12 @@ def test_grpc_rest_gateway_and_command_give_the_same_numbers(promoted, served, t
     with GrpcClient(served.grpc) as client:
         answer = client.predict("load", inputs)
     rest = RestClient(served.rest).predict("load", inputs)
-    (forecast,) = ask(served)["forecasts"]
+    forecast = forecast_of(ask(served), "north")
     done = promoted.almanac(
         "forecast", "-c", str(promoted.config), "--endpoint", served.gateway, "--out", str(tmp_path / "next.csv")
     )
     assert done.returncode == 0, done.stderr
-    rows = list(csv.DictReader((tmp_path / "next.csv").open()))
+    rows = [row for row in csv.DictReader((tmp_path / "next.csv").open()) if row["series"] == "north"]
     assert answer.version == 1
     assert answer.quantiles.shape == (1, 24, 3)
     assert (np.diff(answer.quantiles, axis=-1) >= 0).all()
@@ -174,7 +222,7 @@ def test_grpc_rest_gateway_and_command_give_the_same_numbers(promoted, served, t
 
 def test_the_served_forecast_is_near_what_the_table_would_have_said(served):
     truth = hidden_day()
-    (forecast,) = ask(served)["forecasts"]
+    forecast = forecast_of(ask(served), "north")
     assert np.mean(np.abs(np.array(forecast["point"]) - truth)) < 40
 
 
@@ -209,7 +257,7 @@ def test_a_model_of_shuffled_targets_is_refused_and_the_champion_untouched(chang
     rows = load_rows()
     targets = np.random.default_rng(0).permutation([row["load"] for row in rows[:-24]])
     shuffled = [{**row, "load": str(load)} for row, load in zip(rows, [*targets, *[""] * 24], strict=True)]
-    table = write_rows(shuffled, tmp_path / "shuffled.csv")
+    table = write_rows(site_rows(shuffled), tmp_path / "shuffled.csv")
     before = changeable.champion_bytes()
     done = changeable.run("--set", f"data.uri={table}")
     assert done.returncode == 4, done.stderr
@@ -236,4 +284,4 @@ def test_rollback_brings_the_previous_version_back_and_a_running_server_follows(
         wait_until(lambda: client.predict("load", inputs).version == 2, server.process, timeout_s=30)
         again = ask(server)
         assert again["version"] == 2
-        assert again["forecasts"][0]["point"] != first["forecasts"][0]["point"]
+        assert forecast_of(again, "north")["point"] != forecast_of(first, "north")["point"]

