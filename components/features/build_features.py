@@ -110,7 +110,7 @@ def make_feature_spec(
         segment=forecast.segment,
         seasons=forecast.seasons,
         quantiles=forecast.quantiles,
-        calendar=calendar_spec(settings.features, first, last),
+        calendar=calendar_spec(settings.features, first, last, learnt_until=spec.split.train_end),
         derived=derived_terms(settings.features.derived, spec.target),
         scaler=scaler,
         target_scaling=settings.features.target_scaling,

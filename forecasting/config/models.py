@@ -149,6 +149,23 @@ class TransformerLstmConfig(RecurrentConfig):
         return self
 
 
+class AdditiveConfig(ModelConfig):
+    """A regression on trend, seasons, holidays and covariates; it needs `trend` in features.calendar."""
+
+    kind: Literal["additive"] = Field("additive", description="Kind of model.")
+    anchored: bool = Field(
+        True,
+        description="Begin at the level of the last steps; otherwise the regression alone says where the series is.",
+    )
+    changepoints: int = Field(
+        25, ge=0, description="Points over the first 80 % of the train cut where the slope may change."
+    )
+    changepoint_l2: float = Field(1e-4, ge=0, description="Penalty on squared changes of the slope.")
+    season_l2: float = Field(
+        1e-6, ge=0, description="Penalty on squared coefficients of seasons, holidays and covariates."
+    )
+
+
 class LinearConfig(ModelConfig):
     """A linear map from the context to the horizon."""
 
@@ -183,6 +200,7 @@ KINDS: tuple[type[ModelConfig], ...] = (
     Seq2seqConfig,
     CnnLstmConfig,
     TransformerLstmConfig,
+    AdditiveConfig,
     LinearConfig,
     TsmixerConfig,
 )
@@ -203,6 +221,7 @@ AnyModel = Annotated[
     | Annotated[Seq2seqConfig, Tag("seq2seq")]
     | Annotated[CnnLstmConfig, Tag("cnn_lstm")]
     | Annotated[TransformerLstmConfig, Tag("transformer_lstm")]
+    | Annotated[AdditiveConfig, Tag("additive")]
     | Annotated[LinearConfig, Tag("linear")]
     | Annotated[TsmixerConfig, Tag("tsmixer")],
     Discriminator(_kind),

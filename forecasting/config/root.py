@@ -81,6 +81,12 @@ class AlmanacConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _check_trend(self) -> "AlmanacConfig":
+        if self.model.kind == "additive" and "trend" not in self.features.calendar:
+            raise ValueError("model.kind additive needs the time as a column; add 'trend' to features.calendar")
+        return self
+
+    @model_validator(mode="after")
     def _check_patch(self) -> "AlmanacConfig":
         patch, segment = getattr(self.model, "patch", None), self.forecast.segment
         if patch and segment % patch:

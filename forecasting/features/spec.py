@@ -30,6 +30,7 @@ class CalendarSpec:
     transitions: UTC epoch seconds at which the offset from UTC changes, ascending; offsets_s: the
     offset before the first and after each of them (one longer). holidays,
     school_holidays: local days since 1970-01-01, ascending. trend_start, trend_length_s: origin and unit of the column `trend`.
+    learnt_until: end of the train cut, UTC epoch seconds.
     """
 
     columns: tuple[str, ...]
@@ -40,6 +41,7 @@ class CalendarSpec:
     school_holidays: tuple[int, ...] = ()
     trend_start: int = 0
     trend_length_s: int = 31_557_600
+    learnt_until: int = 0
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -14,13 +14,14 @@ YEARS_BEFORE, YEARS_AFTER = 1, 6
 """How far the tables reach beyond the series: a served model must know next years' holidays."""
 
 
-def calendar_spec(features: FeaturesConfig, first: int, last: int) -> CalendarSpec:
+def calendar_spec(features: FeaturesConfig, first: int, last: int, *, learnt_until: int = 0) -> CalendarSpec:
     """Calendar of a configuration with tables around the series.
 
     Args:
         features: Columns, zone and holidays.
         first: First time stamp of the series, UTC epoch seconds.
         last: Last one.
+        learnt_until: End of the train cut.
 
     Raises:
         ConfigError: The zone or the holiday region is unknown.
@@ -35,6 +36,7 @@ def calendar_spec(features: FeaturesConfig, first: int, last: int) -> CalendarSp
         holidays=holiday_table(features.holidays, years) if features.holidays else (),
         school_holidays=_school_holidays(features, years),
         trend_start=first,
+        learnt_until=learnt_until,
     )
 
 

@@ -117,12 +117,12 @@ class TrainingStep:
         return loss, tape.gradient(minimised, [weight.value for weight in self._weights])
 
     def _penalty(self) -> Tensor:
-        """L2 of the kernels; replicas share it, because their gradients are summed."""
-        if not self._training.l2:
-            return 0.0
-        kernels = [weight.value for weight in self._weights if weight.name.endswith("kernel")]
-        total = tf.add_n([tf.reduce_sum(tf.square(kernel)) for kernel in kernels])
-        return self._training.l2 * total / self._strategy.num_replicas_in_sync
+        """L2 of the kernels, and what the kind asks; replicas share it, because their gradients are summed."""
+        found = list(self._network.losses)
+        if self._training.l2:
+            kernels = [weight.value for weight in self._weights if weight.name.endswith("kernel")]
+            found.append(self._training.l2 * tf.add_n([tf.reduce_sum(tf.square(kernel)) for kernel in kernels]))
+        return tf.add_n(found) / self._strategy.num_replicas_in_sync if found else 0.0
 
     def _loss(self, batch: dict[str, Tensor], *, training: bool) -> Tensor:
         quantiles, scale = self._network(batch["history"], batch["future"], batch.get("static"), training=training)

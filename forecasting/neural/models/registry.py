@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from forecasting.features.transform import feature_blocks
+from forecasting.neural.models.additive import AdditiveModel
 from forecasting.neural.models.contract import Forecaster, HorizonModel, NetworkSpec
 from forecasting.neural.models.convolution import ConvolutionModel
 from forecasting.neural.models.linear import LinearModel
@@ -27,6 +28,7 @@ HORIZON_MODELS: dict[str, _Builder] = {
     "seq2seq": Seq2seqModel,
     "cnn_lstm": ConvolutionModel,
     "transformer_lstm": TransformerModel,
+    "additive": AdditiveModel,
     "linear": LinearModel,
     "tsmixer": MixerModel,
 }

@@ -1,5 +1,7 @@
 """Every kind of model trains, resumes, exports, and answers the same in process, as SavedModel and in TensorFlow Lite."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,6 +9,7 @@ from pydantic import TypeAdapter
 
 from forecasting.config.models import KINDS, AnyModel
 from forecasting.feature_store import window_index
+from forecasting.features.spec import CalendarSpec
 from forecasting.features.terms import RollingTerm
 from forecasting.features.transform import feature_blocks
 from forecasting.neural.conversion import convert_to_lite
@@ -43,6 +46,7 @@ SMALL_SETTINGS = {
     "seq2seq": {"units": [6]},
     "cnn_lstm": {"units": [6], "filters": 5, "kernel": 4, "strides": [4]},
     "transformer_lstm": {"units": 6, "heads": 2, "layers": 1, "chunk": 3, "patch": 6, "recurrent_units": [6]},
+    "additive": {"changepoints": 3},
     "linear": {"kernel": 5},
     "tsmixer": {"units": 4, "hidden_units": 6, "layers": 1},
 }
@@ -64,6 +68,10 @@ DERIVED = (RollingTerm("load", 24, "mean"), RollingTerm("load", 24, "std"), Roll
 """One that has a level, one that has a scale alone, one of a known column: more would be traced for nothing."""
 
 
+def with_trend(calendar: CalendarSpec) -> CalendarSpec:
+    return replace(calendar, columns=(*calendar.columns, "trend"), trend_start=START, learnt_until=SPLIT.train_end)
+
+
 @pytest.fixture(scope="module")
 def tables():
     """One series without static columns; two of different size with one, missing values and a cold start."""
@@ -72,6 +80,7 @@ def tables():
     plain = melbourne_spec(700, horizon=12, **short)
     shops = {"static": ("shop",), "categories": {"shop": ("x", "y")}}
     sales = melbourne_spec(700, horizon=15, target_scaling="window", lower_bound=0.0, **short, **shops)
+    plain, sales = (replace(spec, calendar=with_trend(spec.calendar)) for spec in (plain, sales))
     every = {"plain": (plain, [gappy_series(700)]), "static": (sales, sales_series())}
     return {name: (feature_store(spec, series), series) for name, (spec, series) in every.items()}
 

@@ -54,3 +54,9 @@ def test_patches_that_do_not_fill_a_segment_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"model.patch \(7\) must divide forecast.segment \(24\)"):
         read(model={"kind": "transformer_lstm", "patch": 7})
     assert read(model={"kind": "transformer_lstm", "patch": 8}).model.kind == "transformer_lstm"
+
+
+def test_an_additive_model_without_the_time_among_the_features_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"add 'trend' to features.calendar"):
+        read(model={"kind": "additive"}, features={"calendar": ["day_of_week"]})
+    assert read(model={"kind": "additive"}, features={"calendar": ["trend"]}).model.kind == "additive"
