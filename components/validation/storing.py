@@ -175,8 +175,9 @@ def cut(
         is_hidden = is_censored | excluded_steps(exclusions, name, start=one.start, n_steps=n_steps, step_s=frequency_s)
         static = tuple(codes[column][gridded.static[column][i]] for column in data.static)
         series.append(Series(name, one.start, _cut_values(one, is_hidden, ahead[i], spec, settings=settings), static))
-        hidden.append(is_hidden[:n_before])
-        censored.append(is_censored[:n_before])
+        n_own = min(n_before, series[-1].n_steps)
+        hidden.append(is_hidden[:n_own])
+        censored.append(is_censored[:n_own])
     left_out = sorted(set(gridded.names) - {gridded.names[i] for i in kept})
     return StoreReport(
         SeriesStore(spec, tuple(series)),

@@ -36,7 +36,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HomeLayout:
 def _register(home: HomeLayout, tracking: TrackingConfig) -> Registry:
     registry, repository = Registry("toy", tracking, home), ModelRepository(home.models)
     for spec in sorted(held_versions(repository, "toy").values(), key=lambda one: one.number):
-        made = registry.register(spec, repository.version_dir("toy", spec.number), metrics={}, parameters={}, files={})
+        made = registry.register(
+            spec, repository.version_dir("toy", spec.number), metrics={}, curves={}, parameters={}, files={}
+        )
         repository.update_record("toy", spec.number, {"mlflow_run_id": made.run_id})
     registry.point_aliases(held_versions(repository, "toy"))
     return registry
