@@ -157,7 +157,7 @@ def test_series_that_end_at_different_times_are_measured_on_their_own_steps(here
     shorter = {name: values[:150] + values[300:] for name, values in panel(4).items()}
     config = config_of(write(here / "t.csv", shorter))
     assert config.data.id_columns == ("shop",)
-    assert config.validation.max_missing_ratio < 0.1
+    assert config.validation.max_missing_ratio == 0.1
 
 
 def test_a_series_that_breaks_a_rule_is_left_out_and_to_be_checked(here, capsys):
