@@ -3,10 +3,14 @@
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
+from forecasting.config.models import EnsembleConfig
 from forecasting.config.root import TrainModelSettings
 from forecasting.contracts.artifacts import (
     FEATURE_SPEC_FILE,
@@ -26,9 +30,10 @@ from forecasting.steps import StepContext, StepOutcome
 if TYPE_CHECKING:
     from forecasting.neural.divergence import DivergenceRecord
     from forecasting.neural.loop import FitReport, TrainingLoop
-    from forecasting.neural.models import Forecaster, NetworkSpec
+    from forecasting.neural.models import AnyForecaster, NetworkSpec
 
 logger = logging.getLogger(__name__)
+Floats = npt.NDArray[np.float64]
 
 
 TENSORBOARD_DIR = "tensorboard"
@@ -48,8 +53,21 @@ class TrainingFolders:
 
 
 @dataclass(frozen=True)
+class MemberReport:
+    """A model of an ensemble and its share."""
+
+    kind: str
+    seed: int
+    best_epoch: int
+    best_validation_loss: float
+    share: float
+
+
+@dataclass(frozen=True)
 class TrainingReport:
     """What the training did; losses are mean quantile losses in scaled units.
+
+    Of an ensemble, epochs and losses are those of the member that was best by itself, and `members` has all of them.
 
     divergences: where the loss was lost, by step, rate and windows, and from which step it was retried.
     """
@@ -70,6 +88,7 @@ class TrainingReport:
     divergences: tuple["DivergenceRecord", ...]
     calibration: tuple[float, ...]
     cpu_s: float
+    members: tuple[MemberReport, ...] = ()
 
 
 def train_model(
@@ -85,7 +104,8 @@ def train_model(
     store = read_feature_store(features)
     key = digest_text(settings.model_dump_json() + load_manifest(features).payload_digest)
     folders = TrainingFolders(context.run.checkpoint(StepName.TRAIN_MODEL), context.run.logs / TENSORBOARD_DIR)
-    network, fit, factors = _train(settings, store, strategy, folders=folders, key=key)
+    trained = train_members(settings, store, strategy, folders=folders, key=key)
+    network, fit, factors = trained.network, trained.fit, trained.factors
     if not is_chief(strategy):
         return StepOutcome(passed=True, summary="trained as a worker; the chief writes the model", reusable=False)
     export_saved_model(ForecastModule(network, store.spec, CalibrationSpec(factors)), output / SAVED_MODEL_DIR)
@@ -99,7 +119,7 @@ def train_model(
     }
     _write_json(output / MODEL_SPEC_FILE, model_spec)
     _write_json(output / HISTORY_FILE, [asdict(row) for row in fit.history])
-    _write_json(output / REPORT_FILE, asdict(_report(settings, fit, factors)))
+    _write_json(output / REPORT_FILE, asdict(_report(settings, trained)))
     refit = " (refit)" if settings.training.refit else ""
     return StepOutcome(
         passed=True,
@@ -108,37 +128,120 @@ def train_model(
     )
 
 
-def _train(
-    settings: TrainModelSettings, store: FeatureStore, strategy: Any, *, folders: TrainingFolders, key: str
-) -> tuple["Forecaster", "FitReport", tuple[float, ...]]:
-    """Fit with early stopping, calibrate on validation, and refit where the settings say so.
+@dataclass(frozen=True)
+class TrainedModel:
+    """A network, what its fit did, the factors of its quantiles, and of an ensemble its members."""
 
-    The factors come from the first fit, which has not learnt from the validation period.
+    network: "AnyForecaster"
+    fit: "FitReport"
+    factors: tuple[float, ...]
+    members: tuple[MemberReport, ...] = ()
+
+
+def train_members(
+    settings: TrainModelSettings, store: FeatureStore, strategy: Any, *, folders: TrainingFolders, key: str
+) -> TrainedModel:
+    """Train the model, or the members of an ensemble one after another, and calibrate what they say together.
+
+    Shares and factors come from the first fits, which have not learnt from the validation period.
     """
-    from forecasting.neural.batch_size import settle_batch_size
     from forecasting.neural.calibration import stretch_factors
+
+    levels = store.spec.quantiles
+    if not isinstance(settings.model, EnsembleConfig):
+        one = _train_one(settings, store, strategy, folders=folders, key=key)
+        factors = (1.0,) * len(levels)
+        if settings.model.calibrate:
+            scored = one.scored
+            factors = stretch_factors(scored["target"], scored["quantiles"], scored["present"], levels)
+        return TrainedModel(one.network, one.fit, factors)
+    return _train_ensemble(settings, settings.model, store, strategy, folders=folders, key=key)
+
+
+def _train_ensemble(settings: TrainModelSettings, ensemble: EnsembleConfig, store: FeatureStore, strategy: Any, *,
+                    folders: TrainingFolders, key: str) -> TrainedModel:  # fmt: skip
+    from forecasting.neural.calibration import stretch_factors
+    from forecasting.neural.models import NetworkSpec, build_network
+    from forecasting.neural.models.ensemble import fit_shares
+
+    levels = store.spec.quantiles
+    members, singles = [], ensemble.singles(settings.training.seed)
+    for i, (model, seed) in enumerate(singles):
+        training = settings.training.model_copy(update={"seed": seed})
+        of_member = settings.model_copy(update={"model": model, "training": training})
+        places = TrainingFolders(folders.checkpoints / f"member_{i}", folders.summaries / f"member_{i}")
+        logger.info("member %d of the ensemble: %s with seed %d", i + 1, model.kind, seed)
+        members.append(_train_one(of_member, store, strategy, folders=places, key=f"{key}-{i}"))
+    scored = members[0].scored
+    target, present = scored["target"], scored["present"]
+    said = [member.scored["quantiles"] for member in members]
+    shares = fit_shares(target, said, present, levels)
+    factors = (1.0,) * len(levels)
+    if ensemble.calibrate:
+        together = np.tensordot(shares, np.stack(said), axes=1).astype(np.float32)
+        factors = stretch_factors(target, together, present, levels)
+    with strategy.scope():
+        network: Any = build_network(NetworkSpec(store.spec, ensemble))
+    for place, member in zip(network.members, members, strict=True):
+        place.set_weights(member.network.get_weights())
+    network.shares.assign(shares)
+    reports = [
+        MemberReport(model.kind, seed, member.fit.best_epoch, _best_loss(member.fit), float(share))
+        for (model, seed), member, share in zip(singles, members, shares, strict=True)
+    ]
+    logger.info("shares of the ensemble: %s", ", ".join(f"{one.kind} {one.share:.2f}" for one in reports))
+    return TrainedModel(network, _joined([member.fit for member in members]), factors, tuple(reports))
+
+
+def _joined(fits: "list[FitReport]") -> "FitReport":
+    """The fit of the member that was best by itself, with what all of them took."""
+    return replace(
+        min(fits, key=_best_loss),
+        n_parameters=sum(fit.n_parameters for fit in fits),
+        divergences=tuple(divergence for fit in fits for divergence in fit.divergences),
+        cpu_s=sum(fit.cpu_s for fit in fits),
+    )
+
+
+@dataclass(frozen=True)
+class _TrainedMember:
+    """A network after its refit, its first fit, and what that said of the validation period."""
+
+    network: "AnyForecaster"
+    fit: "FitReport"
+    scored: dict[str, npt.NDArray[np.float32]]
+
+
+def _train_one(
+    settings: TrainModelSettings, store: FeatureStore, strategy: Any, *, folders: TrainingFolders, key: str
+) -> _TrainedMember:
+    """Fit with early stopping, ask for the validation period, and refit where the settings say so."""
+    from forecasting.neural.batch_size import settle_batch_size
     from forecasting.neural.loop import TrainingLoop
     from forecasting.neural.models import NetworkSpec
     from forecasting.neural.scaled import predict_scaled
 
     train, validation = training_windows(store)
     spec = NetworkSpec(store.spec, settings.model)
+    folders.checkpoints.mkdir(parents=True, exist_ok=True)
     kept = folders.checkpoints / BATCH_SIZE_FILE
     training = settle_batch_size(spec, settings.training, strategy, store, train, kept)
     settings = settings.model_copy(update={"training": training})
     loop = TrainingLoop(spec, training, strategy)
     fit = loop.fit(store, train, validation, checkpoint=folders.checkpoints / "fit", key=key,
                    summaries=folders.summaries / "fit")  # fmt: skip
-    factors = (1.0,) * len(store.spec.quantiles)
-    if settings.model.calibrate:
-        scored = predict_scaled(loop.network, store, validation, training.windows_per_step)
-        factors = stretch_factors(scored["target"], scored["quantiles"], scored["present"], store.spec.quantiles)
+    scored = predict_scaled(loop.network, store, validation, training.windows_per_step)
     if settings.training.refit:
         loop = _refit(spec, settings, store, fit.best_epoch, strategy=strategy, folders=folders, key=key)
-    return loop.network, fit, factors
+    return _TrainedMember(loop.network, fit, scored)
 
 
-def _report(settings: TrainModelSettings, fit: "FitReport", factors: tuple[float, ...]) -> TrainingReport:
+def _best_loss(fit: "FitReport") -> float:
+    return fit.history[fit.best_epoch - 1].validation_loss
+
+
+def _report(settings: TrainModelSettings, trained: "TrainedModel") -> TrainingReport:
+    fit = trained.fit
     return TrainingReport(
         strategy=settings.training.strategy,
         n_replicas=fit.n_replicas,
@@ -147,15 +250,16 @@ def _report(settings: TrainModelSettings, fit: "FitReport", factors: tuple[float
         n_validation_windows=fit.n_validation_windows,
         n_epochs=len(fit.history),
         best_epoch=fit.best_epoch,
-        best_validation_loss=fit.history[fit.best_epoch - 1].validation_loss,
+        best_validation_loss=_best_loss(fit),
         stopped_early=fit.stopped_early,
         refit=settings.training.refit,
         resumed_from_epoch=fit.resumed_from_epoch,
         resumed_from_step=fit.resumed_from_step,
         batch_size=fit.batch_size,
         divergences=fit.divergences,
-        calibration=factors,
+        calibration=trained.factors,
         cpu_s=fit.cpu_s,
+        members=trained.members,
     )
 
 

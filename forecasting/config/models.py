@@ -9,17 +9,22 @@ from forecasting.config.section import Section
 DEFAULT_KIND = "segment_lstm"
 
 
-class ModelConfig(Section):
-    """What every kind of model has: the head of each horizon step, and calibration."""
+class KindConfig(Section):
+    """What every kind has, ensembles too."""
 
     kind: str = Field(DEFAULT_KIND, description="Kind of model.")
-    head_units: int = Field(48, gt=0, description="Width of the head of each horizon step.")
-    step_units: int = Field(16, gt=0, description="Width of the message to each horizon step.")
-    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout in the head and between recurrent layers.")
     calibrate: bool = Field(
         True,
         description="Stretch the quantiles so that they hold on the validation period, with factors found before the refit.",
     )
+
+
+class ModelConfig(KindConfig):
+    """What every single model has: the head of each horizon step."""
+
+    head_units: int = Field(48, gt=0, description="Width of the head of each horizon step.")
+    step_units: int = Field(16, gt=0, description="Width of the message to each horizon step.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout in the head and between recurrent layers.")
 
 
 class RecurrentConfig(ModelConfig):
@@ -190,7 +195,7 @@ class TsmixerConfig(ModelConfig):
     )
 
 
-KINDS: tuple[type[ModelConfig], ...] = (
+SINGLE_KINDS: tuple[type[ModelConfig], ...] = (
     SegmentLstmConfig,
     SegmentGruConfig,
     LstmConfig,
@@ -211,7 +216,7 @@ def _kind(value: Any) -> str:
     return str(kind)
 
 
-AnyModel = Annotated[
+SingleModel = Annotated[
     Annotated[SegmentLstmConfig, Tag("segment_lstm")]
     | Annotated[SegmentGruConfig, Tag("segment_gru")]
     | Annotated[LstmConfig, Tag("lstm")]
@@ -226,4 +231,34 @@ AnyModel = Annotated[
     | Annotated[TsmixerConfig, Tag("tsmixer")],
     Discriminator(_kind),
 ]
-"""Settings of a model of any kind."""
+"""Settings of one model of any kind."""
+
+
+class EnsembleConfig(KindConfig):
+    """Several models as one, by shares found on the validation period."""
+
+    kind: Literal["ensemble"] = Field("ensemble", description="Kind of model.")
+    members: tuple[SingleModel, ...] = Field(
+        min_length=1,
+        description="The models, each with its own settings; `calibrate` of the ensemble is the one that counts.",
+    )
+    seeds: int = Field(1, gt=0, description="Models of each member, with training.seed and the numbers after it.")
+
+    @model_validator(mode="after")
+    def _check_members(self) -> "EnsembleConfig":
+        if len(self.members) * self.seeds < 2:
+            raise ValueError("an ensemble needs two models: give two members, or seeds of at least 2")
+        return self
+
+    def singles(self, seed: int) -> tuple[tuple[ModelConfig, int], ...]:
+        """Every model with the seed of its training."""
+        return tuple((member, seed + i) for member in self.members for i in range(self.seeds))
+
+
+KINDS: tuple[type[KindConfig], ...] = (*SINGLE_KINDS, EnsembleConfig)
+
+AnyModel = Annotated[
+    Annotated[SingleModel, Tag("single")] | Annotated[EnsembleConfig, Tag("ensemble")],
+    Discriminator(lambda value: "ensemble" if _kind(value) == "ensemble" else "single"),
+]
+"""Settings of a model of any kind, or of an ensemble."""

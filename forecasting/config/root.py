@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from forecasting.config.derived import derived_terms
 from forecasting.config.gates import GatesConfig
-from forecasting.config.models import AnyModel, SegmentLstmConfig
+from forecasting.config.models import AnyModel, EnsembleConfig, SegmentLstmConfig
 from forecasting.config.section import Section
 from forecasting.config.sections import (
     BacktestConfig,
@@ -82,17 +82,20 @@ class AlmanacConfig(Section):
 
     @model_validator(mode="after")
     def _check_trend(self) -> "AlmanacConfig":
-        if self.model.kind == "additive" and "trend" not in self.features.calendar:
+        singles = self.model.members if isinstance(self.model, EnsembleConfig) else (self.model,)
+        if "trend" not in self.features.calendar and any(model.kind == "additive" for model in singles):
             raise ValueError("model.kind additive needs the time as a column; add 'trend' to features.calendar")
         return self
 
     @model_validator(mode="after")
     def _check_patch(self) -> "AlmanacConfig":
-        patch, segment = getattr(self.model, "patch", None), self.forecast.segment
-        if patch and segment % patch:
-            raise ValueError(
-                f"model.patch ({patch}) must divide forecast.segment ({segment}), so that padding fills whole patches"
-            )
+        segment = self.forecast.segment
+        for model in self.model.members if isinstance(self.model, EnsembleConfig) else (self.model,):
+            patch = getattr(model, "patch", None)
+            if patch and segment % patch:
+                raise ValueError(
+                    f"model.patch ({patch}) must divide forecast.segment ({segment}), so that padding fills whole patches"
+                )
         return self
 
     @model_validator(mode="after")

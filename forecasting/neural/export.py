@@ -28,7 +28,7 @@ from forecasting.contracts.signature import (
 from forecasting.features.calendar import calendar_columns
 from forecasting.features.spec import FeatureSpec, write_feature_spec
 from forecasting.features.transform import bounded, own_scales, unscaled, window_features
-from forecasting.neural.models import Forecaster
+from forecasting.neural.models import AnyForecaster
 from forecasting.neural.namespace import TENSORFLOW
 
 Tensor = Any
@@ -44,7 +44,7 @@ class CalibrationSpec:
 class ForecastModule:
     """The served model: functions of the serving signature."""
 
-    def __init__(self, network: Forecaster, spec: FeatureSpec, calibration: CalibrationSpec) -> None:
+    def __init__(self, network: AnyForecaster, spec: FeatureSpec, calibration: CalibrationSpec) -> None:
         """Wrap a trained network."""
         self.network = network
         self.spec = spec

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 from typing_extensions import override
 
-from forecasting.config.models import ModelConfig
+from forecasting.config.models import KindConfig, ModelConfig
 from forecasting.features.spec import FeatureSpec
 from forecasting.features.transform import feature_blocks
 from forecasting.neural.models.head import QuantileHead
@@ -28,7 +28,14 @@ class NetworkSpec:
     """What a network is made from."""
 
     features: FeatureSpec
-    model: ModelConfig
+    model: KindConfig
+
+    @property
+    def single(self) -> ModelConfig:
+        """Settings of a model that is no ensemble."""
+        if not isinstance(self.model, ModelConfig):
+            raise TypeError(f"a single model is needed here, found the kind {self.model.kind!r}")
+        return self.model
 
     @property
     def n_segments(self) -> int:
@@ -73,7 +80,7 @@ class Forecaster(keras.Model):
         self.spec = spec
         self.normaliser = WindowNormaliser(spec.features)
         self.horizon_model = horizon_model
-        self.head = QuantileHead(spec.features, spec.model, given_median=horizon_model.gives_median)
+        self.head = QuantileHead(spec.features, spec.single, given_median=horizon_model.gives_median)
         self.n_past = len(feature_blocks(spec.features).past)
 
     @override

@@ -5,10 +5,12 @@ from typing import Any
 
 import tensorflow as tf
 
+from forecasting.config.models import EnsembleConfig
 from forecasting.features.transform import feature_blocks
 from forecasting.neural.models.additive import AdditiveModel
 from forecasting.neural.models.contract import Forecaster, HorizonModel, NetworkSpec
 from forecasting.neural.models.convolution import ConvolutionModel
+from forecasting.neural.models.ensemble import EnsembleForecaster
 from forecasting.neural.models.linear import LinearModel
 from forecasting.neural.models.mixer import MixerModel
 from forecasting.neural.models.segment import SegmentModel
@@ -35,9 +37,13 @@ HORIZON_MODELS: dict[str, _Builder] = {
 """How the horizon model of each kind is made; the matrix test runs every one of them."""
 
 
-def build_network(spec: NetworkSpec) -> Forecaster:
-    """A network with its weights created."""
-    network = Forecaster(spec, HORIZON_MODELS[spec.model.kind](spec, spec.model))
+def build_network(spec: NetworkSpec) -> Forecaster | EnsembleForecaster:
+    """A network with its weights created; that of an ensemble has equal shares."""
+    if isinstance(spec.model, EnsembleConfig):
+        members = [NetworkSpec(spec.features, model) for model, _ in spec.model.singles(0)]
+        network: Any = EnsembleForecaster([_forecaster(member) for member in members])
+    else:
+        network = _forecaster(spec)
     features = spec.features
     blocks = feature_blocks(features)
     network(
@@ -46,3 +52,7 @@ def build_network(spec: NetworkSpec) -> Forecaster:
         tf.zeros([1, len(features.static)]) if features.static else None,
     )
     return network
+
+
+def _forecaster(spec: NetworkSpec) -> Forecaster:
+    return Forecaster(spec, HORIZON_MODELS[spec.model.kind](spec, spec.model))

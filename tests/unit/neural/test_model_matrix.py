@@ -48,20 +48,25 @@ SMALL_SETTINGS = {
     "transformer_lstm": {"units": 6, "heads": 2, "layers": 1, "chunk": 3, "patch": 6, "recurrent_units": [6]},
     "additive": {"changepoints": 3},
     "linear": {"kernel": 5},
+    "ensemble": {
+        "members": [
+            {"kind": "linear", "kernel": 5, "head_units": 6, "step_units": 2},
+            {"kind": "segment_gru", "units": 6, "head_units": 6, "step_units": 2},
+        ]
+    },
     "tsmixer": {"units": 4, "hidden_units": 6, "layers": 1},
 }
 """A small model of each kind; a kind that is not here cannot be configured."""
 
 
 def small_model(kind: str):
-    return TypeAdapter(AnyModel).validate_python(
-        {"kind": kind, "head_units": 6, "step_units": 2, **SMALL_SETTINGS[kind]}
-    )
+    head = {} if kind == "ensemble" else {"head_units": 6, "step_units": 2}
+    return TypeAdapter(AnyModel).validate_python({"kind": kind, **head, **SMALL_SETTINGS[kind]})
 
 
 def test_every_kind_that_can_be_configured_is_in_the_matrix():
     configurable = {kind.model_fields["kind"].default for kind in KINDS}
-    assert configurable == set(SMALL_SETTINGS) == set(HORIZON_MODELS)
+    assert configurable == set(SMALL_SETTINGS) == {*HORIZON_MODELS, "ensemble"}
 
 
 DERIVED = (RollingTerm("load", 24, "mean"), RollingTerm("load", 24, "std"), RollingTerm("temperature", 24, "mean"))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from components.training.train_model import train_model
-from forecasting.config import step_settings
+from forecasting.config import parse_config, step_settings
 from forecasting.contracts.steps import StepName
 from forecasting.errors import DataError
 from forecasting.features.spec import read_feature_spec
@@ -109,3 +109,26 @@ def test_too_few_steps_before_the_validation_period_are_refused(tmp_path: Path):
         DataError, match="training and validation need at least one window of 24 steps each, found 0 and 77"
     ):
         run.perform(StepName.TRAIN_MODEL)
+
+
+def test_an_ensemble_is_trained_member_by_member_and_exported_as_one(tmp_path):
+    run = make_small_run(tmp_path)
+    members = [
+        {"kind": "linear", "head_units": 6, "step_units": 2},
+        {"kind": "segment_gru", "units": 6, "head_units": 6, "step_units": 2},
+    ]
+    settings = small_config(training={"max_epochs": 1, "refit": False}).model_dump()
+    settings["model"] = {"kind": "ensemble", "members": members, "calibrate": False}
+    step, directory = StepName.TRAIN_MODEL, run.directory(StepName.TRAIN_MODEL)
+    directory.mkdir(parents=True)
+    outcome = train_model(
+        step_settings(parse_config(settings, source="small"), step), run.inputs(step), directory, run.context
+    )
+
+    report = document(run, "report.json")
+    assert outcome.passed
+    assert [(one["kind"], one["seed"]) for one in report["members"]] == [("linear", 1), ("segment_gru", 1)]
+    assert sum(one["share"] for one in report["members"]) == pytest.approx(1.0)
+    assert report["best_validation_loss"] == min(one["best_validation_loss"] for one in report["members"])
+    assert (directory / "saved_model" / "saved_model.pb").is_file()
+    assert {path.name for path in run.context.run.checkpoint(step).iterdir()} == {"member_0", "member_1"}
