@@ -29,7 +29,9 @@ This page is made by `python -m pipelines.docs_config`; a test holds it equal to
 
 def config_page() -> str:
     """The whole page in Markdown."""
-    sections = [f"{_heading(path, model)}\n{_table(model)}" for path, model in all_sections(AlmanacConfig, "")]
+    # The kinds of models are the same ones as members of an ensemble.
+    every = [(path, model) for path, model in all_sections(AlmanacConfig, "") if ".members[]" not in path]
+    sections = [f"{_heading(path, model)}\n{_table(model)}" for path, model in every]
     return "\n".join([PREAMBLE, *sections])
 
 

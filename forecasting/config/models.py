@@ -216,7 +216,7 @@ def _kind(value: Any) -> str:
     return str(kind)
 
 
-SingleModel = Annotated[
+_AnySingle = (
     Annotated[SegmentLstmConfig, Tag("segment_lstm")]
     | Annotated[SegmentGruConfig, Tag("segment_gru")]
     | Annotated[LstmConfig, Tag("lstm")]
@@ -228,9 +228,10 @@ SingleModel = Annotated[
     | Annotated[TransformerLstmConfig, Tag("transformer_lstm")]
     | Annotated[AdditiveConfig, Tag("additive")]
     | Annotated[LinearConfig, Tag("linear")]
-    | Annotated[TsmixerConfig, Tag("tsmixer")],
-    Discriminator(_kind),
-]
+    | Annotated[TsmixerConfig, Tag("tsmixer")]
+)
+
+SingleModel = Annotated[_AnySingle, Discriminator(_kind)]
 """Settings of one model of any kind."""
 
 
@@ -257,8 +258,5 @@ class EnsembleConfig(KindConfig):
 
 KINDS: tuple[type[KindConfig], ...] = (*SINGLE_KINDS, EnsembleConfig)
 
-AnyModel = Annotated[
-    Annotated[SingleModel, Tag("single")] | Annotated[EnsembleConfig, Tag("ensemble")],
-    Discriminator(lambda value: "ensemble" if _kind(value) == "ensemble" else "single"),
-]
+AnyModel = Annotated[_AnySingle | Annotated[EnsembleConfig, Tag("ensemble")], Discriminator(_kind)]
 """Settings of a model of any kind, or of an ensemble."""

@@ -78,3 +78,13 @@ def test_members_take_the_same_scale_out_of_a_window():
     np.testing.assert_array_equal(scales[0], scales[1])
     np.testing.assert_array_equal(network(history, future)[1], scales[0])
     assert tf.reduce_min(scales[0]) > 0
+
+
+def test_weights_and_shares_survive_their_file(tmp_path):
+    spec = NetworkSpec(melbourne_spec(), PAIR)
+    network, other = build_network(spec), build_network(spec)
+    network.shares.assign([0.25, 0.75])
+    network.save_weights(tmp_path / "model.weights.h5")
+    other.load_weights(tmp_path / "model.weights.h5")
+    for one, read in zip(network.variables, other.variables, strict=True):
+        np.testing.assert_array_equal(one.numpy(), read.numpy())
