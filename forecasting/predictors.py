@@ -1,4 +1,4 @@
-"""Predictors: anything that maps model inputs to quantiles. This module needs no TensorFlow."""
+"""Predictors: anything that maps model inputs to quantiles, and a mean where it has one. This module needs no TensorFlow."""
 
 from pathlib import Path
 from typing import Protocol
@@ -15,7 +15,7 @@ class Predictor(Protocol):
     """A model as its users see it."""
 
     def predict(self, inputs: ModelInputs) -> npt.NDArray[np.float32]:
-        """Quantiles `[B,H,Q]` in the target's unit, ascending along Q."""
+        """Quantiles in the target's unit, ascending, then the mean where the model has one `[B,H,A]`."""
 
 
 class LitePredictor:
@@ -41,7 +41,7 @@ class LitePredictor:
         self._batch_size: int | None = None
 
     def predict(self, inputs: ModelInputs) -> npt.NDArray[np.float32]:
-        """Quantiles `[B,H,Q]`.
+        """Quantiles, then the mean where the model has one `[B,H,A]`.
 
         Raises:
             ArtifactError: The model fails as it runs, which some conversions do.

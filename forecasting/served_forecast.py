@@ -14,7 +14,7 @@ N_SEASONS = 7
 
 @dataclass(frozen=True)
 class SeriesForecastRecord:
-    """One series. Times are UTC epoch seconds; missing values are None; quantiles are `[H][Q]`."""
+    """One series. Times are UTC epoch seconds; missing values are None; quantiles are `[H][Q]`, mean `[H]` where there is one."""
 
     id: str
     history_timestamps: tuple[int, ...]
@@ -23,6 +23,7 @@ class SeriesForecastRecord:
     actuals: tuple[float | None, ...]
     quantiles: tuple[tuple[float, ...], ...]
     levels: tuple[float, ...]
+    mean: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ SUFFIXES = (".csv", ".parquet", ".png")
 
 @dataclass(frozen=True)
 class ForecastTableSpec:
-    """Forecasts as a table: one row a series and step; columns series, timestamp, point, one a quantile, degraded."""
+    """Forecasts as a table: one row a series and step; columns series, timestamp, point, mean where there is one, one a quantile, degraded."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
@@ -77,8 +77,9 @@ def forecast_table(answer: dict[str, Any]) -> ForecastTableSpec:
     """Rows of an answer."""
     forecasts = answer["forecasts"]
     levels = list(forecasts[0]["quantiles"]) if forecasts else []
+    mean = ("mean",) if forecasts and "mean" in forecasts[0] else ()
     return ForecastTableSpec(
-        ("series", "timestamp", "point", *(f"q{level}" for level in levels), DEGRADED),
+        ("series", "timestamp", "point", *mean, *(f"q{level}" for level in levels), DEGRADED),
         tuple(row for forecast in forecasts for row in _rows(forecast, levels)),
     )
 
@@ -146,10 +147,11 @@ def _refusal(endpoint: str, error: urllib.error.HTTPError) -> Exception:
 
 
 def _rows(forecast: dict[str, Any], levels: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-    quantiles = [forecast["quantiles"][level] for level in levels]
+    mean = [forecast["mean"]] if "mean" in forecast else []
+    columns = [forecast["point"], *mean, *(forecast["quantiles"][level] for level in levels)]
     for step, timestamp in enumerate(forecast["timestamps"]):
-        point, rest = forecast["point"][step], (values[step] for values in quantiles)
-        yield (forecast["series"], timestamp, point, *rest, bool(forecast.get("degraded")))
+        rest = (values[step] for values in columns)
+        yield (forecast["series"], timestamp, *rest, bool(forecast.get("degraded")))
 
 
 def _write_csv(found: ForecastTableSpec, path: Path) -> None:

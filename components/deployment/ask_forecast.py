@@ -39,7 +39,7 @@ def ask_forecast(
     )
 
 
-def _record(series: Series, spec: FeatureSpec, origin: int, quantiles: npt.NDArray[np.float32]) -> SeriesForecastRecord:
+def _record(series: Series, spec: FeatureSpec, origin: int, answer: npt.NDArray[np.float32]) -> SeriesForecastRecord:
     stamps = series.timestamps(spec.step_s)
     past = shown_history(stamps, spec, origin)
     return SeriesForecastRecord(
@@ -48,8 +48,9 @@ def _record(series: Series, spec: FeatureSpec, origin: int, quantiles: npt.NDArr
         history=_values(series.values[past, 0]),
         timestamps=tuple(origin + spec.step_s * step for step in range(spec.horizon)),
         actuals=_values(actuals(series, spec, np.array([origin]))[0]),
-        quantiles=tuple(tuple(float(value) for value in row) for row in quantiles),
+        quantiles=tuple(tuple(float(value) for value in row[: len(spec.quantiles)]) for row in answer),
         levels=spec.quantiles,
+        mean=tuple(float(row[-1]) for row in answer) if spec.mean else None,
     )
 
 

@@ -25,7 +25,7 @@ def difference_ratio(answers: list[Floats], levels: tuple[float, ...]) -> float:
     """Largest difference between any two of several answers, as a share of the mean absolute point forecast.
 
     Args:
-        answers: Quantiles `[B,H,Q]` of the same windows.
+        answers: Quantiles, then the mean where there is one `[B,H,A]`, of the same windows.
         levels: Quantile levels.
 
     Returns:

@@ -119,6 +119,7 @@ def make_feature_spec(
         whole_numbers=settings.features.whole_numbers,
         fill_season=min(forecast.seasons) if settings.features.fill_target == "seasonal" else 0,
         vintages=spec.vintages,
+        mean=forecast.mean,
     )
 
 

@@ -146,7 +146,9 @@ def _accuracy_rows(evidence: EvidenceRecord) -> list[dict[str, Any]]:
         return []
     models = evidence.backtest.models
     order = sorted(models, key=lambda name: (name != "candidate", name != "champion", models[name].overall["mae"]))
-    return [{"label": model_label(name), "name": name, **models[name].overall} for name in order]
+    return [
+        {"label": model_label(name), "name": name, "mean": models[name].mean, **models[name].overall} for name in order
+    ]
 
 
 def _gate_tables(evidence: EvidenceRecord) -> list[dict[str, Any]]:

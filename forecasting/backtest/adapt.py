@@ -75,7 +75,11 @@ def _spread(found: ForecastRecord, served: npt.NDArray[np.bool_], *, horizon: in
     quantiles[served, :n_steps] = found.quantiles[:, :n_steps]
     available = np.zeros((len(served), horizon), dtype=np.bool_)
     available[served, :n_steps] = True
-    return ForecastRecord(found.levels, quantiles, available)
+    mean = None
+    if found.mean is not None:
+        mean = np.full((len(served), horizon), np.nan, dtype=np.float32)
+        mean[served, :n_steps] = found.mean[:, :n_steps]
+    return ForecastRecord(found.levels, quantiles, available, mean)
 
 
 def _check_table(table: SeriesSpec, spec: FeatureSpec) -> None:

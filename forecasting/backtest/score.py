@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from forecasting.backtest.naive import SeasonalNaivePredictor
 from forecasting.backtest.origins import BacktestSpec
 from forecasting.contracts.signature import POINT_QUANTILE
 from forecasting.errors import ArtifactError
@@ -30,12 +31,14 @@ class ForecastRecord:
 
     levels: its quantile levels, ascending. quantiles: float32 `[W,H,Q]`, unit of the target.
     available: bool `[W,H]`; false where the model has no forecast to give (another horizon, a
-    category it never saw), which is not the same as a forecast that is NaN.
+    category it never saw), which is not the same as a forecast that is NaN. mean: float32 `[W,H]`;
+    none where the model does not forecast it, as no naive does.
     """
 
     levels: tuple[float, ...]
     quantiles: npt.NDArray[np.float32]
     available: npt.NDArray[np.bool_]
+    mean: npt.NDArray[np.float32] | None = None
 
     @property
     def point_index(self) -> int:
@@ -47,39 +50,56 @@ class ForecastRecord:
         """The point forecast `[W,H]`."""
         return self.quantiles[:, :, self.point_index]
 
+    @property
+    def expected(self) -> npt.NDArray[np.float32]:
+        """What squared errors and sums are judged by `[W,H]`: the mean, or the point forecast where there is none."""
+        return self.point if self.mean is None else self.mean
+
 
 def score_predictors(
     predictors: Mapping[str, Predictor], spec: FeatureSpec, *, backtest: BacktestSpec, batch_size: int
 ) -> dict[str, ForecastRecord]:
     """Forecast every window with every predictor; each window is made once and shared.
 
-    Inputs exist for one batch at a time; only the answers, float32 `[W,H,Q]` a model, are kept.
+    Inputs exist for one batch at a time; only the answers, float32 `[W,H,A]` a model, are kept.
 
     Args:
-        predictors: By name. All read windows of `spec` and answer its quantile levels.
+        predictors: By name. All read windows of `spec` and answer its quantile levels, and models its mean where it has
+            one.
         spec: Feature spec; its columns are those of the backtest's series.
         backtest: Windows asked for.
         batch_size: Windows forecast at once.
 
     Raises:
-        ArtifactError: An answer is not `[B,H,Q]`.
+        ArtifactError: An answer is not `[B,H,A]`.
     """
-    shape = (backtest.n_windows, spec.horizon, len(spec.quantiles))
-    answers = {name: np.empty(shape, dtype=np.float32) for name in predictors}
+    shapes = {name: (spec.horizon, _n_columns(predictor, spec)) for name, predictor in predictors.items()}
+    answers = {name: np.empty((backtest.n_windows, *shape), dtype=np.float32) for name, shape in shapes.items()}
     started = reported = time.monotonic()
     for first in range(0, backtest.n_windows, batch_size):
         end = min(first + batch_size, backtest.n_windows)
         inputs = block_inputs(backtest, spec, first=first, end=end)
         for name, predictor in predictors.items():
-            answers[name][first:end] = _checked(predictor.predict(inputs), (end - first, *shape[1:]), name)
+            answers[name][first:end] = _checked(predictor.predict(inputs), (end - first, *shapes[name]), name)
         if time.monotonic() - reported > _PROGRESS_EVERY_S:
             reported = time.monotonic()
             logger.info("scored %d of %d windows in %.0f s", end, backtest.n_windows, reported - started)
     logger.info(
         "scored %d windows with %s in %.1f s", backtest.n_windows, ", ".join(predictors), time.monotonic() - started
     )
-    everywhere = np.ones(shape[:2], dtype=np.bool_)
-    return {name: ForecastRecord(spec.quantiles, answer, everywhere) for name, answer in answers.items()}
+    return {name: _record(answer, spec.quantiles) for name, answer in answers.items()}
+
+
+def _n_columns(predictor: Predictor, spec: FeatureSpec) -> int:
+    """Columns that a predictor must answer; the naive baselines have no mean."""
+    return len(spec.quantiles) if isinstance(predictor, SeasonalNaivePredictor) else spec.signature.n_columns
+
+
+def _record(answer: npt.NDArray[np.float32], levels: tuple[float, ...]) -> ForecastRecord:
+    """An answer `[W,H,A]` that is available everywhere, split into quantiles and mean."""
+    n_levels = len(levels)
+    mean = answer[:, :, n_levels] if answer.shape[2] > n_levels else None
+    return ForecastRecord(levels, answer[:, :, :n_levels], np.ones(answer.shape[:2], dtype=np.bool_), mean)
 
 
 def block_inputs(backtest: BacktestSpec, spec: FeatureSpec, *, first: int, end: int) -> ModelInputs:
@@ -96,9 +116,13 @@ def block_inputs(backtest: BacktestSpec, spec: FeatureSpec, *, first: int, end: 
 def _checked(answer: npt.NDArray[np.float32], shape: tuple[int, ...], name: str) -> npt.NDArray[np.float32]:
     if answer.shape != shape:
         raise ArtifactError(
-            f"{name} must answer quantiles of shape {list(shape)}, found {list(answer.shape)}; train it again"
+            f"{name} must answer quantiles (and the mean, where it has one) of shape {list(shape)}, found {list(answer.shape)}; train it again"
         )
     return answer
+
+
+MEAN_COLUMN = "mean"
+"""Column of the mean in the table of scores."""
 
 
 def quantile_column(level: float) -> str:
@@ -111,7 +135,7 @@ def write_scores(path: Path, backtest: BacktestSpec, *, forecasts: Mapping[str, 
 
     Columns: model, series (dictionaries), fold (number of the origin), origin (first forecast step,
     UTC), step (1 is the origin itself), actual (null where missing), one column a quantile level
-    (null where a model does not have that level). Written in groups of rows, so that it needs no
+    and mean (null where a model does not have it). Written in groups of rows, so that it needs no
     second copy of all forecasts.
     """
     levels = sorted({level for record in forecasts.values() for level in record.levels})
@@ -124,6 +148,7 @@ def write_scores(path: Path, backtest: BacktestSpec, *, forecasts: Mapping[str, 
             ("step", pa.int32()),
             ("actual", pa.float64()),
             *((quantile_column(level), pa.float32()) for level in levels),
+            (MEAN_COLUMN, pa.float32()),
         ]
     )
     with pq.ParquetWriter(path, schema) as writer:
@@ -154,4 +179,6 @@ def _score_rows(
             columns.append(pa.array(record.quantiles[absolute, step, record.levels.index(level)]))
         else:
             columns.append(pa.nulls(len(window), pa.float32()))
+    no_mean = pa.nulls(len(window), pa.float32())
+    columns.append(no_mean if record.mean is None else pa.array(record.mean[absolute, step]))
     return pa.Table.from_arrays(columns, schema=schema)

@@ -33,11 +33,13 @@ class ModelReport:
     by_step: mae, rmse, bias and coverage of each step of the horizon, the first step first.
     slices: mae, rmse, wape, bias, coverage and n_points of parts of the steps: cold_start, last_fold,
     monday … sunday and hour_00 … hour_23 in local time; slices without a point are left out.
+    mean: whether the model forecasts the mean. Then rmse and bias are of the mean; all else is of the median.
     """
 
     overall: Mapping[str, float]
     by_step: Mapping[str, tuple[float, ...]]
     slices: Mapping[str, Mapping[str, float]]
+    mean: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,24 +80,24 @@ def model_report(
         scales: `season_scales`.
     """
     actual = np.where(record.available, backtest.actual, np.nan)
-    by_step = [_scores(actual[:, h], record.quantiles[:, h], record) for h in range(backtest.horizon)]
-    parts = {name: _scores(actual[mask], record.quantiles[mask], record) for name, mask in slices.items()}
+    by_step = [_scores(actual[:, h], record, (slice(None), h)) for h in range(backtest.horizon)]
+    parts = {name: _scores(actual[mask], record, mask) for name, mask in slices.items()}
     return ModelReport(
         overall=_overall(actual, record, scales[backtest.rows][:, None]),
         by_step={name: tuple(scores[name] for scores in by_step) for name in _STEP_METRICS},
         slices={name: scores for name, scores in parts.items() if scores["n_points"]},
+        mean=record.mean is not None,
     )
 
 
-def _scores(
-    actual: npt.NDArray[np.float64], quantiles: npt.NDArray[np.float32], record: ForecastRecord
-) -> dict[str, float]:
-    point = quantiles[..., record.point_index]
+def _scores(actual: npt.NDArray[np.float64], record: ForecastRecord, part: Any) -> dict[str, float]:
+    """Scores of the steps that `part` picks of `[W,H]`, whose actuals are given."""
+    quantiles, point, expected = record.quantiles[part], record.point[part], record.expected[part]
     return {
         "mae": metrics.mae(actual, point),
-        "rmse": metrics.rmse(actual, point),
+        "rmse": metrics.rmse(actual, expected),
         "wape": metrics.wape(actual, point),
-        "bias": metrics.bias(actual, point),
+        "bias": metrics.bias(actual, expected),
         "coverage": metrics.coverage(actual, quantiles[..., 0], quantiles[..., -1]),
         "n_points": int(np.isfinite(actual).sum()),
     }
@@ -105,7 +107,7 @@ def _overall(
     actual: npt.NDArray[np.float64], record: ForecastRecord, scale: npt.NDArray[np.float64]
 ) -> dict[str, float]:
     quantiles = record.quantiles
-    return _scores(actual, quantiles, record) | {
+    return _scores(actual, record, ...) | {
         "smape": metrics.smape(actual, record.point),
         "mase": metrics.mase(actual, record.point, scale),
         "pinball": metrics.pinball(actual, quantiles, record.levels),
@@ -183,6 +185,7 @@ def _model(document: Any) -> ModelReport:
             name: tuple(_with_nan(dict(enumerate(values))).values()) for name, values in document["by_step"].items()
         },
         slices={name: _with_nan(scores) for name, scores in document["slices"].items()},
+        mean=document.get("mean", False),
     )
 
 

@@ -75,6 +75,11 @@ class AlmanacConfig(Section):
         own = self.data.target in self.features.scaling.own(self.data.target)
         if self.features.target_scaling == "window" and (method != "z_score" or own):
             raise ValueError("features.target_scaling 'window' needs the target scaled by z_score over all series")
+        if self.forecast.mean and method == "log1p":
+            raise ValueError(
+                "forecast.mean needs the target scaled by another method than log1p: the mean of a logarithm is not the "
+                "logarithm of the mean; set forecast.mean: false, or another method in features.scaling"
+            )
         names = [term.name for term in derived_terms(self.features.derived, self.data.target)]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"features.derived makes {twice[0]!r} twice; name each once")

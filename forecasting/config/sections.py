@@ -143,6 +143,9 @@ class ForecastConfig(Section):
         24, gt=0, description="Steps in one segment of the recurrence, usually one season; the default suits hours."
     )
     quantiles: tuple[float, ...] = Field((0.1, 0.5, 0.9), description="Quantile levels, ascending, with 0.5.")
+    mean: bool = Field(
+        False, description="Also forecast the mean, which is best for RMSE and for sums over steps and series."
+    )
     seasons: Lengths = Field(
         (24, 168),
         description="Season lengths in steps: the naive baselines and the model's lags. The default is the day and the week of hours.",

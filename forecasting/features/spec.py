@@ -87,6 +87,7 @@ class FeatureSpec:
     whole_numbers: whether it is a count. fill_season: steps
     of the season from which a missing target is filled as an input; 0: it is not.
     vintages: those of known of which training had vintages, so that their future depends on the origin.
+    mean: whether the model forecasts the mean beside the quantiles.
     """
 
     target: str
@@ -109,6 +110,7 @@ class FeatureSpec:
     whole_numbers: bool = False
     fill_season: int = 0
     vintages: tuple[str, ...] = ()
+    mean: bool = False
 
     @property
     def history_length(self) -> int:
@@ -140,6 +142,7 @@ class FeatureSpec:
             n_future_columns=len(self.future_columns),
             n_static_columns=len(self.static) + 2 * len(self.scaler.own),
             quantiles=self.quantiles,
+            mean=self.mean,
         )
 
 

@@ -71,7 +71,12 @@ def unscaled(scaled: Array, own: OwnScales, spec: FeatureSpec, xp: ArrayNamespac
 
 def bounded(values: Array, spec: FeatureSpec, xp: ArrayNamespace) -> Array:
     """Forecasts of any shape in the target's unit, as the target can be: whole where it is a count, within its bounds."""
-    found = xp.round(values) if spec.whole_numbers else values
+    return within_bounds(xp.round(values) if spec.whole_numbers else values, spec, xp)
+
+
+def within_bounds(values: Array, spec: FeatureSpec, xp: ArrayNamespace) -> Array:
+    """Values within the target's bounds: all that holds for a mean, which even of a count need not be whole."""
+    found = values
     if spec.lower_bound is not None:
         found = xp.maximum(found, xp.cast(spec.lower_bound, "float32"))
     return found if spec.upper_bound is None else xp.minimum(found, xp.cast(spec.upper_bound, "float32"))

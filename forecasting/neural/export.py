@@ -1,4 +1,4 @@
-"""Export: one graph from the arrays of the serving signature to calibrated quantiles.
+"""Export: one graph from the arrays of the serving signature to calibrated quantiles and the mean.
 
 Feature functions, scaling, network, inverse scaling and calibration are all inside, so that a
 served model cannot be fed with features made another way.
@@ -27,7 +27,7 @@ from forecasting.contracts.signature import (
 )
 from forecasting.features.calendar import calendar_columns
 from forecasting.features.spec import FeatureSpec, write_feature_spec
-from forecasting.features.transform import bounded, own_scales, unscaled, window_features
+from forecasting.features.transform import bounded, own_scales, unscaled, window_features, within_bounds
 from forecasting.neural.models import AnyForecaster
 from forecasting.neural.namespace import TENSORFLOW
 
@@ -51,15 +51,18 @@ class ForecastModule:
         self.calibration = calibration
 
     def quantiles(self, history: Tensor, future: Tensor, static: Tensor | None = None) -> Tensor:
-        """Quantiles `[B,H,Q]` in the target's unit from the arrays of `serving_default`."""
+        """Quantiles, then the mean where there is one `[B,H,A]`, in the target's unit, from the arrays of `serving_default`."""
         spec = self.spec
         past, ahead = window_features(history, future, static, spec, TENSORFLOW)
         codes = static[:, : len(spec.static)] if static is not None and spec.static else None
         scaled, _ = self.network(past, ahead, codes, training=False)
-        stretched, own = self._calibrate(scaled), own_scales(static, spec)
-        columns = [unscaled(stretched[:, :, j], own, spec, TENSORFLOW) for j in range(len(spec.quantiles))]
-        result = tf.stack(columns, axis=2)
-        return bounded(result, spec, TENSORFLOW)
+        n_levels, own = len(spec.quantiles), own_scales(static, spec)
+        stretched = self._calibrate(scaled[:, :, :n_levels])
+        columns = [unscaled(stretched[:, :, j], own, spec, TENSORFLOW) for j in range(n_levels)]
+        columns = [bounded(column, spec, TENSORFLOW) for column in columns]
+        if spec.mean:
+            columns.append(within_bounds(unscaled(scaled[:, :, n_levels], own, spec, TENSORFLOW), spec, TENSORFLOW))
+        return tf.stack(columns, axis=2)
 
     def _calibrate(self, scaled: Tensor) -> Tensor:
         """Stretch the gaps, then take the running extreme outwards so that levels stay sorted."""

@@ -1,4 +1,4 @@
-"""The training loss."""
+"""Training losses."""
 
 from typing import Any
 
@@ -21,3 +21,14 @@ def pinball_loss(target: Tensor, quantiles: Tensor, levels: Tensor, weights: Ten
     distance = target[:, :, None] - quantiles
     loss = tf.maximum(levels * distance, (levels - 1.0) * distance)
     return tf.reduce_sum(tf.reduce_mean(loss, axis=2) * weights)
+
+
+def squared_loss(target: Tensor, mean: Tensor, weights: Tensor) -> Tensor:
+    """Sum of weighted squared errors, of which the mean is the minimum.
+
+    Args:
+        target: `[B,H]`.
+        mean: `[B,H]` in the same units.
+        weights: `[B,H]`; 0 where the target is missing.
+    """
+    return tf.reduce_sum(tf.square(target - mean) * weights)

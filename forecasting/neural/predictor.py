@@ -29,7 +29,7 @@ class SavedModelPredictor:
             ) from error
 
     def predict(self, inputs: ModelInputs) -> npt.NDArray[np.float32]:
-        """Quantiles `[B,H,Q]`."""
+        """Quantiles, then the mean where the model has one `[B,H,A]`."""
         arrays = {name: tf.constant(array) for name, array in inputs.as_dict().items()}
         result: npt.NDArray[np.float32] = self._serve(**arrays)[QUANTILES].numpy()
         return result

@@ -16,7 +16,7 @@ Tensor = Any
 def predict_scaled(
     network: keras.Model, store: FeatureStore, windows: WindowIndex, batch_size: int
 ) -> dict[str, npt.NDArray[np.float32]]:
-    """Scaled quantiles, targets and presence of windows, for calibration.
+    """Scaled quantiles (no mean), targets and presence of windows, for calibration.
 
     Returns:
         quantiles `[W,H,Q]`, target `[W,H]`, present `[W,H]`.
@@ -26,7 +26,7 @@ def predict_scaled(
 
     @tf.function(autograph=False, reduce_retracing=True)
     def call(history: Tensor, future: Tensor, static: Tensor | None) -> Tensor:
-        return network(history, future, static, training=False)[0]
+        return network(history, future, static, training=False)[0][:, :, : len(store.spec.quantiles)]
 
     for first in range(0, len(windows), batch_size):
         batch = gather(np.arange(first, min(first + batch_size, len(windows))))

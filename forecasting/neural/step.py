@@ -11,12 +11,14 @@ from forecasting.features.spec import FeatureSpec
 from forecasting.neural.augmentation import Augmentation
 from forecasting.neural.averaging import WeightAverage
 from forecasting.neural.clipping import ConditionedGradients, condition_gradients
-from forecasting.neural.losses import pinball_loss
+from forecasting.neural.losses import pinball_loss, squared_loss
 from forecasting.neural.models.recurrence import portable_recurrence
 from forecasting.neural.optimizers import make_optimizer
 from forecasting.neural.precision import LossScale, mixed_layers
 
 Tensor = Any
+MEAN_WEIGHT = 1.0
+"""Of the mean's squared errors beside the quantile losses, both in scaled units."""
 
 
 class TrainingStep:
@@ -27,6 +29,7 @@ class TrainingStep:
         self._network, self._training = network, training
         self._strategy = tf.distribute.get_strategy()
         self._levels = tf.constant(spec.quantiles, tf.float32)
+        self._has_mean = spec.mean
         self._n_losses = training.windows_per_step * spec.horizon
         self._augmentation = Augmentation(training.augmentation, spec)
         self._weights = network.trainable_variables
@@ -125,9 +128,15 @@ class TrainingStep:
         return tf.add_n(found) / self._strategy.num_replicas_in_sync if found else 0.0
 
     def _loss(self, batch: dict[str, Tensor], *, training: bool) -> Tensor:
-        quantiles, scale = self._network(batch["history"], batch["future"], batch.get("static"), training=training)
+        answer, scale = self._network(batch["history"], batch["future"], batch.get("static"), training=training)
+        n_levels, target, present = len(self._levels), batch["target"], batch["present"]
         # Between every series counting alike (1/scale) and errors counting in units sold (1).
-        return pinball_loss(batch["target"], quantiles, self._levels, batch["present"] / tf.sqrt(scale))
+        loss = pinball_loss(target, answer[:, :, :n_levels], self._levels, present / tf.sqrt(scale))
+        if not self._has_mean:
+            return loss
+        # The same between, of squares: 1/scale² and 1/scale.
+        weights = present / (scale * tf.sqrt(scale))
+        return loss + MEAN_WEIGHT * squared_loss(target, answer[:, :, n_levels], weights)
 
     def _score_all(self, batch: Any) -> Tensor:
         return self._strategy.reduce(

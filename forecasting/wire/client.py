@@ -50,7 +50,7 @@ class ServedModelMissingError(RemoteError):
 
 @dataclass(frozen=True)
 class PredictionRecord:
-    """An answer: quantiles float32 `[B,H,Q]`, and the version that gave it where the protocol says it."""
+    """An answer: quantiles, then the mean where the model has one, float32 `[B,H,A]`, and the version that gave it where the protocol says it."""
 
     quantiles: npt.NDArray[np.float32]
     version: int | None

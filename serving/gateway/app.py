@@ -131,6 +131,7 @@ class GatewayApp:
                 "horizon": spec.horizon,
                 "history_length": spec.history_length,
                 "quantiles": spec.quantiles,
+                "mean": spec.mean,
                 "known": spec.known,
                 "n_series": len(served.series),
                 "fallback": self._forecaster.has_fallback,

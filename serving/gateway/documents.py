@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from forecasting.contracts.signature import POINT_QUANTILE
+from forecasting.features.spec import FeatureSpec
 from serving.gateway.plan import SkippedRecord, WindowSpec
 from serving.gateway.served_model import ServedModel
 
@@ -15,7 +16,7 @@ from serving.gateway.served_model import ServedModel
 def forecast_document(
     served: ServedModel,
     windows: Sequence[WindowSpec],
-    quantiles: npt.NDArray[np.float32],
+    answers: npt.NDArray[np.float32],
     *,
     skipped: Sequence[SkippedRecord],
     levels: Sequence[float],
@@ -25,7 +26,7 @@ def forecast_document(
     Args:
         served: The version asked.
         windows: N of them.
-        quantiles: All levels of the model `[N,H,Q]`.
+        answers: All levels of the model, then its mean where it has one `[N,H,A]`.
         skipped: Series without a forecast.
         levels: Levels to give.
     """
@@ -45,7 +46,7 @@ def forecast_document(
                 "degraded": window.degraded is not None,
                 "reason": None if window.degraded is None else window.degraded.reason,
                 "timestamps": stamps[i].tolist(),
-                **_values(quantiles[i], served.spec.quantiles, levels),
+                **_values(answers[i], served.spec, levels),
             }
             for i, window in enumerate(windows)
         ],
@@ -53,7 +54,8 @@ def forecast_document(
     }
 
 
-def _values(quantiles: npt.NDArray[np.float32], known: Sequence[float], levels: Sequence[float]) -> dict[str, Any]:
-    """Point and levels of one series `[H,Q]`, each a list."""
-    columns = {level: np.ascontiguousarray(quantiles[:, i]) for i, level in enumerate(known)}
-    return {"point": columns[POINT_QUANTILE], "quantiles": {f"{level:g}": columns[level] for level in levels}}
+def _values(answer: npt.NDArray[np.float32], spec: FeatureSpec, levels: Sequence[float]) -> dict[str, Any]:
+    """Point, mean where the model has one, and levels of one series `[H,A]`, each a list."""
+    columns = {level: np.ascontiguousarray(answer[:, i]) for i, level in enumerate(spec.quantiles)}
+    mean = {"mean": np.ascontiguousarray(answer[:, -1])} if spec.mean else {}
+    return {"point": columns[POINT_QUANTILE], **mean, "quantiles": {f"{level:g}": columns[level] for level in levels}}

@@ -8,9 +8,10 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
+from forecasting.contracts.signature import POINT_QUANTILE
 from forecasting.features.numpy_namespace import NUMPY
 from forecasting.features.spec import FeatureSpec
-from forecasting.features.transform import bounded
+from forecasting.features.transform import bounded, within_bounds
 from forecasting.naive import naive_quantiles
 from forecasting.schema import Series
 
@@ -29,7 +30,7 @@ class FallbackCause(StrEnum):
     MODEL_SERVER = "model_server"
 
 
-def fallback_quantiles(series: Series, spec: FeatureSpec, origin: int) -> npt.NDArray[np.float32] | None:
+def fallback_answer(series: Series, spec: FeatureSpec, origin: int) -> npt.NDArray[np.float32] | None:
     """Seasonal naive forecast of a series from its own past before an origin.
 
     The season is the longest of the model's that has a value for every step, and, for the quantiles, as many
@@ -42,7 +43,8 @@ def fallback_quantiles(series: Series, spec: FeatureSpec, origin: int) -> npt.ND
         origin: First step, UTC epoch seconds, on the grid of the series.
 
     Returns:
-        `[H,Q]` in the target's unit, ascending along Q; none where there is no target before the origin.
+        Quantiles in the target's unit, ascending, then the point as the mean where the model has one `[H,A]`;
+        none where there is no target before the origin.
     """
     end = (origin - series.start) // spec.step_s
     known = np.flatnonzero(np.isfinite(series.values[: max(0, end), 0]))
@@ -57,7 +59,10 @@ def fallback_quantiles(series: Series, spec: FeatureSpec, origin: int) -> npt.ND
     ahead = naive_quantiles(past[None], spec.quantiles, season=season, horizon=n_ahead)
     quantiles = ahead[0, -spec.horizon :].astype(np.float32)
     found: npt.NDArray[np.float32] = bounded(quantiles, spec, NUMPY)
-    return found
+    if not spec.mean:
+        return found
+    point = quantiles[:, [spec.quantiles.index(POINT_QUANTILE)]]
+    return np.concatenate([found, within_bounds(point, spec, NUMPY)], axis=1)
 
 
 def choose_season(

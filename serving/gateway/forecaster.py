@@ -1,4 +1,4 @@
-"""Ask the model server and turn quantiles into forecasts."""
+"""Ask the model server and turn its answers into forecasts."""
 
 import asyncio
 import logging
@@ -33,7 +33,7 @@ from forecasting.wire.messages import (
 )
 from serving.gateway.answers import AnswerError, iso_time
 from serving.gateway.documents import forecast_document
-from serving.gateway.fallback import FallbackCause, FallbackWarnings, fallback_quantiles
+from serving.gateway.fallback import FallbackCause, FallbackWarnings, fallback_answer
 from serving.gateway.forecast_request import ForecastRequest
 from serving.gateway.plan import DegradedSpec, PlanSpec, SkippedRecord, WindowSpec, batch_inputs, degrade, plan_windows
 from serving.gateway.served_model import ServedModel
@@ -104,10 +104,10 @@ class Forecaster:
             answered = replace(answered, plan=degrade(answered.plan, why))
         except RemoteError as error:
             raise AnswerError(502, str(error)) from error
-        plan, quantiles = await asyncio.get_running_loop().run_in_executor(None, _fill, answered, request)
+        plan, answers = await asyncio.get_running_loop().run_in_executor(None, _fill, answered, request)
         self._note(plan.windows)
         levels = request.quantiles or answered.served.spec.quantiles
-        return forecast_document(answered.served, plan.windows, quantiles, skipped=plan.skipped, levels=levels)
+        return forecast_document(answered.served, plan.windows, answers, skipped=plan.skipped, levels=levels)
 
     async def _planned(self, served: ServedModel, request: ForecastRequest) -> "_AnsweredRecord":
         _check_levels(request, served)
@@ -119,11 +119,11 @@ class Forecaster:
         for _ in range(_ATTEMPTS):
             windows = [window for window in planned.plan.windows if window.degraded is None]
             try:
-                quantiles = await self._ask(planned.served, windows)
+                answers = await self._ask(planned.served, windows)
             except ServedModelMissingError:
                 planned = await self._planned(await self._available(), request)
                 continue
-            return replace(planned, quantiles=quantiles)
+            return replace(planned, answers=answers)
         raise RetryableError(f"the model server has no version of {self.name!r} available")
 
     def _note(self, windows: Sequence[WindowSpec]) -> None:
@@ -178,19 +178,19 @@ class Forecaster:
         loop, parts = asyncio.get_running_loop(), []
         for start in range(0, len(windows), BATCH):
             inputs = await loop.run_in_executor(None, batch_inputs, windows[start : start + BATCH], served.spec)
-            parts.append(await self._quantiles(served, inputs))
+            parts.append(await self._answers(served, inputs))
         return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
-    async def _quantiles(self, served: ServedModel, inputs: ModelInputs) -> npt.NDArray[np.float32]:
+    async def _answers(self, served: ServedModel, inputs: ModelInputs) -> npt.NDArray[np.float32]:
         message = predict_request(self.name, inputs.as_dict(), version=served.version)
         try:
             answer = read_prediction(await self._predict(message, timeout=self._timeout_s)).quantiles
         except grpc.RpcError as error:
             raise grpc_error(error, self._address) from error
-        shape = (len(inputs), served.spec.horizon, len(served.spec.quantiles))
+        shape = (len(inputs), served.spec.horizon, served.spec.signature.n_columns)
         if answer.shape != shape or not np.isfinite(answer).all():
             raise RemoteError(
-                f"the model server must answer with finite quantiles of shape {shape}, found shape {answer.shape} or a missing value"
+                f"the model server must answer with finite forecasts of shape {shape}, found shape {answer.shape} or a missing value"
             )
         return answer
 
@@ -222,11 +222,11 @@ class ModelLoader:
 
 @dataclass(frozen=True)
 class _AnsweredRecord:
-    """Which version a request went to, its plan, and the model's quantiles of the windows not left to the fallback."""
+    """Which version a request went to, its plan, and the model's answers for the windows not left to the fallback."""
 
     served: ServedModel
     plan: PlanSpec
-    quantiles: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    answers: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
 
 
 def _check_levels(request: ForecastRequest, served: ServedModel) -> None:
@@ -236,11 +236,11 @@ def _check_levels(request: ForecastRequest, served: ServedModel) -> None:
 
 
 def _fill(answered: _AnsweredRecord, request: ForecastRequest) -> tuple[PlanSpec, npt.NDArray[np.float32]]:
-    """Quantiles `[N,H,Q]` of the windows that have any, by model or fallback, in the plan's order."""
-    spec, of_model = answered.served.spec, iter(answered.quantiles)
+    """Answers `[N,H,A]` for the windows that have any, by model or fallback, in the plan's order."""
+    spec, of_model = answered.served.spec, iter(answered.answers)
     windows, skipped, rows = [], list(answered.plan.skipped), []
     for window in answered.plan.windows:
-        row = next(of_model) if window.degraded is None else fallback_quantiles(window.series, spec, window.origin)
+        row = next(of_model) if window.degraded is None else fallback_answer(window.series, spec, window.origin)
         if row is not None:
             windows.append(window)
             rows.append(row)

@@ -22,7 +22,7 @@ _GAP_OFFSET = 2.0
 
 
 class QuantileHead(keras.layers.Layer):
-    """Messages and seasonal lags to quantiles."""
+    """Messages and seasonal lags to quantiles, and to the mean where the features ask for it."""
 
     def __init__(self, spec: FeatureSpec, model: ModelConfig, *, given_median: bool = False) -> None:
         """Create the layers; where the median is given, they make the gaps around it only."""
@@ -34,10 +34,11 @@ class QuantileHead(keras.layers.Layer):
         self.skip = (
             None if given_median else layers.Dense(1, kernel_initializer=_lag_mean(len(spec.seasons)), name="skip")
         )
+        self.mean = layers.Dense(1, kernel_initializer="zeros", name="mean") if spec.mean else None
 
     @override
     def call(self, message: Tensor, lags: Tensor, given: Tensor | None = None, training: bool = False) -> Tensor:
-        """Quantiles `[B,H,Q]`.
+        """Quantiles, then the mean where there is one `[B,H,A]`.
 
         Args:
             message: `[B,H,D]`.
@@ -46,18 +47,31 @@ class QuantileHead(keras.layers.Layer):
             training: Whether dropout is on.
         """
         horizon = lags.shape[1]
-        if given is not None and len(self._levels) == 1:
+        alone = given is not None and len(self._levels) == 1
+        if given is not None and alone and self.mean is None:
             return given[:, :, None]
         joined = tf.concat([message, lags], axis=2)
+        joined = tf.stop_gradient(joined) if alone else joined
         hidden = self.dropout(self.hidden(tf.reshape(joined, [-1, joined.shape[2]])), training=training)
+        quantiles = tf.reshape(given, [-1, 1]) if alone else self._quantiles(hidden, lags, given)
+        if self.mean is None:
+            return tf.reshape(quantiles, [-1, horizon, len(self._levels)])
+        middle = self._levels.index(POINT_QUANTILE)
+        # Unconstrained: the mean of a skewed distribution may lie beyond its outer quantiles. It learns from what they
+        # make of a window and changes nothing of it: squares of a long tail would draw the median up to the mean.
+        median = tf.stop_gradient(quantiles[:, middle : middle + 1])
+        mean = median + self.mean(hidden if alone else tf.stop_gradient(hidden))
+        return tf.reshape(tf.concat([quantiles, mean], axis=1), [-1, horizon, len(self._levels) + 1])
+
+    def _quantiles(self, hidden: Tensor, lags: Tensor, given: Tensor | None) -> Tensor:
+        """Quantiles `[rows,Q]` around the median."""
         outputs = self.gaps(hidden)
         raw = [outputs[:, j : j + 1] for j in range(outputs.shape[1])]
         if self.skip is None:
             median = tf.reshape(given, [-1, 1])
         else:
             median = raw.pop(self._levels.index(POINT_QUANTILE)) + self.skip(tf.reshape(lags, [-1, lags.shape[2]]))
-        quantiles = _spread(median, raw, self._levels)
-        return tf.reshape(quantiles, [-1, horizon, len(self._levels)])
+        return _spread(median, raw, self._levels)
 
 
 def _spread(median: Tensor, raw: list[Tensor], levels: tuple[float, ...]) -> Tensor:

@@ -9,6 +9,7 @@ from forecasting.backtest.adapt import adapt_series, score_champion
 from forecasting.backtest.report import open_backtest
 from forecasting.config.sections import BacktestConfig
 from forecasting.errors import DataError
+from forecasting.windows import ModelInputs
 from tests.unit.backtest.tables import KnownColumnPredictor, LastValuePredictor, daily_wave, hourly_spec, hourly_store
 
 DEMAND = daily_wave(10)
@@ -49,6 +50,19 @@ def test_shorter_horizon_is_available_for_its_own_steps_only() -> None:
     assert record.available[:, :6].all()
     assert not record.available[:, 6:].any()
     assert record.point[:, :6] == pytest.approx(BACKTEST.actual[:, :6], rel=1e-6)
+
+
+def test_mean_of_a_champion_of_a_shorter_horizon_stands_with_its_steps() -> None:
+    class MeanPredictor(KnownColumnPredictor):
+        def predict(self, inputs: ModelInputs) -> np.ndarray:
+            quantiles = super().predict(inputs)
+            return np.concatenate([quantiles, quantiles[:, :, 1:2] + 3.0], axis=2)
+
+    spec = hourly_spec(known=("Copy",), horizon=6, mean=True)
+    record = score_champion(MeanPredictor(), spec, table=STORE.spec, backtest=BACKTEST, batch_size=64)
+    assert record.mean is not None
+    assert record.mean[:, :6] == pytest.approx(BACKTEST.actual[:, :6] + 3.0, rel=1e-6)
+    assert np.isnan(record.mean[:, 6:]).all()
 
 
 def test_longer_horizon_is_cut() -> None:

@@ -1,11 +1,13 @@
 """Scoring predictors over a backtest, and the tidy table."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from forecasting.backtest.naive import SeasonalNaivePredictor
 from forecasting.backtest.origins import backtest_origins, plan_backtest
 from forecasting.backtest.score import ForecastRecord, score_predictors, write_scores
 from forecasting.errors import ArtifactError
@@ -35,6 +37,14 @@ class OneStepPredictor(Predictor):
         return np.zeros((len(inputs), inputs.future.shape[1] - 1, 3), dtype=np.float32)
 
 
+class MeanPredictor(KnownColumnPredictor):
+    """Answers 7 as the mean, whatever its quantiles are."""
+
+    def predict(self, inputs: ModelInputs) -> np.ndarray:
+        quantiles = super().predict(inputs)
+        return np.concatenate([quantiles, np.full((*quantiles.shape[:2], 1), 7.0, np.float32)], axis=2)
+
+
 def test_forecast_of_a_window_reads_the_value_just_before_its_origin() -> None:
     record = score_predictors({"last": LastValuePredictor()}, SPEC, backtest=BACKTEST, batch_size=4)["last"]
     before = [DEMAND[0][7 * 24 - 1], DEMAND[0][8 * 24 - 1], DEMAND[0][9 * 24 - 1]]
@@ -52,7 +62,10 @@ def test_batch_size_changes_no_forecast(batch_size: int) -> None:
 
 
 def test_answer_of_the_wrong_shape_is_refused_with_both_shapes() -> None:
-    with pytest.raises(ArtifactError, match=r"short must answer quantiles of shape \[6, 24, 3\], found \[6, 23, 3\]"):
+    with pytest.raises(
+        ArtifactError,
+        match=r"short must answer quantiles \(and the mean, where it has one\) of shape \[6, 24, 3\], found \[6, 23, 3\]",
+    ):
         score_predictors({"short": OneStepPredictor()}, SPEC, backtest=BACKTEST, batch_size=64)
 
 
@@ -113,4 +126,22 @@ def test_levels_name_the_columns(tmp_path: Path) -> None:
     record = score_predictors({"copy": KnownColumnPredictor()}, SPEC, backtest=BACKTEST, batch_size=64)["copy"]
     write_scores(tmp_path / "scores.parquet", BACKTEST, forecasts={"candidate": record})
     names = pq.read_schema(tmp_path / "scores.parquet").names
-    assert names == ["model", "series", "fold", "origin", "step", "actual", *(f"q{level}" for level in LEVELS)]
+    assert names == ["model", "series", "fold", "origin", "step", "actual", *(f"q{level}" for level in LEVELS), "mean"]
+
+
+def test_last_column_of_a_model_with_a_mean_is_its_mean_and_naives_have_none(tmp_path: Path) -> None:
+    spec = replace(SPEC, mean=True)
+    predictors = {"candidate": MeanPredictor(), "naive": SeasonalNaivePredictor(24, LEVELS)}
+    records = score_predictors(predictors, spec, backtest=BACKTEST, batch_size=4)
+    assert records["candidate"].quantiles.shape == records["naive"].quantiles.shape == (6, 24, 3)
+    assert records["candidate"].mean == pytest.approx(np.full((6, 24), 7.0))
+    assert records["naive"].mean is None
+    write_scores(tmp_path / "scores.parquet", BACKTEST, forecasts=records)
+    rows = pq.read_table(tmp_path / "scores.parquet").to_pylist()
+    assert [rows[0]["mean"], rows[-1]["mean"]] == [7.0, None]
+
+
+def test_model_of_a_spec_with_a_mean_that_answers_none_is_refused() -> None:
+    predictors = {"candidate": KnownColumnPredictor()}
+    with pytest.raises(ArtifactError, match=r"of shape \[6, 24, 4\], found \[6, 24, 3\]"):
+        score_predictors(predictors, replace(SPEC, mean=True), backtest=BACKTEST, batch_size=64)

@@ -64,6 +64,27 @@ def test_errors_of_a_constant_offset_are_the_offset() -> None:
     assert overall["n_points"] == 144
 
 
+def test_squared_errors_and_bias_are_of_the_mean_and_all_else_of_the_median() -> None:
+    demand = daily_wave(10)
+    store = hourly_store({"Demand": [demand], "Copy": [demand]})
+    backtest = open_backtest(store, SPEC, settings=SETTINGS)
+    actual = backtest.actual.astype(np.float32)
+    # The median is 1 too high everywhere; the mean is 2 too low in the first hour of the day and 4 too high in the other 23.
+    mean = actual + np.r_[-2.0, np.full(23, 4.0)].astype(np.float32)
+    quantiles = np.stack([actual - 1, actual + 1, actual + 3], axis=2)
+    record = ForecastRecord((0.1, 0.5, 0.9), quantiles, np.ones(actual.shape, dtype=bool), mean)
+    report = backtest_report(store, SPEC, backtest=backtest, forecasts={"candidate": record}, settings=SETTINGS)
+    scores = report.models["candidate"]
+    assert scores.mean
+    assert scores.overall["mae"] == pytest.approx(1.0, rel=1e-4)
+    assert scores.overall["bias"] == pytest.approx((-2 + 23 * 4) / 24, rel=1e-4)
+    assert scores.overall["rmse"] == pytest.approx(((4 + 23 * 16) / 24) ** 0.5, rel=1e-4)
+    assert scores.overall["coverage"] == 1.0
+    assert scores.by_step["bias"] == pytest.approx([-2.0, *[4.0] * 23], rel=1e-3)
+    assert scores.by_step["mae"] == pytest.approx([1.0] * 24, rel=1e-3)
+    assert scores.slices["hour_00"]["rmse"] == pytest.approx(2.0, rel=1e-3)
+
+
 def test_daily_naive_is_off_by_the_daily_rise_and_beats_the_two_day_naive() -> None:
     models = report_of().models
     assert models["seasonal_naive_24"].overall["mae"] == pytest.approx(1.0, rel=1e-4)

@@ -79,12 +79,12 @@ def with_trend(calendar: CalendarSpec) -> CalendarSpec:
 
 @pytest.fixture(scope="module")
 def tables():
-    """One series without static columns; two of different size with one, missing values and a cold start."""
+    """One series without static columns; two of different size with one, missing values, a cold start and a mean."""
     # Short, because recurrences are unrolled for TensorFlow Lite.
     short = {"context": 24, "segment": 12, "derived": DERIVED}
     plain = melbourne_spec(700, horizon=12, **short)
     shops = {"static": ("shop",), "categories": {"shop": ("x", "y")}}
-    sales = melbourne_spec(700, horizon=15, target_scaling="window", lower_bound=0.0, **short, **shops)
+    sales = melbourne_spec(700, horizon=15, target_scaling="window", lower_bound=0.0, mean=True, **short, **shops)
     plain, sales = (replace(spec, calendar=with_trend(spec.calendar)) for spec in (plain, sales))
     every = {"plain": (plain, [gappy_series(700)]), "static": (sales, sales_series())}
     return {name: (feature_store(spec, series), series) for name, (spec, series) in every.items()}
@@ -123,7 +123,8 @@ def test_a_kind_trains_resumes_and_answers_the_same_everywhere(kind, table, tmp_
     inputs = stack_inputs([window_inputs(series, store.spec, ORIGINS) for series in every_series])
     expected = module.quantiles(**{name: tf.constant(array) for name, array in inputs.as_dict().items()}).numpy()
     assert np.all(np.isfinite(expected))
-    assert np.all(np.diff(expected, axis=2) >= 0)
+    assert expected.shape[2] == 3 + store.spec.mean
+    assert np.all(np.diff(expected[:, :, :3], axis=2) >= 0)
 
     export_saved_model(module, tmp_path / "saved_model")
     np.testing.assert_allclose(

@@ -172,6 +172,16 @@ def test_csv_has_a_header_and_a_line_a_step(tmp_path: Path) -> None:
     ]
 
 
+def test_the_mean_of_a_model_that_has_one_follows_the_point(tmp_path: Path) -> None:
+    (forecast,) = ANSWER["forecasts"]
+    write_forecasts({**ANSWER, "forecasts": [{**forecast, "mean": [2.5, 5.5]}]}, tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text().splitlines() == [
+        "series,timestamp,point,mean,q0.1,q0.5,q0.9,degraded",
+        "a,2026-01-01T00:00:00Z,2.0,2.5,1.0,2.0,3.0,false",
+        "a,2026-01-01T01:00:00Z,5.0,5.5,4.0,5.0,6.0,false",
+    ]
+
+
 def test_parquet_has_typed_columns(tmp_path: Path) -> None:
     write_forecasts(ANSWER, tmp_path / "out.parquet")
     table = pq.read_table(tmp_path / "out.parquet")

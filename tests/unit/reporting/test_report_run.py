@@ -106,6 +106,19 @@ def test_page_has_every_part_of_a_whole_run(tmp_path: Path) -> None:
         assert caption in page.words
 
 
+def test_page_says_which_errors_are_of_a_mean_where_a_model_has_one(tmp_path: Path) -> None:
+    sentence = "RMSE and bias are of the mean where a model forecasts one, and of the median elsewhere."
+    plain, _ = report(whole_run(tmp_path / "plain"))
+    assert sentence not in plain.text
+    run = whole_run(tmp_path / "mean")
+    metrics = run.step(StepName.EVALUATE_MODEL) / "metrics.json"
+    document = json.loads(metrics.read_text())
+    document["models"]["candidate"]["mean"] = True
+    metrics.write_text(json.dumps(document))
+    page, _ = report(run)
+    assert sentence in page.text
+
+
 def test_page_is_well_formed_and_needs_no_network(tmp_path: Path) -> None:
     run = whole_run(tmp_path)
     page, output = report(run)

@@ -16,7 +16,7 @@ from forecasting.repository import ModelRepository
 from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec, write_series_store
 from forecasting.wire.client import GrpcClient
 from forecasting.wire.server_process import listening_process, model_server
-from serving.gateway.fallback import fallback_quantiles
+from serving.gateway.fallback import fallback_answer
 from tests.unit.serving import tiny_models
 
 START = 1_388_534_400  # 2014-01-01T00:00:00Z
@@ -156,7 +156,7 @@ def test_a_series_in_quarantine_is_answered_by_the_seasonal_naive_of_its_own_pas
     assert forecast["origin"] == "2014-01-02T16:00:00Z"
     assert forecast["point"] == [800, 1000, 1200]
     target = np.append(10 + np.arange(34.0) % 4, [700, 900, 1100, 800, 1000, 1200])
-    wanted = fallback_quantiles(Series("b", START, target[:, None]), tiny_models.SPEC, CUTOFF)
+    wanted = fallback_answer(Series("b", START, target[:, None]), tiny_models.SPEC, CUTOFF)
     for i, level in enumerate(("0.1", "0.5", "0.9")):
         np.testing.assert_allclose(forecast["quantiles"][level], wanted[:, i], rtol=1e-6)
 

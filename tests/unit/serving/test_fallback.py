@@ -1,12 +1,13 @@
 """The seasonal naive forecast that stands in for the model, by hand."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from forecasting.schema import Series
-from serving.gateway.fallback import FallbackCause, FallbackWarnings, choose_season, fallback_quantiles
+from serving.gateway.fallback import FallbackCause, FallbackWarnings, choose_season, fallback_answer
 from tests.unit.serving.tiny_models import SPEC
 
 START = 1_388_534_400
@@ -23,7 +24,7 @@ def _ahead(past, seasons, first=0, horizon=3):
 
 def test_the_last_season_is_repeated_and_the_band_is_that_of_its_errors():
     # Differences over the season of 3: 3, 3, 3, 9, 9, 9; centred on their median 6: -3 and +3 at the ends.
-    quantiles = fallback_quantiles(_series([1, 2, 3, 4, 5, 6, 13, 14, 15]), SPEC, START + 9 * HOUR)
+    quantiles = fallback_answer(_series([1, 2, 3, 4, 5, 6, 13, 14, 15]), SPEC, START + 9 * HOUR)
     np.testing.assert_allclose(quantiles[:, 1], [13, 14, 15])
     np.testing.assert_allclose(quantiles[:, 0], [10, 11, 12])
     np.testing.assert_allclose(quantiles[:, 2], [16, 17, 18])
@@ -33,14 +34,14 @@ def test_values_at_and_after_the_origin_are_not_read():
     seen, other = [1.0, 2, 3, 4, 5, 7, 8, 8, 8], [1.0, 2, 3, 4, 5, 7, np.nan, 1e9, -1e9]
     origin = START + 6 * HOUR
     np.testing.assert_array_equal(
-        fallback_quantiles(_series(seen), SPEC, origin), fallback_quantiles(_series(other), SPEC, origin)
+        fallback_answer(_series(seen), SPEC, origin), fallback_answer(_series(other), SPEC, origin)
     )
 
 
 def test_a_gap_before_the_origin_keeps_the_phase_and_widens_the_band():
     targets = [1.0, 2, 3, 5, 5, 9, 6, 12, 8]
-    near = fallback_quantiles(_series(targets), SPEC, START + 9 * HOUR)
-    far = fallback_quantiles(_series([*targets, np.nan]), SPEC, START + 10 * HOUR)
+    near = fallback_answer(_series(targets), SPEC, START + 9 * HOUR)
+    far = fallback_answer(_series([*targets, np.nan]), SPEC, START + 10 * HOUR)
     np.testing.assert_allclose(far[:, 1], [12, 8, 6])
     # The third step lies two seasons ahead: differences over 6 steps are 5, 10 and 5, over 3 steps 4, 3, 6, 1, 7, -1.
     np.testing.assert_allclose(far[2], [6, 6, 10], atol=1.01)
@@ -48,15 +49,20 @@ def test_a_gap_before_the_origin_keeps_the_phase_and_widens_the_band():
 
 
 def test_the_lower_bound_of_the_model_holds_for_the_fallback():
-    from dataclasses import replace
-
-    quantiles = fallback_quantiles(_series([9, 9, 9, 0, 1, 0, 8, 7, 9, 0, 0, 0]), replace(SPEC, lower_bound=0.0), START + 12 * HOUR)  # fmt: skip
+    quantiles = fallback_answer(_series([9, 9, 9, 0, 1, 0, 8, 7, 9, 0, 0, 0]), replace(SPEC, lower_bound=0.0), START + 12 * HOUR)  # fmt: skip
     assert quantiles.min() == 0.0
     assert (np.diff(quantiles, axis=1) >= 0).all()
 
 
+def test_the_point_stands_in_for_the_mean_of_a_model_that_has_one_and_is_not_rounded():
+    spec = replace(SPEC, mean=True, whole_numbers=True, lower_bound=0.0)
+    answer = fallback_answer(_series([1, 2, 3, 4, 5, 6, -1, 14.4, 15]), spec, START + 9 * HOUR)
+    np.testing.assert_allclose(answer[:, 1], [0, 14, 15])
+    np.testing.assert_allclose(answer[:, 3], [0, 14.4, 15])
+
+
 def test_a_series_without_a_target_before_the_origin_has_no_fallback():
-    assert fallback_quantiles(_series([np.nan, np.nan, 3]), SPEC, START + 2 * HOUR) is None
+    assert fallback_answer(_series([np.nan, np.nan, 3]), SPEC, START + 2 * HOUR) is None
 
 
 def test_the_longest_season_with_values_and_errors_is_taken():
@@ -97,7 +103,7 @@ def test_a_warning_a_minute_counts_those_that_were_not_said(caplog):
 @pytest.mark.parametrize("n_past", [1, 2, 4, 7, 200, 5000])
 def test_every_length_of_past_gives_finite_ascending_quantiles(n_past):
     clock = np.arange(n_past)
-    quantiles = fallback_quantiles(_series(np.sin(clock) * clock), SPEC, START + n_past * HOUR)
+    quantiles = fallback_answer(_series(np.sin(clock) * clock), SPEC, START + n_past * HOUR)
     assert quantiles.shape == (3, 3)
     assert np.isfinite(quantiles).all()
     assert (np.diff(quantiles, axis=1) >= 0).all()

@@ -60,3 +60,13 @@ def test_an_additive_model_without_the_time_among_the_features_is_refused() -> N
     with pytest.raises(ConfigError, match=r"add 'trend' to features.calendar"):
         read(model={"kind": "additive"}, features={"calendar": ["day_of_week"]})
     assert read(model={"kind": "additive"}, features={"calendar": ["trend"]}).model.kind == "additive"
+
+
+@pytest.mark.parametrize("scaling", [{"method": "log1p"}, {"columns": {"target": "log1p"}}])
+def test_a_mean_of_a_target_scaled_by_its_logarithm_is_refused(scaling: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=r"forecast\.mean needs the target scaled by another method than log1p"):
+        read(forecast={"mean": True}, features={"scaling": scaling})
+    assert not read(features={"scaling": scaling}).forecast.mean
+    assert read(
+        forecast={"mean": True}, features={"scaling": {**scaling, "method": "log1p", "columns": {"target": "robust"}}}
+    ).forecast.mean
