@@ -5,6 +5,7 @@ import re
 import subprocess
 import threading
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -30,6 +31,16 @@ class Prometheus:
 
     def __init__(self, address: str) -> None:
         self.address = address
+
+    def is_ready(self) -> bool:
+        """Whether it answers queries: it listens, and answers 503, while it still replays its log."""
+        try:
+            with urllib.request.urlopen(f"http://{self.address}/-/ready", timeout=5) as response:
+                return int(response.status) == 200
+        except urllib.error.HTTPError as error:
+            if error.code != 503:
+                raise
+            return False
 
     def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
         """Labels and value of every series of an instant query."""
@@ -83,6 +94,8 @@ def prometheus(folder: Path, targets: dict[str, tuple[str, str]]) -> Iterator[Pr
         wait_until(lambda: _ADDRESS.search(log.read_text()) is not None, log.read_text)
         found = _ADDRESS.search(log.read_text())
         assert found is not None
-        yield Prometheus(found.group(1))
+        server = Prometheus(found.group(1))
+        wait_until(server.is_ready, log.read_text)
+        yield server
     finally:
         stop_process(process, timeout_s=20)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from forecasting.features import spec
 from forecasting.features.spec import CalendarSpec, FeatureSpec, ScalerSpec, write_feature_spec
 from forecasting.windows import ModelInputs
 
@@ -52,8 +53,9 @@ def window(*, target: float = 10.0, temperature: float = 1.0, n: int = 1) -> Mod
 
 
 def build(cache: Path) -> Path:
-    """Folder with the models, made once a version of this file."""
-    folder = cache / hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
+    """Folder with the models, made once for a version of this file and of the feature specification they hold."""
+    sources = (Path(__file__), Path(spec.__file__))
+    folder = cache / hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
     if not folder.is_dir():
         temporary = folder.with_name(f"{folder.name}.{hashlib.sha256(str(id(folder)).encode()).hexdigest()[:8]}")
         subprocess.run(
