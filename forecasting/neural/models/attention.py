@@ -72,15 +72,15 @@ class MemoryAttention(keras.layers.Layer):
         chunk, n_tokens = self._chunk, values.shape[1]
         own = tf.reshape(values, [-1, chunk, self._units])
         seen = tf.concat([_chunk_before(values, chunk), own], axis=1)
-        mask = tf.reshape(counting, [-1, chunk])
-        mask = tf.concat([_chunk_before(counting[:, :, None], chunk)[:, :, 0], mask], axis=1)
+        counted = tf.reshape(counting, [-1, chunk])
+        counted = tf.concat([_chunk_before(counting[:, :, None], chunk)[:, :, 0], counted], axis=1)
         query, key, value = self.query(own), self.key(seen), self.value(seen)
         size = self._units // self._heads
         mixed = []
         for head in range(self._heads):
             part = slice(head * size, (head + 1) * size)
             scores = tf.matmul(query[:, :, part], key[:, :, part], transpose_b=True) / math.sqrt(size)
-            weights = masked_softmax(scores + self._bias(head), mask[:, None])
+            weights = masked_softmax(scores + self._bias(head), counted[:, None])
             mixed.append(tf.matmul(weights, value[:, :, part]))
         return tf.reshape(self.out(tf.concat(mixed, axis=2)), [-1, n_tokens, self._units])
 

@@ -57,12 +57,12 @@ class SegmentModel(HorizonModel):
     def _encode(self, window: Window, *, training: bool) -> tuple[Tensor, ...]:
         segment = self._spec.segment
         values = self.segment_embedding(segment_inputs(window, segment))
-        mask = window.begun[:, segment - 1 :: segment]
+        counting = window.begun[:, segment - 1 :: segment]
         for i, (encoder, norm) in enumerate(zip(self.encoders, self.norms, strict=True)):
             if i:
                 values = self.between(values, training=training)
             values = values if norm is None else norm(values, training=training)
-            values, state = encoder(values, counting=mask, training=training)
+            values, state = encoder(values, counting=counting, training=training)
         return state
 
     def _horizon_segments(self, window: Window) -> Tensor:

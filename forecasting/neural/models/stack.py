@@ -136,8 +136,8 @@ class RecurrentStack(keras.layers.Layer):
             start = first + piece * size
             part = tf.slice(values, [0, start, 0], [-1, size, -1])
             part = tf.ensure_shape(part, [None, size, values.shape[2]])
-            mask = tf.ensure_shape(tf.slice(counting, [0, start], [-1, size]), [None, size])
-            _, _, following = self._run(part, mask, tf.nest.pack_sequence_as(states, flat), training=False)
+            counted = tf.ensure_shape(tf.slice(counting, [0, start], [-1, size]), [None, size])
+            _, _, following = self._run(part, counted, tf.nest.pack_sequence_as(states, flat), training=False)
             return [piece + 1, *tf.nest.flatten(following)]
 
         flat = [tf.constant(0), *tf.nest.flatten(states)]

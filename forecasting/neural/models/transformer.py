@@ -43,9 +43,9 @@ class TransformerModel(HorizonModel):
         counting = window.begun[:, self._patch - 1 :: self._patch]
         n_before = -tokens.shape[1] % self._chunk
         values = tf.pad(tokens, [[0, 0], [n_before, 0], [0, 0]])
-        mask = tf.pad(counting, [[0, 0], [n_before, 0]])
+        counted = tf.pad(counting, [[0, 0], [n_before, 0]])
         for block in self.blocks:
-            values = block(values, mask, training=training)
+            values = block(values, counted, training=training)
         _, last, _ = self.stack(self.norm(values[:, n_before:]), counting, training=training)
         return HorizonMessage(self.spread(last, window.group))
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from forecasting.neural.models.recurrence import GRU, LSTM, RECURRENCES, portable_recurrence
+from forecasting.neural.models.recurrence import GRU, LSTM, RECURRENCES, Recurrence, portable_recurrence
 
 
 def drawn(*shape: int) -> tf.Tensor:
@@ -72,10 +72,10 @@ def test_a_padded_sequence_ends_in_the_state_of_the_unpadded_one(cell, portable,
     junk = 100.0 + drawn(2, 4, 5)
     ones, zeros = tf.ones([2, 7]), tf.zeros([2, 4])
     padded = tf.concat([junk, inputs] if padding == "before" else [inputs, junk], axis=1)
-    mask = tf.concat([zeros, ones] if padding == "before" else [ones, zeros], axis=1)
+    counting = tf.concat([zeros, ones] if padding == "before" else [ones, zeros], axis=1)
     call = portable_recurrence if portable else nullcontext
     with call():
-        _, found = layer(padded, counting=mask, padding=padding)
+        _, found = layer(padded, counting=counting, padding=padding)
     for one, other in zip(found, unpadded, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
@@ -92,16 +92,17 @@ def test_a_sequence_of_padding_alone_leaves_the_state_at_zero(cell, padding):
 @pytest.mark.parametrize("cell", sorted(RECURRENCES))
 def test_a_long_recurrence_is_a_loop_with_the_numbers_of_unrolled_steps(cell):
     layer, inputs = RECURRENCES[cell](6, recurrent_dropout=0.4), drawn(2, 80, 5)
-    mask = tf.concat([tf.zeros([2, 10]), tf.ones([2, 70])], axis=1)
+    counting = tf.concat([tf.zeros([2, 10]), tf.ones([2, 70])], axis=1)
     layer(inputs)
 
     @tf.function(autograph=False)
     def looped() -> tf.Tensor:
-        # Its dropout is off, so only the way differs.
-        return layer._portable(inputs, layer._zero_state(inputs), mask, training=False)[0]
+        # Not by the fused way of its kind, which needs no loop.
+        first = layer._zero_state(inputs)
+        return Recurrence._run(layer, inputs, first, counting, padding="before", training=False)[0]
 
     with portable_recurrence():
-        unrolled, _ = layer(inputs, counting=mask)
+        unrolled, _ = layer(inputs, counting=counting)
     graph = looped.get_concrete_function().graph
     assert any(operation.type in {"While", "StatelessWhile"} for operation in graph.get_operations())
     np.testing.assert_allclose(looped(), unrolled, atol=1e-6)
