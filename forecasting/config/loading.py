@@ -15,6 +15,13 @@ from forecasting.errors import ConfigError
 _RELATIVE_SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|\$\{|:memory:)(.+)")
 
 
+class _SettingsLoader(yaml.SafeLoader):
+    """Times stay as they are written: whether one lacks a zone is for the setting to say."""
+
+
+_SettingsLoader.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: str(node.value))
+
+
 def load_config(path: Path, overrides: Iterable[str] = ()) -> AlmanacConfig:
     """Read and check a configuration.
 
@@ -57,7 +64,7 @@ def parse_config(document: Mapping[str, Any], source: str) -> AlmanacConfig:
 
 def _parse_yaml(text: str, where: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, Loader=_SettingsLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""

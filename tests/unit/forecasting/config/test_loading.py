@@ -34,3 +34,10 @@ def test_any_number_of_servers_may_take_a_free_port(tmp_path: Path) -> None:
     path.write_text(GATES)
     serving = load_config(path, ["serving.rest_port=0", "serving.gateway_port=0"]).serving
     assert (serving.rest_port, serving.gateway_port) == (0, 0)
+
+
+def test_times_need_no_quotes(tmp_path: Path) -> None:
+    path = tmp_path / "toy.yaml"
+    path.write_text(GATES + "split: {train_until: 2013-12-31T13:00:00Z, validation_until: 2014-06-30}\n")
+    split = load_config(path, ["split.train_until=2013-11-30 13:00:00+01:00"]).split
+    assert (split.train_until, split.validation_until) == ("2013-11-30 13:00:00+01:00", "2014-06-30")
