@@ -218,11 +218,6 @@ class ModelRepository:
         with self._locked():
             self._change(name, replace(self.roles(name), candidate=version))
 
-    def remove_candidate(self, name: str) -> None:
-        """Serve no candidate any more; its files stay until they are pruned."""
-        with self._locked():
-            self._change(name, replace(self.roles(name), candidate=None))
-
     def promote(self, name: str, version: int) -> None:
         """Make a version the champion; the champion so far becomes `previous`. No change where it is the champion already.
 

@@ -130,18 +130,11 @@ class SeriesStore:
         raise KeyError(series_id)
 
 
-def write_series_store(store: SeriesStore, directory: Path) -> None:
-    """Write schema.json, index.parquet and series.parquet (series, timestamp, one float64 column a value).
-
-    Where there are vintages, also vintages.parquet (series, timestamp, issued_at, one float64 column a covariate).
-    """
-    with SeriesStoreWriter(store.spec, directory) as writer:
-        for series in store:
-            writer.add(series)
-
-
 class SeriesStoreWriter:
     """Writes a series store series by series, so that no more than a row group is in memory.
+
+    The files: schema.json, index.parquet, series.parquet (series, timestamp, one float64 column a value), and where there
+    are vintages vintages.parquet (series, timestamp, issued_at, one float64 column a covariate).
 
     The bytes of a store depend on its series alone, not on how they came. Use it as a context: its files are complete
     when the context ends without an error.
@@ -244,7 +237,7 @@ class SeriesReader:
     """Reads rows of a series store as they are asked for, so that no more than a part of it is in memory."""
 
     def __init__(self, directory: Path) -> None:
-        """Open a store written by `write_series_store`."""
+        """Open a store written by `SeriesStoreWriter`."""
         self.spec = read_series_spec(directory)
         self.index = read_series_index(directory, self.spec.static)
         self._path = directory / SERIES_FILE
@@ -318,7 +311,7 @@ class SeriesReader:
 
 
 def read_series_store(directory: Path) -> SeriesStore:
-    """Read a whole series store written by `write_series_store`.
+    """Read a whole series store written by `SeriesStoreWriter`.
 
     Raises:
         ArtifactError: Its index does not fit its rows.

@@ -6,7 +6,6 @@ that point to the old champion: `point_aliases` derives both from the repository
 next deployment, also one that finds nothing to deploy, repairs them. A rollback sets them at once.
 """
 
-import logging
 import math
 import os
 import time
@@ -21,8 +20,6 @@ from forecasting.contracts.layout import HomeLayout
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import RemoteError
 from forecasting.repository import ModelRepository
-
-logger = logging.getLogger(__name__)
 
 VERSION_TAG = "repository_version"
 """Tag of a registered version: its number in the model repository."""

@@ -16,19 +16,6 @@ _PIECE_VALUES = 1 << 18
 """Values of a column computed at once: they stay near a core."""
 
 
-def horizon_planes(series: Series, spec: FeatureSpec) -> npt.NDArray[np.float32]:
-    """Features of the horizon as an origin at each step of a series knew it.
-
-    Args:
-        series: Values `[T, 1 + observed + known]` and vintages.
-        spec: Feature spec.
-
-    Returns:
-        float32 `[T,H,V]`, columns as in `forecasting.features.transform.vintage_places`.
-    """
-    return np.concatenate(list(horizon_pieces(series, spec, n_before=0)))
-
-
 def horizon_pieces(series: Series, spec: FeatureSpec, *, n_before: int) -> Iterator[npt.NDArray[np.float32]]:
     """Features of the horizons that begin at the rows after the first `n_before`, in pieces.
 

@@ -12,7 +12,6 @@ from forecasting.features.numpy_namespace import NUMPY
 from forecasting.features.spec import CalendarSpec, FeatureSpec
 from forecasting.features.transform import OwnScales, feature_blocks, known_columns, past_columns
 from forecasting.scaling import ColumnMoments
-from forecasting.schema import Series
 
 HISTOGRAM_BINS = 20
 _PIECE_ROWS = 1 << 14
@@ -42,24 +41,6 @@ def column_histogram(rows: npt.NDArray[np.float64], moments: ColumnMoments) -> C
         values = rows[:, i][~np.isnan(rows[:, i])]
         counts[i] = np.histogram(values, bins=HISTOGRAM_BINS, range=(low, high if high > low else low + 1.0))[0]
     return ColumnHistogram(moments.minimum, moments.maximum, counts)
-
-
-def feature_planes(series: Series, spec: FeatureSpec) -> npt.NDArray[np.float32]:
-    """Features of every step of a series, and of a context of missing steps before its first.
-
-    The lead makes a window that begins before its series the same here as in the served model,
-    calendar included, and keeps it away from the series before it in the store.
-
-    Args:
-        series: Values `[T, 1 + observed + known]`.
-        spec: Feature spec.
-
-    Returns:
-        float32 `[context + T, past + known]`, columns as in `forecasting.features.transform.feature_blocks`.
-    """
-    lead = np.full((spec.context, series.values.shape[1]), np.nan)
-    start = series.start - spec.context * spec.step_s
-    return np.concatenate(list(plane_pieces(np.concatenate([lead, series.values]), series.id, start, spec, n_before=0)))
 
 
 def plane_pieces(

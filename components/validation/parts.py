@@ -21,8 +21,6 @@ from forecasting.errors import DataError
 
 logger = logging.getLogger(__name__)
 
-Ints = npt.NDArray[np.int64]
-
 
 @dataclass(frozen=True)
 class _StaticFault:

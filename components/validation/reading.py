@@ -4,7 +4,6 @@ Rows are cut before anything is derived from them, so that what comes later cann
 with an earlier cutoff finds. Of later rows only known covariates are read, for the horizon.
 """
 
-import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +18,6 @@ from forecasting.config.sections import DataConfig
 from forecasting.config.validation import DuplicatePolicy
 from forecasting.durations import duration_s
 from forecasting.errors import ConfigError
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

@@ -256,7 +256,5 @@ class EnsembleConfig(KindConfig):
         return tuple((member, seed + i) for member in self.members for i in range(self.seeds))
 
 
-KINDS: tuple[type[KindConfig], ...] = (*SINGLE_KINDS, EnsembleConfig)
-
 AnyModel = Annotated[_AnySingle | Annotated[EnsembleConfig, Tag("ensemble")], Discriminator(_kind)]
 """Settings of a model of any kind, or of an ensemble."""

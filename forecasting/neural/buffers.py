@@ -35,11 +35,6 @@ class TensorBuffers:
         self._buffers.append(np.empty(n_bytes + _ALIGNMENT, dtype=np.uint8))
         return _aligned(self._buffers[-1], n_bytes).reshape(shape)
 
-    @property
-    def n_buffers(self) -> int:
-        """Buffers made so far."""
-        return len(self._buffers)
-
 
 def shared_tensor(array: npt.NDArray[np.float32]) -> Tensor:
     """A tensor over the memory of an array that `take` gave; it keeps the memory until TensorFlow lets go of it."""

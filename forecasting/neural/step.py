@@ -59,11 +59,6 @@ class TrainingStep:
         """Sum of the losses over all replicas, and the number of present steps `[2]`."""
         return self._score(batch)
 
-    def compiled_gradients(self, batch: dict[str, Tensor]) -> str:
-        """What XLA makes of the gradients of a batch, as HLO text; only with `training.xla`."""
-        seed = tf.constant([0, 0], tf.int32)
-        return str(self._gradients.experimental_get_compiler_ir(batch, seed, self.loss_scale.value)(stage="hlo"))
-
     def _train_all(self, batch: Any, rate: Tensor, number: Tensor) -> Tensor:
         self.optimizer.learning_rate.assign(rate)
         guarded = self._guarded() if self.loss_scale.active else []

@@ -1,6 +1,5 @@
 """Replay the warm-up requests stored with a version before it takes traffic."""
 
-import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,6 @@ from forecasting.wire.tensors import from_tensor
 from serving.model_server.backends import Backend
 from serving.model_server.feeds import check_feeds, check_fetches
 from serving.model_server.status import RequestError, StatusCode, invalid
-
-logger = logging.getLogger(__name__)
 
 MAX_RECORDS = 1000
 

@@ -28,11 +28,12 @@ from forecasting.contracts.layout import home_layout
 from forecasting.contracts.steps import StepName
 from forecasting.features.spec import ScalerSpec
 from forecasting.features.transform import feature_blocks
-from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec, write_series_store
+from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec
 from forecasting.steps import StepContext
 from tests.benchmarks.bench_file import write_bench
 from tests.benchmarks.peers.environment import ROOT, peer_python
 from tests.benchmarks.peers.feature_columns import panel
+from tests.unit.forecasting.series_stores import write_series_store
 
 HOUR_S = 3_600
 START = 1_577_836_800

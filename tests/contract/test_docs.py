@@ -58,10 +58,18 @@ def test_files_and_folders_that_a_document_names_exist(path):
         assert (ROOT / name).exists(), f"{path.name} names {span}"
 
 
+def syntax_fault(source: str) -> str | None:
+    try:
+        compile(source, "block", "exec")
+    except SyntaxError as error:
+        return str(error)
+    return None
+
+
 @pytest.mark.parametrize("path", documents(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_python_of_a_document_compiles(path):
-    for block in re.findall(r"^```python\n(.*?)^```", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL):
-        compile(block, path.name, "exec")
+    blocks = re.findall(r"^```python\n(.*?)^```", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    assert [fault for block in blocks if (fault := syntax_fault(block))] == []
 
 
 @pytest.mark.parametrize("path", documents(), ids=lambda path: str(path.relative_to(ROOT)))

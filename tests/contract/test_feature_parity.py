@@ -7,8 +7,6 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from components.features.horizons import horizon_planes
-from components.features.planes import feature_planes
 from forecasting.config.sections import CalendarColumn, FeaturesConfig, FourierConfig
 from forecasting.durations import duration_s
 from forecasting.features.calendar import CALENDAR_COLUMNS, calendar_columns
@@ -22,6 +20,7 @@ from forecasting.localities import public_holidays, school_holidays, time_zone
 from forecasting.windows import window_inputs
 from tests.contract.feature_references import EXAMPLES, calendar_reference, reference
 from tests.unit.features.feature_specs import HOUR_S, START, gappy_series, melbourne_spec
+from tests.unit.features.whole_planes import feature_planes, horizon_planes
 from tests.unit.forecasting.vintage_tables import issued_series
 
 tf = pytest.importorskip("tensorflow")

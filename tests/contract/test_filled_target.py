@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.features.planes import feature_planes
 from forecasting.features.columns import FILL_SEASONS, ColumnBlock
 from forecasting.features.numpy_namespace import NUMPY
 from forecasting.features.spec import history_length, read_feature_spec, write_feature_spec
@@ -20,6 +19,7 @@ from forecasting.neural.namespace import TENSORFLOW
 from forecasting.predictors import LitePredictor
 from forecasting.windows import actuals, window_inputs
 from tests.unit.features.feature_specs import HOUR_S, START, gappy_series, melbourne_spec
+from tests.unit.features.whole_planes import feature_planes
 from tests.unit.neural.conftest import SMALL
 
 NAN = np.nan

@@ -72,9 +72,12 @@ def test_an_image_holds_every_package_that_its_code_imports(image, module, graph
     reached = {module, *graph.find_upstream_modules(module)}
     names = {name.split(".")[0] for name in reached} - set(PACKAGES) - sys.stdlib_module_names
     owners = {name: {canonical(owner) for owner in distributions[name]} for name in names}
-    for name in sorted(name for name in names if not owners[name] & held):
-        chain = graph.find_shortest_chain(module, name) or ()
-        pytest.fail(f"the image {image} has no {name}, which {' → '.join(chain)} needs")
+    missing = {
+        name: " → ".join(graph.find_shortest_chain(module, name) or ())
+        for name in sorted(names)
+        if not owners[name] & held
+    }
+    assert missing == {}, f"the image {image} lacks packages, here with the modules that lead to them"
 
 
 @pytest.mark.parametrize("image", ["steps", "trainer", "serving"])

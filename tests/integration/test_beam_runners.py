@@ -17,9 +17,10 @@ from forecasting.config.root import BuildFeaturesSettings
 from forecasting.config.sections import FeaturesConfig, ForecastConfig
 from forecasting.contracts.layout import home_layout
 from forecasting.contracts.steps import StepName
-from forecasting.schema import SeriesSpec, SeriesStore, SplitSpec, write_series_store
+from forecasting.schema import SeriesSpec, SeriesStore, SplitSpec
 from forecasting.steps import StepContext
 from tests.unit.features.feature_specs import HOUR_S, START
+from tests.unit.forecasting.series_stores import write_series_store
 from tests.unit.forecasting.vintage_tables import issued_series
 
 SPLIT = SplitSpec(START + 900 * HOUR_S, START + 1_000 * HOUR_S, START + 1_200 * HOUR_S)

@@ -9,7 +9,7 @@ from components.validation.examples import example_table
 from components.validation.sources.csv_files import CsvSource
 from components.validation.sources.parquet_files import ParquetSource
 from components.validation.sources.sql import SqlSource
-from components.validation.sources.table import Source, SourceTable, collect
+from components.validation.sources.table import Source, SourceTable
 from components.validation.wide import series_columns, shared_columns
 from forecasting.config.sections import DataConfig
 from forecasting.contracts.layout import HomeLayout
@@ -17,26 +17,12 @@ from forecasting.errors import ConfigError, DataError
 from forecasting.source_files import FileFormat, FileSet, find_files
 from forecasting.sources import EXAMPLE_SCHEME, SourceKind, source_address
 
-__all__ = ["Source", "SourceTable", "find_source", "needed_columns", "no_rows", "open_source", "wanted_columns"]
+__all__ = ["Source", "SourceTable", "find_source", "needed_columns", "no_rows", "wanted_columns"]
 
 _OF_FILES: dict[FileFormat, type[CsvSource] | type[ParquetSource]] = {
     FileFormat.CSV: CsvSource,
     FileFormat.PARQUET: ParquetSource,
 }
-
-
-def open_source(data: DataConfig, home: HomeLayout) -> SourceTable:
-    """Read the columns that `data` names, in the order of the source's rows.
-
-    Raises:
-        ConfigError: The address is of no known kind, or an example cannot be made.
-        DataError: The file or a column is missing, the file cannot be read, or it has no rows.
-    """
-    source = find_source(data, home)
-    table = collect(source, wanted_columns(source, data))
-    if not table.table.num_rows:
-        raise no_rows(source)
-    return table
 
 
 def wanted_columns(source: Source, data: DataConfig) -> tuple[str, ...]:

@@ -26,10 +26,10 @@ from forecasting.contracts.vocabulary import RunStatus
 from forecasting.gates import GateRule, decide, write_decision
 from forecasting.manifests import write_manifest
 from forecasting.runs import RunRecord, StepRecord, create_run, write_step
-from forecasting.schema import write_series_store
 from forecasting.served_forecast import ForecastRecord, SeriesForecastRecord
 from forecasting.tournament import VariantRecord, VariantStatus, write_tournament
 from tests.unit.backtest.tables import hourly_store
+from tests.unit.forecasting.series_stores import write_series_store
 
 HOUR_S = 3_600
 ORIGIN = 1_400_000_400 - 1_400_000_400 % HOUR_S

@@ -9,11 +9,11 @@ import pytest
 
 from forecasting.contracts.ports import METRICS_PATH, MODEL_SERVER_METRICS_PATH
 from forecasting.repository import ModelRepository
-from forecasting.schema import write_series_store
 from forecasting.wire.client import GrpcClient, RestClient, ServedModelMissingError
 from forecasting.wire.server_process import model_server, stop_process
 from tests.integration.services.prometheus import check_metrics, prometheus
 from tests.unit.backtest.tables import daily_wave, hourly_store
+from tests.unit.forecasting.series_stores import write_series_store
 from tests.unit.serving import tiny_models
 
 pytestmark = pytest.mark.services

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sql
 
 from components.validation.parsing import parse_numbers
-from components.validation.sources import find_source, open_source
+from components.validation.sources import find_source
 from components.validation.validate_data import validate_data
 from forecasting.config.sections import DataConfig
 from forecasting.contracts.layout import home_layout
@@ -19,6 +19,7 @@ from forecasting.schema import read_series_store
 from forecasting.steps import StepContext
 from tests.integration.services.postgresql import PASSWORD, USER, postgresql
 from tests.unit.validation.conftest import make_settings  # noqa: F401
+from tests.unit.validation.tables import open_source
 
 pytestmark = pytest.mark.services
 

@@ -11,9 +11,10 @@ from forecasting.contracts.layout import HomeLayout
 from forecasting.contracts.steps import StepName
 from forecasting.features.spec import write_feature_spec
 from forecasting.gates import Direction, GateDecision, GateResult, write_decision
-from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec, write_series_store
+from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec
 from forecasting.steps import StepContext
 from forecasting.tournament import VariantRecord, VariantStatus, write_tournament
+from tests.unit.forecasting.series_stores import write_series_store
 from tests.unit.serving import tiny_models
 
 N_STEPS = 60

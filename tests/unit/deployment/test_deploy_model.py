@@ -17,9 +17,10 @@ from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import RemoteError
 from forecasting.repository import ModelRepository
-from forecasting.schema import read_series_store, write_series_store
+from forecasting.schema import read_series_store
 from forecasting.steps import StepContext
 from tests.unit.deployment.conftest import GATES, write_parents
+from tests.unit.forecasting.series_stores import write_series_store
 
 SETTINGS = DeployModelSettings(
     name="tiny", forecast=ForecastConfig(), serving=ServingConfig(), tracking=TrackingConfig()

@@ -11,10 +11,11 @@ from forecasting.config.root import ValidateServingSettings
 from forecasting.config.sections import ForecastConfig, ServingConfig
 from forecasting.contracts.steps import StepName
 from forecasting.errors import RetryableError
-from forecasting.schema import read_series_store, write_series_store
+from forecasting.schema import read_series_store
 from forecasting.wire.messages import PredictionLog
 from forecasting.wire.records import read_records
 from tests.unit.deployment.conftest import GATES, write_parents
+from tests.unit.forecasting.series_stores import write_series_store
 
 SETTINGS = ValidateServingSettings(
     name="tiny", forecast=ForecastConfig(), gates=GATES, serving=ServingConfig(n_warmup_records=2)

@@ -22,10 +22,10 @@ from forecasting.errors import ArtifactError
 from forecasting.features.spec import write_feature_spec
 from forecasting.gates import read_decision
 from forecasting.repository import ModelRepository
-from forecasting.schema import write_series_store
 from forecasting.steps import StepContext
 from forecasting.tournament import VariantRecord, VariantStatus, write_tournament
 from tests.unit.backtest.tables import daily_wave, hourly_spec, hourly_store
+from tests.unit.forecasting.series_stores import write_series_store
 
 FORECAST = ForecastConfig(horizon=24, context=48, segment=24, seasons=(24, 48))
 BACKTEST = BacktestConfig(stride=24, batch_size=2)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from components.features.build_features import build_features
-from components.features.planes import feature_planes
 from forecasting.config.derived import RollingConfig
 from forecasting.config.root import BuildFeaturesSettings
 from forecasting.config.sections import FeaturesConfig, ForecastConfig
@@ -12,9 +11,11 @@ from forecasting.contracts.layout import home_layout
 from forecasting.contracts.steps import StepName
 from forecasting.errors import DataError
 from forecasting.feature_store import read_feature_store, window_index
-from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec, write_series_store
+from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec
 from forecasting.steps import StepContext
 from tests.unit.features.feature_specs import HOUR_S, START, gappy_series
+from tests.unit.features.whole_planes import feature_planes
+from tests.unit.forecasting.series_stores import write_series_store
 
 SPLIT = SplitSpec(train_end=START + 200 * HOUR_S, validation_end=START + 300 * HOUR_S, cutoff=START + 400 * HOUR_S)
 

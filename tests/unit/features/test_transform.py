@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from components.features.planes import feature_planes
 from forecasting.features.numpy_namespace import NUMPY
 from forecasting.features.transform import bounded, feature_blocks, past_columns, window_features
 from forecasting.windows import window_inputs
 from tests.unit.features.feature_specs import HOUR_S, START, gappy_series, melbourne_spec
+from tests.unit.features.whole_planes import feature_planes
 
 
 def test_window_features_equal_those_computed_over_the_whole_series():

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 
 from components.features.build_features import build_features, plane_index
-from components.features.horizons import horizon_planes
-from components.features.planes import feature_planes
 from forecasting.backtest.adapt import adapt_series
 from forecasting.backtest.origins import plan_backtest
 from forecasting.backtest.score import block_inputs
@@ -19,10 +17,12 @@ from forecasting.contracts.steps import StepName
 from forecasting.feature_store import read_feature_store
 from forecasting.features.numpy_namespace import NUMPY
 from forecasting.features.transform import feature_blocks, vintage_places, window_features
-from forecasting.schema import SeriesSpec, SeriesStore, SplitSpec, write_series_store
+from forecasting.schema import SeriesSpec, SeriesStore, SplitSpec
 from forecasting.steps import StepContext
 from forecasting.windows import window_inputs
 from tests.unit.features.feature_specs import HOUR_S, START, melbourne_spec
+from tests.unit.features.whole_planes import feature_planes, horizon_planes
+from tests.unit.forecasting.series_stores import write_series_store
 from tests.unit.forecasting.vintage_tables import issued_series, restated
 
 SPLIT = SplitSpec(train_end=START + 200 * HOUR_S, validation_end=START + 300 * HOUR_S, cutoff=START + 400 * HOUR_S)

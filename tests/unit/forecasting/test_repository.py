@@ -15,8 +15,9 @@ from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import ArtifactError, ConfigError
 from forecasting.quarantine import read_quarantine
 from forecasting.repository import ModelRepository
-from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec, write_series_store
+from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec
 from forecasting.wire.messages import ModelServerConfig
+from tests.unit.forecasting.series_stores import write_series_store
 
 
 @pytest.fixture

@@ -3,17 +3,10 @@
 import numpy as np
 import pytest
 
-from forecasting.schema import (
-    Series,
-    SeriesReader,
-    SeriesSpec,
-    SeriesStore,
-    SplitSpec,
-    read_series_store,
-    write_series_store,
-)
+from forecasting.schema import Series, SeriesReader, SeriesSpec, SeriesStore, SplitSpec, read_series_store
 from forecasting.vintages import NEVER, SeriesVintages, VintagesReader, VintagesWriter, no_vintages
 from tests.unit.features.feature_specs import HOUR_S, START
+from tests.unit.forecasting.series_stores import write_series_store
 from tests.unit.forecasting.vintage_tables import issued_series, random_vintages
 
 HAND = SeriesVintages(

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from components.features.build_features import plane_index
-from components.features.planes import feature_planes
 from forecasting.config.models import SegmentLstmConfig
 from forecasting.config.sections import TrainingConfig
 from forecasting.feature_store import FeatureStore, window_index
 from forecasting.features.spec import FeatureSpec
 from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec
 from tests.unit.features.feature_specs import HOUR_S, START, gappy_series, melbourne_spec
+from tests.unit.features.whole_planes import feature_planes
 
 SPLIT = SplitSpec(train_end=START + 500 * HOUR_S, validation_end=START + 600 * HOUR_S, cutoff=START + 700 * HOUR_S)
 SMALL = SegmentLstmConfig(units=8, head_units=6, step_units=2, dropout=0.1)

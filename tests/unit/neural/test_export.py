@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.features.planes import feature_planes
 from forecasting.errors import ArtifactError
 from forecasting.features.spec import ScalerSpec, read_feature_spec
 from forecasting.features.terms import TERM_KINDS
@@ -22,6 +21,7 @@ from forecasting.windows import ModelInputs, window_inputs
 from forecasting.wire.lite_signatures import METADATA_ENTRY
 from tests.contract.feature_references import EXAMPLES
 from tests.unit.features.feature_specs import HOUR_S, START, gappy_series, melbourne_spec
+from tests.unit.features.whole_planes import feature_planes
 from tests.unit.neural.conftest import SMALL
 
 ORIGINS = START + HOUR_S * np.asarray([80, 150, 300, 450, 600])

@@ -3,7 +3,6 @@ from dataclasses import replace
 import numpy as np
 import tensorflow as tf
 
-from components.features.horizons import horizon_planes
 from forecasting.feature_store import window_index
 from forecasting.features.numpy_namespace import NUMPY
 from forecasting.features.transform import window_features
@@ -12,6 +11,7 @@ from forecasting.neural.models import NetworkSpec, build_network
 from forecasting.schema import Series
 from forecasting.windows import window_inputs
 from tests.unit.features.feature_specs import HOUR_S, START, gappy_series, melbourne_spec
+from tests.unit.features.whole_planes import horizon_planes
 from tests.unit.forecasting.vintage_tables import issued_series
 from tests.unit.neural.conftest import SMALL, SPLIT, feature_store
 

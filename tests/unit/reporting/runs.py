@@ -26,10 +26,10 @@ from forecasting.features.spec import write_feature_spec
 from forecasting.gates import decide, serving_rules, write_decision
 from forecasting.manifests import load_manifest, write_manifest
 from forecasting.runs import RunRecord, StepRecord, create_run, load_run, write_step
-from forecasting.schema import write_series_store
 from forecasting.served_forecast import ForecastRecord, SeriesForecastRecord
 from forecasting.tournament import VariantRecord, VariantStatus, write_tournament
 from tests.unit.backtest.tables import HOUR_S, LEVELS, KnownColumnPredictor, daily_wave, hourly_spec, hourly_store
+from tests.unit.forecasting.series_stores import write_series_store
 
 GATES = GatesConfig(
     model=ModelGateConfig(max_mae=0.5, max_rmse=0.6, max_naive_ratio=0.6, max_champion_ratio=1.02),

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from forecasting.repository import ModelRepository
-from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec, write_series_store
+from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec
 from forecasting.wire.client import GrpcClient
 from forecasting.wire.server_process import listening_process, model_server
 from serving.gateway.fallback import fallback_answer
+from tests.unit.forecasting.series_stores import write_series_store
 from tests.unit.serving import tiny_models
 
 START = 1_388_534_400  # 2014-01-01T00:00:00Z

@@ -16,11 +16,12 @@ import pytest
 from forecasting.config.sections import ServingConfig
 from forecasting.errors import ConfigError
 from forecasting.repository import ModelRepository
-from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec, read_series_store, write_series_store
+from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec, read_series_store
 from forecasting.windows import window_inputs
 from forecasting.wire.client import GrpcClient
 from forecasting.wire.server_process import listening_process, model_server
 from serving.launch import serve
+from tests.unit.forecasting.series_stores import write_series_store
 from tests.unit.serving import tiny_models
 
 START = 1_388_534_400  # 2014-01-01T00:00:00Z
@@ -282,7 +283,7 @@ def test_a_role_that_is_given_up_leaves_the_metrics(alone):
     address, repository = alone
     repository.set_candidate("tiny", 1)
     assert 'forecast_model_version{model="tiny",role="candidate"} 1.0' in _ask(address, "GET", "/metrics")[1]
-    repository.remove_candidate("tiny")
+    repository.promote("tiny", 1)
     page = _ask(address, "GET", "/metrics")[1]
     assert 'role="candidate"' not in page
     assert 'forecast_model_version{model="tiny",role="champion"} 1.0' in page

@@ -10,9 +10,10 @@ from forecasting.config import AlmanacConfig, parse_config, step_settings
 from forecasting.contracts.layout import home_layout
 from forecasting.contracts.steps import PARENTS, StepName
 from forecasting.manifests import write_manifest
-from forecasting.schema import SeriesSpec, SeriesStore, SplitSpec, write_series_store
+from forecasting.schema import SeriesSpec, SeriesStore, SplitSpec
 from forecasting.steps import StepContext, StepOutcome
 from tests.unit.features.feature_specs import HOUR_S, START, gappy_series
+from tests.unit.forecasting.series_stores import write_series_store
 
 STEPS = {StepName.BUILD_FEATURES: build_features, StepName.TRAIN_MODEL: train_model}
 SETTINGS = {

@@ -1,7 +1,12 @@
-"""Tables as text, a line a row, that tests change in one place."""
+"""Tables as text, a line a row, that tests change in one place, and sources read as a whole."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from components.validation.sources import SourceTable, find_source, no_rows, wanted_columns
+from components.validation.sources.table import collect
+from forecasting.config.sections import DataConfig
+from forecasting.contracts.layout import HomeLayout
 
 FIRST = datetime(2024, 1, 1, tzinfo=UTC)
 HEADER = "time,load,temperature"
@@ -20,3 +25,12 @@ def write_table(path: Path, lines: list[str], header: str = HEADER) -> str:
     """Write a CSV file; returns its path as a `data.uri`."""
     path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
     return str(path)
+
+
+def open_source(data: DataConfig, home: HomeLayout) -> SourceTable:
+    """The columns that `data` names, in the order of the source's rows; the step reads them in batches."""
+    source = find_source(data, home)
+    table = collect(source, wanted_columns(source, data))
+    if not table.table.num_rows:
+        raise no_rows(source)
+    return table

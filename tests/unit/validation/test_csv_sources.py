@@ -7,10 +7,11 @@ import pyarrow as pa
 import pytest
 
 from components.validation.parsing import parse_numbers
-from components.validation.sources import find_source, open_source
+from components.validation.sources import find_source
 from forecasting.config.sections import DataConfig
 from forecasting.config.source import CsvConfig
 from forecasting.errors import DataError
+from tests.unit.validation.tables import open_source
 
 GERMAN = "time;load\n2024-01-01T00:00:00Z;12,5\n2024-01-01T01:00:00Z;-3\n"
 

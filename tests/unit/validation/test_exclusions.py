@@ -6,7 +6,6 @@ import sqlite3
 import numpy as np
 import pytest
 
-from components.features.planes import feature_planes
 from components.validation.exclusions import ExclusionRecord, excluded_steps, find_exclusions
 from components.validation.validate_data import validate_data
 from forecasting.backtest.origins import backtest_origins, plan_backtest
@@ -16,6 +15,7 @@ from forecasting.schema import read_series_store
 from forecasting.steps import StepContext
 from forecasting.windows import window_inputs
 from tests.unit.backtest.tables import hourly_spec
+from tests.unit.features.whole_planes import feature_planes
 from tests.unit.validation.tables import FIRST, hourly_lines, write_table
 
 N_HOURS = 24 * 10

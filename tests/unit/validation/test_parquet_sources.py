@@ -7,9 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.validation.parsing import parse_ids, parse_numbers
-from components.validation.sources import find_source, open_source
+from components.validation.sources import find_source
 from forecasting.config.sections import DataConfig
 from forecasting.errors import ConfigError, DataError
+from tests.unit.validation.tables import open_source
 
 STAMP = "2024-01-01T00:00:00Z"
 

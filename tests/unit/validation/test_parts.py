@@ -20,7 +20,8 @@ from components.validation.validate_data import validate_data
 from forecasting.config.root import ValidateDataSettings
 from forecasting.errors import DataError
 from forecasting.repository import ModelRepository
-from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec, read_series_store, write_series_store
+from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec, read_series_store
+from tests.unit.forecasting.series_stores import write_series_store
 from tests.unit.validation.conftest import MakeSettings
 from tests.unit.validation.tables import hourly_lines, write_table
 
@@ -72,21 +73,29 @@ def run(settings: ValidateDataSettings, context, output: Path) -> dict[str, byte
     return outputs(output)
 
 
+@pytest.fixture
+def in_parts(make_settings: MakeSettings, context, tmp_path):
+    """The outputs of a table read in parts of each of some numbers of rows, in that order."""
+
+    def outputs_by_part_rows(
+        uri: str, *part_rows: int, data: dict, context=context, **validation: object
+    ) -> list[dict[str, bytes]]:
+        every = [make_settings(uri, data=data, validation={**validation, "part_rows": rows}) for rows in part_rows]
+        return [run(one, context, tmp_path / str(rows)) for one, rows in zip(every, part_rows, strict=True)]
+
+    return outputs_by_part_rows
+
+
 def assert_same(found: dict[str, bytes], expected: dict[str, bytes]) -> None:
     assert sorted(found) == sorted(expected)
     assert [name for name in found if found[name] != expected[name]] == []
 
 
 @pytest.mark.parametrize("cutoff", [None, "2024-01-10T05:00:00Z"])
-def test_a_table_in_many_parts_gives_the_bytes_of_one_in_one_part(
-    make_settings: MakeSettings, context, tmp_path, cutoff
-):
+def test_a_table_in_many_parts_gives_the_bytes_of_one_in_one_part(in_parts, context, tmp_path, cutoff):
     uri = write_table(tmp_path / "t.csv", messy_lines(), HEADER)
     context = replace(context, cutoff=cutoff, created=1_800_000_000.0)
-    whole, parts, single = (
-        run(make_settings(uri, data=ROLES, validation={**VALIDATION, "part_rows": rows}), context, tmp_path / str(rows))
-        for rows in (1_000_000, 600, 1)
-    )
+    whole, parts, single = in_parts(uri, 1_000_000, 600, 1, data=ROLES, context=context, **VALIDATION)
     report = json.loads(whole["report.json"])
     assert (report["n_series"], [record["series"] for record in report["quarantined"]]) == (4, ["s0"])
     assert "quarantine/series.parquet" in whole
@@ -94,7 +103,9 @@ def test_a_table_in_many_parts_gives_the_bytes_of_one_in_one_part(
     assert_same(single, whole)
 
 
-def test_parts_of_a_resampled_table_meet_the_champion_as_the_whole_does(make_settings: MakeSettings, context, tmp_path):
+def test_parts_of_a_resampled_table_meet_the_champion_as_the_whole_does(
+    in_parts, make_settings: MakeSettings, context, tmp_path
+):
     halves = [f"{line},s{number}" for number in range(3) for line in hourly_lines(600 - 7 * number, minutes=30)]
     header = "time,load,temperature,site"
     data = {"id_columns": ["site"], "observed": ["temperature"], "aggregation": {"load": "sum"}, "availability_lag": {"temperature": "2h"}}  # fmt: skip
@@ -106,73 +117,46 @@ def test_parts_of_a_resampled_table_meet_the_champion_as_the_whole_does(make_set
     repository.promote("load", version)
     longer = [f"{line},s{number}" for number in range(3) for line in hourly_lines(900 - 5 * number, minutes=30)]
     uri = write_table(tmp_path / "b.csv", longer, header)
-    whole, parts = (
-        run(make_settings(uri, data=data, validation={"part_rows": rows}), context, tmp_path / str(rows))
-        for rows in (10_000, 500)
-    )
+    whole, parts = in_parts(uri, 10_000, 500, data=data)
     assert "data_docs/learned.html" in whole
     assert_same(parts, whole)
 
 
-def test_a_wide_table_in_parts_gives_the_bytes_of_the_whole(make_settings: MakeSettings, context, tmp_path):
+def test_a_wide_table_in_parts_gives_the_bytes_of_the_whole(in_parts, tmp_path):
     lines = []
     for i, line in enumerate(hourly_lines(240)):
         time, load, temperature = line.split(",")
         lines.append(f"{time},{load},{50 + i % 24 if i >= 48 else ''},{(i * 31) % 17},{temperature}")
     uri = write_table(tmp_path / "t.csv", lines, "time,MT_001,MT_002,MT_003,temperature")
     wide = {"layout": "wide", "series_columns": ["MT_*"], "observed": ["temperature"]}
-    whole, parts = (
-        run(make_settings(uri, data=wide, validation={"part_rows": rows}), context, tmp_path / str(rows))
-        for rows in (1_000, 1)
-    )
+    whole, parts = in_parts(uri, 1_000, 1, data=wide)
     assert json.loads(whole["report.json"])["n_rows"] == 240 * 3 - 48
     assert_same(parts, whole)
 
 
-def test_a_first_part_with_another_step_than_the_table_does_not_decide(make_settings: MakeSettings, context, tmp_path):
+def test_a_first_part_with_another_step_than_the_table_does_not_decide(in_parts, tmp_path):
     lines = [f"{line},a" for line in hourly_lines(200)[::2]]
     lines += [f"{line},s{number}" for number in range(3) for line in hourly_lines(200)]
     uri = write_table(tmp_path / "t.csv", lines, "time,load,temperature,site")
-    whole, parts = (
-        run(
-            make_settings(uri, data={"id_columns": ["site"]}, validation={"part_rows": rows}),
-            context,
-            tmp_path / str(rows),
-        )
-        for rows in (10_000, 1)
-    )
+    whole, parts = in_parts(uri, 10_000, 1, data={"id_columns": ["site"]})
     assert_same(parts, whole)
     assert read_series_store(tmp_path / "1").spec.step_s == 3600
 
 
-def test_a_first_part_with_one_row_does_not_decide(make_settings: MakeSettings, context, tmp_path):
+def test_a_first_part_with_one_row_does_not_decide(in_parts, tmp_path):
     lines = [f"{hourly_lines(1)[0]},a", *(f"{line},b" for line in hourly_lines(200))]
     uri = write_table(tmp_path / "t.csv", lines, "time,load,temperature,site")
-    whole, parts = (
-        run(
-            make_settings(uri, data={"id_columns": ["site"]}, validation={"part_rows": rows}),
-            context,
-            tmp_path / str(rows),
-        )
-        for rows in (10_000, 1)
-    )
+    whole, parts = in_parts(uri, 10_000, 1, data={"id_columns": ["site"]})
     assert_same(parts, whole)
 
 
-def test_the_first_unexpected_row_is_that_of_the_source_whichever_part_has_it(make_settings, context, tmp_path):
+def test_the_first_unexpected_row_is_that_of_the_source_whichever_part_has_it(in_parts, tmp_path):
     lines = [f"{line},s{number}" for line in hourly_lines(200) for number in range(3)]
     for row, load in ((100, 2e3), (31, 9e3), (50, 4e3), (32, 5e3), (90, 1.5e3), (70, 3e3)):
         lines[row] = ",".join([lines[row].split(",")[0], str(load), "", f"s{row % 3}"])
     uri = write_table(tmp_path / "t.csv", lines, "time,load,temperature,site")
     limits = {"ranges": {"load": [0, 1000]}, "severity": {"ranges": "warn"}}
-    whole, parts = (
-        run(
-            make_settings(uri, data={"id_columns": ["site"]}, validation={**limits, "part_rows": rows}),
-            context,
-            tmp_path / str(rows),
-        )
-        for rows in (10_000, 1)
-    )
+    whole, parts = in_parts(uri, 10_000, 1, data={"id_columns": ["site"]}, **limits)
     assert_same(parts, whole)
     assert b"6 of 600 rows are unexpected, the first is line 33 with 9000.0" in parts["report.json"]
 

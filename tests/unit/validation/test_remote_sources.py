@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.validation.sources import open_source
 from forecasting.config.sections import DataConfig
 from forecasting.errors import ConfigError, DataError
+from tests.unit.validation.tables import open_source
 
 
 def data_config(uri: object, **fields: object) -> DataConfig:

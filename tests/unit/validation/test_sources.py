@@ -5,10 +5,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.validation.examples import WRITERS, example_table
-from components.validation.sources import needed_columns, open_source
+from components.validation.sources import needed_columns
 from forecasting.config.sections import DataConfig
 from forecasting.errors import ConfigError, DataError
 from forecasting.sources import EXAMPLE_FILES
+from tests.unit.validation.tables import open_source
 
 
 def data_config(uri: object, **fields: object) -> DataConfig:

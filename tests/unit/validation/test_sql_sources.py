@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from components.validation.parsing import parse_ids, parse_numbers, parse_times
-from components.validation.sources import find_source, open_source
+from components.validation.sources import find_source
 from forecasting.config import parse_config
 from forecasting.config.loading import resolved_uri
 from forecasting.config.sections import DataConfig
@@ -14,6 +14,7 @@ from forecasting.errors import ConfigError, DataError
 from forecasting.sources import source_address
 from forecasting.sql_sources import shown_url
 from tests.unit.validation.conftest import GATES
+from tests.unit.validation.tables import open_source
 
 
 @pytest.fixture
