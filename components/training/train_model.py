@@ -29,7 +29,7 @@ from forecasting.steps import StepContext, StepOutcome
 
 if TYPE_CHECKING:
     from forecasting.neural.divergence import DivergenceRecord
-    from forecasting.neural.loop import FitReport, TrainingLoop
+    from forecasting.neural.loop import FitReport
     from forecasting.neural.models import AnyForecaster, NetworkSpec
 
 logger = logging.getLogger(__name__)
@@ -68,6 +68,7 @@ class TrainingReport:
     """What the training did; losses are mean quantile losses in scaled units.
 
     Of an ensemble, epochs and losses are those of the member that was best by itself, and `members` has all of them.
+    cpu_s and refit_cpu_s: CPU seconds of the first fits and of the refits, of all members.
 
     divergences: where the loss was lost, by step, rate and windows, and from which step it was retried.
     """
@@ -88,6 +89,7 @@ class TrainingReport:
     divergences: tuple["DivergenceRecord", ...]
     calibration: tuple[float, ...]
     cpu_s: float
+    refit_cpu_s: float
     members: tuple[MemberReport, ...] = ()
 
 
@@ -130,11 +132,12 @@ def train_model(
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A network, what its fit did, the factors of its quantiles, and of an ensemble its members."""
+    """A network, what its fit did, the factors of its quantiles, CPU seconds of refits, and of an ensemble its members."""
 
     network: "AnyForecaster"
     fit: "FitReport"
     factors: tuple[float, ...]
+    refit_cpu_s: float
     members: tuple[MemberReport, ...] = ()
 
 
@@ -154,7 +157,7 @@ def train_members(
         if settings.model.calibrate:
             scored = one.scored
             factors = stretch_factors(scored["target"], scored["quantiles"], scored["present"], levels)
-        return TrainedModel(one.network, one.fit, factors)
+        return TrainedModel(one.network, one.fit, factors, one.refit_cpu_s)
     return _train_ensemble(settings, settings.model, store, strategy, folders=folders, key=key)
 
 
@@ -190,7 +193,8 @@ def _train_ensemble(settings: TrainModelSettings, ensemble: EnsembleConfig, stor
         for (model, seed), member, share in zip(singles, members, shares, strict=True)
     ]
     logger.info("shares of the ensemble: %s", ", ".join(f"{one.kind} {one.share:.2f}" for one in reports))
-    return TrainedModel(network, _joined([member.fit for member in members]), factors, tuple(reports))
+    refit_cpu_s = sum(member.refit_cpu_s for member in members)
+    return TrainedModel(network, _joined([member.fit for member in members]), factors, refit_cpu_s, tuple(reports))
 
 
 def _joined(fits: "list[FitReport]") -> "FitReport":
@@ -210,6 +214,7 @@ class _TrainedMember:
     network: "AnyForecaster"
     fit: "FitReport"
     scored: dict[str, npt.NDArray[np.float32]]
+    refit_cpu_s: float
 
 
 def _train_one(
@@ -231,9 +236,10 @@ def _train_one(
     fit = loop.fit(store, train, validation, checkpoint=folders.checkpoints / "fit", key=key,
                    summaries=folders.summaries / "fit")  # fmt: skip
     scored = predict_scaled(loop.network, store, validation, training.windows_per_step)
-    if settings.training.refit:
-        loop = _refit(spec, settings, store, fit.best_epoch, strategy=strategy, folders=folders, key=key)
-    return _TrainedMember(loop.network, fit, scored)
+    if not settings.training.refit:
+        return _TrainedMember(loop.network, fit, scored, 0.0)
+    refitted, refit = _refit(spec, settings, store, fit.best_epoch, strategy=strategy, folders=folders, key=key)
+    return _TrainedMember(refitted, fit, scored, refit.cpu_s)
 
 
 def _best_loss(fit: "FitReport") -> float:
@@ -259,12 +265,13 @@ def _report(settings: TrainModelSettings, trained: "TrainedModel") -> TrainingRe
         divergences=fit.divergences,
         calibration=trained.factors,
         cpu_s=fit.cpu_s,
+        refit_cpu_s=trained.refit_cpu_s,
         members=trained.members,
     )
 
 
 def _refit(spec: "NetworkSpec", settings: TrainModelSettings, store: FeatureStore, n_epochs: int, *, strategy: Any,
-           folders: TrainingFolders, key: str) -> "TrainingLoop":  # fmt: skip
+           folders: TrainingFolders, key: str) -> "tuple[AnyForecaster, FitReport]":  # fmt: skip
     """Train from the start on train and validation together; the number of epochs was found before."""
     from forecasting.neural.loop import TrainingLoop
 
@@ -272,9 +279,9 @@ def _refit(spec: "NetworkSpec", settings: TrainModelSettings, store: FeatureStor
     windows = learning_windows(store, with_validation=True)
     logger.info("refit on %d windows of train and validation for %d epochs", len(windows), n_epochs)
     loop = TrainingLoop(spec, training, strategy)
-    loop.fit(store, windows, None, checkpoint=folders.checkpoints / "refit", key=f"{key}-refit-{n_epochs}",
-             summaries=folders.summaries / "refit")  # fmt: skip
-    return loop
+    fit = loop.fit(store, windows, None, checkpoint=folders.checkpoints / "refit", key=f"{key}-refit-{n_epochs}",
+                   summaries=folders.summaries / "refit")  # fmt: skip
+    return loop.network, fit
 
 
 def training_windows(store: FeatureStore) -> tuple[WindowIndex, WindowIndex]:

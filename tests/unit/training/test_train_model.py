@@ -75,6 +75,8 @@ def test_a_refit_changes_the_weights_and_not_the_report_of_the_training(trained,
     assert "(refit)" in outcome.summary
     assert document(run, "report.json")["refit"]
     assert not document(plain, "report.json")["refit"]
+    assert document(run, "report.json")["refit_cpu_s"] > 0
+    assert document(plain, "report.json")["refit_cpu_s"] == 0
     losses = [[row["validation_loss"] for row in document(one, "history.json")] for one in (run, plain)]
     assert losses[0] == losses[1]
     assert not np.array_equal(weights(run), weights(plain))

@@ -1,0 +1,1 @@
+"""Accuracy of forecasts on public tables: what `make bench-accuracy` runs, task by task."""
