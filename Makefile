@@ -65,6 +65,7 @@ docs: setup ## Write the generated pages of docs/
 	@$(BIN)/python -m pipelines.docs_cli > build/cli.md && mv build/cli.md docs/cli.md
 	@$(BIN)/python -m pipelines.docs_config > build/config.md && mv build/config.md docs/config.md
 	@$(BIN)/python -m pipelines.docs_features > build/features.md && mv build/features.md docs/features.md
+	@$(BIN)/python -m pipelines.docs_metrics > build/metrics.md && mv build/metrics.md docs/metrics.md
 
 golden: setup ## Write the golden files of the compiled pipeline
 	@$(BIN)/almanac compile -c pipelines/configs/electricity.yaml -o tests/contract/golden/electricity.yaml

@@ -10,9 +10,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from components.evaluation.choose_variant import ScoredVariantRecord, choose_variant
-from forecasting.backtest.report import backtest_report, open_backtest
+from forecasting.backtest.report import open_backtest, score_backtest
 from forecasting.backtest.score import ForecastRecord, score_predictors, write_scores
-from forecasting.backtest.summary import BacktestReport, read_backtest_report, write_backtest_report
+from forecasting.backtest.summary import (
+    SERIES_SCORES_FILE,
+    BacktestReport,
+    read_backtest_report,
+    write_backtest_report,
+    write_series_scores,
+)
 from forecasting.config.root import EvaluateCompressedSettings
 from forecasting.contracts.artifacts import (
     DECISION_FILE,
@@ -62,7 +68,7 @@ def evaluate_compressed(
     Args:
         settings: Backtest, limits and what serving prefers.
         inputs: Series store, feature spec of train_model, metrics of evaluate_model, variants of compress_model.
-        output: Receives scores.parquet, metrics.json, decision.json (with `variant`) and report.json.
+        output: Receives scores.parquet, series_scores.parquet, metrics.json, decision.json (with `variant`) and report.json.
         context: Not used.
 
     Returns:
@@ -111,8 +117,9 @@ def _score(
         size = settings.backtest.batch_size
         forecasts = score_predictors(predictors, spec, backtest=backtest, batch_size=size)
     write_scores(output / SCORES_FILE, backtest, forecasts=forecasts)
-    scored = backtest_report(store, spec, backtest=backtest, forecasts=forecasts, settings=settings.backtest)
-    return _with_reference(scored, reference)
+    scores = score_backtest(store, spec, backtest=backtest, forecasts=forecasts, settings=settings.backtest)
+    write_series_scores(output / SERIES_SCORES_FILE, backtest, scores=scores.series)
+    return _with_reference(scores.report, reference)
 
 
 def _with_reference(scored: BacktestReport, reference: BacktestReport) -> BacktestReport:

@@ -9,15 +9,17 @@ from pathlib import Path
 from components.evaluation.champion import Champion, load_champion
 from forecasting.backtest.adapt import score_champion
 from forecasting.backtest.origins import BacktestSpec
-from forecasting.backtest.report import backtest_report, naive_predictors, open_backtest
+from forecasting.backtest.report import naive_predictors, open_backtest, score_backtest
 from forecasting.backtest.score import ForecastRecord, score_predictors, write_scores
 from forecasting.backtest.slices import COLD_START
 from forecasting.backtest.summary import (
+    SERIES_SCORES_FILE,
     BacktestReport,
     better_naive,
     champion_ratio,
     naive_ratio,
     write_backtest_report,
+    write_series_scores,
 )
 from forecasting.config.root import EvaluateModelSettings
 from forecasting.contracts.artifacts import (
@@ -76,7 +78,7 @@ def evaluate_model(
     Args:
         settings: Backtest and limits.
         inputs: Series store of validate_data, SavedModel and feature spec of train_model.
-        output: Receives scores.parquet, metrics.json, decision.json and report.json.
+        output: Receives scores.parquet, series_scores.parquet, metrics.json, decision.json and report.json.
         context: Gives the model repository, in which the champion is.
 
     Returns:
@@ -130,14 +132,15 @@ def judge_candidate(
     if champion is not None:
         found, problem = _champion_forecasts(champion, store, backtest=backtest, batch_size=size)
         forecasts |= {CHAMPION: found} if found else {}
-    report = backtest_report(store, spec, backtest=backtest, forecasts=forecasts, settings=settings.backtest)
-    report = replace(report, ratios=_ratios(report, backtest, forecasts=forecasts))
+    scores = score_backtest(store, spec, backtest=backtest, forecasts=forecasts, settings=settings.backtest)
+    report = replace(scores.report, ratios=_ratios(scores.report, backtest, forecasts=forecasts))
     decision = decide(
         model_rules(
             _gate_report(report, champion, problem=problem, cutoff=store.spec.split.cutoff), settings.gates.model
         )
     )
     write_scores(output / SCORES_FILE, backtest, forecasts=forecasts)
+    write_series_scores(output / SERIES_SCORES_FILE, backtest, scores=scores.series)
     write_backtest_report(report, output / METRICS_FILE)
     write_decision(decision, output / DECISION_FILE)
     evaluation = EvaluationReport(

@@ -1,12 +1,19 @@
 """From a series store and forecasts to `BacktestReport`: what evaluation, tuning and compression share."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from forecasting.backtest.naive import SeasonalNaivePredictor
 from forecasting.backtest.origins import BacktestSpec, backtest_origins, plan_backtest
 from forecasting.backtest.score import ForecastRecord
 from forecasting.backtest.slices import backtest_slices
-from forecasting.backtest.summary import NAIVE_PREFIX, BacktestReport, model_report, season_scales
+from forecasting.backtest.summary import (
+    NAIVE_PREFIX,
+    BacktestReport,
+    SeriesScoresReport,
+    score_model,
+    season_scales,
+)
 from forecasting.config.sections import BacktestConfig
 from forecasting.durations import duration_steps
 from forecasting.features.spec import FeatureSpec
@@ -28,34 +35,43 @@ def naive_predictors(seasons: Sequence[int], levels: tuple[float, ...]) -> dict[
     return {f"{NAIVE_PREFIX}{season}": SeasonalNaivePredictor(season, levels) for season in seasons}
 
 
-def backtest_report(
+@dataclass(frozen=True)
+class BacktestScores:
+    """Accuracy of every model of a backtest, and of each on every series."""
+
+    report: BacktestReport
+    series: Mapping[str, SeriesScoresReport]
+
+
+def score_backtest(
     store: SeriesStore,
     spec: FeatureSpec,
     *,
     backtest: BacktestSpec,
     forecasts: Mapping[str, ForecastRecord],
     settings: BacktestConfig,
-) -> BacktestReport:
-    """Accuracy of every model, without `ratios`.
+) -> BacktestScores:
+    """Accuracy of every model; the report has no `ratios` yet.
 
     Args:
         store: Its split gives the train cut for MASE, whose season is the spec's first.
         spec: Feature spec; its calendar gives local hours and weekdays.
         backtest: Windows asked for.
         forecasts: By role or name.
-        settings: Length of history below which a window belongs to the slice cold_start.
+        settings: Length of history below which a window belongs to the slice cold_start, and horizon buckets.
 
     Raises:
         ConfigError: `cold_start_below` is no whole number of steps.
     """
     below = settings.cold_start_below
     cold_start_steps = duration_steps(below, spec.step_s) if below else None
-    slices = backtest_slices(backtest, spec.calendar, cold_start_steps=cold_start_steps)
+    slices = backtest_slices(
+        backtest, spec.calendar, cold_start_steps=cold_start_steps, n_buckets=settings.horizon_buckets
+    )
     scales = season_scales(backtest, store.spec.split, season=spec.seasons[0])
-    return BacktestReport(
-        models={
-            name: model_report(backtest, record, slices=slices, scales=scales) for name, record in forecasts.items()
-        },
+    found = {name: score_model(backtest, record, slices=slices, scales=scales) for name, record in forecasts.items()}
+    report = BacktestReport(
+        models={name: model for name, (model, _) in found.items()},
         n_origins=len(set(backtest.folds.tolist())),
         n_series=len(set(backtest.rows.tolist())),
         n_points=backtest.n_points,
@@ -63,3 +79,4 @@ def backtest_report(
         interval=spec.quantiles[-1] - spec.quantiles[0],
         ratios={},
     )
+    return BacktestScores(report, {name: scores for name, (_, scores) in found.items()})

@@ -1,45 +1,61 @@
-"""Accuracy of a backtest: over everything, by horizon step and by slice, for each model.
+"""Accuracy of a backtest: over everything, by horizon step, by series and by slice, for each model.
 
 `metrics.json` is `BacktestReport` as JSON; a value that is not finite is null there.
 """
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from forecasting import metrics
+from forecasting.backtest.grouped import BLOCK_POINTS, BlockTerms, GroupedSums, range_block, window_ranges
 from forecasting.backtest.origins import BacktestSpec
 from forecasting.backtest.score import ForecastRecord
-from forecasting.backtest.slices import Mask
+from forecasting.backtest.slices import SliceSpec
 from forecasting.errors import ArtifactError
+from forecasting.metrics.block import Doubles
+from forecasting.metrics.registry import (
+    POINT_METRICS,
+    QUANTILE_METRICS,
+    SLICE_METRICS,
+    coverage_of,
+    interval_metrics,
+    intervals,
+    level_metrics,
+)
 from forecasting.schema import SplitSpec
 
 NAIVE_PREFIX = "seasonal_naive_"
-_STEP_METRICS = ("mae", "rmse", "bias", "coverage")
+SERIES_SCORES_FILE = "series_scores.parquet"
 
 
 @dataclass(frozen=True)
 class ModelReport:
-    """Accuracy of one model.
+    """Accuracy of one model; every metric is one of `forecasting.metrics.registry`.
 
-    overall: mae, rmse, bias, pinball and interval_width in the target's unit; wape, smape, mase, wql
-    and coverage (share of actuals between the outer quantiles) as ratios; n_points.
-    by_step: mae, rmse, bias and coverage of each step of the horizon, the first step first.
-    slices: mae, rmse, wape, bias, coverage and n_points of parts of the steps: cold_start, last_fold,
-    monday … sunday and hour_00 … hour_23 in local time; slices without a point are left out.
-    mean: whether the model forecasts the mean. Then rmse and bias are of the mean; all else is of the median.
+    overall: all metrics by name (docs/metrics.md), coverage, interval_width and winkler of the outer
+    interval, n_points. by_step: mae, rmse, wape, bias, mase, wql and coverage of each step of the
+    horizon, the first step first. slices: the same and n_points of parts of the steps (see
+    `forecasting.backtest.slices`); slices without a point are left out. intervals: coverage,
+    interval_width and winkler by nominal share, such as "0.8". levels: share_below and level_pinball by
+    level. mean: whether the model forecasts the mean. Then rmse, rmsse, r2 and bias are of the mean; all else is
+    of the median.
     """
 
     overall: Mapping[str, float]
     by_step: Mapping[str, tuple[float, ...]]
     slices: Mapping[str, Mapping[str, float]]
     mean: bool = False
+    intervals: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    levels: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,60 +76,122 @@ class BacktestReport:
     ratios: Mapping[str, float]
 
 
-def season_scales(backtest: BacktestSpec, split: SplitSpec, *, season: int) -> npt.NDArray[np.float64]:
-    """`metrics.mase_scale` of the train cut of each series `[n series]`, NaN for series that begin later."""
+@dataclass(frozen=True)
+class SeriesScoresReport:
+    """Accuracy of one model on each series of a backtest.
+
+    n_points: scored steps `[n series]`. scores: mae, rmse, wape, bias, mase, wql and coverage `[n series]`,
+    NaN for series without a point.
+    """
+
+    n_points: npt.NDArray[np.int64]
+    scores: Mapping[str, Doubles]
+
+
+@dataclass(frozen=True)
+class SeriesScales:
+    """What errors of each series are scaled by: `metrics.mase_scale` and `metrics.rmsse_scale` of its train cut `[n series]`."""
+
+    absolute: Doubles
+    squared: Doubles
+
+
+def season_scales(backtest: BacktestSpec, split: SplitSpec, *, season: int) -> SeriesScales:
+    """Scales of all series; NaN for series that begin after the train cut."""
     n_train = [max(0, (split.train_end - series.start) // backtest.step_s) for series in backtest.series]
-    return np.array(
-        [metrics.mase_scale(series.values[:n, 0], season) for series, n in zip(backtest.series, n_train, strict=True)]
+    trained = [series.values[:n, 0] for series, n in zip(backtest.series, n_train, strict=True)]
+    return SeriesScales(
+        np.array([metrics.mase_scale(values, season) for values in trained]),
+        np.array([metrics.rmsse_scale(values, season) for values in trained]),
     )
 
 
-def model_report(
-    backtest: BacktestSpec, record: ForecastRecord, *, slices: Mapping[str, Mask], scales: npt.NDArray[np.float64]
-) -> ModelReport:
+def score_model(
+    backtest: BacktestSpec,
+    record: ForecastRecord,
+    *,
+    slices: Sequence[SliceSpec],
+    scales: SeriesScales,
+    block_points: int = BLOCK_POINTS,
+) -> tuple[ModelReport, SeriesScoresReport]:
     """Accuracy of one model over the steps that it could forecast.
+
+    Works through the windows in blocks; besides the forecasts it keeps sums only.
 
     Args:
         backtest: Windows and actuals.
         record: What the model forecast.
-        slices: Steps of each slice, bool `[W,H]`.
+        slices: How the steps are parted.
         scales: `season_scales`.
+        block_points: Steps looked at at once; changes no value but rounding.
     """
-    actual = np.where(record.available, backtest.actual, np.nan)
-    by_step = [_scores(actual[:, h], record, (slice(None), h)) for h in range(backtest.horizon)]
-    parts = {name: _scores(actual[mask], record, mask) for name, mask in slices.items()}
-    return ModelReport(
-        overall=_overall(actual, record, scales[backtest.rows][:, None]),
-        by_step={name: tuple(scores[name] for scores in by_step) for name in _STEP_METRICS},
-        slices={name: scores for name, scores in parts.items() if scores["n_points"]},
+    outer = record.levels[0], record.levels[-1]
+    every = (*POINT_METRICS, *QUANTILE_METRICS, *interval_metrics(*outer))
+    few = (*SLICE_METRICS, coverage_of(*outer))
+    total = GroupedSums(every, 1)
+    inner = {f"{high - low:g}": GroupedSums(interval_metrics(low, high), 1) for low, high in intervals(record.levels)}
+    levels = {f"{level:g}": GroupedSums(level_metrics(level), 1) for level in record.levels}
+    by_step, by_series = GroupedSums(few, backtest.horizon), GroupedSums(few, len(backtest.series))
+    by_slice = [GroupedSums(few, len(part.names)) for part in slices]
+    steps = np.arange(backtest.horizon)
+    for first, end in window_ranges(backtest, block_points=block_points):
+        block, known = range_block(
+            backtest, record, first=first, end=end, scales=scales.absolute, squared_scales=scales.squared,
+            anchor=_anchor(backtest),
+        )  # fmt: skip
+        terms = BlockTerms(block)
+        for sums in (total, *inner.values(), *levels.values()):
+            sums.add(terms, np.zeros(block.n_points, dtype=np.int64))
+        by_step.add(terms, np.broadcast_to(steps, known.shape)[known])
+        by_series.add(terms, np.broadcast_to(backtest.rows[first:end, None], known.shape)[known])
+        for part, sums in zip(slices, by_slice, strict=True):
+            sums.add(terms, part.codes(first, end)[known])
+    report = ModelReport(
+        overall=_only(total) | {"n_points": int(total.counts[0])},
+        by_step={name: tuple(values.tolist()) for name, values in by_step.values().items()},
+        slices={
+            name: scores for part, sums in zip(slices, by_slice, strict=True) for name, scores in _parts(part, sums)
+        },
         mean=record.mean is not None,
+        intervals={share: _only(sums) for share, sums in inner.items()},
+        levels={level: _only(sums) for level, sums in levels.items()},
     )
+    return report, SeriesScoresReport(by_series.counts, by_series.values())
 
 
-def _scores(actual: npt.NDArray[np.float64], record: ForecastRecord, part: Any) -> dict[str, float]:
-    """Scores of the steps that `part` picks of `[W,H]`, whose actuals are given."""
-    quantiles, point, expected = record.quantiles[part], record.point[part], record.expected[part]
-    return {
-        "mae": metrics.mae(actual, point),
-        "rmse": metrics.rmse(actual, expected),
-        "wape": metrics.wape(actual, point),
-        "bias": metrics.bias(actual, expected),
-        "coverage": metrics.coverage(actual, quantiles[..., 0], quantiles[..., -1]),
-        "n_points": int(np.isfinite(actual).sum()),
-    }
+def _anchor(backtest: BacktestSpec) -> float:
+    first = backtest.actual[0]
+    return float(first[np.isfinite(first)][0])
 
 
-def _overall(
-    actual: npt.NDArray[np.float64], record: ForecastRecord, scale: npt.NDArray[np.float64]
-) -> dict[str, float]:
-    quantiles = record.quantiles
-    return _scores(actual, record, ...) | {
-        "smape": metrics.smape(actual, record.point),
-        "mase": metrics.mase(actual, record.point, scale),
-        "pinball": metrics.pinball(actual, quantiles, record.levels),
-        "wql": metrics.wql(actual, quantiles, record.levels),
-        "interval_width": metrics.interval_width(actual, quantiles[..., 0], quantiles[..., -1]),
-    }
+def _only(sums: GroupedSums) -> dict[str, float]:
+    return {name: float(values[0]) for name, values in sums.values().items()}
+
+
+def _parts(part: SliceSpec, sums: GroupedSums) -> list[tuple[str, dict[str, float]]]:
+    values = sums.values()
+    return [
+        (name, {metric: float(found[i]) for metric, found in values.items()} | {"n_points": int(sums.counts[i])})
+        for i, name in enumerate(part.names)
+        if sums.counts[i]
+    ]
+
+
+def write_series_scores(path: Path, backtest: BacktestSpec, *, scores: Mapping[str, SeriesScoresReport]) -> None:
+    """Write `series_scores.parquet`: model, series, n_points and the metrics; series without a point are left out."""
+    ids = np.array([series.id for series in backtest.series], dtype=object)
+    tables = []
+    for name, found in scores.items():
+        kept = np.flatnonzero(found.n_points)
+        columns: dict[str, Any] = {
+            "model": pa.array([name] * len(kept), pa.string()),
+            "series": pa.array(ids[kept], pa.string()),
+            "n_points": pa.array(found.n_points[kept], pa.int64()),
+        }
+        columns |= {metric: pa.array(values[kept], pa.float64()) for metric, values in found.scores.items()}
+        tables.append(pa.table(columns))
+    if tables:
+        pq.write_table(pa.concat_tables(tables), path)
 
 
 def naive_ratio(models: Mapping[str, ModelReport], name: str, *, part: str | None = None) -> float:
@@ -186,6 +264,8 @@ def _model(document: Any) -> ModelReport:
         },
         slices={name: _with_nan(scores) for name, scores in document["slices"].items()},
         mean=document.get("mean", False),
+        intervals={name: _with_nan(scores) for name, scores in document.get("intervals", {}).items()},
+        levels={name: _with_nan(scores) for name, scores in document.get("levels", {}).items()},
     )
 
 

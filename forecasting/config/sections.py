@@ -313,6 +313,9 @@ class BacktestConfig(Section):
     cold_start_below: Duration | None = Field(
         None, description="Series with less history than this at the origin form the slice cold_start; none: no slice."
     )
+    horizon_buckets: int = Field(
+        4, gt=0, description="Parts of nearly equal length into which the horizon is cut, each judged on its own."
+    )
 
 
 class CompressionConfig(Section):

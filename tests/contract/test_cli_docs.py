@@ -13,6 +13,7 @@ from forecasting.version import VERSION
 from pipelines.docs_cli import all_parsers, cli_page
 from pipelines.docs_config import config_page
 from pipelines.docs_features import features_page
+from pipelines.docs_metrics import metrics_page
 from pipelines.exit_codes import EXIT_CODES
 from pipelines.parser import build_parser
 
@@ -42,6 +43,12 @@ def test_the_page_on_the_configuration_is_what_the_model_says() -> None:
 def test_the_page_of_features_is_what_the_code_says():
     assert (PROJECT / "docs/features.md").read_text(encoding="utf-8") == features_page(), (
         "run python -m pipelines.docs_features > docs/features.md"
+    )
+
+
+def test_the_page_of_metrics_is_what_the_code_says():
+    assert (PROJECT / "docs/metrics.md").read_text(encoding="utf-8") == metrics_page(), (
+        "run python -m pipelines.docs_metrics > docs/metrics.md"
     )
 
 

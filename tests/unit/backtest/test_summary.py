@@ -5,18 +5,22 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from forecasting.backtest.report import backtest_report, naive_predictors, open_backtest
-from forecasting.backtest.score import ForecastRecord, score_predictors
-from forecasting.backtest.slices import backtest_slices, local_seconds
+from forecasting.backtest.report import naive_predictors, open_backtest, score_backtest
+from forecasting.backtest.score import ForecastRecord, score_predictors, write_scores
+from forecasting.backtest.slices import backtest_slices, bucket_names, local_seconds
 from forecasting.backtest.summary import (
     BacktestReport,
     better_naive,
     champion_ratio,
     naive_ratio,
     read_backtest_report,
+    score_model,
+    season_scales,
     write_backtest_report,
+    write_series_scores,
 )
 from forecasting.config.sections import BacktestConfig
 from forecasting.errors import ArtifactError
@@ -45,7 +49,7 @@ def report_of(offset: float = 0.25) -> BacktestReport:
         (24, 48), SPEC.quantiles
     )
     forecasts = score_predictors(predictors, SPEC, backtest=backtest, batch_size=64)
-    return backtest_report(store, SPEC, backtest=backtest, forecasts=forecasts, settings=SETTINGS)
+    return score_backtest(store, SPEC, backtest=backtest, forecasts=forecasts, settings=SETTINGS).report
 
 
 def test_report_counts_what_was_scored() -> None:
@@ -73,7 +77,7 @@ def test_squared_errors_and_bias_are_of_the_mean_and_all_else_of_the_median() ->
     mean = actual + np.r_[-2.0, np.full(23, 4.0)].astype(np.float32)
     quantiles = np.stack([actual - 1, actual + 1, actual + 3], axis=2)
     record = ForecastRecord((0.1, 0.5, 0.9), quantiles, np.ones(actual.shape, dtype=bool), mean)
-    report = backtest_report(store, SPEC, backtest=backtest, forecasts={"candidate": record}, settings=SETTINGS)
+    report = score_backtest(store, SPEC, backtest=backtest, forecasts={"candidate": record}, settings=SETTINGS).report
     scores = report.models["candidate"]
     assert scores.mean
     assert scores.overall["mae"] == pytest.approx(1.0, rel=1e-4)
@@ -100,7 +104,7 @@ def test_naive_in_sample_scale_makes_the_daily_naive_a_mase_of_one() -> None:
 
 def test_errors_by_step_have_one_value_a_step_of_the_horizon() -> None:
     by_step = report_of().models["candidate"].by_step
-    assert sorted(by_step) == ["bias", "coverage", "mae", "rmse"]
+    assert sorted(by_step) == ["bias", "coverage", "mae", "mase", "rmse", "wape", "wql"]
     assert by_step["mae"] == pytest.approx([0.25] * 24, rel=1e-3)
 
 
@@ -130,15 +134,89 @@ def test_hours_and_weekdays_are_local() -> None:
     assert (found - np.array([MONDAY, MONDAY + DAY_S - 1, MONDAY + DAY_S])).tolist() == [36_000, 36_000, 39_600]
 
 
-def test_every_step_is_in_exactly_one_weekday_and_one_hour() -> None:
+def test_every_step_is_in_exactly_one_weekday_hour_bucket_and_quarter() -> None:
     store = hourly_store({"Demand": [daily_wave(10)]})
     backtest = open_backtest(store, hourly_spec(), settings=SETTINGS)
-    slices = backtest_slices(backtest, NO_CALENDAR, cold_start_steps=None)
-    days = sum(mask.astype(int) for name, mask in slices.items() if name.endswith("day"))
-    hours = sum(mask.astype(int) for name, mask in slices.items() if name.startswith("hour"))
-    assert (days == 1).all()
-    assert (hours == 1).all()
-    assert "cold_start" not in slices
+    slices = backtest_slices(backtest, NO_CALENDAR, cold_start_steps=None, n_buckets=4)
+    names = [name for part in slices for name in part.names]
+    assert "cold_start" not in names
+    assert "holiday" not in names
+    whole = {part.names[0]: part.codes(0, backtest.n_windows) for part in slices}
+    for first in ("monday", "hour_00", "steps_01_06", "months_12_02"):
+        assert (whole[first] >= 0).all()
+    assert whole["hour_00"][0].tolist() == list(range(24))
+    assert whole["steps_01_06"][1].tolist() == [0] * 6 + [1] * 6 + [2] * 6 + [3] * 6
+    # All of it lies in January 1970: December to February.
+    assert (whole["months_12_02"] == 0).all()
+
+
+@pytest.mark.parametrize(("horizon", "n_buckets", "names"), [
+    (24, 4, ("steps_01_06", "steps_07_12", "steps_13_18", "steps_19_24")), (3, 4, ("steps_1_1", "steps_2_2", "steps_3_3")),
+    (7, 2, ("steps_1_4", "steps_5_7")), (28, 1, ("steps_01_28",)),
+])  # fmt: skip
+def test_buckets_part_the_whole_horizon_and_are_named_by_their_steps(
+    horizon: int, n_buckets: int, names: tuple[str, ...]
+) -> None:
+    assert bucket_names(horizon, n_buckets) == names
+
+
+def test_holidays_and_the_last_quarter_of_the_origins_are_slices() -> None:
+    demand = daily_wave(20)
+    store = hourly_store({"Demand": [demand]}, n_test_days=8, n_days=20)
+    backtest = open_backtest(store, hourly_spec(), settings=SETTINGS)
+    first_test_day = (MONDAY + 12 * DAY_S) // DAY_S
+    calendar = CalendarSpec((), (), transitions=(), offsets_s=(0,), holidays=(first_test_day + 2,))
+    slices = {
+        part.names[0]: part.codes(0, 8)
+        for part in backtest_slices(backtest, calendar, cold_start_steps=None, n_buckets=1)
+    }
+    assert (slices["holiday"] == 0).all(axis=1).tolist() == [False, False, True, False, False, False, False, False]
+    assert (slices["recent_folds"] == 0).all(axis=1).tolist() == [False] * 6 + [True] * 2
+    assert (slices["last_fold"] == 0).all(axis=1).tolist() == [False] * 7 + [True]
+
+
+@pytest.mark.parametrize("block_points", [1, 60, 100])
+def test_looking_at_fewer_steps_at_once_changes_no_metric(block_points: int) -> None:
+    demand = [daily_wave(10), daily_wave(5, level=50.0)]
+    store = hourly_store({"Demand": demand, "Copy": demand}, starts=(MONDAY, MONDAY + 5 * DAY_S))
+    backtest = open_backtest(store, SPEC, settings=SETTINGS)
+    record = score_predictors({"one": KnownColumnPredictor(offset=0.25)}, SPEC, backtest=backtest, batch_size=64)["one"]
+    slices = backtest_slices(backtest, NO_CALENDAR, cold_start_steps=96, n_buckets=4)
+    scales = season_scales(backtest, store.spec.split, season=24)
+    whole, _ = score_model(backtest, record, slices=slices, scales=scales)
+    parts, _ = score_model(backtest, record, slices=slices, scales=scales, block_points=block_points)
+    assert parts.overall == pytest.approx(whole.overall, nan_ok=True)
+    assert parts.by_step["wql"] == pytest.approx(whole.by_step["wql"])
+    assert list(parts.slices) == list(whole.slices)
+    for part, scores in whole.slices.items():
+        assert parts.slices[part] == pytest.approx(scores, nan_ok=True)
+
+
+def test_summaries_equal_those_that_pandas_makes_of_the_tidy_table(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    demand = [daily_wave(10), daily_wave(10, level=300.0)]
+    demand[1][200:203] = np.nan
+    store = hourly_store({"Demand": demand, "Copy": [np.nan_to_num(one) for one in demand]})
+    backtest = open_backtest(store, SPEC, settings=SETTINGS)
+    quantiles = np.sort(rng.normal(200, 80, size=(*backtest.actual.shape, 3)), axis=2).astype(np.float32)
+    record = ForecastRecord((0.1, 0.5, 0.9), quantiles, np.ones(backtest.actual.shape, dtype=bool))
+    found = score_backtest(store, SPEC, backtest=backtest, forecasts={"candidate": record}, settings=SETTINGS)
+    write_scores(tmp_path / "scores.parquet", backtest, forecasts={"candidate": record})
+    write_series_scores(tmp_path / "series.parquet", backtest, scores=found.series)
+    table = pd.read_parquet(tmp_path / "scores.parquet").dropna(subset=["actual"])
+    table["error"] = (table["actual"] - table["q0.5"]).abs()
+    table["inside"] = (table["q0.1"] <= table["actual"]) & (table["actual"] <= table["q0.9"])
+    table["hour"] = (table["origin"] + pd.to_timedelta(table["step"] - 1, unit="h")).dt.hour
+    model = found.report.models["candidate"]
+    assert model.by_step["mae"] == pytest.approx(table.groupby("step")["error"].mean().tolist())
+    assert model.by_step["coverage"] == pytest.approx(table.groupby("step")["inside"].mean().tolist())
+    by_hour = table.groupby("hour")["error"].mean()
+    assert [model.slices[f"hour_{hour:02d}"]["mae"] for hour in range(24)] == pytest.approx(by_hour.tolist())
+    series = pd.read_parquet(tmp_path / "series.parquet").set_index("series")
+    assert series["mae"].tolist() == pytest.approx(table.groupby("series", observed=True)["error"].mean().tolist())
+    assert series["n_points"].tolist() == [72, 69]
+    assert model.intervals["0.8"]["coverage"] == pytest.approx(table["inside"].mean())
+    assert model.levels["0.1"]["share_below"] == pytest.approx((table["actual"] <= table["q0.1"]).mean())
 
 
 def test_champion_ratio_compares_only_steps_that_both_forecast() -> None:
@@ -167,7 +245,12 @@ def test_report_survives_json_with_nan_as_null(tmp_path: Path) -> None:
     assert json.loads(path.read_text())["models"]["candidate"]["overall"]["wape"] is None
     found = read_backtest_report(path)
     assert math.isnan(found.models["candidate"].overall["wape"])
-    assert found.models["seasonal_naive_24"] == report.models["seasonal_naive_24"]
+    naive = found.models["seasonal_naive_24"]
+    assert (naive.overall, naive.by_step) == (
+        report.models["seasonal_naive_24"].overall,
+        report.models["seasonal_naive_24"].by_step,
+    )
+    assert naive.intervals["0.8"] == report.models["seasonal_naive_24"].intervals["0.8"]
     assert found.n_points == report.n_points
 
 

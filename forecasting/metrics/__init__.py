@@ -1,0 +1,51 @@
+"""Accuracy of forecasts: definitions in `registry`, applied to arrays by the functions here."""
+
+from forecasting.metrics.block import Floats, ScoreBlock, score_block
+from forecasting.metrics.exceedance import ExceedanceReport, exceedance_probability, exceedance_scores
+from forecasting.metrics.functions import (
+    bias,
+    coverage,
+    crps,
+    interval_width,
+    mae,
+    mape,
+    mase,
+    mase_scale,
+    pinball,
+    r2,
+    rmse,
+    rmsse,
+    rmsse_scale,
+    smape,
+    trend_agreement,
+    wape,
+    winkler,
+    wql,
+)
+
+__all__ = [
+    "ExceedanceReport",
+    "Floats",
+    "ScoreBlock",
+    "bias",
+    "coverage",
+    "crps",
+    "exceedance_probability",
+    "exceedance_scores",
+    "interval_width",
+    "mae",
+    "mape",
+    "mase",
+    "mase_scale",
+    "pinball",
+    "r2",
+    "rmse",
+    "rmsse",
+    "rmsse_scale",
+    "score_block",
+    "smape",
+    "trend_agreement",
+    "wape",
+    "winkler",
+    "wql",
+]

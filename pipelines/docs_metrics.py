@@ -1,0 +1,89 @@
+"""Writes docs/metrics.md from the registered metrics: `python -m pipelines.docs_metrics > docs/metrics.md`."""
+
+from dataclasses import fields
+
+from forecasting.metrics.exceedance import DECISION_PROBABILITY, ExceedanceReport
+from forecasting.metrics.registry import SLICE_METRICS, documented_metrics
+
+PREAMBLE = """\
+# Metrics
+
+Every metric is defined once (`forecasting/metrics/registry.py`), as sums of terms over the steps of a backtest and what is
+made of the sums; the same definition gives the value of a handful of numbers, of each series, step and slice, and of a
+table that is read in pieces. Each is tested against an independent implementation: scikit-learn, SciPy, or plain loops.
+
+y is the actual value, f the forecast, q a quantile level, h a step of the horizon. Steps whose actual is not known are left
+out. A forecast that is not finite where the actual is known makes the metric not finite, so that it passes no gate.
+
+This page is made by `python -m pipelines.docs_metrics`; a test holds it equal to the code.
+
+| name in `metrics.json` | metric | formula | unit | direction | source |
+|---|---|---|---|---|---|
+"""
+
+EXCEEDANCE = """\
+
+## Exceeding a threshold
+
+Quantiles are also a forecast of the event y > threshold. The probability P(y > threshold) is read off
+the quantiles: a distribution function drawn straight from quantile to quantile,
+which goes on with the slope of the last piece beyond the outer ones. A step counts as forecast to exceed from {p:g} on.
+
+| name | meaning |
+|---|---|
+| `accuracy` | share of right decisions |
+| `precision` | share of forecast events that came |
+| `recall` | share of events that were forecast |
+| `f1` | harmonic mean of precision and recall |
+| `auc` | probability that a step with the event has the higher forecast probability than one without; 0.5 is no skill (Hanley and McNeil 1982) |
+| `brier` | mean (p − event)²; lower is better (Brier 1950) |
+| `base_rate_brier` | the Brier score of always forecasting the share of events |
+"""
+
+PARTS = """\
+
+## Where they are
+
+`metrics.json` of evaluate_model and evaluate_compressed has, for each model: `overall` with every metric, `by_step` and
+`slices` with {slices} and the coverage of the outer interval, `intervals` with coverage, width and Winkler score of every pair of
+quantiles that leaves out the same share on both sides, and `levels` with the share below each quantile and its loss.
+`series_scores.parquet` has the metrics of the slices for each series and model. `scores.parquet` has every forecast: model,
+series, fold, origin, step, actual, one column a quantile, and the mean.
+
+| slice | steps |
+|---|---|
+| `hour_00` … `hour_23` | of that hour in local time (`features.calendar_time_zone`); not for steps of a day or more |
+| `monday` … `sunday` | of that day in local time |
+| `holiday` | on a public holiday of `features.holidays` |
+| `months_12_02`, `months_03_05`, `months_06_08`, `months_09_11` | of these months in local time |
+| `steps_01_06` and so on | horizon buckets: the horizon in `backtest.horizon_buckets` parts of nearly equal length |
+| `last_fold` | of the last origin |
+| `recent_folds` | of the last quarter of the origins |
+| `cold_start` | of series with less history than `backtest.cold_start_below` at the origin |
+"""
+
+
+def metrics_page() -> str:
+    """The whole page in Markdown."""
+    rows = "".join(
+        f"| `{metric.name}` | {_cell(metric.title)} | {_cell(metric.formula)}{_note(metric.note)} | {metric.unit} | {metric.direction} | {metric.source} |\n"
+        for metric in documented_metrics()
+    )
+    scores = {field.name for field in fields(ExceedanceReport)}
+    exceedance = EXCEEDANCE.format(p=DECISION_PROBABILITY)
+    if missing := {name for name in scores - {"threshold", "n_points", "n_events"} if f"`{name}`" not in exceedance}:
+        raise ValueError(f"the page must explain every score of an exceedance, {', '.join(sorted(missing))} is missing")
+    names = ", ".join(f"`{metric.name}`" for metric in SLICE_METRICS)
+    return f"{PREAMBLE}{rows}{exceedance}{PARTS.format(slices=names)}"
+
+
+def _note(text: str) -> str:
+    return f". {_cell(text)}" if text else ""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    print(metrics_page(), end="")
