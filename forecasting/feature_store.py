@@ -13,8 +13,9 @@ import numpy.typing as npt
 from forecasting.contracts.artifacts import FEATURE_SPEC_FILE, HORIZON_PLANES_FILE, PLANES_FILE
 from forecasting.errors import ArtifactError
 from forecasting.features.spec import FeatureSpec, read_feature_spec
-from forecasting.schema import SplitSpec, read_series_spec
+from forecasting.schema import SplitSpec
 from forecasting.series_index import SeriesIndex, read_series_index
+from forecasting.series_store import read_series_spec
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from forecasting.contracts.artifacts import (
     SERIES_FILE,
 )
 from forecasting.errors import ArtifactError
-from forecasting.schema import Series, read_series_store
+from forecasting.schema import Series
+from forecasting.series_store import read_series_store
 
 STORE_FILES = (SCHEMA_FILE, INDEX_FILE, SERIES_FILE)
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from forecasting.config.sections import DataConfig
+from forecasting.config.table import DataConfig
 from forecasting.contracts.layout import HomeLayout
 from forecasting.manifests import digest_file, digest_text
 from forecasting.source_files import FileSet, find_files

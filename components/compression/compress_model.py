@@ -15,7 +15,7 @@ import numpy as np
 
 from components.compression.measure import LatencyReport, directory_sizes, file_sizes, measure_latency, parity_ratios
 from forecasting.config.root import CompressModelSettings
-from forecasting.config.sections import TrainingConfig
+from forecasting.config.training import TrainingConfig
 from forecasting.contracts.artifacts import (
     MODEL_SPEC_FILE,
     REPORT_FILE,
@@ -30,7 +30,8 @@ from forecasting.errors import ArtifactError
 from forecasting.feature_store import FeatureStore, learning_windows, read_feature_store, window_index
 from forecasting.formats import as_bytes
 from forecasting.predictors import LitePredictor
-from forecasting.schema import SeriesStore, read_series_store
+from forecasting.schema import SeriesStore
+from forecasting.series_store import read_series_store
 from forecasting.steps import StepContext, StepOutcome
 from forecasting.tournament import FLOAT_REFERENCE, VariantRecord, VariantStatus, write_tournament
 from forecasting.windows import ModelInputs, stack_inputs, window_inputs

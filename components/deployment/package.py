@@ -13,7 +13,8 @@ from forecasting.errors import ArtifactError
 from forecasting.features.spec import FeatureSpec, read_feature_spec
 from forecasting.gates import read_decision
 from forecasting.manifests import digest_file, digest_text, payload_files
-from forecasting.schema import SeriesStore, read_series_store
+from forecasting.schema import SeriesStore
+from forecasting.series_store import read_series_store
 
 
 @dataclass(frozen=True)

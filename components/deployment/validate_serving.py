@@ -30,7 +30,7 @@ from forecasting.errors import ArtifactError, RemoteError, RetryableError
 from forecasting.features.spec import FeatureSpec, read_feature_spec
 from forecasting.gates import GateDecision, decide, read_decision, serving_rules, write_decision
 from forecasting.predictors import LitePredictor, Predictor
-from forecasting.schema import read_series_store
+from forecasting.series_store import read_series_store
 from forecasting.steps import StepContext, StepOutcome
 from forecasting.tournament import VariantRecord, read_tournament
 from forecasting.windows import ModelInputs

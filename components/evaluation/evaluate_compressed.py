@@ -35,7 +35,7 @@ from forecasting.features.spec import read_feature_spec
 from forecasting.formats import as_number
 from forecasting.gates import ChampionLimit, GateDecision, GateResult, compressed_rules, write_decision
 from forecasting.predictors import LitePredictor
-from forecasting.schema import read_series_store
+from forecasting.series_store import read_series_store
 from forecasting.steps import StepContext, StepOutcome
 from forecasting.tournament import FLOAT_REFERENCE, VariantRecord, VariantStatus, read_tournament
 

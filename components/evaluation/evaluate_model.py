@@ -38,7 +38,8 @@ from forecasting.features.spec import FeatureSpec, read_feature_spec
 from forecasting.formats import as_limit, as_number
 from forecasting.gates import NAN, GateDecision, ModelGateReport, decide, model_rules, write_decision
 from forecasting.predictors import Predictor
-from forecasting.schema import SeriesStore, read_series_store
+from forecasting.schema import SeriesStore
+from forecasting.series_store import read_series_store
 from forecasting.steps import StepContext, StepOutcome
 
 logger = logging.getLogger(__name__)

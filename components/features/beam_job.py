@@ -31,7 +31,8 @@ from forecasting.features.spec import FeatureSpec
 from forecasting.order_statistics import lower_counts, ordered_keys, upper_counts
 from forecasting.scaling import ColumnMoments, Scale, column_moments, log_one_plus, own_scales
 from forecasting.scaling_methods import Method
-from forecasting.schema import Series, SeriesReader
+from forecasting.schema import Series
+from forecasting.series_store import SeriesReader
 
 logger = logging.getLogger(__name__)
 

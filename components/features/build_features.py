@@ -25,8 +25,9 @@ from forecasting.features.spec import FeatureSpec, ScalerSpec, write_feature_spe
 from forecasting.features.transform import feature_blocks, vintage_places
 from forecasting.features.zones import calendar_spec
 from forecasting.scaling import ColumnMoments
-from forecasting.schema import SeriesSpec, write_series_spec
+from forecasting.schema import SeriesSpec
 from forecasting.series_index import SeriesIndex, write_series_index
+from forecasting.series_store import write_series_spec
 from forecasting.steps import StepContext, StepOutcome
 
 logger = logging.getLogger(__name__)

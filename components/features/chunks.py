@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from forecasting.schema import SeriesReader
 from forecasting.series_index import SeriesIndex
+from forecasting.series_store import SeriesReader
 
 
 @dataclass(frozen=True)

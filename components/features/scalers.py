@@ -12,7 +12,7 @@ from components.features.beam_job import (
     run_series_scales,
     run_upper_counts,
 )
-from forecasting.config.sections import FeaturesConfig
+from forecasting.config.features import FeaturesConfig
 from forecasting.features.spec import ScalerSpec
 from forecasting.order_statistics import place_rank, value_at
 from forecasting.scaling import QUARTILES, ColumnMoments, Quartiles, homogeneous_scale, location_and_scale

@@ -17,7 +17,7 @@ from forecasting.contracts.layout import RunLayout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.features.spec import read_feature_spec
-from forecasting.schema import read_series_store
+from forecasting.series_store import read_series_store
 from forecasting.served_forecast import shown_history
 
 MAX_SERIES = 3

@@ -9,7 +9,7 @@ from components.validation.report import CheckRecord, Severity, iso_time
 from components.validation.storing import StoreReport
 from forecasting.config.derived import derived_terms
 from forecasting.config.root import ValidateDataSettings
-from forecasting.config.sections import DataConfig
+from forecasting.config.table import DataConfig
 from forecasting.config.validation import ValidationConfig
 from forecasting.durations import duration_s
 from forecasting.errors import ConfigError

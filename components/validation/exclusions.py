@@ -14,8 +14,8 @@ from components.validation.parsing import parse_times, text_column
 from components.validation.report import CheckRecord, Severity, iso_time
 from components.validation.sources import check_columns, find_source
 from components.validation.sources.table import collect
-from forecasting.config.sections import DataConfig
 from forecasting.config.source import EventsConfig
+from forecasting.config.table import DataConfig
 from forecasting.contracts.layout import HomeLayout
 from forecasting.errors import ConfigError, DataError
 from forecasting.localities import time_zone

@@ -13,7 +13,7 @@ from components.validation.sources.table import RowPlaces
 from components.validation.suites import RULE_KEY, SuiteSpec, error_message
 from components.validation.value_rules import ValueRuleSpec, value_rules
 from forecasting.config.root import ValidateDataSettings
-from forecasting.schema import SERIES_COLUMN, TIMESTAMP_COLUMN
+from forecasting.series_store import SERIES_COLUMN, TIMESTAMP_COLUMN
 
 ROW_SUITE = "table"
 

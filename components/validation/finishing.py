@@ -15,7 +15,8 @@ from components.validation.leaks import LeaksReport, LeakWatch
 from components.validation.page import PageFigures
 from components.validation.storing import StoreReport
 from forecasting.contracts.artifacts import QUARANTINE_DIR
-from forecasting.schema import SeriesSpec, SeriesStore, SeriesStoreWriter
+from forecasting.schema import SeriesSpec, SeriesStore
+from forecasting.series_store import SeriesStoreWriter
 
 logger = logging.getLogger(__name__)
 

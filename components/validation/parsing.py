@@ -13,7 +13,7 @@ from components.validation.naming import SeriesNames
 from components.validation.sources import SourceTable
 from components.validation.sources.table import NumberFormat
 from components.validation.words import MISSING_WORDS
-from forecasting.config.sections import DataConfig
+from forecasting.config.table import DataConfig
 from forecasting.errors import DataError
 from forecasting.localities import time_zone
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from components.validation.ranking import Values, histogram, quantiles
 from components.validation.report import iso_time
-from forecasting.schema import ROW_GROUP_ROWS, SeriesReader
+from forecasting.series_store import ROW_GROUP_ROWS, SeriesReader
 
 _N_BINS = 20
 _N_KEPT = 1 << 20

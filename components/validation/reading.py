@@ -14,7 +14,7 @@ from components.validation.grid import RowTable
 from components.validation.parsing import IdColumn, TimeColumn
 from components.validation.sources import SourceTable
 from forecasting.config.root import ValidateDataSettings
-from forecasting.config.sections import DataConfig
+from forecasting.config.table import DataConfig
 from forecasting.config.validation import DuplicatePolicy
 from forecasting.durations import duration_s
 from forecasting.errors import ConfigError

@@ -12,7 +12,7 @@ from components.validation.series_profile import SeriesProfileReport
 from components.validation.series_rules import SeriesRuleSpec, measures
 from components.validation.suites import RULE_KEY, SuiteSpec, error_message
 from forecasting.config.root import ValidateDataSettings
-from forecasting.schema import SERIES_COLUMN
+from forecasting.series_store import SERIES_COLUMN
 
 SERIES_SUITE = "series"
 _N_NAMED = 4

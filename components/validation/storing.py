@@ -11,7 +11,7 @@ from components.validation.grid import GridReport, GridSeries, RowTable, StepRep
 from components.validation.reading import ParsedTable, SortingReport
 from components.validation.report import iso_time
 from forecasting.config.root import ValidateDataSettings
-from forecasting.config.sections import DataConfig
+from forecasting.config.table import DataConfig
 from forecasting.durations import duration_s
 from forecasting.errors import DataError
 from forecasting.schema import Series, SeriesSpec, SeriesStore

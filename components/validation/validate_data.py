@@ -36,7 +36,7 @@ from forecasting.contracts.vocabulary import ModelRole
 from forecasting.cutoffs import parse_cutoff
 from forecasting.errors import ConfigError
 from forecasting.repository import ModelRepository
-from forecasting.schema import SeriesReader
+from forecasting.series_store import SeriesReader
 from forecasting.steps import StepContext, StepOutcome
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from components.validation.report import iso_time
 from components.validation.sources import SourceTable, check_columns, find_source
 from components.validation.sources.table import collect
 from forecasting.config.root import ValidateDataSettings
-from forecasting.config.sections import DataConfig
 from forecasting.config.source import VintagesConfig
+from forecasting.config.table import DataConfig
 from forecasting.contracts.layout import HomeLayout
 from forecasting.errors import DataError
 from forecasting.schema import Series, SeriesSpec

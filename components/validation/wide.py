@@ -3,7 +3,7 @@
 import difflib
 import fnmatch
 
-from forecasting.config.sections import DataConfig
+from forecasting.config.table import DataConfig
 from forecasting.errors import DataError
 
 

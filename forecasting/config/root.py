@@ -7,20 +7,20 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from forecasting.config.derived import derived_terms
+from forecasting.config.features import FeaturesConfig
 from forecasting.config.gates import GatesConfig
 from forecasting.config.models import AnyModel, EnsembleConfig, SegmentLstmConfig
 from forecasting.config.section import Section
 from forecasting.config.sections import (
     BacktestConfig,
     CompressionConfig,
-    DataConfig,
-    FeaturesConfig,
     ForecastConfig,
     ServingConfig,
     SplitConfig,
     TrackingConfig,
-    TrainingConfig,
 )
+from forecasting.config.table import DataConfig
+from forecasting.config.training import TrainingConfig
 from forecasting.config.validation import ValidationConfig
 from forecasting.contracts.steps import StepName
 from forecasting.durations import duration_s

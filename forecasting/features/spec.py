@@ -82,7 +82,7 @@ class ScalerSpec:
 class FeatureSpec:
     """What a model reads. Value columns are in the table's units; calendar columns have none.
 
-    target_scaling: `train` or `window` (`forecasting.config.sections.FeaturesConfig.target_scaling`).
+    target_scaling: `train` or `window` (`forecasting.config.features.FeaturesConfig.target_scaling`).
     lower_bound, upper_bound: what the target never goes beyond, such as 0 for sales; none: no bound.
     whole_numbers: whether it is a count. fill_season: steps
     of the season from which a missing target is filled as an input; 0: it is not.

@@ -3,7 +3,7 @@
 import datetime as dt
 from zoneinfo import ZoneInfo
 
-from forecasting.config.sections import FeaturesConfig
+from forecasting.config.features import FeaturesConfig
 from forecasting.durations import duration_s
 from forecasting.errors import ConfigError
 from forecasting.features.calendar import DAY_S

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from forecasting.config.sections import TrainingConfig
+from forecasting.config.training import TrainingConfig
 from forecasting.errors import ConfigError
 from forecasting.feature_store import FeatureStore, WindowIndex
 from forecasting.manifests import write_text_atomically

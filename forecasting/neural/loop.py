@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from forecasting.config.sections import TrainingConfig
+from forecasting.config.training import TrainingConfig
 from forecasting.errors import DataError, ModelRefusedError, RetryableError
 from forecasting.feature_store import FeatureStore, WindowIndex
 from forecasting.neural.batches import window_gather

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from forecasting.config.sections import TrainingConfig
+from forecasting.config.training import TrainingConfig
 from forecasting.errors import ConfigError
 
 N_LOGICAL_CPUS = 2

@@ -10,7 +10,7 @@ from components.validation.leaks import absolute_correlation, most_alike_shift
 from components.validation.reading import ParsedTable, SortingReport
 from components.validation.series_measures import missing_ratio
 from components.validation.storing import StoreReport
-from forecasting.config.sections import DataConfig
+from forecasting.config.table import DataConfig
 from forecasting.errors import DataError
 from forecasting.schema import Series, SeriesStore, SplitSpec
 from pipelines.initial.lengths import LengthsGuess

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from components.validation.parsing import parse_numbers, parse_times
 from components.validation.sources import SourceTable
 from components.validation.words import MISSING_WORDS
-from forecasting.config.sections import DataConfig
+from forecasting.config.table import DataConfig
 from forecasting.errors import DataError
 from pipelines.initial.words import TIME_WORDS, has_word
 

@@ -7,7 +7,7 @@ from components.validation.sources import SourceTable, find_source
 from components.validation.sources.table import collect
 from forecasting.config import parse_config
 from forecasting.config.loading import apply_overrides
-from forecasting.config.sections import DataConfig
+from forecasting.config.table import DataConfig
 from forecasting.contracts.layout import HomeLayout
 from forecasting.errors import ConfigError, DataError
 

@@ -10,7 +10,8 @@ from forecasting.errors import ArtifactError, ConfigError
 from forecasting.features.spec import FeatureSpec, read_feature_spec
 from forecasting.quarantine import read_quarantine
 from forecasting.repository import ModelRepository
-from forecasting.schema import Series, read_series_store
+from forecasting.schema import Series
+from forecasting.series_store import read_series_store
 from serving.gateway.answers import AnswerError
 
 

@@ -22,8 +22,9 @@ import numpy as np
 from components.features.build_features import build_features, make_feature_spec
 from components.features.planes import plane_pieces
 from forecasting.config.derived import LagConfig, RollingConfig
+from forecasting.config.features import FeaturesConfig, FourierConfig
 from forecasting.config.root import BuildFeaturesSettings
-from forecasting.config.sections import FeaturesConfig, ForecastConfig, FourierConfig
+from forecasting.config.sections import ForecastConfig
 from forecasting.contracts.layout import home_layout
 from forecasting.contracts.steps import StepName
 from forecasting.features.spec import ScalerSpec

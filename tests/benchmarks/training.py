@@ -21,9 +21,11 @@ import numpy as np
 
 from components.features.build_features import make_feature_spec, plane_index
 from forecasting.config.derived import RollingConfig
+from forecasting.config.features import FeaturesConfig, FourierConfig
 from forecasting.config.models import LstmConfig, ModelConfig, SegmentLstmConfig
 from forecasting.config.root import BuildFeaturesSettings
-from forecasting.config.sections import FeaturesConfig, ForecastConfig, FourierConfig, TrainingConfig
+from forecasting.config.sections import ForecastConfig
+from forecasting.config.training import TrainingConfig
 from forecasting.feature_store import FeatureStore, WindowIndex, learning_windows
 from forecasting.features.spec import ScalerSpec
 from forecasting.features.transform import feature_blocks

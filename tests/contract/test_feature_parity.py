@@ -7,7 +7,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from forecasting.config.sections import CalendarColumn, FeaturesConfig, FourierConfig
+from forecasting.config.features import CalendarColumn, FeaturesConfig, FourierConfig
 from forecasting.durations import duration_s
 from forecasting.features.calendar import CALENDAR_COLUMNS, calendar_columns
 from forecasting.features.columns import ColumnBlock

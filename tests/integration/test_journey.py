@@ -17,7 +17,7 @@ from forecasting.cache import STEP_KINDS
 from forecasting.contracts.steps import StepName
 from forecasting.features.spec import read_feature_spec
 from forecasting.manifests import verify
-from forecasting.schema import read_series_store
+from forecasting.series_store import read_series_store
 from forecasting.windows import ModelInputs, window_inputs
 from serving.client import GrpcClient, RestClient
 from tests.integration.load_home import (

@@ -11,7 +11,7 @@ from components.validation.sources.parquet_files import ParquetSource
 from components.validation.sources.sql import SqlSource
 from components.validation.sources.table import Source, SourceTable
 from components.validation.wide import series_columns, shared_columns
-from forecasting.config.sections import DataConfig
+from forecasting.config.table import DataConfig
 from forecasting.contracts.layout import HomeLayout
 from forecasting.errors import ConfigError, DataError
 from forecasting.source_files import FileFormat, FileSet, find_files

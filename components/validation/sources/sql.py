@@ -13,7 +13,7 @@ import pyarrow as pa
 from typing_extensions import override
 
 from components.validation.sources.table import PartBatch, Source
-from forecasting.config.sections import DataConfig
+from forecasting.config.table import DataConfig
 from forecasting.errors import ConfigError, DataError
 from forecasting.sources import SourceAddress, reading
 from forecasting.sql_sources import shown_url, sqlite_file

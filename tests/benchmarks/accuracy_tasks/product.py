@@ -28,7 +28,8 @@ from forecasting.contracts.layout import RunLayout, home_layout
 from forecasting.contracts.steps import StepName
 from forecasting.features.spec import read_feature_spec
 from forecasting.runs import list_runs, load_run
-from forecasting.schema import SeriesStore, read_series_store
+from forecasting.schema import SeriesStore
+from forecasting.series_store import read_series_store
 from tests.benchmarks.accuracy_tasks.scoring import Forecasts, ScoringSpec, figures, scoring_spec
 from tests.benchmarks.accuracy_tasks.tasks import CONFIGS, TASKS, TaskSpec
 from tests.benchmarks.peers.environment import ROOT

@@ -12,10 +12,10 @@ import sqlalchemy as sql
 from components.validation.parsing import parse_numbers
 from components.validation.sources import find_source
 from components.validation.validate_data import validate_data
-from forecasting.config.sections import DataConfig
+from forecasting.config.table import DataConfig
 from forecasting.contracts.layout import home_layout
 from forecasting.errors import DataError
-from forecasting.schema import read_series_store
+from forecasting.series_store import read_series_store
 from forecasting.steps import StepContext
 from tests.integration.services.postgresql import PASSWORD, USER, postgresql
 from tests.unit.validation.conftest import make_settings  # noqa: F401

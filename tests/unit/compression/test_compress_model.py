@@ -22,7 +22,7 @@ from forecasting.contracts.steps import StepName
 from forecasting.feature_store import read_feature_store
 from forecasting.neural.predictor import SavedModelPredictor
 from forecasting.predictors import LitePredictor
-from forecasting.schema import read_series_store
+from forecasting.series_store import read_series_store
 from forecasting.steps import StepOutcome
 from forecasting.tournament import VariantRecord, VariantStatus, read_tournament
 from tests.unit.training.small_run import SmallRun, make_small_run, small_config

@@ -17,7 +17,7 @@ from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import RemoteError
 from forecasting.repository import ModelRepository
-from forecasting.schema import read_series_store
+from forecasting.series_store import read_series_store
 from forecasting.steps import StepContext
 from tests.unit.deployment.conftest import GATES, write_parents
 from tests.unit.forecasting.series_stores import write_series_store

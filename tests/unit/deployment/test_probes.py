@@ -5,7 +5,7 @@ from components.deployment.golden import read_golden, write_golden
 from components.deployment.measures import difference_ratio, measure_latency
 from components.deployment.probes import pick_series, pick_windows, with_gaps
 from forecasting.errors import ArtifactError
-from forecasting.schema import read_series_store
+from forecasting.series_store import read_series_store
 from tests.unit.serving import tiny_models
 
 LEVELS = (0.1, 0.5, 0.9)

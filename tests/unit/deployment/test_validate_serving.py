@@ -11,7 +11,7 @@ from forecasting.config.root import ValidateServingSettings
 from forecasting.config.sections import ForecastConfig, ServingConfig
 from forecasting.contracts.steps import StepName
 from forecasting.errors import RetryableError
-from forecasting.schema import read_series_store
+from forecasting.series_store import read_series_store
 from forecasting.wire.messages import PredictionLog
 from forecasting.wire.records import read_records
 from tests.unit.deployment.conftest import GATES, write_parents

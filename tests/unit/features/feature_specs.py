@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from forecasting.config.sections import FeaturesConfig, FourierConfig
+from forecasting.config.features import FeaturesConfig, FourierConfig
 from forecasting.features.spec import FeatureSpec, ScalerSpec
 from forecasting.features.terms import RollingTerm
 from forecasting.features.zones import calendar_spec

@@ -5,8 +5,9 @@ import pytest
 
 from components.features.build_features import build_features
 from forecasting.config.derived import RollingConfig
+from forecasting.config.features import FeaturesConfig
 from forecasting.config.root import BuildFeaturesSettings
-from forecasting.config.sections import FeaturesConfig, ForecastConfig
+from forecasting.config.sections import ForecastConfig
 from forecasting.contracts.layout import home_layout
 from forecasting.contracts.steps import StepName
 from forecasting.errors import DataError

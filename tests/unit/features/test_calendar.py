@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecasting.config.sections import FeaturesConfig
+from forecasting.config.features import FeaturesConfig
 from forecasting.errors import ConfigError
 from forecasting.features.calendar import calendar_columns
 from forecasting.features.zones import calendar_spec, holiday_table, offset_table

@@ -10,8 +10,9 @@ from forecasting.backtest.adapt import adapt_series
 from forecasting.backtest.origins import plan_backtest
 from forecasting.backtest.score import block_inputs
 from forecasting.config.derived import RollingConfig
+from forecasting.config.features import FeaturesConfig
 from forecasting.config.root import BuildFeaturesSettings
-from forecasting.config.sections import FeaturesConfig, ForecastConfig
+from forecasting.config.sections import ForecastConfig
 from forecasting.contracts.layout import home_layout
 from forecasting.contracts.steps import StepName
 from forecasting.feature_store import read_feature_store

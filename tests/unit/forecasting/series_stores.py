@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from forecasting.schema import SeriesStore, SeriesStoreWriter
+from forecasting.schema import SeriesStore
+from forecasting.series_store import SeriesStoreWriter
 
 
 def write_series_store(store: SeriesStore, directory: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from forecasting.config.sections import DataConfig
+from forecasting.config.table import DataConfig
 from forecasting.contracts.layout import HomeLayout, home_layout
 from forecasting.source_state import source_state
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from forecasting.schema import Series, SeriesReader, SeriesSpec, SeriesStore, SplitSpec, read_series_store
+from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec
+from forecasting.series_store import SeriesReader, read_series_store
 from forecasting.vintages import NEVER, SeriesVintages, VintagesReader, VintagesWriter, no_vintages
 from tests.unit.features.feature_specs import HOUR_S, START
 from tests.unit.forecasting.series_stores import write_series_store

@@ -5,7 +5,7 @@ import pytest
 
 from components.features.build_features import plane_index
 from forecasting.config.models import SegmentLstmConfig
-from forecasting.config.sections import TrainingConfig
+from forecasting.config.training import TrainingConfig
 from forecasting.feature_store import FeatureStore, window_index
 from forecasting.features.spec import FeatureSpec
 from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec

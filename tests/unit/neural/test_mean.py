@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from forecasting.config.models import SegmentLstmConfig
-from forecasting.config.sections import TrainingConfig
+from forecasting.config.training import TrainingConfig
 from forecasting.feature_store import window_index
 from forecasting.features.transform import feature_blocks
 from forecasting.neural.conversion import convert_to_lite

@@ -13,7 +13,8 @@ from components.evaluation.evaluate_model import ChampionSource
 from components.reporting.picture import backtest_forecasts
 from components.reporting.report_run import report_run
 from forecasting.config.root import ReportRunSettings
-from forecasting.config.sections import DataConfig, ForecastConfig, TrackingConfig
+from forecasting.config.sections import ForecastConfig, TrackingConfig
+from forecasting.config.table import DataConfig
 from forecasting.contracts.layout import HomeLayout, RunLayout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus

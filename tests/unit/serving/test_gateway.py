@@ -16,7 +16,8 @@ import pytest
 from forecasting.config.sections import ServingConfig
 from forecasting.errors import ConfigError
 from forecasting.repository import ModelRepository
-from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec, read_series_store
+from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec
+from forecasting.series_store import read_series_store
 from forecasting.windows import window_inputs
 from forecasting.wire.client import GrpcClient
 from forecasting.wire.server_process import listening_process, model_server

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from components.validation.sources import SourceTable, find_source, no_rows, wanted_columns
 from components.validation.sources.table import collect
-from forecasting.config.sections import DataConfig
+from forecasting.config.table import DataConfig
 from forecasting.contracts.layout import HomeLayout
 
 FIRST = datetime(2024, 1, 1, tzinfo=UTC)

@@ -8,8 +8,8 @@ import pytest
 
 from components.validation.parsing import parse_numbers
 from components.validation.sources import find_source
-from forecasting.config.sections import DataConfig
 from forecasting.config.source import CsvConfig
+from forecasting.config.table import DataConfig
 from forecasting.errors import DataError
 from tests.unit.validation.tables import open_source
 

@@ -8,7 +8,7 @@ import pytest
 
 from components.validation.validate_data import validate_data
 from forecasting.errors import DataError
-from forecasting.schema import read_series_store
+from forecasting.series_store import read_series_store
 from tests.unit.validation.tables import hourly_lines, write_table
 
 HEADER = "time,load,temperature,plan,meter,colour"

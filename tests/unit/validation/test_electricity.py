@@ -14,7 +14,7 @@ from components.validation.validate_data import validate_data
 from forecasting.config import load_config, step_settings
 from forecasting.contracts.steps import StepName
 from forecasting.errors import ConfigError
-from forecasting.schema import read_series_store
+from forecasting.series_store import read_series_store
 
 PUBLISHED = Path("../shared/data/vic_electricity.csv")
 CONFIG = Path("pipelines/configs/electricity.yaml")

@@ -11,7 +11,7 @@ from components.validation.validate_data import validate_data
 from forecasting.backtest.origins import backtest_origins, plan_backtest
 from forecasting.errors import ConfigError, DataError
 from forecasting.features.spec import ScalerSpec
-from forecasting.schema import read_series_store
+from forecasting.series_store import read_series_store
 from forecasting.steps import StepContext
 from forecasting.windows import window_inputs
 from tests.unit.backtest.tables import hourly_spec

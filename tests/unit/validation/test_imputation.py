@@ -7,7 +7,8 @@ from components.validation.imputation import impute, plan_imputation
 from components.validation.validate_data import validate_data
 from forecasting.config.validation import ImputationConfig, ValidationConfig
 from forecasting.errors import ConfigError
-from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec, read_series_store
+from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec
+from forecasting.series_store import read_series_store
 from tests.unit.validation.tables import hourly_lines, write_table
 
 NAN = np.nan

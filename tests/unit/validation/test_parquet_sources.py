@@ -8,7 +8,7 @@ import pytest
 
 from components.validation.parsing import parse_ids, parse_numbers
 from components.validation.sources import find_source
-from forecasting.config.sections import DataConfig
+from forecasting.config.table import DataConfig
 from forecasting.errors import ConfigError, DataError
 from tests.unit.validation.tables import open_source
 

@@ -10,7 +10,7 @@ import pytest
 from components.validation.parsing import parse_ids, parse_numbers, parse_times
 from components.validation.sources import SourceTable
 from components.validation.sources.table import RowPlaces
-from forecasting.config.sections import DataConfig
+from forecasting.config.table import DataConfig
 from forecasting.errors import DataError
 
 

@@ -20,7 +20,8 @@ from components.validation.validate_data import validate_data
 from forecasting.config.root import ValidateDataSettings
 from forecasting.errors import DataError
 from forecasting.repository import ModelRepository
-from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec, read_series_store
+from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec
+from forecasting.series_store import read_series_store
 from tests.unit.forecasting.series_stores import write_series_store
 from tests.unit.validation.conftest import MakeSettings
 from tests.unit.validation.tables import hourly_lines, write_table

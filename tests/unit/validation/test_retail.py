@@ -17,7 +17,7 @@ from components.validation.examples.retail import (
 from components.validation.validate_data import validate_data
 from forecasting.config import load_config, step_settings
 from forecasting.contracts.steps import StepName
-from forecasting.schema import read_series_store
+from forecasting.series_store import read_series_store
 
 CONFIG = Path("pipelines/configs/retail.yaml")
 HORIZON = 28

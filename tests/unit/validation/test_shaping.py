@@ -6,7 +6,7 @@ import pytest
 from components.validation.validate_data import validate_data
 from forecasting.config import parse_config
 from forecasting.errors import ConfigError, DataError
-from forecasting.schema import read_series_store
+from forecasting.series_store import read_series_store
 from forecasting.steps import StepContext
 from tests.unit.validation.conftest import GATES
 from tests.unit.validation.tables import hourly_lines, write_table

@@ -6,7 +6,7 @@ import pytest
 
 from components.validation.examples import WRITERS, example_table
 from components.validation.sources import needed_columns
-from forecasting.config.sections import DataConfig
+from forecasting.config.table import DataConfig
 from forecasting.errors import ConfigError, DataError
 from forecasting.sources import EXAMPLE_FILES
 from tests.unit.validation.tables import open_source

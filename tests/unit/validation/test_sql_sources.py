@@ -9,7 +9,7 @@ from components.validation.parsing import parse_ids, parse_numbers, parse_times
 from components.validation.sources import find_source
 from forecasting.config import parse_config
 from forecasting.config.loading import resolved_uri
-from forecasting.config.sections import DataConfig
+from forecasting.config.table import DataConfig
 from forecasting.errors import ConfigError, DataError
 from forecasting.sources import source_address
 from forecasting.sql_sources import shown_url

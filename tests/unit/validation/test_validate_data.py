@@ -11,7 +11,8 @@ import pytest
 from components.validation.validate_data import validate_data
 from forecasting.contracts.steps import StepName
 from forecasting.errors import ConfigError, DataError
-from forecasting.schema import SplitSpec, read_series_store
+from forecasting.schema import SplitSpec
+from forecasting.series_store import read_series_store
 from forecasting.steps import StepContext, StepOutcome
 from tests.unit.validation.conftest import MakeSettings
 from tests.unit.validation.tables import hourly_lines, write_table

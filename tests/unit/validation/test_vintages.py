@@ -9,7 +9,7 @@ import pytest
 from components.validation.validate_data import validate_data
 from forecasting.cutoffs import parse_cutoff
 from forecasting.errors import ConfigError, DataError
-from forecasting.schema import read_series_store
+from forecasting.series_store import read_series_store
 from forecasting.steps import StepContext
 from tests.unit.validation.tables import FIRST, hourly_lines, write_table
 

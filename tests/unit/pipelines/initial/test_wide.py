@@ -9,7 +9,7 @@ from components.validation.validate_data import validate_data
 from forecasting.config import step_settings
 from forecasting.contracts.layout import home_layout
 from forecasting.contracts.steps import StepName
-from forecasting.schema import read_series_store
+from forecasting.series_store import read_series_store
 from forecasting.steps import StepContext
 from pipelines.cli import main
 from pipelines.initial.look import read_times

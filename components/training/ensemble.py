@@ -1,0 +1,109 @@
+"""Several models as one: its members one after another, and the shares that they get."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from components.training.member import (
+    TrainedMember,
+    TrainedModel,
+    TrainingFolders,
+    best_loss,
+    calibration_factors,
+    train_member,
+)
+from forecasting.config.models import EnsembleConfig, ModelConfig
+from forecasting.config.root import TrainModelSettings
+from forecasting.feature_store import FeatureStore
+
+if TYPE_CHECKING:
+    from forecasting.neural.loop import FitReport
+    from forecasting.neural.models import EnsembleForecaster
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class MemberReport:
+    """A model of an ensemble and its share."""
+
+    kind: str
+    seed: int
+    best_epoch: int
+    best_validation_loss: float
+    share: float
+
+
+@dataclass(frozen=True)
+class TrainedEnsemble(TrainedModel):
+    """An ensemble and its members."""
+
+    members: tuple[MemberReport, ...]
+
+
+def train_ensemble(settings: TrainModelSettings, ensemble: EnsembleConfig, store: FeatureStore, strategy: Any, *,
+                   folders: TrainingFolders, key: str) -> TrainedEnsemble:  # fmt: skip
+    """Train the members one after another, find their shares, and calibrate what they say together.
+
+    Shares and factors come from the first fits, which have not learnt from the validation period.
+    """
+    from forecasting.neural.models.ensemble import fit_shares
+
+    singles = ensemble.singles(settings.training.seed)
+    members = _train_members(settings, singles, store, strategy, folders=folders, key=key)
+    scored = members[0].scored
+    said = [member.scored["quantiles"] for member in members]
+    shares = fit_shares(scored["target"], said, scored["present"], store.spec.quantiles)
+    together = np.tensordot(shares, np.stack(said), axes=1).astype(np.float32)
+    factors = calibration_factors(scored, together, store, calibrate=ensemble.calibrate)
+    network = _joined_network(ensemble, members, shares, store, strategy)
+    reports = [
+        MemberReport(model.kind, seed, member.fit.best_epoch, best_loss(member.fit), float(share))
+        for (model, seed), member, share in zip(singles, members, shares, strict=True)
+    ]
+    logger.info("shares of the ensemble: %s", ", ".join(f"{one.kind} {one.share:.2f}" for one in reports))
+    refit_cpu_s = sum(member.refit_cpu_s for member in members)
+    fit = _joined_fit([member.fit for member in members])
+    return TrainedEnsemble(network, fit, factors, refit_cpu_s, tuple(reports))
+
+
+def _train_members(
+    settings: TrainModelSettings, singles: Sequence[tuple[ModelConfig, int]], store: FeatureStore, strategy: Any, *,
+    folders: TrainingFolders, key: str,
+) -> list[TrainedMember]:  # fmt: skip
+    members = []
+    for i, (model, seed) in enumerate(singles):
+        training = settings.training.model_copy(update={"seed": seed})
+        of_member = settings.model_copy(update={"model": model, "training": training})
+        places = TrainingFolders(folders.checkpoints / f"member_{i}", folders.summaries / f"member_{i}")
+        logger.info("member %d of the ensemble: %s with seed %d", i + 1, model.kind, seed)
+        members.append(train_member(of_member, store, strategy, folders=places, key=f"{key}-{i}"))
+    return members
+
+
+def _joined_network(
+    ensemble: EnsembleConfig, members: Sequence[TrainedMember], shares: npt.NDArray[np.float64], store: FeatureStore,
+    strategy: Any,
+) -> "EnsembleForecaster":  # fmt: skip
+    from forecasting.neural.models import NetworkSpec, build_network
+
+    with strategy.scope():
+        network: Any = build_network(NetworkSpec(store.spec, ensemble))
+    for place, member in zip(network.members, members, strict=True):
+        place.set_weights(member.network.get_weights())
+    network.shares.assign(shares)
+    return network
+
+
+def _joined_fit(fits: "list[FitReport]") -> "FitReport":
+    """The fit of the member that was best by itself, with what all of them took."""
+    return replace(
+        min(fits, key=best_loss),
+        n_parameters=sum(fit.n_parameters for fit in fits),
+        divergences=tuple(divergence for fit in fits for divergence in fit.divergences),
+        cpu_s=sum(fit.cpu_s for fit in fits),
+    )

@@ -1,0 +1,135 @@
+"""One model: its fit with early stopping, what it says of the validation period, its refit."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from forecasting.config.root import TrainModelSettings
+from forecasting.errors import DataError
+from forecasting.feature_store import FeatureStore, WindowIndex, learning_windows, window_index
+
+if TYPE_CHECKING:
+    from forecasting.neural.loop import FitReport
+    from forecasting.neural.models import AnyForecaster, NetworkSpec
+
+logger = logging.getLogger(__name__)
+Floats = npt.NDArray[np.float32]
+
+BATCH_SIZE_FILE = "batch_size.json"
+"""Among the checkpoints: what `batch_size: auto` has chosen."""
+
+
+@dataclass(frozen=True)
+class TrainingFolders:
+    """Where a training keeps what is no part of the model."""
+
+    checkpoints: Path
+    summaries: Path
+
+
+@dataclass(frozen=True)
+class TrainedMember:
+    """A network after its refit, its first fit, what that said of the validation period, CPU seconds of the refit."""
+
+    network: "AnyForecaster"
+    fit: "FitReport"
+    scored: dict[str, Floats]
+    refit_cpu_s: float
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """What is exported: a network, what its fit did, the factors of its quantiles, CPU seconds of refits."""
+
+    network: "AnyForecaster"
+    fit: "FitReport"
+    factors: tuple[float, ...]
+    refit_cpu_s: float
+
+
+def train_single(
+    settings: TrainModelSettings, store: FeatureStore, strategy: Any, *, folders: TrainingFolders, key: str
+) -> TrainedModel:
+    """Train the model that the settings name, and calibrate what it says of the validation period."""
+    one = train_member(settings, store, strategy, folders=folders, key=key)
+    factors = calibration_factors(one.scored, one.scored["quantiles"], store, calibrate=settings.model.calibrate)
+    return TrainedModel(one.network, one.fit, factors, one.refit_cpu_s)
+
+
+def train_member(
+    settings: TrainModelSettings, store: FeatureStore, strategy: Any, *, folders: TrainingFolders, key: str
+) -> TrainedMember:
+    """Fit with early stopping, ask for the validation period, and refit where the settings say so."""
+    from forecasting.neural.batch_size import settle_batch_size
+    from forecasting.neural.loop import TrainingLoop
+    from forecasting.neural.models import NetworkSpec
+    from forecasting.neural.scaled import predict_scaled
+
+    train, validation = training_windows(store)
+    spec = NetworkSpec(store.spec, settings.model)
+    folders.checkpoints.mkdir(parents=True, exist_ok=True)
+    kept = folders.checkpoints / BATCH_SIZE_FILE
+    training = settle_batch_size(spec, settings.training, strategy, store, train, kept)
+    settings = settings.model_copy(update={"training": training})
+    loop = TrainingLoop(spec, training, strategy)
+    fit = loop.fit(store, train, validation, checkpoint=folders.checkpoints / "fit", key=key,
+                   summaries=folders.summaries / "fit")  # fmt: skip
+    scored = predict_scaled(loop.network, store, validation, training.windows_per_step)
+    if not settings.training.refit:
+        return TrainedMember(loop.network, fit, scored, 0.0)
+    refitted, refit = _refit(spec, settings, store, fit.best_epoch, strategy=strategy, folders=folders, key=key)
+    return TrainedMember(refitted, fit, scored, refit.cpu_s)
+
+
+def calibration_factors(
+    scored: dict[str, Floats], quantiles: Floats, store: FeatureStore, *, calibrate: bool
+) -> tuple[float, ...]:
+    """Factors of quantiles `[W,H,Q]` of the validation period, which the first fit has not learnt from; 1 without calibration."""
+    from forecasting.neural.calibration import stretch_factors
+
+    levels = store.spec.quantiles
+    if not calibrate:
+        return (1.0,) * len(levels)
+    return stretch_factors(scored["target"], quantiles, scored["present"], levels)
+
+
+def best_loss(fit: "FitReport") -> float:
+    """Validation loss of the best epoch."""
+    return fit.history[fit.best_epoch - 1].validation_loss
+
+
+def _refit(spec: "NetworkSpec", settings: TrainModelSettings, store: FeatureStore, n_epochs: int, *, strategy: Any,
+           folders: TrainingFolders, key: str) -> "tuple[AnyForecaster, FitReport]":  # fmt: skip
+    """Train from the start on train and validation together; the number of epochs was found before."""
+    from forecasting.neural.loop import TrainingLoop
+
+    training = settings.training.model_copy(update={"max_epochs": n_epochs})
+    windows = learning_windows(store, with_validation=True)
+    logger.info("refit on %d windows of train and validation for %d epochs", len(windows), n_epochs)
+    loop = TrainingLoop(spec, training, strategy)
+    fit = loop.fit(store, windows, None, checkpoint=folders.checkpoints / "refit", key=f"{key}-refit-{n_epochs}",
+                   summaries=folders.summaries / "refit")  # fmt: skip
+    return loop.network, fit
+
+
+def training_windows(store: FeatureStore) -> tuple[WindowIndex, WindowIndex]:
+    """Windows of the train cut and of the validation period.
+
+    A window may begin before its series does (what lacks is missing) once one segment is known.
+
+    Raises:
+        DataError: One of the two is empty.
+    """
+    spec, split = store.spec, store.split
+    train = learning_windows(store, with_validation=False)
+    validation = window_index(store, split.validation_start, split.validation_end, min_age=spec.segment)
+    if not len(train) or not len(validation):
+        raise DataError(
+            f"training and validation need at least one window of {spec.horizon} steps each, "
+            f"found {len(train)} and {len(validation)}; give more history or shorten split.validation and split.test"
+        )
+    return train, validation
