@@ -13,7 +13,7 @@ without a reference fails it. Another one shows that no feature reads ahead, or 
 
 Missing values are left out of every sum and extreme, and what has no value at all is 0. With `features.fill_target:
 seasonal` the model reads, where the target is missing, its value one of the shortest seasons of `forecast.seasons` earlier,
-or of up to seven such; where there is none, 0. `TARGET_present`, which is 0 there, is the mask that tells it so. Derived
+or of up to seven such; where there is none, 0. `TARGET_present`, which is 0 there, and `TARGET_filled` tell it so. Derived
 features leave such steps out as before, and no loss, metric or actual ever holds a filled value.
 
 This page is made by `python -m pipelines.docs_features`; a test holds it equal to the code.

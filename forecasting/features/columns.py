@@ -39,6 +39,7 @@ class ColumnBlock:
         """
         self.raw, self.location, self.scale, self.xp, self.logarithmic = raw, location, scale, xp, logarithmic
         self._lagged: dict[int, ColumnBlock] = {}
+        self._latest: dict[int, Array] = {}
 
     @cached_property
     def transformed(self) -> Array:
@@ -72,11 +73,22 @@ class ColumnBlock:
 
     def filled_from(self, season: int) -> Array:
         """Scaled values; one that is missing is that of a season earlier, of up to `FILL_SEASONS` such; else 0."""
-        found = self.scaled
-        for count in range(1, FILL_SEASONS + 1):
-            earlier = self.xp.shift(self.scaled, count * season, float("nan"))
-            found = self.xp.where(self.xp.is_nan(found), earlier, found)
+        found = self._latest_of(season)
         return self.or_zero(self.xp.is_nan(found), found)
+
+    def is_filled(self, season: int) -> Array:
+        """1 where a value is missing and `filled_from` gives that of an earlier season, else 0."""
+        found = self.or_zero(self.xp.is_nan(self._latest_of(season)), self.xp.cast(1.0, "float32"))
+        return self.xp.where(self.missing, found, self.xp.cast(0.0, "float32"))
+
+    def _latest_of(self, season: int) -> Array:
+        if season not in self._latest:
+            found = self.scaled
+            for count in range(1, FILL_SEASONS + 1):
+                earlier = self.xp.shift(self.scaled, count * season, float("nan"))
+                found = self.xp.where(self.xp.is_nan(found), earlier, found)
+            self._latest[season] = found
+        return self._latest[season]
 
     @cached_property
     def moments(self) -> WindowReduction:

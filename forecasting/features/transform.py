@@ -19,7 +19,7 @@ class FeatureBlocks:
     """Names of the feature columns a model reads, in order.
 
     past: target (scaled; where missing filled from a season before if the spec says so, else 0), whether it is
-    present, observed, derived from these.
+    present, whether it is filled if the spec fills it, observed, derived from these.
     known: known covariates (scaled, 0 where missing), derived from these, calendar.
     """
 
@@ -32,7 +32,7 @@ def feature_blocks(spec: FeatureSpec) -> FeatureBlocks:
     past = (term.name for term in _derived(spec, _past_names(spec)))
     known = (term.name for term in _derived(spec, spec.known))
     return FeatureBlocks(
-        past=(spec.target, f"{spec.target}_present", *spec.observed, *past),
+        past=(spec.target, *_flag_names(spec), *spec.observed, *past),
         known=(*spec.known, *known, *spec.calendar.names),
     )
 
@@ -97,10 +97,12 @@ def past_columns(values: Array, own: OwnScales, spec: FeatureSpec, xp: ArrayName
     names = _past_names(spec)
     blocks = _column_blocks(values, names, own, spec, xp)
     target, *observed = (block.filled for block in blocks.values())
+    flags = [blocks[spec.target].present]
     if spec.fill_season:
         target = blocks[spec.target].filled_from(spec.fill_season)
+        flags.append(blocks[spec.target].is_filled(spec.fill_season))
     derived = [term.compute(blocks[term.column]) for term in _derived(spec, names)]
-    return [target, blocks[spec.target].present, *observed, *derived]
+    return [target, *flags, *observed, *derived]
 
 
 def known_columns(values: Array, own: OwnScales, spec: FeatureSpec, xp: ArrayNamespace) -> list[Array]:
@@ -145,6 +147,11 @@ def window_features(
         columns = [column[:, skipped:] for column in known_columns(line[:, :, :n_known], own, spec, xp)]
         known = xp.concat([xp.stack_last(columns), known], axis=2)
     return xp.concat([past, known[:, : spec.context]], axis=2), known[:, spec.context :]
+
+
+def _flag_names(spec: FeatureSpec) -> tuple[str, ...]:
+    filled = (f"{spec.target}_filled",) if spec.fill_season else ()
+    return (f"{spec.target}_present", *filled)
 
 
 def _past_names(spec: FeatureSpec) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from forecasting.neural.conversion import convert_to_lite
 from forecasting.neural.export import CalibrationSpec, ForecastModule
 from forecasting.neural.losses import pinball_loss
 from forecasting.neural.models import NetworkSpec, build_network
+from forecasting.neural.models.normaliser import WindowNormaliser
 from forecasting.neural.namespace import TENSORFLOW
 from forecasting.predictors import LitePredictor
 from forecasting.windows import actuals, window_inputs
@@ -55,6 +56,31 @@ def test_a_missing_step_takes_the_value_of_the_latest_of_seven_seasons_else_zero
     assert (found[21], found[24]) == (6.0, 0.0)
 
 
+def test_a_step_counts_as_filled_whatever_the_value_is_and_not_where_nothing_was_found():
+    raw = np.float32([[5, 2, NAN, NAN, 4, NAN]])
+    block = ColumnBlock(raw, 5.0, 2.0, NUMPY)
+    # The first value is 0 when scaled, and so is what fills the fourth.
+    assert block.filled_from(3)[0].tolist() == [0.0, -1.5, 0.0, 0.0, -0.5, 0.0]
+    assert block.is_filled(3)[0].tolist() == [0, 0, 0, 1, 0, 0]
+    in_graph = ColumnBlock(tf.constant(raw), 5.0, 2.0, TENSORFLOW).is_filled(3)
+    np.testing.assert_array_equal(in_graph, block.is_filled(3))
+
+
+def test_a_filled_target_of_zero_lies_below_the_level_and_one_without_a_value_on_it():
+    spec = replace(SPEC, derived=())
+    past = np.zeros((2, spec.context, len(feature_blocks(spec).past)), dtype=np.float32)
+    past[:, 10:, :2] = [2.0, 1.0]
+    past[:, 30, :2] = 0.0
+    past[1, 30, 2] = 1.0
+    past[1, 5, :3] = [3.0, 0.0, 1.0]
+    found = WindowNormaliser(spec)(tf.constant(past))
+    assert found.level.numpy().tolist() == [[2.0], [2.0]]
+    assert found.past[:, 30, 0].numpy().tolist() == [0.0, -2.0]
+    assert found.past[:, 5, 0].numpy().tolist() == [0.0, 1.0]
+    # A filled step is no padding.
+    assert found.begun.numpy().argmax(axis=1).tolist() == [10, 5]
+
+
 @pytest.mark.parametrize("season", [1, 7, 24])
 @pytest.mark.parametrize("seed", range(6))
 def test_numpy_and_tensorflow_agree_with_the_reference(seed: int, season: int):
@@ -92,7 +118,8 @@ def test_the_mask_tells_which_steps_are_filled_and_derived_features_leave_them_o
     np.testing.assert_array_equal(filled[0][0, ~missing], plain[0][0, ~missing])
     assert (filled[0][0, 100:140] != 0).all()
     assert (plain[0][0, 100:140] == 0).all()
-    for before, after in zip(plain[1:], filled[1:], strict=True):
+    np.testing.assert_array_equal(filled[2][0], missing & (filled[0][0] != 0))
+    for before, after in zip(plain[1:], [filled[1], *filled[3:]], strict=True):
         np.testing.assert_array_equal(before, after)
 
 

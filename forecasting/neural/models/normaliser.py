@@ -60,15 +60,13 @@ class WindowNormaliser(keras.layers.Layer):
         season = slice(-spec.segment, None) if spec.target_scaling == "train" else slice(None)
         level = _present_mean(relative[:, season, 0], present[:, season])
         relative = relative - level[:, :, None] * self._shifted
-        seen = past[:, :, 1:2]
-        if spec.fill_season:
-            # A value filled from an earlier season is an input like any other; 0 says that there was none.
-            seen = tf.maximum(seen, tf.cast(tf.not_equal(past[:, :, :1], 0.0), tf.float32))
-        target = relative[:, :, :1] * seen
+        # A value filled from an earlier season is an input like any other.
+        seen = present + past[:, :, 2] if spec.fill_season else present
+        target = relative[:, :, :1] * seen[:, :, None]
         group = [level, tf.math.log(scale)]
         if self.static_embedding is not None:
             group.append(self.static_embedding(_one_hot(static, spec)))
-        begun = tf.minimum(tf.cumsum(present, axis=1), 1.0)
+        begun = tf.minimum(tf.cumsum(seen, axis=1), 1.0)
         return NormalisedWindow(
             tf.concat([target, relative[:, :, 1:]], axis=2), level, scale, tf.concat(group, 1), begun
         )

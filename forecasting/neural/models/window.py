@@ -10,9 +10,10 @@ Tensor = Any
 class Window:
     """A batch of windows relative to their own level and scale.
 
-    past `[B,L,past]`: target (0 where missing), whether it is present, observed, derived. known `[B,L,known]`
+    past `[B,L,past]`: target (0 where missing), whether it is present, whether it is filled if the features fill it,
+    observed, derived. known `[B,L,known]`
     and future `[B,H,known]`. lags `[B,H,D]`: `seasonal_lags`. group `[B,G]`: what is one value a window. begun
-    `[B,L]`: 1 from the first step with a target on, 0 before it, which is padding.
+    `[B,L]`: 1 from the first step with a target, or a filled one, on, 0 before it, which is padding.
     """
 
     past: Tensor
