@@ -203,6 +203,8 @@ def _draw(answer: dict[str, Any], path: Path) -> None:
             color=band, alpha=0.5, linewidth=0, label=f"{low} to {high} quantile",
         )  # fmt: skip
         axes.plot(times, forecast["point"], color=line, linewidth=2, label="median")
+        if "mean" in forecast:
+            axes.plot(times, forecast["mean"], color=line, linewidth=1.5, linestyle="--", label="mean")
         axes.set_title(f"{forecast['series']}: {answer['target']}, {_source(answer, forecast)}", loc="left")
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", color="#dddddd")

@@ -16,6 +16,7 @@ from components.reporting.style import (
     MUTED,
     NAIVE_COLOURS,
     ORANGE,
+    TEAL,
     chart_style,
     new_figure,
     thousands,
@@ -34,13 +35,14 @@ _WIDE = (10.4, 4.2)
 _HALF = (5.9, 3.6)
 _DAY_S = 86_400
 """Dates on an axis are days since 1970-01-01."""
+_DASHED = (0, (3, 1.5))
 _UNITS = {1: "seconds", 60: "minutes", 3_600: "hours", 86_400: "days", 604_800: "weeks"}
 
 
 def forecast_figure(
     forecast: ShownForecastRecord, zone: ZoneInfo, *, size: tuple[float, float], weight: float = 1.0
 ) -> "Figure":
-    """History, actuals, median and band of one forecast; to be drawn and saved inside `chart_style`.
+    """History, actuals, band, median and, where there is one, mean of one forecast; to be drawn and saved inside `chart_style`.
 
     Args:
         forecast: What is drawn.
@@ -69,6 +71,8 @@ def forecast_figure(
         days, values = np.r_[past[-1:], future], np.r_[forecast.history[-1:], forecast.actuals]
         axes.plot(days, values, color=ORANGE, linewidth=1.7 * weight, label="actual")
     axes.plot(future, median, color=BLUE, linewidth=2.4 * weight, label="forecast (median)")
+    if forecast.mean is not None:
+        axes.plot(future, forecast.mean, color=TEAL, linewidth=1.9 * weight, linestyle=_DASHED, label="forecast (mean)")
     axes.axvline(future[0], color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)))
     axes.annotate(
         "forecast begins ",
@@ -147,8 +151,8 @@ def slice_chart(report: BacktestReport, kind: str) -> str:
         return to_svg(figure, f"mean absolute error by {kind}")
 
 
-def learning_curve_chart(history: Sequence[Mapping[str, Any]], *, best_epoch: int | None) -> str:
-    """Training and validation loss by epoch."""
+def learning_curve_chart(history: Sequence[Mapping[str, Any]], *, best_epoch: int | None, loss: str) -> str:
+    """Training and validation loss by epoch; `loss` says which."""
     epochs = [row["epoch"] for row in history]
     with chart_style("learning"):
         figure, axes = new_figure(*_HALF)
@@ -174,7 +178,7 @@ def learning_curve_chart(history: Sequence[Mapping[str, Any]], *, best_epoch: in
             axes.axvline(best_epoch, color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)), label="best epoch")
         axes.set_xlim(min(epochs) - 0.3, max(epochs) + 0.3)
         axes.set_xlabel("epoch")
-        axes.set_ylabel("quantile loss, scaled")
+        axes.set_ylabel(f"{loss}, scaled")
         _whole_numbers(axes)
         thousands(axes)
         _legend_above(axes)

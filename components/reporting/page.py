@@ -127,7 +127,6 @@ def _cards(evidence: EvidenceRecord) -> list[CardRecord]:
 def _charts(evidence: EvidenceRecord, forecasts: list[ShownForecastRecord], *, step_s: int | None) -> dict[str, Any]:
     zone = calendar_zone(evidence.config)
     report = evidence.backtest
-    training = evidence.training or {}
     return {
         "forecasts": [
             {"title": f"Series {forecast.id}" if len(forecasts) > 1 else "", "source": forecast.source,
@@ -137,8 +136,17 @@ def _charts(evidence: EvidenceRecord, forecasts: list[ShownForecastRecord], *, s
         "by_step": Markup(error_by_step_chart(report, step_s=step_s)) if report and step_s else "",
         "by_hour": Markup(slice_chart(report, "hour")) if report else "",
         "by_weekday": Markup(slice_chart(report, "weekday")) if report else "",
-        "learning": Markup(learning_curve_chart(evidence.history, best_epoch=training.get("best_epoch"))) if evidence.history else "",
+        "learning": _learning_curve(evidence),
     }  # fmt: skip
+
+
+def _learning_curve(evidence: EvidenceRecord) -> Markup:
+    if not evidence.history:
+        return Markup("")
+    training = evidence.training or {}
+    # Without the report of the training, which loss it was is not known.
+    loss = training.get("loss", "loss")
+    return Markup(learning_curve_chart(evidence.history, best_epoch=training.get("best_epoch"), loss=loss))
 
 
 def _accuracy_rows(evidence: EvidenceRecord) -> list[dict[str, Any]]:

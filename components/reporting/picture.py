@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from forecasting.backtest.score import quantile_column
+from forecasting.backtest.score import MEAN_COLUMN, quantile_column
 from forecasting.contracts.artifacts import FEATURE_SPEC_FILE, SCORES_FILE
 from forecasting.contracts.layout import RunLayout
 from forecasting.contracts.steps import StepName
@@ -27,7 +27,7 @@ MAX_SERIES = 3
 class ShownForecastRecord:
     """One forecast with what came before and what came true. Times are UTC epoch seconds, NaN is missing.
 
-    history `[T]`, actuals `[H]`, quantiles `[H,Q]`, in the target's unit. source: in words.
+    history `[T]`, actuals `[H]`, quantiles `[H,Q]`, mean `[H]` where there is one, in the target's unit. source: in words.
     """
 
     id: str
@@ -39,6 +39,7 @@ class ShownForecastRecord:
     quantiles: npt.NDArray[np.float64]
     levels: tuple[float, ...]
     source: str
+    mean: npt.NDArray[np.float64] | None = None
 
 
 def served_forecasts(document: Mapping[str, Any]) -> list[ShownForecastRecord]:
@@ -55,6 +56,7 @@ def served_forecasts(document: Mapping[str, Any]) -> list[ShownForecastRecord]:
             quantiles=_values(series["quantiles"]),
             levels=tuple(series["levels"]),
             source=source,
+            mean=None if series.get("mean") is None else _values(series["mean"]),
         )
         for series in document["series"]
     ]
@@ -88,6 +90,7 @@ def backtest_forecasts(run: RunLayout) -> list[ShownForecastRecord]:
                 ),
                 levels=spec.quantiles,
                 source="the candidate's last forecast of the backtest; it is not served",
+                mean=rows[MEAN_COLUMN].astype(np.float64) if spec.mean else None,
             )
         )
     return forecasts

@@ -20,7 +20,7 @@ from forecasting.contracts.artifacts import (
 )
 from forecasting.contracts.steps import StepName
 from forecasting.feature_store import FeatureStore, read_feature_store
-from forecasting.features.spec import write_feature_spec
+from forecasting.features.spec import FeatureSpec, write_feature_spec
 from forecasting.manifests import digest_text, load_manifest
 from forecasting.steps import StepContext, StepOutcome
 
@@ -29,11 +29,13 @@ if TYPE_CHECKING:
 
 TENSORBOARD_DIR = "tensorboard"
 """Among the logs of a run: event files and profiles of the fit and the refit."""
+_LOSSES = {False: "quantile loss", True: "quantile and squared loss"}
+"""What is minimised, without and with a forecast of the mean."""
 
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """What the training did; losses are mean quantile losses in scaled units.
+    """What the training did; losses are means over steps in scaled units, and `loss` says of what.
 
     Of an ensemble, epochs and losses are those of the member that was best by itself, and `members` has all of them.
     cpu_s and refit_cpu_s: CPU seconds of the first fits and of the refits, of all members.
@@ -41,6 +43,7 @@ class TrainingReport:
     divergences: where the loss was lost, by step, rate and windows, and from which step it was retried.
     """
 
+    loss: str
     strategy: str
     n_replicas: int
     n_parameters: int
@@ -89,7 +92,7 @@ def train_model(
     }
     _write_json(output / MODEL_SPEC_FILE, model_spec)
     _write_json(output / HISTORY_FILE, [asdict(row) for row in fit.history])
-    _write_json(output / REPORT_FILE, asdict(_report(settings, trained)))
+    _write_json(output / REPORT_FILE, asdict(_report(settings, store.spec, trained)))
     refit = " (refit)" if settings.training.refit else ""
     return StepOutcome(
         passed=True,
@@ -106,9 +109,10 @@ def _train(
     return train_single(settings, store, strategy, folders=folders, key=key)
 
 
-def _report(settings: TrainModelSettings, trained: TrainedModel) -> TrainingReport:
+def _report(settings: TrainModelSettings, spec: FeatureSpec, trained: TrainedModel) -> TrainingReport:
     fit = trained.fit
     return TrainingReport(
+        loss=_LOSSES[spec.mean],
         strategy=settings.training.strategy,
         n_replicas=fit.n_replicas,
         n_parameters=fit.n_parameters,

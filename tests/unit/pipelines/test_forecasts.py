@@ -137,6 +137,13 @@ def test_a_degraded_forecast_is_noted_with_its_reason_and_marked_in_table_csv_pa
     assert (tmp_path / "out.png").stat().st_size > (tmp_path / "model.png").stat().st_size
 
 
+def test_the_picture_draws_the_mean_where_there_is_one(tmp_path) -> None:
+    forecasts = [{**forecast, "mean": [value + 40 for value in forecast["point"]]} for forecast in ANSWER["forecasts"]]
+    write_forecasts(ANSWER, tmp_path / "plain.png")
+    write_forecasts({**ANSWER, "forecasts": forecasts}, tmp_path / "mean.png")
+    assert (tmp_path / "mean.png").read_bytes() != (tmp_path / "plain.png").read_bytes()
+
+
 def test_the_notes_say_from_when_a_forecast_is_why_and_what_was_skipped() -> None:
     late = {"origin": "2026-01-02T00:00:00Z", "limited_by": None}
     early = {"origin": "2026-01-01T00:00:00Z", "limited_by": "known covariates end at 2026-01-01T01:00:00Z"}

@@ -22,9 +22,10 @@ from forecasting.contracts.artifacts import ArtifactKind
 from forecasting.contracts.layout import HomeLayout, RunLayout
 from forecasting.contracts.steps import PARENTS, StepName
 from forecasting.contracts.vocabulary import RunStatus
-from forecasting.features.spec import write_feature_spec
+from forecasting.features.spec import FeatureSpec, write_feature_spec
 from forecasting.gates import decide, serving_rules, write_decision
 from forecasting.manifests import load_manifest, write_manifest
+from forecasting.predictors import Predictor
 from forecasting.runs import RunRecord, StepRecord, create_run, load_run, write_step
 from forecasting.served_forecast import ForecastRecord, SeriesForecastRecord
 from forecasting.tournament import VariantRecord, VariantStatus, write_tournament
@@ -96,17 +97,20 @@ def add_training(run: RunLayout) -> None:
         for epoch, train, held_out in losses
     ]
     (model / "history.json").write_text(json.dumps(rows))
-    (model / "report.json").write_text(json.dumps({"best_epoch": 2}))
+    (model / "report.json").write_text(json.dumps({"best_epoch": 2, "loss": "quantile loss"}))
     end_step(run, StepName.TRAIN_MODEL)
 
 
-def add_evaluation(run: RunLayout, *, offset: float = 0.25, champion: ChampionSource | None = None) -> bool:
+def add_evaluation(
+    run: RunLayout, *, offset: float = 0.25, champion: ChampionSource | None = None, spec: FeatureSpec = SPEC,
+    candidate: Predictor | None = None,
+) -> bool:  # fmt: skip
     """evaluate_model of a candidate that is off by `offset`; the naive has an MAE of 1."""
     output = run.step(StepName.EVALUATE_MODEL)
     output.mkdir()
     settings = EvaluateModelSettings(name="demand", forecast=FORECAST, backtest=BacktestConfig(stride=24), gates=GATES)
-    candidate = KnownColumnPredictor(offset=offset, half_width=1.0)
-    outcome = judge_candidate(settings, STORE, spec=SPEC, candidate=candidate, champion=champion, output=output)
+    candidate = candidate or KnownColumnPredictor(offset=offset, half_width=1.0)
+    outcome = judge_candidate(settings, STORE, spec=spec, candidate=candidate, champion=champion, output=output)
     status = RunStatus.SUCCEEDED if outcome.passed else RunStatus.REFUSED
     end_step(run, StepName.EVALUATE_MODEL, status=status, summary=outcome.summary)
     return outcome.passed

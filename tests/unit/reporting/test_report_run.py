@@ -3,14 +3,17 @@
 import json
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from components.evaluation.champion import Champion
 from components.evaluation.evaluate_model import ChampionSource
-from components.reporting.picture import backtest_forecasts
+from components.reporting.picture import backtest_forecasts, served_forecasts
 from components.reporting.report_run import report_run
 from forecasting.config.root import ReportRunSettings
 from forecasting.config.sections import ForecastConfig, TrackingConfig
@@ -18,6 +21,8 @@ from forecasting.config.table import DataConfig
 from forecasting.contracts.layout import HomeLayout, RunLayout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
+from forecasting.features.spec import write_feature_spec
+from forecasting.predictors import ModelInputs
 from forecasting.runs import StepRecord, write_step
 from forecasting.steps import StepContext
 from tests.unit.backtest.tables import DAY_S, HOUR_S, MONDAY, KnownColumnPredictor
@@ -120,6 +125,31 @@ def test_page_says_which_errors_are_of_a_mean_where_a_model_has_one(tmp_path: Pa
     assert sentence in page.text
 
 
+def test_the_learning_curve_says_which_loss_it_shows(tmp_path: Path) -> None:
+    plain, _ = report(whole_run(tmp_path / "plain"))
+    assert "quantile loss, scaled" in plain.words
+    run = whole_run(tmp_path / "mean")
+    (run.step(StepName.TRAIN_MODEL) / "report.json").write_text(
+        '{"best_epoch": 2, "loss": "quantile and squared loss"}'
+    )
+    page, _ = report(run)
+    assert "quantile and squared loss, scaled" in page.words
+    assert "quantile loss, scaled" not in page.words
+
+
+def test_the_picture_shows_the_mean_of_a_served_forecast_that_has_one(tmp_path: Path) -> None:
+    plain, _ = report(whole_run(tmp_path / "plain"))
+    assert "forecast (mean)" not in plain.words
+    run = whole_run(tmp_path / "mean")
+    path = run.step(StepName.DEPLOY_MODEL) / "forecast.json"
+    document = json.loads(path.read_text())
+    document["series"][0]["mean"] = [3.0 + hour for hour in range(24)]
+    path.write_text(json.dumps(document))
+    page, _ = report(run)
+    assert "forecast (mean)" in page.words
+    assert served_forecasts(document)[0].mean.tolist() == [3.0 + hour for hour in range(24)]
+
+
 def test_page_is_well_formed_and_needs_no_network(tmp_path: Path) -> None:
     run = whole_run(tmp_path)
     page, output = report(run)
@@ -199,6 +229,26 @@ def test_forecast_of_the_backtest_is_the_last_one_with_its_history(tmp_path: Pat
     assert forecast.actuals == pytest.approx(DEMAND[216:])
     assert forecast.history == pytest.approx(DEMAND[48:216])
     assert forecast.quantiles[:, 1] == pytest.approx(DEMAND[216:] + 0.55, rel=1e-5)
+
+
+class MeanPredictor(KnownColumnPredictor):
+    """Answers a mean, 3 above the median."""
+
+    def predict(self, inputs: ModelInputs) -> npt.NDArray[np.float32]:
+        quantiles = super().predict(inputs)
+        return np.concatenate([quantiles, quantiles[:, :, 1:2] + 3], axis=2)
+
+
+def test_forecast_of_the_backtest_has_the_mean_where_the_model_has_one(tmp_path: Path) -> None:
+    run = begin_run(tmp_path)
+    add_validation(run)
+    add_training(run)
+    spec = replace(SPEC, mean=True)
+    write_feature_spec(spec, run.step(StepName.TRAIN_MODEL) / "feature_spec.json")
+    add_evaluation(run, spec=spec, candidate=MeanPredictor(offset=0.55, half_width=1.0))
+    forecast = backtest_forecasts(run)[0]
+    assert forecast.quantiles.shape == (24, 3)
+    assert forecast.mean == pytest.approx(DEMAND[216:] + 3.55, rel=1e-5)
 
 
 def test_refused_data_shows_the_failed_check_and_no_model(tmp_path: Path) -> None:
