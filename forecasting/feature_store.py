@@ -111,6 +111,11 @@ def window_index(store: FeatureStore, first: int | None, end: int, *, min_age: i
     return WindowIndex(np.concatenate(rows), np.concatenate(owners), np.concatenate(ages))
 
 
+def origin_times(store: FeatureStore, windows: WindowIndex) -> npt.NDArray[np.int64]:
+    """First forecast step of each window, UTC epoch seconds `[W]`."""
+    return store.index.start[windows.series] + windows.age * store.spec.step_s
+
+
 def learning_windows(store: FeatureStore, *, with_validation: bool) -> WindowIndex:
     """Windows that a model learns from: those of the train cut, or of train and validation together.
 

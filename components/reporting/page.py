@@ -78,6 +78,8 @@ def render_page(evidence: EvidenceRecord, *, forecasts: list[ShownForecastRecord
         cards=_cards(evidence),
         charts=_charts(evidence, forecasts, step_s=step_s),
         accuracy=_accuracy_rows(evidence),
+        members=(evidence.training or {}).get("members", ()),
+        shares=_shares_sentence(evidence),
         gates=_gate_tables(evidence),
         variants=_variant_rows(evidence),
         columns=_column_rows(evidence),
@@ -147,6 +149,20 @@ def _learning_curve(evidence: EvidenceRecord) -> Markup:
     # Without the report of the training, which loss it was is not known.
     loss = training.get("loss", "loss")
     return Markup(learning_curve_chart(evidence.history, best_epoch=training.get("best_epoch"), loss=loss))
+
+
+def _shares_sentence(evidence: EvidenceRecord) -> str:
+    """Why the members of an ensemble have the shares that they have."""
+    shares = (evidence.training or {}).get("shares")
+    if not shares:
+        return ""
+    if shares["choice"] == "unchecked":
+        return "Shares are fitted on the whole validation period, which is too short to check them on folds left out."
+    fitted, equal = (formats.as_number(shares[name]) for name in ("fitted_loss", "equal_loss"))
+    losses = f"on {shares['n_folds']} folds left out, fitted shares had a loss of {fitted} and equal ones of {equal}"
+    if shares["choice"] == "equal":
+        return f"Shares are equal: {losses}."
+    return f"Shares are fitted on the validation period: {losses}."
 
 
 def _accuracy_rows(evidence: EvidenceRecord) -> list[dict[str, Any]]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from components.training.member import (
     TrainedMember,
@@ -15,10 +14,12 @@ from components.training.member import (
     best_loss,
     calibration_factors,
     train_member,
+    training_windows,
 )
 from forecasting.config.models import EnsembleConfig, ModelConfig
 from forecasting.config.root import TrainModelSettings
-from forecasting.feature_store import FeatureStore
+from forecasting.feature_store import FeatureStore, origin_times
+from forecasting.neural.shares import SharesReport, choose_shares
 
 if TYPE_CHECKING:
     from forecasting.neural.loop import FitReport
@@ -40,9 +41,10 @@ class MemberReport:
 
 @dataclass(frozen=True)
 class TrainedEnsemble(TrainedModel):
-    """An ensemble and its members."""
+    """An ensemble, its members and how their shares were chosen."""
 
     members: tuple[MemberReport, ...]
+    shares: SharesReport
 
 
 def train_ensemble(settings: TrainModelSettings, ensemble: EnsembleConfig, store: FeatureStore, strategy: Any, *,
@@ -51,24 +53,27 @@ def train_ensemble(settings: TrainModelSettings, ensemble: EnsembleConfig, store
 
     Shares and factors come from the first fits, which have not learnt from the validation period.
     """
-    from forecasting.neural.models.ensemble import fit_shares
-
     singles = ensemble.singles(settings.training.seed)
     members = _train_members(settings, singles, store, strategy, folders=folders, key=key)
     scored = members[0].scored
     said = [member.scored["quantiles"] for member in members]
-    shares = fit_shares(scored["target"], said, scored["present"], store.spec.quantiles)
-    together = np.tensordot(shares, np.stack(said), axes=1).astype(np.float32)
+    _, validation = training_windows(store)
+    found = choose_shares(
+        scored["target"], said, scored["present"], store.spec.quantiles,
+        origins=origin_times(store, validation), horizon_s=store.spec.horizon * store.spec.step_s,
+    )  # fmt: skip
+    together = np.tensordot(found.shares, np.stack(said), axes=1).astype(np.float32)
     factors = calibration_factors(scored, together, store, calibrate=ensemble.calibrate)
-    network = _joined_network(ensemble, members, shares, store, strategy)
+    network = _joined_network(ensemble, members, found.shares, store, strategy)
     reports = [
-        MemberReport(model.kind, seed, member.fit.best_epoch, best_loss(member.fit), float(share))
-        for (model, seed), member, share in zip(singles, members, shares, strict=True)
+        MemberReport(model.kind, seed, member.fit.best_epoch, best_loss(member.fit), share)
+        for (model, seed), member, share in zip(singles, members, found.shares, strict=True)
     ]
-    logger.info("shares of the ensemble: %s", ", ".join(f"{one.kind} {one.share:.2f}" for one in reports))
+    said_shares = ", ".join(f"{one.kind} {one.share:.2f}" for one in reports)
+    logger.info("shares of the ensemble, %s: %s", found.choice, said_shares)
     refit_cpu_s = sum(member.refit_cpu_s for member in members)
     fit = _joined_fit([member.fit for member in members])
-    return TrainedEnsemble(network, fit, factors, refit_cpu_s, tuple(reports))
+    return TrainedEnsemble(network, fit, factors, refit_cpu_s, tuple(reports), found)
 
 
 def _train_members(
@@ -86,7 +91,7 @@ def _train_members(
 
 
 def _joined_network(
-    ensemble: EnsembleConfig, members: Sequence[TrainedMember], shares: npt.NDArray[np.float64], store: FeatureStore,
+    ensemble: EnsembleConfig, members: Sequence[TrainedMember], shares: Sequence[float], store: FeatureStore,
     strategy: Any,
 ) -> "EnsembleForecaster":  # fmt: skip
     from forecasting.neural.models import NetworkSpec, build_network

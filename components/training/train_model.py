@@ -22,6 +22,7 @@ from forecasting.contracts.steps import StepName
 from forecasting.feature_store import FeatureStore, read_feature_store
 from forecasting.features.spec import FeatureSpec, write_feature_spec
 from forecasting.manifests import digest_text, load_manifest
+from forecasting.neural.shares import SharesReport
 from forecasting.steps import StepContext, StepOutcome
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ _LOSSES = {False: "quantile loss", True: "quantile and squared loss"}
 class TrainingReport:
     """What the training did; losses are means over steps in scaled units, and `loss` says of what.
 
-    Of an ensemble, epochs and losses are those of the member that was best by itself, and `members` has all of them.
+    Of an ensemble, epochs and losses are those of the member that was best by itself, `members` has all of them, and
+    `shares` says how their shares were chosen.
     cpu_s and refit_cpu_s: CPU seconds of the first fits and of the refits, of all members.
 
     divergences: where the loss was lost, by step, rate and windows, and from which step it was retried.
@@ -62,6 +64,7 @@ class TrainingReport:
     cpu_s: float
     refit_cpu_s: float
     members: tuple[MemberReport, ...] = ()
+    shares: SharesReport | None = None
 
 
 def train_model(
@@ -110,7 +113,7 @@ def _train(
 
 
 def _report(settings: TrainModelSettings, spec: FeatureSpec, trained: TrainedModel) -> TrainingReport:
-    fit = trained.fit
+    fit, joined = trained.fit, trained if isinstance(trained, TrainedEnsemble) else None
     return TrainingReport(
         loss=_LOSSES[spec.mean],
         strategy=settings.training.strategy,
@@ -130,7 +133,8 @@ def _report(settings: TrainModelSettings, spec: FeatureSpec, trained: TrainedMod
         calibration=trained.factors,
         cpu_s=fit.cpu_s,
         refit_cpu_s=trained.refit_cpu_s,
-        members=trained.members if isinstance(trained, TrainedEnsemble) else (),
+        members=joined.members if joined else (),
+        shares=joined.shares if joined else None,
     )
 
 

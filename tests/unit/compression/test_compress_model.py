@@ -25,7 +25,7 @@ from forecasting.predictors import LitePredictor
 from forecasting.series_store import read_series_store
 from forecasting.steps import StepOutcome
 from forecasting.tournament import VariantRecord, VariantStatus, read_tournament
-from tests.unit.training.small_run import SmallRun, make_small_run, small_config
+from tests.unit.training.small_run import SmallRun, ensemble_config, make_small_run, small_config
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +33,26 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> SmallRun:
     run = make_small_run(tmp_path_factory.mktemp("compressed"))
     run.perform(StepName.TRAIN_MODEL, training={"refit": False})
     return run
+
+
+def test_an_ensemble_goes_through_every_variant_and_its_lite_model_answers_the_same(tmp_path):
+    run = make_small_run(tmp_path)
+    config = ensemble_config(
+        training={"max_epochs": 1, "refit": False}, compression={"finetune_steps": 2, "n_parity_windows": 8}
+    )
+    run.perform_with(config, StepName.TRAIN_MODEL)
+    step, output = StepName.COMPRESS_MODEL, run.directory(StepName.COMPRESS_MODEL)
+    output.mkdir()
+    compress_model(step_settings(config, step), run.inputs(step), output, run.context)
+
+    assert {variant.name: variant.status for variant in variants_in(output).values()} == dict.fromkeys(
+        ["saved_model", "tflite_float32", "tflite_int8", "pruned_tflite_int8"], VariantStatus.BUILT
+    )
+    store = read_feature_store(run.directory(StepName.BUILD_FEATURES))
+    windows = parity_windows(read_series_store(run.directory(StepName.VALIDATE_DATA)), store, 8)
+    expected = SavedModelPredictor(run.directory(StepName.TRAIN_MODEL) / "saved_model").predict(windows)
+    lite = LitePredictor(output / "variants" / "tflite_float32" / "model.tflite").predict(windows)
+    np.testing.assert_allclose(lite, expected, rtol=1e-3, atol=1e-3)
 
 
 def compress(run: SmallRun, output: Path, **settings: object) -> StepOutcome:

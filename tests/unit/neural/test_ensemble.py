@@ -6,11 +6,9 @@ from pydantic import ValidationError
 from forecasting.config.models import EnsembleConfig, LinearConfig
 from forecasting.features.transform import feature_blocks
 from forecasting.neural.models import NetworkSpec, build_network
-from forecasting.neural.models.ensemble import fit_shares
 from tests.unit.features.feature_specs import melbourne_spec
 from tests.unit.neural.model_windows import drawn
 
-LEVELS = (0.1, 0.5, 0.9)
 PAIR = EnsembleConfig(members=(LinearConfig(head_units=4), LinearConfig(form="nlinear", head_units=4)))
 
 
@@ -24,43 +22,6 @@ def test_the_answer_is_the_mean_of_the_members_by_their_shares():
     found, _ = network(history, future)
     np.testing.assert_allclose(found, 0.25 * one + 0.75 * other, atol=1e-5)
     assert "shares" not in {variable.name for variable in network.trainable_variables}
-
-
-def quantiles_around(median: np.ndarray) -> np.ndarray:
-    return (median[:, :, None] + np.asarray([-1.0, 0.0, 1.0])).astype(np.float32)
-
-
-def test_opposite_errors_of_one_size_get_equal_shares():
-    target = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
-    found = fit_shares(
-        target, [quantiles_around(target + 2), quantiles_around(target - 2)], np.ones_like(target), LEVELS
-    )
-    np.testing.assert_allclose(found, [0.5, 0.5], atol=0.02)
-
-
-def test_a_member_that_knows_gets_everything():
-    target = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
-    noise = np.random.default_rng(1).normal(size=target.shape)
-    members = [quantiles_around(noise), quantiles_around(target), quantiles_around(target + 5)]
-    np.testing.assert_allclose(fit_shares(target, members, np.ones_like(target), LEVELS), [0, 1, 0], atol=0.02)
-
-
-def test_shares_are_as_good_as_the_best_of_a_fine_grid_and_missing_steps_do_not_count():
-    rng = np.random.default_rng(2)
-    target = rng.normal(size=(300, 2)).astype(np.float32)
-    one, other = (quantiles_around(target + rng.normal(0.3, size, target.shape)) for size in (0.7, 1.1))
-    present = (rng.random(target.shape) < 0.8).astype(np.float32)
-    broken = np.where(present > 0, target, 1e6).astype(np.float32)
-
-    def loss(share: float) -> float:
-        distance = target[:, :, None] - (share * one + (1 - share) * other)
-        every = np.maximum(np.asarray(LEVELS) * distance, (np.asarray(LEVELS) - 1) * distance)
-        return float(every[present > 0].mean())
-
-    found = fit_shares(broken, [one, other], present, LEVELS)
-    assert found.sum() == pytest.approx(1.0)
-    assert found.min() >= 0
-    assert loss(found[0]) <= min(loss(share) for share in np.linspace(0, 1, 201)) * 1.002
 
 
 def test_an_ensemble_of_one_model_is_refused():

@@ -137,6 +137,33 @@ def test_the_learning_curve_says_which_loss_it_shows(tmp_path: Path) -> None:
     assert "quantile loss, scaled" not in page.words
 
 
+@pytest.mark.parametrize(
+    ("choice", "sentence"),
+    [
+        (
+            "fitted",
+            "Shares are fitted on the validation period: on 4 folds left out, fitted shares had a loss of 0.2000 and",
+        ),
+        (
+            "equal",
+            "Shares are equal: on 4 folds left out, fitted shares had a loss of 0.2000 and equal ones of 0.3000.",
+        ),
+        ("unchecked", "which is too short to check them on folds left out."),
+    ],
+)
+def test_members_of_an_ensemble_are_listed_with_why_they_have_their_shares(tmp_path: Path, choice, sentence) -> None:
+    run = whole_run(tmp_path)
+    assert "Ensemble" not in report(whole_run(tmp_path / "single"))[0].words
+    member = {"kind": "tsmixer", "seed": 7, "best_epoch": 3, "best_validation_loss": 0.21, "share": 0.625}
+    shares = {"choice": choice, "n_folds": 4, "fitted_loss": 0.2, "equal_loss": 0.3}
+    document = {"best_epoch": 2, "loss": "quantile loss", "members": [member], "shares": shares}
+    (run.step(StepName.TRAIN_MODEL) / "report.json").write_text(json.dumps(document))
+    page, _ = report(run)
+    assert sentence in page.text
+    for word in ("Ensemble", "tsmixer", "7", "62.5 %"):
+        assert word in page.words
+
+
 def test_the_picture_shows_the_mean_of_a_served_forecast_that_has_one(tmp_path: Path) -> None:
     plain, _ = report(whole_run(tmp_path / "plain"))
     assert "forecast (mean)" not in plain.words

@@ -51,9 +51,13 @@ class SmallRun:
 
     def perform(self, step: StepName, **sections: dict[str, object]) -> StepOutcome:
         """Run a step and write its manifest."""
+        return self.perform_with(small_config(**sections), step)
+
+    def perform_with(self, config: AlmanacConfig, step: StepName) -> StepOutcome:
+        """Run a step of another configuration and write its manifest."""
         output = self.directory(step)
         output.mkdir(parents=True)
-        outcome = STEPS[step](step_settings(small_config(**sections), step), self.inputs(step), output, self.context)
+        outcome = STEPS[step](step_settings(config, step), self.inputs(step), output, self.context)
         write_manifest(output, STEP_KINDS[step], parents={})
         return outcome
 
@@ -62,6 +66,17 @@ def small_config(**sections: dict[str, object]) -> AlmanacConfig:
     """The settings, with some keys of some sections changed."""
     changed = {name: {**SETTINGS.get(name, {}), **values} for name, values in sections.items()}  # type: ignore[dict-item]
     return parse_config({**SETTINGS, **changed}, source="small")
+
+
+def ensemble_config(**sections: dict[str, object]) -> AlmanacConfig:
+    """As `small_config`, of an ensemble of two models, not calibrated."""
+    document = small_config(**sections).model_dump()
+    members = [
+        {"kind": "linear", "head_units": 6, "step_units": 2},
+        {"kind": "segment_gru", "units": 6, "head_units": 6, "step_units": 2, "dropout": 0.1},
+    ]
+    document["model"] = {"kind": "ensemble", "members": members, "calibrate": False}
+    return parse_config(document, source="ensemble")
 
 
 def make_small_run(folder: Path, *, n_train: int = 500) -> SmallRun:

@@ -1,4 +1,8 @@
 import json
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -6,12 +10,13 @@ import numpy as np
 import pytest
 
 from components.training.train_model import train_model
-from forecasting.config import parse_config, step_settings
+from forecasting.config import step_settings
 from forecasting.contracts.steps import StepName
 from forecasting.errors import DataError
 from forecasting.features.spec import read_feature_spec
 from forecasting.steps import StepOutcome
-from tests.unit.training.small_run import SmallRun, make_small_run, small_config
+from tests.unit.training.ensemble_process import KILLED_CONFIG
+from tests.unit.training.small_run import SmallRun, ensemble_config, make_small_run, small_config
 
 
 @pytest.fixture(scope="module")
@@ -115,22 +120,36 @@ def test_too_few_steps_before_the_validation_period_are_refused(tmp_path: Path):
 
 def test_an_ensemble_is_trained_member_by_member_and_exported_as_one(tmp_path):
     run = make_small_run(tmp_path)
-    members = [
-        {"kind": "linear", "head_units": 6, "step_units": 2},
-        {"kind": "segment_gru", "units": 6, "head_units": 6, "step_units": 2},
-    ]
-    settings = small_config(training={"max_epochs": 1, "refit": False}).model_dump()
-    settings["model"] = {"kind": "ensemble", "members": members, "calibrate": False}
-    step, directory = StepName.TRAIN_MODEL, run.directory(StepName.TRAIN_MODEL)
-    directory.mkdir(parents=True)
-    outcome = train_model(
-        step_settings(parse_config(settings, source="small"), step), run.inputs(step), directory, run.context
-    )
+    outcome = run.perform_with(ensemble_config(training={"max_epochs": 1, "refit": False}), StepName.TRAIN_MODEL)
 
     report = document(run, "report.json")
     assert outcome.passed
     assert [(one["kind"], one["seed"]) for one in report["members"]] == [("linear", 1), ("segment_gru", 1)]
     assert sum(one["share"] for one in report["members"]) == pytest.approx(1.0)
+    assert [one["share"] for one in report["members"]] == report["shares"]["shares"]
+    # 77 origins of a horizon of 24 cannot be cut into four folds.
+    assert report["shares"]["choice"] == "unchecked"
     assert report["best_validation_loss"] == min(one["best_validation_loss"] for one in report["members"])
-    assert (directory / "saved_model" / "saved_model.pb").is_file()
-    assert {path.name for path in run.context.run.checkpoint(step).iterdir()} == {"member_0", "member_1"}
+    assert (run.directory(StepName.TRAIN_MODEL) / "saved_model" / "saved_model.pb").is_file()
+    checkpoints = run.context.run.checkpoint(StepName.TRAIN_MODEL)
+    assert {path.name for path in checkpoints.iterdir()} == {"member_0", "member_1"}
+
+
+def test_an_ensemble_killed_in_its_second_member_resumes_to_the_weights_of_one_that_was_not(tmp_path):
+    command = [sys.executable, "-m", "tests.unit.training.ensemble_process", str(tmp_path)]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    assert process.returncode == -signal.SIGKILL, process.stderr[-3_000:]
+    whole, killed = SmallRun(tmp_path / "whole"), SmallRun(tmp_path / "killed")
+    assert not (killed.directory(StepName.TRAIN_MODEL) / "report.json").exists()
+    states = {
+        path.name for path in killed.context.run.checkpoint(StepName.TRAIN_MODEL).glob("member_1/fit/state-*.npz")
+    }
+    assert states == {"state-0000000003.npz"}
+
+    shutil.rmtree(killed.directory(StepName.TRAIN_MODEL))
+    killed.perform_with(KILLED_CONFIG, StepName.TRAIN_MODEL)
+    np.testing.assert_array_equal(weights(killed), weights(whole))
+    shares = [document(run, "report.json")["shares"]["shares"] for run in (killed, whole)]
+    assert shares[0] == shares[1]
+    losses = [[row["validation_loss"] for row in document(run, "history.json")] for run in (killed, whole)]
+    assert losses[0] == losses[1]
