@@ -3,6 +3,7 @@
     models/.lock                     exclusive lock of every change
     models/models.config             ModelServerConfig: one pinned version a served name
     models/<name>/roles.json         champion, candidate, previous, highest version ever used
+    models/<name>/audit.jsonl        who changed these roles, when and why (`forecasting.audit`)
     models/<name>/<version>/         a published version, never changed afterwards
     models/<name>/records/<v>.json   where a version came from, and which series it is asked about
     models/<name>/series/<digest>/   the series store of one or more versions, and its quarantine/
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from forecasting.audit import AUDIT_FILE, AuditAction, AuditRecord, append_audit, new_record, read_audit
 from forecasting.command_word import command_word
 from forecasting.contracts.artifacts import QUARANTINE_DIR, QUARANTINE_REASONS_FILE, VINTAGES_FILE
 from forecasting.contracts.vocabulary import ModelRole, served_name
@@ -37,6 +39,8 @@ RECORDS_DIR = "records"
 SERIES_DIR = "series"
 SERIES_KEY = "series"
 """Key of a version's record: digest of its series store."""
+APPROVAL_KEY = "approval"
+"""Key of a version's record: why a person must approve it; empty or absent where nobody need."""
 LOCK_FILE = ".lock"
 _LEFTOVER_S = 86_400
 
@@ -208,18 +212,43 @@ class ModelRepository:
             )
         return folder
 
-    def set_candidate(self, name: str, version: int) -> None:
+    def audit(self, name: str) -> tuple[AuditRecord, ...]:
+        """Every change of the roles of a model, the oldest first.
+
+        Raises:
+            ArtifactError: The log is damaged.
+        """
+        return read_audit(self.root / name / AUDIT_FILE)
+
+    def set_candidate(self, name: str, version: int, *, reason: str = "") -> None:
         """Serve a version as `<name>-candidate`.
+
+        Args:
+            name: Model name.
+            version: The version.
+            reason: For the audit log.
 
         Raises:
             ArtifactError: There is no such version.
         """
         self._require(name, version)
         with self._locked():
-            self._change(name, replace(self.roles(name), candidate=version))
+            self._change(name, replace(self.roles(name), candidate=version), AuditAction.CANDIDATE, version, reason)
 
-    def promote(self, name: str, version: int) -> None:
+    def remove_candidate(self, name: str, *, reason: str = "") -> None:
+        """Serve no candidate any more; its files stay until they are pruned."""
+        with self._locked():
+            roles = self.roles(name)
+            self._change(name, replace(roles, candidate=None), AuditAction.WITHDRAW, roles.candidate, reason)
+
+    def promote(self, name: str, version: int, *, reason: str = "", action: AuditAction = AuditAction.PROMOTE) -> None:
         """Make a version the champion; the champion so far becomes `previous`. No change where it is the champion already.
+
+        Args:
+            name: Model name.
+            version: The version.
+            reason: For the audit log.
+            action: What the audit log calls it.
 
         Raises:
             ArtifactError: There is no such version.
@@ -228,12 +257,12 @@ class ModelRepository:
         with self._locked():
             roles = self.roles(name)
             candidate = None if roles.candidate == version else roles.candidate
+            promoted = replace(roles, champion=version, previous=roles.champion, candidate=candidate)
             if roles.champion == version:
-                self._change(name, replace(roles, candidate=candidate))
-                return
-            self._change(name, replace(roles, champion=version, previous=roles.champion, candidate=candidate))
+                promoted = replace(roles, candidate=candidate)
+            self._change(name, promoted, action, version, reason)
 
-    def rollback(self, name: str) -> int:
+    def rollback(self, name: str, *, reason: str = "") -> int:
         """Make `previous` the champion again and the champion `previous`; returns the new champion.
 
         Raises:
@@ -244,13 +273,15 @@ class ModelRepository:
             if roles.previous is None:
                 raise ConfigError(f"model {name!r} has no previous version to roll back to")
             self._require(name, roles.previous)
-            self._change(name, replace(roles, champion=roles.previous, previous=roles.champion))
+            back = replace(roles, champion=roles.previous, previous=roles.champion)
+            self._change(name, back, AuditAction.ROLLBACK, roles.previous, reason)
             return roles.previous
 
-    def restore(self, name: str, roles: RolesRecord) -> None:
+    def restore(self, name: str, roles: RolesRecord, *, reason: str = "") -> None:
         """Undo a promotion: put champion, candidate and previous back to what they were."""
         with self._locked():
-            self._change(name, replace(roles, last_version=self.roles(name).last_version))
+            before = replace(roles, last_version=self.roles(name).last_version)
+            self._change(name, before, AuditAction.RESTORE, before.champion, reason)
 
     def prune(self, name: str, keep: int) -> list[int]:
         """Delete all but the newest `keep` versions; never one that has a role. Returns what was deleted."""
@@ -294,7 +325,10 @@ class ModelRepository:
         if not self.version_dir(name, version).is_dir():
             raise ArtifactError(f"model {name!r} must have version {version}, found {self.versions(name) or 'none'}")
 
-    def _change(self, name: str, roles: RolesRecord) -> None:
+    def _change(self, name: str, roles: RolesRecord, action: AuditAction, version: int | None, reason: str) -> None:
+        if roles != self.roles(name):
+            held = roles.champion, roles.candidate, roles.previous
+            append_audit(self.root / name / AUDIT_FILE, new_record(action, version, roles=held, reason=reason))
         self._write_roles(name, roles)
         self._derive_config()
 

@@ -36,7 +36,8 @@ def closing_lines(layout: RunLayout, record: RunRecord, config_path: str | None)
     lines = [*_accuracy_lines(summary), *_variant_lines(summary), *_outcome_lines(layout, summary, record)]
     if summary.report is not None:
         lines.append(f"report   {summary.report}")
-    if record.status == RunStatus.SUCCEEDED and summary.version is not None:
+    waits = _deployment(layout).get("approval")
+    if record.status == RunStatus.SUCCEEDED and summary.version is not None and not waits:
         lines.append(f"serve    {command_word()} serve -c {shlex.quote(config_path or str(layout.config))}")
     return lines
 
@@ -99,6 +100,11 @@ def _outcome_lines(layout: RunLayout, summary: RunSummary, record: RunRecord) ->
             before = f" (before: {summary.previous_version})" if summary.previous_version else ""
             state = "is champion already" if already else f"deployed{before}"
             problem = deployment.get("problem")
+            if approval := deployment.get("approval"):
+                return [
+                    f"model    {record.model} version {summary.version} waits for approval: {approval}",
+                    f"approve  {command_word()} models approve {record.model}",
+                ]
             return [
                 f"model    {record.model} version {summary.version} {state}",
                 *([f"left     {problem}"] if problem else []),

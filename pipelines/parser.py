@@ -49,6 +49,8 @@ _RUN_NAME = _option(
     "run", metavar="RUN", nargs="?", default="latest", help="a run, the beginning of its name, or latest (default)"
 )
 _MODEL = _option("model", metavar="MODEL", help="name of the model")
+_VERSION = _option("version", metavar="VERSION", type=int, help="a version of it")
+_REASON = _option("--reason", metavar="WHY", default="", help="why, for the audit log")
 
 
 COMMANDS: tuple[CommandSpec, ...] = (
@@ -70,6 +72,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
         _option("--to", metavar="STEP", choices=RUN_STEPS, dest="last", help="end the run after this step"),
         _option("--force", metavar="STEP", choices=RUN_STEPS, action="append", default=[], dest="forced",
                 help="run this step again although nothing changed; may be given again"),
+        _option("--promote", action="store_true", help="let this run replace a champion of a later cutoff, if it passes its gates"),
         _JSON,
     ), "pipelines.commands.run:run"),
     CommandSpec("compile", "Write the pipeline as a definition for a cluster. Submitting it is not in this version.", (
@@ -114,11 +117,23 @@ COMMANDS: tuple[CommandSpec, ...] = (
     )),
     CommandSpec("models", "Look at the model repository and change who is champion.", children=(
         CommandSpec("list", "List models with champion, candidate and previous.", (_JSON,), "pipelines.commands.models:list_models"),
-        CommandSpec("show", "Show the versions of a model.", (_MODEL, _JSON), "pipelines.commands.models:show"),
+        CommandSpec("show", "Show the versions of a model.", (
+            _MODEL,
+            _option("--audit", action="store_true", help="show who changed its roles, when and why, instead"),
+            _JSON,
+        ), "pipelines.commands.models:show"),
         CommandSpec("compare", "Compare two versions of a model."),
-        CommandSpec("approve", "Approve a candidate that waits for it."),
-        CommandSpec("promote", "Make a version champion."),
-        CommandSpec("rollback", "Make the previous version champion again, until a run that passes its gates deploys one.", (_MODEL, _JSON), "pipelines.commands.models:rollback"),
+        CommandSpec("approve", "Make the candidate that waits for approval champion.", (
+            _MODEL,
+            _option("--version", metavar="VERSION", type=int, help="the version that is meant; none: the one that waits"),
+            _REASON, _JSON,
+        ), "pipelines.commands.models:approve"),
+        CommandSpec("promote", "Make a version champion.", (
+            _MODEL, _VERSION,
+            _option("--force", action="store_true", help="also where it waits for approval, or its cutoff lies before the champion's; needs --reason"),
+            _REASON, _JSON,
+        ), "pipelines.commands.models:promote"),
+        CommandSpec("rollback", "Make the previous version champion again, until a run that passes its gates deploys one.", (_MODEL, _REASON, _JSON), "pipelines.commands.models:rollback"),
     )),
     CommandSpec("gc", "Remove old runs and versions that nothing needs."),
     CommandSpec("config", "Look at configurations.", children=(

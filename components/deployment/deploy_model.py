@@ -10,6 +10,9 @@ Order, and what a crash leaves behind:
 6. echo and forecast the server answers unpinned requests from the new version, else 5 is undone
 7. aliases           MLflow follows the repository
 
+Where a person must approve (`deploy.approval: manual`, or too few origins in common with the champion), 5 and 6 are left out:
+the version stays candidate, the forecast is the candidate's, and `almanac models approve` promotes it.
+
 A failure in 2 to 6 puts the roles back to what they were. A failure in 7 undoes nothing: the version
 is served, so the step succeeds, says so in deployment.json and is not reused. The next run sets the
 aliases from the roles, also when it finds its model already champion.
@@ -20,7 +23,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from components.deployment.ask_forecast import ask_forecast
@@ -33,7 +36,7 @@ from forecasting.contracts.artifacts import DEPLOYMENT_FILE, FORECAST_FILE, HIST
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole, served_name
 from forecasting.errors import AlmanacError, RemoteError, RetryableError
-from forecasting.repository import ModelRepository, RolesRecord
+from forecasting.repository import APPROVAL_KEY, ModelRepository, RolesRecord
 from forecasting.served_forecast import ForecastRecord
 from forecasting.steps import StepContext, StepOutcome
 from forecasting.wire.client import GrpcClient, RestClient
@@ -51,8 +54,9 @@ class DeploymentRecord:
 
     series_dir: series store from which the gateway takes history, relative to ALMANAC_HOME. digest:
     of the version's files. already_champion: nothing was published because this very model is served
-    already. promoted_at: UTC epoch seconds. problem: what is left to be done although the version is
-    champion, empty where nothing is.
+    already. promoted_at: UTC epoch seconds; none where it waits for approval. problem: what is left to be done
+    although the version is champion, empty where nothing is. approval: why a person must approve the version, which
+    is candidate until then; empty where nobody need.
     """
 
     model: str
@@ -64,11 +68,12 @@ class DeploymentRecord:
     series_dir: str
     digest: str
     already_champion: bool
-    promoted_at: float
+    promoted_at: float | None
     golden_difference_ratio: float
     grpc_rest_max_difference: float
     mlflow: RegistrationRecord
     problem: str = ""
+    approval: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,8 @@ def deploy_model(
     """
     history = context.run.step(StepName.TRAIN_MODEL) / HISTORY_FILE
     package = read_package(settings.name, context.run.name, inputs, history=history)
+    if settings.deploy.approval == "manual" and not package.approval:
+        package = replace(package, approval="deploy.approval is manual")
     repository = ModelRepository(context.home.models)
     registry = Registry(settings.name, settings.tracking, context.home)
     switch = _publish_and_switch(package, repository, registry, context)
@@ -103,13 +110,11 @@ def deploy_model(
         (output / name).write_text(json.dumps(asdict(record), indent=1), encoding="utf-8")
     (output / FORECAST_FILE).write_text(json.dumps(switch.forecast.as_document()), encoding="utf-8")
     dropped = repository.prune(package.name, settings.serving.keep_versions)
-    logger.info(
-        "version %d of %s is champion (previous %s, pruned %s)",
-        record.version,
-        package.name,
-        record.previous_version,
-        dropped or "none",
-    )
+    logger.info("roles of %s: %s, pruned %s", package.name, repository.roles(package.name), dropped or "none")
+    if record.approval:
+        waits = f"version {record.version} ({package.variant}) waits for approval: {record.approval}"
+        # Once it is approved the next run must find it champion, and not this outcome.
+        return StepOutcome(True, waits, reusable=False)
     what = "is champion already" if switch.already else "promoted to champion"
     return StepOutcome(
         True,
@@ -125,14 +130,18 @@ def _publish_and_switch(
     before = repository.roles(package.name)
     champion = before.champion
     already = champion is not None and repository.record(package.name, champion).get("digest") == package.digest
+    waiting = before.candidate
     if champion is not None and already:
         version = champion
+    elif waiting is not None and repository.record(package.name, waiting).get("digest") == package.digest:
+        version = waiting
     else:
         version = repository.publish(package.name, package.source, package.origin)
     repository.keep_series(package.name, version, package.store_dir)
+    repository.update_record(package.name, version, {APPROVAL_KEY: "" if already else package.approval})
     with _withdrawn_on_failure(repository, package.name, before, already=already):
         if not already:
-            repository.set_candidate(package.name, version)
+            repository.set_candidate(package.name, version, reason=f"run {package.run} passed its gates")
         golden, registration, forecast = _switch(package, repository, registry, version, context)
     return _Switch(version, already, golden, registration, forecast)
 
@@ -150,6 +159,7 @@ def _point_aliases(registry: Registry, repository: ModelRepository, name: str) -
 def _record(
     package: PackageSpec, repository: ModelRepository, switch: _Switch, *, problem: str, home: Path
 ) -> DeploymentRecord:
+    waits = bool(package.approval) and not switch.already
     return DeploymentRecord(
         model=package.name,
         version=switch.version,
@@ -160,11 +170,12 @@ def _record(
         series_dir=repository.require_series(package.name, switch.version).relative_to(home).as_posix(),
         digest=package.digest,
         already_champion=switch.already,
-        promoted_at=time.time(),
+        promoted_at=None if waits else time.time(),
         golden_difference_ratio=switch.golden_difference_ratio,
         grpc_rest_max_difference=switch.forecast.grpc_rest_max_difference,
         mlflow=switch.registration,
         problem=problem,
+        approval=package.approval if waits else "",
     )
 
 
@@ -177,7 +188,7 @@ def _withdrawn_on_failure(
         yield
     except BaseException:
         if not already:
-            repository.restore(name, before)
+            repository.restore(name, before, reason="the deployment failed")
             logger.exception("deployment failed; champion of %s stays version %s", name, before.champion)
         raise
 
@@ -214,9 +225,12 @@ def _switch(
             parameters={**package.origin, "horizon": package.spec.horizon, "context": package.spec.context},
             files=package.files,
         )
-        repository.promote(package.name, version)
-        _wait_for_echo(package, grpc, champion, version)
-        forecast = ask_forecast(champion, package.store, package.spec, grpc, rest)
+        if role is ModelRole.CANDIDATE and not package.approval:
+            repository.promote(package.name, version, reason=f"run {package.run} passed its gates")
+        if role is ModelRole.CHAMPION or not package.approval:
+            served = champion
+            _wait_for_echo(package, grpc, champion, version)
+        forecast = ask_forecast(served, package.store, package.spec, grpc, rest)
     return golden, registration, forecast
 
 

@@ -23,7 +23,7 @@ class PackageSpec:
 
     source: the version directory. store_dir: of the series store. digest: of the version's files.
     golden: file of the golden request, max_difference_ratio: how far its answer may be off. metrics,
-    curves (metrics by epoch), files: for MLflow.
+    curves (metrics by epoch), files: for MLflow. approval: why a person must approve it, empty where nobody need.
     """
 
     name: str
@@ -39,6 +39,7 @@ class PackageSpec:
     metrics: dict[str, float]
     curves: dict[int, dict[str, float]]
     files: dict[str, Path]
+    approval: str = ""
 
     @property
     def cutoff(self) -> int:
@@ -90,6 +91,7 @@ def read_package(name: str, run: str, inputs: Mapping[StepName, Path], *, histor
         metrics={key: value for step, path in evaluations.items() for key, value in _overall_metrics(step, path)},
         curves=_curves(history),
         files={step.value: path for step, path in evaluations.items()} | {"version": source / EXPORTED_SPEC_FILE},
+        approval=read_decision(inputs[StepName.EVALUATE_MODEL] / DECISION_FILE).approval,
     )
 
 

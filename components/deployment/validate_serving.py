@@ -105,28 +105,37 @@ def validate_serving(
     except RemoteError as error:
         problem = str(error)
         logger.error("the candidate failed in the server: %s", error)
-    decision = _judge(settings, trial)
-    write_decision(decision, output / DECISION_FILE)
     report = _report(variant, windows, len(warmup), version_dir, trial, problem)
+    decision = _judge(settings, trial, size_bytes=report.version_bytes)
+    write_decision(decision, output / DECISION_FILE)
     (output / REPORT_FILE).write_text(json.dumps(asdict(report), indent=1), encoding="utf-8")
     return StepOutcome(
         decision.passed,
         problem or _summary(variant, trial, decision.reason),
-        reusable=decision.passed or (trial is not None and trial.grpc.p99_ms <= settings.gates.serving.max_latency_ms),
+        reusable=decision.passed or not _hangs_on_load(decision, trial),
     )
 
 
-def _judge(settings: ValidateServingSettings, trial: _Trial | None) -> GateDecision:
+def _judge(settings: ValidateServingSettings, trial: _Trial | None, *, size_bytes: int) -> GateDecision:
+    limits = settings.gates.serving
     if trial is None:
-        return decide(serving_rules(settings.gates.serving, latency_ms=np.nan, difference_ratio=np.nan))
+        return decide(serving_rules(limits, latency_ms=np.nan, difference_ratio=np.nan, size_bytes=size_bytes))
     return decide(
         serving_rules(
-            settings.gates.serving,
+            limits,
             latency_ms=trial.grpc.p99_ms,
             # NaN wins: a window with gaps that has no finite answer must refuse the candidate.
             difference_ratio=float(np.maximum(trial.difference_ratio, trial.gaps_difference_ratio)),
+            size_bytes=size_bytes,
+            load_s=trial.load_s,
         )
     )
+
+
+def _hangs_on_load(decision: GateDecision, trial: _Trial | None) -> bool:
+    """Whether another run on a machine less busy could pass."""
+    timed = {"max_latency_ms", "max_load_s"}
+    return trial is None or any(not rule.passed and rule.rule in timed for rule in decision.rules)
 
 
 def _shipped_variant(inputs: Mapping[StepName, Path]) -> VariantRecord:

@@ -7,17 +7,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from components.evaluation.champion import Champion, load_champion
+from components.evaluation.measure_gate import CANDIDATE, CHAMPION, ChampionState, gate_ratios, measure_gate
 from forecasting.backtest.adapt import score_champion
 from forecasting.backtest.origins import BacktestSpec
 from forecasting.backtest.report import naive_predictors, open_backtest, score_backtest
 from forecasting.backtest.score import ForecastRecord, score_predictors, write_scores
-from forecasting.backtest.slices import COLD_START
 from forecasting.backtest.summary import (
     SERIES_SCORES_FILE,
     BacktestReport,
     better_naive,
-    champion_ratio,
-    naive_ratio,
+    finite_document,
     write_backtest_report,
     write_series_scores,
 )
@@ -31,12 +30,11 @@ from forecasting.contracts.artifacts import (
     SCORES_FILE,
 )
 from forecasting.contracts.steps import StepName
-from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import ArtifactError, DataError
 from forecasting.features.calendar import DAY_S
 from forecasting.features.spec import FeatureSpec, read_feature_spec
 from forecasting.formats import as_limit, as_number
-from forecasting.gates import NAN, GateDecision, ModelGateReport, decide, model_rules, write_decision
+from forecasting.gates import GateDecision, ModelGateReport, judge_model, write_decision
 from forecasting.predictors import Predictor
 from forecasting.schema import SeriesStore
 from forecasting.series_store import read_series_store
@@ -44,13 +42,13 @@ from forecasting.steps import StepContext, StepOutcome
 
 logger = logging.getLogger(__name__)
 
-CANDIDATE = ModelRole.CANDIDATE.value
-CHAMPION = ModelRole.CHAMPION.value
-
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """What was scored. champion_problem: why the champion could not be; empty where it was or there is none."""
+    """What was scored and measured.
+
+    champion_problem: why the champion could not be scored; empty where it was or there is none. gate: what the rules judged.
+    """
 
     n_windows: int
     n_points: int
@@ -59,6 +57,7 @@ class EvaluationReport:
     better_naive: str
     champion_version: int | None
     champion_problem: str
+    gate: ModelGateReport
 
 
 @dataclass(frozen=True)
@@ -129,17 +128,17 @@ def judge_candidate(
     predictors = {CANDIDATE: candidate, **naive_predictors(settings.forecast.seasons, spec.quantiles)}
     size = settings.backtest.batch_size
     forecasts = score_predictors(predictors, spec, backtest=backtest, batch_size=size)
-    problem = ""
+    state = None
     if champion is not None:
         found, problem = _champion_forecasts(champion, store, backtest=backtest, batch_size=size)
         forecasts |= {CHAMPION: found} if found else {}
+        state = ChampionState(problem, _cutoff_lag_days(champion, store.spec.split.cutoff))
     scores = score_backtest(store, spec, backtest=backtest, forecasts=forecasts, settings=settings.backtest)
-    report = replace(scores.report, ratios=_ratios(scores.report, backtest, forecasts=forecasts))
-    decision = decide(
-        model_rules(
-            _gate_report(report, champion, problem=problem, cutoff=store.spec.split.cutoff), settings.gates.model
-        )
+    measured = measure_gate(
+        settings, backtest, forecasts=forecasts, scores=scores, champion=state, test_start=store.spec.split.test_start
     )
+    report = replace(scores.report, ratios=gate_ratios(measured))
+    decision = judge_model(measured, settings.gates)
     write_scores(output / SCORES_FILE, backtest, forecasts=forecasts)
     write_series_scores(output / SERIES_SCORES_FILE, backtest, scores=scores.series)
     write_backtest_report(report, output / METRICS_FILE)
@@ -151,10 +150,15 @@ def judge_candidate(
         quantiles=spec.quantiles,
         better_naive=better_naive(report.models),
         champion_version=champion.version if champion else None,
-        champion_problem=problem,
+        champion_problem=state.problem if state else "",
+        gate=measured,
     )
-    (output / REPORT_FILE).write_text(json.dumps(asdict(evaluation), indent=1), encoding="utf-8")
+    (output / REPORT_FILE).write_text(json.dumps(finite_document(asdict(evaluation)), indent=1), encoding="utf-8")
     return StepOutcome(decision.passed, _summary(report, decision, limit=settings.gates.model.max_mae))
+
+
+def _cutoff_lag_days(champion: ChampionSource, cutoff: int) -> float | None:
+    return None if champion.cutoff is None else max(0, champion.cutoff - cutoff) / DAY_S
 
 
 def _champion_forecasts(
@@ -174,38 +178,11 @@ def _champion_forecasts(
     return None, f"champion version {source.version} cannot be scored: {problem}"
 
 
-def _ratios(
-    report: BacktestReport, backtest: BacktestSpec, *, forecasts: Mapping[str, ForecastRecord]
-) -> dict[str, float]:
-    ratios = {
-        "naive_ratio": naive_ratio(report.models, CANDIDATE),
-        "cold_start_naive_ratio": naive_ratio(report.models, CANDIDATE, part=COLD_START),
-    }
-    if CHAMPION in forecasts:
-        ratios["champion_ratio"] = champion_ratio(backtest, forecasts[CANDIDATE], forecasts[CHAMPION])
-    return ratios
-
-
-def _gate_report(
-    report: BacktestReport, champion: ChampionSource | None, *, problem: str, cutoff: int
-) -> ModelGateReport:
-    overall = report.models[CANDIDATE].overall
-    lag = None if champion is None or champion.cutoff is None else max(0, champion.cutoff - cutoff) / DAY_S
-    return ModelGateReport(
-        mae=overall["mae"],
-        rmse=overall["rmse"],
-        naive_ratio=report.ratios["naive_ratio"],
-        coverage=overall["coverage"],
-        cold_start_naive_ratio=report.ratios["cold_start_naive_ratio"],
-        champion_ratio=None if champion is None else report.ratios.get("champion_ratio", NAN),
-        champion_problem=problem,
-        cutoff_lag_days=lag,
-    )
-
-
 def _summary(report: BacktestReport, decision: GateDecision, *, limit: float) -> str:
     models = report.models
     naive = models[better_naive(models)].overall["mae"]
     champion = f", champion {as_number(models[CHAMPION].overall['mae'])}" if CHAMPION in models else ""
     text = f"MAE {as_number(models[CANDIDATE].overall['mae'])} (naive {as_number(naive)}{champion}, limit {as_limit(limit)})"
+    if decision.passed and decision.approval:
+        return f"{text}; waits for approval: {decision.approval}"
     return text if decision.passed else f"{text}; {decision.reason}"

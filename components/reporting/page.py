@@ -122,7 +122,8 @@ def _cards(evidence: EvidenceRecord) -> list[CardRecord]:
     if evidence.deployment:
         previous = evidence.deployment.get("previous_version")
         note = f"previous: version {previous}" if previous is not None else "the first one"
-        cards.append(CardRecord("Champion", f"version {evidence.deployment['version']}", note))
+        label = "Candidate" if evidence.deployment.get("approval") else "Champion"
+        cards.append(CardRecord(label, f"version {evidence.deployment['version']}", note))
     return cards
 
 

@@ -44,6 +44,13 @@ def _succeeded(evidence: EvidenceRecord) -> VerdictReport:
     if deployment.get("already_champion") or evidence.run.steps[StepName.DEPLOY_MODEL].reused:
         sentence = f"Nothing new to deploy: version {version} is this very model and was deployed before."
         return VerdictReport("good", "Unchanged", sentence, tuple(_accuracy_lines(evidence)))
+    if deployment.get("approval"):
+        sentence = f"Version {version} passed every gate and waits for a person to approve it."
+        lines = (
+            f"Why: {deployment['approval']}.",
+            f"almanac models approve {deployment['model']} makes it champion; {_champion_line(evidence).lower()}",
+        )
+        return VerdictReport("neutral", "Waits for approval", sentence, (*lines, *_accuracy_lines(evidence)))
     sentence = f"Version {version} passed every gate and is the champion now."
     return VerdictReport("good", "Promoted", sentence, tuple(_accuracy_lines(evidence)))
 

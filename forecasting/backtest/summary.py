@@ -224,13 +224,6 @@ def better_naive(models: Mapping[str, ModelReport]) -> str:
     return min(names, key=lambda name: models[name].overall["mae"])
 
 
-def champion_ratio(backtest: BacktestSpec, candidate: ForecastRecord, champion: ForecastRecord) -> float:
-    """MAE of the candidate over the champion's on the steps that both forecast; NaN where there are none."""
-    actual = np.where(candidate.available & champion.available, backtest.actual, np.nan)
-    error = metrics.mae(actual, champion.point)
-    return metrics.mae(actual, candidate.point) / error if error > 0 else float("nan")
-
-
 def _mae(report: ModelReport, part: str | None) -> float:
     if part is None:
         return report.overall["mae"]
@@ -239,7 +232,7 @@ def _mae(report: ModelReport, part: str | None) -> float:
 
 def write_backtest_report(report: BacktestReport, path: Path) -> None:
     """Write `metrics.json`; values that are not finite become null."""
-    path.write_text(json.dumps(_without_nan(asdict(report)), indent=1, allow_nan=False), encoding="utf-8")
+    path.write_text(json.dumps(finite_document(asdict(report)), indent=1, allow_nan=False), encoding="utf-8")
 
 
 def read_backtest_report(path: Path) -> BacktestReport:
@@ -273,13 +266,14 @@ def _with_nan(values: Mapping[Any, Any]) -> dict[Any, float]:
     return {key: float("nan") if value is None else value for key, value in values.items()}
 
 
-def _without_nan(value: Any) -> Any:
+def finite_document(value: Any) -> Any:
+    """A document for JSON: numbers that are not finite become null."""
     match value:
         case float():
             return value if math.isfinite(value) else None
         case dict():
-            return {key: _without_nan(item) for key, item in value.items()}
+            return {key: finite_document(item) for key, item in value.items()}
         case list() | tuple():
-            return [_without_nan(item) for item in value]
+            return [finite_document(item) for item in value]
         case _:
             return value

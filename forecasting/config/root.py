@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from math import isclose
 from typing import Any
 
 from pydantic import Field, field_validator, model_validator
@@ -14,6 +15,7 @@ from forecasting.config.section import Section
 from forecasting.config.sections import (
     BacktestConfig,
     CompressionConfig,
+    DeployConfig,
     ForecastConfig,
     ServingConfig,
     SplitConfig,
@@ -44,6 +46,7 @@ class AlmanacConfig(Section):
     gates: GatesConfig = Field(description="Thresholds; they have no defaults.")
     compression: CompressionConfig = Field(default_factory=CompressionConfig, description="Pruning and quantisation.")
     serving: ServingConfig = Field(default_factory=ServingConfig, description="The model server.")
+    deploy: DeployConfig = Field(default_factory=DeployConfig, description="Promotion.")
     tracking: TrackingConfig = Field(default_factory=TrackingConfig, description="MLflow.")
 
     @field_validator("name")
@@ -101,6 +104,27 @@ class AlmanacConfig(Section):
                 raise ValueError(
                     f"model.patch ({patch}) must divide forecast.segment ({segment}), so that padding fills whole patches"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _check_gates(self) -> "AlmanacConfig":
+        gates, levels = self.gates, self.forecast.quantiles
+        for band in gates.model.coverage_bands:
+            known = [round(high - low, 9) for low in levels for high in levels if low < high and isclose(low + high, 1)]
+            if round(band.interval, 9) not in known:
+                shares = ", ".join(f"{share:g}" for share in sorted(known)) or "none"
+                raise ValueError(
+                    f"gates.model.coverage_bands names the interval {band.interval:g}, which forecast.quantiles do not make; "
+                    f"they make {shares}"
+                )
+        if gates.exceedance is not None and len(levels) < 2:
+            raise ValueError("gates.exceedance needs at least two forecast.quantiles to read a probability off")
+        if gates.slices is not None and gates.slices.max_holiday_naive_ratio is not None and not self.features.holidays:
+            raise ValueError("gates.slices.max_holiday_naive_ratio needs to know the holidays; set features.holidays")
+        if gates.model.max_cold_start_naive_ratio is not None and self.backtest.cold_start_below is None:
+            raise ValueError(
+                "gates.model.max_cold_start_naive_ratio needs the slice cold_start; set backtest.cold_start_below"
+            )
         return self
 
     @model_validator(mode="after")
@@ -204,6 +228,7 @@ class DeployModelSettings(StepSettings):
 
     forecast: ForecastConfig
     serving: ServingConfig
+    deploy: DeployConfig
     tracking: TrackingConfig
 
 

@@ -148,6 +148,15 @@ class ServingConfig(Section):
         return self
 
 
+class DeployConfig(Section):
+    """From a model that passed to the champion."""
+
+    approval: Literal["auto", "manual"] = Field(
+        "auto",
+        description="auto: what passes every gate is promoted; manual: it is served as candidate until `almanac models approve`.",
+    )
+
+
 class TrackingConfig(Section):
     """MLflow."""
 

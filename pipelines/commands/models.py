@@ -1,16 +1,19 @@
-"""`almanac models list|show|rollback`."""
+"""`almanac models list|show|approve|promote|rollback`."""
 
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from typing import Any
 
+from forecasting.audit import AuditAction
 from forecasting.command_word import command_word
 from forecasting.contracts.layout import home_layout
 from forecasting.contracts.vocabulary import ModelRole
-from forecasting.errors import ConfigError, RemoteError
-from forecasting.repository import ModelRepository
-from pipelines.records import table
+from forecasting.errors import ConfigError, ModelRefusedError, RemoteError
+from forecasting.formats import as_time
+from forecasting.repository import APPROVAL_KEY, ModelRepository
+from pipelines.records import moment, table
 
 
 def list_models(arguments: argparse.Namespace) -> int:
@@ -34,31 +37,94 @@ def list_models(arguments: argparse.Namespace) -> int:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """One line a version, newest first, with what is remembered of it."""
-    repository = _repository(arguments.model)
+    """One line a version, newest first, with what is remembered of it; with --audit one line a change of roles."""
+    repository = open_repository(arguments.model)
+    if arguments.audit:
+        return _show_audit(repository, arguments.model, as_json=arguments.json)
     versions = sorted(repository.versions(arguments.model), reverse=True)
     documents = [_version(repository, arguments.model, version) for version in versions]
     if arguments.json:
         print(json.dumps(documents, indent=1))
         return 0
-    rows = [["VERSION", "ROLE", "RUN", "VARIANT", "PATH"]]
+    rows = [["VERSION", "ROLE", "RUN", "VARIANT", "WAITS FOR APPROVAL", "PATH"]]
     for found in documents:
         record = found["record"]
-        remembered = [str(record.get("run", "")), str(record.get("variant", ""))]
+        remembered = [str(record.get(key, "")) for key in ("run", "variant", APPROVAL_KEY)]
         rows.append([str(found["version"]), found["role"] or "", *remembered, found["path"]])
     print("\n".join(table(rows, right=frozenset({0}))))
     return 0
 
 
+def _show_audit(repository: ModelRepository, model: str, *, as_json: bool) -> int:
+    records = repository.audit(model)
+    if as_json:
+        print(json.dumps([asdict(record) for record in records], indent=1))
+        return 0
+    rows = [["TIME", "WHO", "WHAT", "VERSION", "CHAMPION", "CANDIDATE", "PREVIOUS", "WHY"]]
+    for record in records:
+        held = [str(number or "") for number in (record.version, record.champion, record.candidate, record.previous)]
+        rows.append([moment(record.time), record.who, record.action.value, *held, record.reason])
+    print("\n".join(table(rows, right=frozenset({3, 4, 5, 6}))))
+    return 0
+
+
+def approve(arguments: argparse.Namespace) -> int:
+    """Make the candidate that waits for approval champion."""
+    repository = open_repository(arguments.model)
+    candidate = repository.role(arguments.model, ModelRole.CANDIDATE)
+    wanted = arguments.version or candidate
+    if candidate is None or wanted != candidate:
+        found = "no version" if candidate is None else f"version {candidate}"
+        asked = f"version {wanted}" if wanted else "a version"
+        raise ConfigError(
+            f"{asked} of {arguments.model!r} must wait for approval to be approved, {found} does; `{command_word()} models show {arguments.model}` lists them"
+        )
+    repository.promote(arguments.model, candidate, reason=arguments.reason, action=AuditAction.APPROVE)
+    repository.update_record(arguments.model, candidate, {APPROVAL_KEY: ""})
+    return _tell(repository, arguments, f"version {candidate} of {arguments.model} is approved and champion")
+
+
+def promote(arguments: argparse.Namespace) -> int:
+    """Make any version champion; what a gate left to a person, or a later cutoff forbids, needs --force and --reason."""
+    repository, model, version = open_repository(arguments.model), arguments.model, arguments.version
+    require_version(repository, model, version)
+    if arguments.force and not arguments.reason:
+        raise ConfigError("--force must come with --reason, which the audit log keeps")
+    if not arguments.force and (objection := _objection(repository, model, version)):
+        raise ModelRefusedError(
+            f"version {version} of {model!r} was not promoted: {objection}; --force --reason WHY does it"
+        )
+    repository.promote(model, version, reason=arguments.reason)
+    repository.update_record(model, version, {APPROVAL_KEY: ""})
+    return _tell(repository, arguments, f"version {version} of {model} is champion")
+
+
+def _objection(repository: ModelRepository, model: str, version: int) -> str:
+    """Why a version may not be promoted just like that; empty where it may."""
+    if waits := repository.record(model, version).get(APPROVAL_KEY):
+        return f"it waits for approval ({waits}); `{command_word()} models approve {model}` gives it"
+    champion = repository.role(model, ModelRole.CHAMPION)
+    if champion is None or champion == version:
+        return ""
+    ours, theirs = (repository.record(model, number).get("cutoff") for number in (version, champion))
+    if ours is not None and theirs is not None and ours < theirs:
+        return f"its cutoff, {as_time(ours)}, lies before that of the champion, {as_time(theirs)}"
+    return ""
+
+
 def rollback(arguments: argparse.Namespace) -> int:
     """Make the previous version champion; servers follow within their poll interval, MLflow's aliases at once."""
-    repository = _repository(arguments.model)
-    version = repository.rollback(arguments.model)
+    repository = open_repository(arguments.model)
+    version = repository.rollback(arguments.model, reason=arguments.reason)
+    return _tell(repository, arguments, f"version {version} of {arguments.model} is champion again")
+
+
+def _tell(repository: ModelRepository, arguments: argparse.Namespace, sentence: str) -> int:
     problem = _move_aliases(repository, arguments.model)
     if arguments.json:
         print(json.dumps({"model": arguments.model, **_roles(repository, arguments.model), "problem": problem}))
     else:
-        print(f"version {version} of {arguments.model} is champion again")
+        print(sentence)
         if problem:
             print(f"{problem}; the next run sets them", file=sys.stderr)
     return 0
@@ -87,13 +153,28 @@ def _move_aliases(repository: ModelRepository, model: str) -> str:
     return ""
 
 
-def _repository(model: str) -> ModelRepository:
+def open_repository(model: str) -> ModelRepository:
+    """The repository of this home, which has a model.
+
+    Raises:
+        ConfigError: It has none of that name.
+    """
     repository = ModelRepository(home_layout().models)
     if model not in repository.names():
         raise ConfigError(
             f"there is no model {model!r} in {repository.root}; `{command_word()} models list` names them"
         )
     return repository
+
+
+def require_version(repository: ModelRepository, model: str, version: int) -> None:
+    """Nothing where the version is there.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if version not in (versions := repository.versions(model)):
+        raise ConfigError(f"model {model!r} must have version {version}, it has {', '.join(map(str, versions))}")
 
 
 def _roles(repository: ModelRepository, model: str) -> dict[str, int | None]:

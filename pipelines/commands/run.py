@@ -14,6 +14,9 @@ from pipelines.closing import closing_lines, failure_line
 from pipelines.records import run_document
 from pipelines.run import RunSpec, resume_run, start_run
 
+PROMOTE = "gates.model.allow_older_cutoff=true"
+"""What --promote sets."""
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Run or resume the pipeline; the exit code is that of the run record."""
@@ -32,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(run_document(home.run(record.run), record), indent=1))
     else:
-        served = None if arguments.overrides else arguments.config
+        served = None if arguments.overrides or arguments.promote else arguments.config
         print("\n".join(closing_lines(home.run(record.run), record, served)))
     sys.stdout.flush()
     if cause := failure_line(home.run(record.run), record):
@@ -42,10 +45,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _config(arguments: argparse.Namespace) -> AlmanacConfig | None:
     if arguments.config is None:
-        if arguments.overrides:
-            raise ConfigError("--set changes a configuration; give it with -c FILE")
+        if arguments.overrides or arguments.promote:
+            option = "--set" if arguments.overrides else "--promote"
+            raise ConfigError(f"{option} changes a configuration; give it with -c FILE")
         return None
-    return load_config(Path(arguments.config), arguments.overrides)
+    promote = [PROMOTE] if arguments.promote else []
+    return load_config(Path(arguments.config), [*arguments.overrides, *promote])
 
 
 def _spec(arguments: argparse.Namespace) -> RunSpec:

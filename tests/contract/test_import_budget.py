@@ -13,6 +13,7 @@ import forecasting.backtest
 import forecasting.config
 import forecasting.contracts
 import forecasting.features
+import forecasting.gates
 import forecasting.metrics
 from forecasting.contracts.steps import StepName
 
@@ -35,7 +36,7 @@ def modules_of(package) -> list[str]:
 LIGHT_ROOMS = {
     "contracts and config": [*modules_of(forecasting.contracts), *modules_of(forecasting.config)],
     "features": modules_of(forecasting.features),
-    "backtest": [*modules_of(forecasting.backtest), *modules_of(forecasting.metrics), "forecasting.gates"],
+    "backtest": [*modules_of(forecasting.backtest), *modules_of(forecasting.metrics), *modules_of(forecasting.gates)],
     "files": [
         "forecasting.errors", "forecasting.manifests", "forecasting.schema", "forecasting.windows", "forecasting.scaling",
         "forecasting.predictors", "forecasting.repository", "forecasting.runs", "forecasting.cache", "forecasting.execution",

@@ -14,7 +14,6 @@ from forecasting.backtest.slices import backtest_slices, bucket_names, local_sec
 from forecasting.backtest.summary import (
     BacktestReport,
     better_naive,
-    champion_ratio,
     naive_ratio,
     read_backtest_report,
     score_model,
@@ -217,24 +216,6 @@ def test_summaries_equal_those_that_pandas_makes_of_the_tidy_table(tmp_path: Pat
     assert series["n_points"].tolist() == [72, 69]
     assert model.intervals["0.8"]["coverage"] == pytest.approx(table["inside"].mean())
     assert model.levels["0.1"]["share_below"] == pytest.approx((table["actual"] <= table["q0.1"]).mean())
-
-
-def test_champion_ratio_compares_only_steps_that_both_forecast() -> None:
-    store = hourly_store({"Demand": [daily_wave(10)]})
-    backtest = open_backtest(store, hourly_spec(), settings=SETTINGS)
-    actual = backtest.actual.astype(np.float32)
-    candidate = actual + 1.0
-    candidate[:, 12:] = 1e6
-    champion = actual + 4.0
-    early = np.zeros(actual.shape, dtype=bool)
-    early[:, :12] = True
-    everywhere = np.ones(actual.shape, dtype=bool)
-    ratio = champion_ratio(
-        backtest,
-        ForecastRecord((0.5,), candidate[:, :, None], everywhere),
-        ForecastRecord((0.5,), champion[:, :, None], early),
-    )
-    assert ratio == pytest.approx(0.25, rel=1e-4)
 
 
 def test_report_survives_json_with_nan_as_null(tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ def write_parents(models: Path, root: Path, *, variant: str, lite_factor: int = 
     rule = GateResult("max_mae", 0.5, 1.0, 0.5, True, variant, Direction.AT_MOST)
     decision = GateDecision(True, (rule,), "all 1 rules hold", variant)
     write_decision(decision, folders[StepName.EVALUATE_COMPRESSED] / "decision.json")
+    write_decision(GateDecision(True, (rule,), "all 1 rules hold"), folders[StepName.EVALUATE_MODEL] / "decision.json")
     metrics = {"models": {"candidate": {"overall": {"mae": 0.5, "rmse": float("nan")}}}}
     for step in (StepName.EVALUATE_MODEL, StepName.EVALUATE_COMPRESSED):
         (folders[step] / "metrics.json").write_text(json.dumps(metrics))

@@ -12,10 +12,11 @@ from components.deployment.deploy_model import deploy_model
 from components.deployment.golden import read_golden, write_golden
 from components.deployment.validate_serving import validate_serving
 from forecasting.config.root import DeployModelSettings, ValidateServingSettings
-from forecasting.config.sections import ForecastConfig, ServingConfig, TrackingConfig
+from forecasting.config.sections import DeployConfig, ForecastConfig, ServingConfig, TrackingConfig
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import RemoteError
+from forecasting.gates import read_decision, write_decision
 from forecasting.repository import ModelRepository
 from forecasting.series_store import read_series_store
 from forecasting.steps import StepContext
@@ -23,7 +24,7 @@ from tests.unit.deployment.conftest import GATES, write_parents
 from tests.unit.forecasting.series_stores import write_series_store
 
 SETTINGS = DeployModelSettings(
-    name="tiny", forecast=ForecastConfig(), serving=ServingConfig(), tracking=TrackingConfig()
+    name="tiny", forecast=ForecastConfig(), serving=ServingConfig(), deploy=DeployConfig(), tracking=TrackingConfig()
 )
 
 
@@ -40,9 +41,12 @@ def _validate(parents: dict[StepName, Path], context: StepContext) -> None:
     assert validate_serving(settings, parents, parents[StepName.VALIDATE_SERVING], context).passed
 
 
-def _deploy(parents: dict[StepName, Path], output: Path, context: StepContext) -> dict[str, object]:
+def _deploy(
+    parents: dict[StepName, Path], output: Path, context: StepContext, *, approval: str = "auto"
+) -> dict[str, object]:
     output.mkdir()
-    assert deploy_model(SETTINGS, parents, output, context).passed
+    settings = SETTINGS.model_copy(update={"deploy": DeployConfig(approval=approval)})
+    assert deploy_model(settings, parents, output, context).passed
     return json.loads((output / "deployment.json").read_text())
 
 
@@ -62,6 +66,49 @@ def test_a_first_deployment_is_champion_forecasts_and_is_registered(validated, c
     assert forecast["grpc_rest_max_difference"] < 1e-4
     registered = _aliases(context)
     assert registered == {"champion": "1"}
+
+
+def test_a_model_that_a_person_must_approve_stays_candidate_and_is_asked_there(validated, context, tmp_path):
+    record = _deploy(validated, tmp_path / "out", context, approval="manual")
+    repository = ModelRepository(context.home.models)
+    assert (record["version"], record["approval"], record["promoted_at"]) == (1, "deploy.approval is manual", None)
+    assert repository.role("tiny", ModelRole.CHAMPION) is None
+    assert repository.role("tiny", ModelRole.CANDIDATE) == 1
+    assert repository.record("tiny", 1)["approval"] == "deploy.approval is manual"
+    forecast = json.loads((tmp_path / "out" / "forecast.json").read_text())
+    assert forecast["model"] == "tiny-candidate"
+    assert _aliases(context) == {}
+
+    again = _deploy(validated, tmp_path / "again", context, approval="manual")
+    assert (again["version"], repository.versions("tiny")) == (1, [1])
+
+    repository.promote("tiny", 1)
+    approved = _deploy(validated, tmp_path / "approved", context, approval="manual")
+    assert (approved["already_champion"], approved["approval"]) == (True, "")
+    assert _aliases(context) == {"champion": "1"}
+
+
+def test_a_gate_that_asks_for_a_person_is_heard_though_the_settings_promote_by_themselves(validated, context, tmp_path):
+    path = validated[StepName.EVALUATE_MODEL] / "decision.json"
+    write_decision(replace(read_decision(path), approval="the champion could be compared at 0 of 3 origins"), path)
+    (tmp_path / "out").mkdir()
+    outcome = deploy_model(SETTINGS, validated, tmp_path / "out", context)
+    assert outcome.summary == (
+        "version 1 (tflite_int8) waits for approval: the champion could be compared at 0 of 3 origins"
+    )
+    assert not outcome.reusable
+    assert ModelRepository(context.home.models).role("tiny", ModelRole.CHAMPION) is None
+
+
+def test_the_audit_log_tells_of_candidate_and_promotion(validated, context, tmp_path):
+    _deploy(validated, tmp_path / "out", context)
+    found = [
+        (record.action, record.version, record.reason) for record in ModelRepository(context.home.models).audit("tiny")
+    ]
+    assert found == [
+        ("candidate", 1, "run r1 passed its gates"),
+        ("promote", 1, "run r1 passed its gates"),
+    ]
 
 
 def test_the_series_are_served_from_the_repository_once_the_run_is_gone(validated, context, tmp_path):

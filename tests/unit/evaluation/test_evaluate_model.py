@@ -85,10 +85,17 @@ def test_model_that_knows_the_answer_trips_the_leak_alarm(tmp_path: Path) -> Non
     assert "too good to be true" in outcome.summary
 
 
-def test_model_that_answers_nan_is_refused_by_every_accuracy_rule(tmp_path: Path) -> None:
+def test_model_that_answers_nan_is_refused_before_its_accuracy_is_judged(tmp_path: Path) -> None:
     outcome = judge(tmp_path, KnownColumnPredictor(offset=float("nan")))
     assert not outcome.passed
-    assert failed_rules(tmp_path) == ["max_mae", "max_rmse", "max_naive_ratio", "min_naive_ratio"]
+    assert failed_rules(tmp_path) == ["max_nonfinite_ratio"]
+    assert "max_mae" not in [rule.rule for rule in read_decision(tmp_path / "decision.json").rules]
+
+
+def test_model_in_another_unit_is_refused_as_far_outside_of_the_history(tmp_path: Path) -> None:
+    outcome = judge(tmp_path, KnownColumnPredictor(offset=1e6))
+    assert failed_rules(tmp_path) == ["max_range_ratio"]
+    assert "is the unit right?" in outcome.summary
 
 
 def test_candidate_worse_than_the_champion_is_refused_though_it_beats_the_naive(tmp_path: Path) -> None:
@@ -103,20 +110,37 @@ def test_candidate_better_than_the_champion_passes(tmp_path: Path) -> None:
     assert judge(tmp_path, KnownColumnPredictor(offset=0.2), champion=champion_off_by(0.4)).passed
 
 
-def test_champion_that_cannot_read_the_table_refuses_with_the_reason_and_no_crash(tmp_path: Path) -> None:
+def test_champion_that_cannot_read_the_table_leaves_the_verdict_to_a_person_and_no_crash(tmp_path: Path) -> None:
     spec = hourly_spec(known=("Copy", "Temperature"))
     champion = ChampionSource(3, Champion(3, KnownColumnPredictor(), spec))
     outcome = judge(tmp_path, KnownColumnPredictor(offset=0.2), champion=champion)
-    assert not outcome.passed
+    assert outcome.passed
+    assert "waits for approval: the champion could be compared at 0 of 3 origins" in outcome.summary
     assert "champion version 3 cannot be scored: the table has no column 'Temperature'" in outcome.summary
     assert "champion" not in read_backtest_report(tmp_path / "metrics.json").models
 
 
-def test_champion_that_cannot_be_loaded_refuses_with_the_reason(tmp_path: Path) -> None:
+def test_champion_that_cannot_be_loaded_leaves_the_verdict_to_a_person(tmp_path: Path) -> None:
     champion = ChampionSource(4, None, "model.tflite is gone")
-    outcome = judge(tmp_path, KnownColumnPredictor(offset=0.2), champion=champion)
-    assert failed_rules(tmp_path) == ["max_champion_ratio"]
-    assert "champion version 4 cannot be scored: model.tflite is gone" in outcome.summary
+    judge(tmp_path, KnownColumnPredictor(offset=0.2), champion=champion)
+    decision = read_decision(tmp_path / "decision.json")
+    assert decision.passed
+    assert decision.approval.endswith("champion version 4 cannot be scored: model.tflite is gone")
+
+
+def test_accuracy_limits_hold_also_where_the_champion_cannot_be_scored(tmp_path: Path) -> None:
+    champion = ChampionSource(4, None, "model.tflite is gone")
+    assert not judge(tmp_path, KnownColumnPredictor(offset=0.55), champion=champion).passed
+    assert failed_rules(tmp_path) == ["max_mae"]
+
+
+def test_run_for_an_earlier_cutoff_than_the_champions_is_refused_and_says_how_it_may_be_promoted(
+    tmp_path: Path,
+) -> None:
+    later = replace(champion_off_by(0.4), cutoff=MONDAY + 12 * DAY_S)
+    outcome = judge(tmp_path, KnownColumnPredictor(offset=0.2), champion=later)
+    assert failed_rules(tmp_path) == ["max_cutoff_lag_days"]
+    assert "almanac run --promote" in outcome.summary
 
 
 def test_new_series_are_judged_on_their_own(tmp_path: Path) -> None:

@@ -44,6 +44,14 @@ def test_a_model_that_was_champion_before_is_not_called_deployed(run: RunLayout)
     assert closing_lines(run, finish_run(run), "toy.yaml")[0] == "model    toy version 4 is champion already"
 
 
+def test_a_model_that_waits_for_approval_names_the_command_that_approves_and_none_that_serves(run: RunLayout) -> None:
+    _deploy(run, approval="deploy.approval is manual")
+    assert closing_lines(run, finish_run(run), "toy.yaml") == [
+        "model    toy version 4 waits for approval: deploy.approval is manual",
+        "approve  almanac models approve toy",
+    ]
+
+
 def test_what_a_deployment_left_to_be_done_is_said(run: RunLayout) -> None:
     _deploy(run, problem="MLflow could not set the aliases; the next run sets them")
     line = closing_lines(run, finish_run(run), "toy.yaml")[1]

@@ -1,8 +1,9 @@
-"""`almanac models rollback` and the aliases of a real MLflow."""
+"""`almanac models`: who is champion, who changed it and why, and the aliases of a real MLflow."""
 
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,91 @@ def test_a_rollback_holds_where_mlflow_cannot_be_told_and_says_so(
     assert "MLflow's aliases are as they were" in shown.err
     assert "names the tracking server, is gone; the next run sets them" in shown.err
     assert ModelRepository(home.models).role("toy", ModelRole.CHAMPION) == 1
+
+
+def _waiting(home: HomeLayout, tmp_path: Path, *, cutoff: int = 300) -> ModelRepository:
+    """Version 3 is candidate and waits for approval; the champion, version 2, has the cutoff 200."""
+    repository = ModelRepository(home.models)
+    repository.update_record("toy", 2, {"cutoff": 200})
+    folder = tmp_path / "third"
+    folder.mkdir()
+    (folder / "model.tflite").write_text("3")
+    version = repository.publish(
+        "toy", folder, {"run": "r3", "cutoff": cutoff, "approval": "deploy.approval is manual"}
+    )
+    repository.set_candidate("toy", version)
+    return repository
+
+
+def test_approval_makes_the_candidate_champion_and_says_who_when_and_why(
+    home: HomeLayout, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALMANAC_ACTOR", "ada@desk")
+    repository = _waiting(home, tmp_path)
+    assert main(["models", "show", "toy"]) == 0
+    assert "deploy.approval is manual" in capsys.readouterr().out.splitlines()[1]
+    assert main(["models", "approve", "toy", "--reason", "looked at the holidays"]) == 0
+    assert capsys.readouterr().out == "version 3 of toy is approved and champion\n"
+    assert repository.roles("toy").champion == 3
+    assert repository.roles("toy").previous == 2
+    assert repository.roles("toy").candidate is None
+    last = repository.audit("toy")[-1]
+    assert (last.who, last.action, last.version, last.reason) == ("ada@desk", "approve", 3, "looked at the holidays")
+    assert (last.champion, last.previous) == (3, 2)
+    assert last.time == pytest.approx(time.time(), abs=60)
+    assert main(["models", "show", "toy", "--audit"]) == 0
+    assert "looked at the holidays" in capsys.readouterr().out.splitlines()[-1]
+    assert main(["models", "approve", "toy"]) == 2
+    assert "no version does" in capsys.readouterr().err
+
+
+def test_approval_of_another_version_than_the_one_that_waits_is_an_error(
+    home: HomeLayout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _waiting(home, tmp_path)
+    assert main(["models", "approve", "toy", "--version", "1"]) == 2
+    assert "version 1 of 'toy' must wait for approval to be approved, version 3 does" in capsys.readouterr().err
+
+
+def test_promotion_of_what_waits_for_approval_needs_force_and_a_reason(
+    home: HomeLayout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repository = _waiting(home, tmp_path)
+    assert main(["models", "promote", "toy", "3"]) == 4
+    assert "it waits for approval (deploy.approval is manual)" in capsys.readouterr().err
+    assert main(["models", "promote", "toy", "3", "--force"]) == 2
+    assert "--force must come with --reason" in capsys.readouterr().err
+    assert repository.role("toy", ModelRole.CHAMPION) == 2
+    assert main(["models", "promote", "toy", "3", "--force", "--reason", "the old one is broken"]) == 0
+    assert repository.role("toy", ModelRole.CHAMPION) == 3
+    assert repository.audit("toy")[-1].reason == "the old one is broken"
+
+
+def test_promotion_of_a_version_for_an_earlier_cutoff_needs_force(
+    home: HomeLayout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repository = ModelRepository(home.models)
+    repository.update_record("toy", 1, {"cutoff": 100})
+    repository.update_record("toy", 2, {"cutoff": 200})
+    assert main(["models", "promote", "toy", "1"]) == 4
+    shown = capsys.readouterr().err
+    assert "its cutoff, 1970-01-01 00:01 UTC, lies before that of the champion, 1970-01-01 00:03 UTC" in shown
+    repository.update_record("toy", 1, {"cutoff": 200})
+    assert main(["models", "promote", "toy", "1"]) == 0
+    assert repository.role("toy", ModelRole.CHAMPION) == 1
+
+
+def test_promotion_of_a_version_that_is_not_there_names_those_that_are(
+    home: HomeLayout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", "promote", "toy", "9"]) == 2
+    assert "model 'toy' must have version 9, it has 1, 2" in capsys.readouterr().err
+
+
+def test_a_rollback_is_in_the_audit_log_with_its_reason(home: HomeLayout) -> None:
+    assert main(["models", "rollback", "toy", "--reason", "bad nights"]) == 0
+    last = ModelRepository(home.models).audit("toy")[-1]
+    assert (last.action, last.version, last.champion, last.reason) == ("rollback", 1, 1, "bad nights")
 
 
 @pytest.mark.parametrize("words", [("models", "list"), ("models", "show", "toy"), ("models", "rollback", "toy")])

@@ -143,8 +143,8 @@ def add_compression(run: RunLayout) -> None:
     end_step(run, StepName.EVALUATE_COMPRESSED, summary=decision.reason)
 
 
-def add_deployment(run: RunLayout) -> None:
-    """validate_serving and deploy_model."""
+def add_deployment(run: RunLayout, *, approval: str = "") -> None:
+    """validate_serving and deploy_model, which leaves a candidate where a person must approve."""
     serving = run.step(StepName.VALIDATE_SERVING)
     serving.mkdir()
     decision = decide(serving_rules(GATES.serving, latency_ms=1.4, difference_ratio=2e-7))
@@ -157,21 +157,22 @@ def add_deployment(run: RunLayout) -> None:
     deployed.mkdir()
     registration = RegistrationRecord("sqlite:///mlflow.db", "demand", "abc123", "7")
     record = DeploymentRecord(
-        "demand", 7, 6, "tflite_int8", run.name, 0, "series", "d" * 64, False, 1.0, 0.0, 1e-4, registration
-    )
+        "demand", 7, 6, "tflite_int8", run.name, 0, "series", "d" * 64, False, 1.0, 0.0, 1e-4, registration,
+        approval=approval,
+    )  # fmt: skip
     (deployed / "deployment.json").write_text(json.dumps(asdict(record)))
     (deployed / "forecast.json").write_text(json.dumps(_forecast().as_document()))
     end_step(run, StepName.DEPLOY_MODEL, summary="version 7 (tflite_int8) promoted to champion")
 
 
-def whole_run(root: Path) -> RunLayout:
-    """A run that promoted version 7."""
+def whole_run(root: Path, *, approval: str = "") -> RunLayout:
+    """A run that promoted version 7, or left it for approval."""
     run = begin_run(root)
     add_validation(run)
     add_training(run)
     add_evaluation(run)
     add_compression(run)
-    add_deployment(run)
+    add_deployment(run, approval=approval)
     assert load_run(run).steps[StepName.DEPLOY_MODEL].status == RunStatus.SUCCEEDED
     return run
 

@@ -90,6 +90,13 @@ def test_promotion_says_version_accuracy_and_what_ships(tmp_path: Path) -> None:
     assert json.loads((output / "report.json").read_text())["status"] == "succeeded"
 
 
+def test_model_that_waits_for_approval_is_no_champion_and_the_page_says_how_it_becomes_one(tmp_path: Path) -> None:
+    page, _ = report(whole_run(tmp_path, approval="deploy.approval is manual"))
+    assert "Version 7 passed every gate and waits for a person to approve it." in page.text
+    assert "Why: deploy.approval is manual." in page.text
+    assert "almanac models approve demand makes it champion; there is no champion yet." in page.text
+
+
 def test_page_has_every_part_of_a_whole_run(tmp_path: Path) -> None:
     page, _ = report(whole_run(tmp_path))
     for heading in (

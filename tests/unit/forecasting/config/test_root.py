@@ -70,3 +70,23 @@ def test_a_mean_of_a_target_scaled_by_its_logarithm_is_refused(scaling: dict[str
     assert read(
         forecast={"mean": True}, features={"scaling": {**scaling, "method": "log1p", "columns": {"target": "robust"}}}
     ).forecast.mean
+
+
+@pytest.mark.parametrize(("sections", "message"), [
+    ({"gates": {**GATES, "model": {**GATES["model"], "coverage_bands": [{"interval": 0.5, "min": 0.4, "max": 0.6}]}}},
+     "names the interval 0.5, which forecast.quantiles do not make; they make 0.8"),
+    ({"gates": {**GATES, "exceedance": {"threshold": 1, "min_events": 5, "min_auc": 0.7}}, "forecast": {"quantiles": [0.5]}},
+     "gates.exceedance needs at least two forecast.quantiles"),
+    ({"gates": {**GATES, "slices": {"min_points": 5, "max_holiday_naive_ratio": 1}}}, "needs to know the holidays"),
+    ({"gates": {**GATES, "model": {**GATES["model"], "max_cold_start_naive_ratio": 0.9}}}, "set backtest.cold_start_below"),
+    ({"gates": {**GATES, "exceedance": {"threshold": 1, "min_events": 5}}}, "at least one of min_accuracy"),
+    ({"gates": {**GATES, "model": {**GATES["model"], "min_coverage": 0.9, "max_coverage": 0.8}}},
+     r"min_coverage \(0.9\) must be below max_coverage \(0.8\), or nothing can pass"),
+    ({"gates": {**GATES, "model": {**GATES["model"], "min_champion_ratio": 0.95, "min_champion_improvement": 0.1}}},
+     "must be below 1 - min_champion_improvement"),
+])  # fmt: skip
+def test_a_limit_that_could_never_be_judged_or_met_is_refused_when_it_is_read(
+    sections: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_config({"gates": GATES, **sections}, source="toy.yaml")
