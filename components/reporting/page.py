@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from components.reporting.charts import (
@@ -19,29 +17,14 @@ from components.reporting.charts import (
     slice_chart,
 )
 from components.reporting.evidence import EvidenceRecord
+from components.reporting.gate_report import gate_records
 from components.reporting.picture import ShownForecastRecord
+from components.reporting.templating import template_environment
 from components.reporting.verdict import judge_run
 from forecasting import formats
 from forecasting.backtest.summary import better_naive
 from forecasting.contracts.steps import StepName
-from forecasting.gates import Direction
 from forecasting.tournament import VariantStatus
-
-TEMPLATES = Path(__file__).parent / "templates"
-
-RULES = {
-    "max_mae": "Mean absolute error",
-    "max_rmse": "Root mean squared error",
-    "max_naive_ratio": "Error over the better seasonal naive's",
-    "min_naive_ratio": "Leak alarm: error over the better seasonal naive's",
-    "max_champion_ratio": "Error over the champion's",
-    "max_cold_start_naive_ratio": "New series: error over the better seasonal naive's",
-    "min_coverage": "Share of actuals inside the interval",
-    "max_coverage": "Share of actuals inside the interval",
-    "max_mae_increase_ratio": "Increase of the error over the float model's",
-    "max_latency_ms": "Latency of one forecast over gRPC, 99th percentile, ms",
-    "max_difference_ratio": "Largest difference between gRPC, REST and in process",
-}
 
 
 @dataclass(frozen=True)
@@ -61,30 +44,23 @@ def render_page(evidence: EvidenceRecord, *, forecasts: list[ShownForecastRecord
         forecasts: To be drawn, at most a few.
         step_s: Step of the series in seconds; none before validate_data has said it.
     """
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
-                              trim_blocks=True, lstrip_blocks=True)  # fmt: skip
-    environment.filters |= {
-        "number": formats.as_number,
-        "share": formats.as_share,
-        "signed_share": formats.as_signed_share,
-        "bytes": formats.as_bytes,
-        "ms": formats.as_milliseconds,
-        "duration": formats.as_duration,
-        "time": formats.as_time,
-    }
-    return environment.get_template("report.html.j2").render(
-        e=evidence,
-        verdict=judge_run(evidence),
-        cards=_cards(evidence),
-        charts=_charts(evidence, forecasts, step_s=step_s),
-        accuracy=_accuracy_rows(evidence),
-        members=(evidence.training or {}).get("members", ()),
-        shares=_shares_sentence(evidence),
-        gates=_gate_tables(evidence),
-        variants=_variant_rows(evidence),
-        columns=_column_rows(evidence),
-        quarantine=_quarantine(evidence),
-        steps=_step_rows(evidence),
+    return (
+        template_environment()
+        .get_template("report.html.j2")
+        .render(
+            e=evidence,
+            verdict=judge_run(evidence),
+            cards=_cards(evidence),
+            charts=_charts(evidence, forecasts, step_s=step_s),
+            accuracy=_accuracy_rows(evidence),
+            members=(evidence.training or {}).get("members", ()),
+            shares=_shares_sentence(evidence),
+            gates=gate_records(evidence),
+            variants=_variant_rows(evidence),
+            columns=_column_rows(evidence),
+            quarantine=_quarantine(evidence),
+            steps=_step_rows(evidence),
+        )
     )
 
 
@@ -173,32 +149,6 @@ def _accuracy_rows(evidence: EvidenceRecord) -> list[dict[str, Any]]:
     order = sorted(models, key=lambda name: (name != "candidate", name != "champion", models[name].overall["mae"]))
     return [
         {"label": model_label(name), "name": name, "mean": models[name].mean, **models[name].overall} for name in order
-    ]
-
-
-def _gate_tables(evidence: EvidenceRecord) -> list[dict[str, Any]]:
-    return [
-        {
-            "step": step.value,
-            "passed": decision.passed,
-            "reason": decision.reason,
-            "rules": [
-                {
-                    "label": RULES.get(rule.rule, rule.rule),
-                    "rule": rule.rule,
-                    "role": rule.role,
-                    "value": rule.value,
-                    "sign": "≤" if rule.direction is Direction.AT_MOST else "≥",
-                    "limit": rule.limit,
-                    "margin": rule.margin,
-                    "passed": rule.passed,
-                    "reason": rule.reason,
-                }
-                for rule in decision.rules
-            ],
-        }
-        for step, decision in evidence.decisions.items()
-        if decision.rules
     ]
 
 

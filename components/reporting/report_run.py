@@ -8,6 +8,7 @@ from pathlib import Path
 
 from components.reporting.charts import ahead, forecast_figure
 from components.reporting.evidence import EvidenceRecord, gather_evidence
+from components.reporting.gate_report import write_gate_report
 from components.reporting.page import calendar_zone, render_page
 from components.reporting.picture import ShownForecastRecord, backtest_forecasts, served_forecasts
 from components.reporting.style import chart_style, save_png
@@ -41,12 +42,12 @@ def report_run(
     output: Path,
     context: StepContext,
 ) -> StepOutcome:
-    """Write report.html, and forecast.png where there is a forecast to draw.
+    """Write report.html, gate_report.json, .md and .html, and forecast.png where there is a forecast to draw.
 
     Args:
         settings: Not used but for their part in the step protocol.
         inputs: Empty: the run directory itself is read, with whatever steps are there.
-        output: Receives report.html, forecast.png and report.json.
+        output: Receives report.html, the gate reports, forecast.png and report.json.
         context: The run.
 
     Returns:
@@ -61,6 +62,7 @@ def report_run(
     step_s = (evidence.profile or {}).get("step_s")
     page = render_page(evidence, forecasts=forecasts, step_s=step_s)
     (output / RUN_REPORT_FILE).write_text(page, encoding="utf-8")
+    write_gate_report(evidence, output)
     if forecasts and step_s:
         _draw(forecasts[0], evidence, step_s=step_s, path=output / FORECAST_PICTURE_FILE)
     verdict = judge_run(evidence)

@@ -189,7 +189,9 @@ def test_page_is_well_formed_and_needs_no_network(tmp_path: Path) -> None:
     page, output = report(run)
     html = (output / "report.html").read_text()
     assert page.open == []
-    assert [link for link in page.links if not link.startswith(("#", "data:"))] == []
+    beside = [link for link in page.links if not link.startswith(("#", "data:"))]
+    assert beside == ["gate_report.html", "gate_report.md", "gate_report.json"]
+    assert all((output / link).is_file() for link in beside)
     assert "<script" not in html
     assert re.findall(r"url\((?!#)", html) == []
 
