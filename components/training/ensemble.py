@@ -14,9 +14,9 @@ from components.training.member import (
     best_loss,
     calibration_factors,
     train_member,
-    training_windows,
 )
-from forecasting.config.models import EnsembleConfig, ModelConfig
+from components.training.trained import training_windows
+from forecasting.config.models import EnsembleConfig, SingleConfig
 from forecasting.config.root import TrainModelSettings
 from forecasting.feature_store import FeatureStore, origin_times
 from forecasting.neural.shares import SharesReport, choose_shares
@@ -77,7 +77,7 @@ def train_ensemble(settings: TrainModelSettings, ensemble: EnsembleConfig, store
 
 
 def _train_members(
-    settings: TrainModelSettings, singles: Sequence[tuple[ModelConfig, int]], store: FeatureStore, strategy: Any, *,
+    settings: TrainModelSettings, singles: Sequence[tuple[SingleConfig, int]], store: FeatureStore, strategy: Any, *,
     folders: TrainingFolders, key: str,
 ) -> list[TrainedMember]:  # fmt: skip
     members = []

@@ -5,19 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
+from components.training.closed_form import solve_member
+from components.training.trained import Floats, TrainedMember, training_windows
+from forecasting.config.models import RidgeConfig
 from forecasting.config.root import TrainModelSettings
-from forecasting.errors import DataError
-from forecasting.feature_store import FeatureStore, WindowIndex, learning_windows, window_index
+from forecasting.feature_store import FeatureStore, learning_windows
 
 if TYPE_CHECKING:
     from forecasting.neural.loop import FitReport
     from forecasting.neural.models import AnyForecaster, NetworkSpec
 
 logger = logging.getLogger(__name__)
-Floats = npt.NDArray[np.float32]
 
 BATCH_SIZE_FILE = "batch_size.json"
 """Among the checkpoints: what `batch_size: auto` has chosen."""
@@ -29,16 +27,6 @@ class TrainingFolders:
 
     checkpoints: Path
     summaries: Path
-
-
-@dataclass(frozen=True)
-class TrainedMember:
-    """A network after its refit, its first fit, what that said of the validation period, CPU seconds of the refit."""
-
-    network: "AnyForecaster"
-    fit: "FitReport"
-    scored: dict[str, Floats]
-    refit_cpu_s: float
 
 
 @dataclass(frozen=True)
@@ -63,7 +51,9 @@ def train_single(
 def train_member(
     settings: TrainModelSettings, store: FeatureStore, strategy: Any, *, folders: TrainingFolders, key: str
 ) -> TrainedMember:
-    """Fit with early stopping, ask for the validation period, and refit where the settings say so."""
+    """Fit with early stopping, ask for the validation period, and refit where the settings say so; or solve all of it."""
+    if isinstance(settings.model, RidgeConfig):
+        return solve_member(settings, store, strategy)
     from forecasting.neural.batch_size import settle_batch_size
     from forecasting.neural.loop import TrainingLoop
     from forecasting.neural.models import NetworkSpec
@@ -114,22 +104,3 @@ def _refit(spec: "NetworkSpec", settings: TrainModelSettings, store: FeatureStor
     fit = loop.fit(store, windows, None, checkpoint=folders.checkpoints / "refit", key=f"{key}-refit-{n_epochs}",
                    summaries=folders.summaries / "refit")  # fmt: skip
     return loop.network, fit
-
-
-def training_windows(store: FeatureStore) -> tuple[WindowIndex, WindowIndex]:
-    """Windows of the train cut and of the validation period.
-
-    A window may begin before its series does (what lacks is missing) once one segment is known.
-
-    Raises:
-        DataError: One of the two is empty.
-    """
-    spec, split = store.spec, store.split
-    train = learning_windows(store, with_validation=False)
-    validation = window_index(store, split.validation_start, split.validation_end, min_age=spec.segment)
-    if not len(train) or not len(validation):
-        raise DataError(
-            f"training and validation need at least one window of {spec.horizon} steps each, "
-            f"found {len(train)} and {len(validation)}; give more history or shorten split.validation and split.test"
-        )
-    return train, validation

@@ -19,8 +19,12 @@ class KindConfig(Section):
     )
 
 
-class ModelConfig(KindConfig):
-    """What every single model has: the head of each horizon step."""
+class SingleConfig(KindConfig):
+    """A model that is no ensemble."""
+
+
+class ModelConfig(SingleConfig):
+    """What every model with a head has: the head of each horizon step."""
 
     head_units: int = Field(48, gt=0, description="Width of the head of each horizon step.")
     step_units: int = Field(16, gt=0, description="Width of the message to each horizon step.")
@@ -183,6 +187,12 @@ class LinearConfig(ModelConfig):
     kernel: int = Field(25, gt=1, description="Steps of the moving average of `dlinear`.")
 
 
+class RidgeConfig(SingleConfig):
+    """A linear map from the context to the horizon that is solved in closed form; `training` has nothing to say of it."""
+
+    kind: Literal["ridge"] = Field("ridge", description="Kind of model.")
+
+
 class TsmixerConfig(ModelConfig):
     """Perceptrons that mix along time and across columns."""
 
@@ -195,7 +205,7 @@ class TsmixerConfig(ModelConfig):
     )
 
 
-SINGLE_KINDS: tuple[type[ModelConfig], ...] = (
+SINGLE_KINDS: tuple[type[SingleConfig], ...] = (
     SegmentLstmConfig,
     SegmentGruConfig,
     LstmConfig,
@@ -207,6 +217,7 @@ SINGLE_KINDS: tuple[type[ModelConfig], ...] = (
     TransformerLstmConfig,
     AdditiveConfig,
     LinearConfig,
+    RidgeConfig,
     TsmixerConfig,
 )
 
@@ -228,6 +239,7 @@ _AnySingle = (
     | Annotated[TransformerLstmConfig, Tag("transformer_lstm")]
     | Annotated[AdditiveConfig, Tag("additive")]
     | Annotated[LinearConfig, Tag("linear")]
+    | Annotated[RidgeConfig, Tag("ridge")]
     | Annotated[TsmixerConfig, Tag("tsmixer")]
 )
 
@@ -251,7 +263,7 @@ class EnsembleConfig(KindConfig):
             raise ValueError("an ensemble needs two models: give two members, or seeds of at least 2")
         return self
 
-    def singles(self, seed: int) -> tuple[tuple[ModelConfig, int], ...]:
+    def singles(self, seed: int) -> tuple[tuple[SingleConfig, int], ...]:
         """Every model with the seed of its training."""
         return tuple((member, seed + i) for member in self.members for i in range(self.seeds))
 

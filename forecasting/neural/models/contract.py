@@ -17,7 +17,7 @@ from forecasting.features.spec import FeatureSpec
 from forecasting.features.transform import feature_blocks
 from forecasting.neural.models.head import QuantileHead
 from forecasting.neural.models.lags import seasonal_lags
-from forecasting.neural.models.normaliser import WindowNormaliser
+from forecasting.neural.models.normaliser import NormalisedWindow, WindowNormaliser
 from forecasting.neural.models.window import Window
 
 Tensor = Any
@@ -53,11 +53,12 @@ class HorizonMessage:
     """What a kind says of each step of the horizon, relative to the window's level and scale.
 
     steps `[B,H,D]`: what the head makes quantiles from. median `[B,H]`: the median itself, from a kind that has one;
-    then the head adds the other levels only.
+    then the head adds the other levels only. answer `[B,H,A]`: quantiles and mean, from a kind that needs no head.
     """
 
-    steps: Tensor
+    steps: Tensor | None
     median: Tensor | None = None
+    answer: Tensor | None = None
 
 
 class HorizonModel(keras.layers.Layer):
@@ -65,6 +66,10 @@ class HorizonModel(keras.layers.Layer):
 
     gives_median = False
     """Whether its messages have the median."""
+    gives_quantiles = False
+    """Whether its messages have the answer, so that there is no head."""
+    reads_group = True
+    """Whether it reads the group of a window, and so the embedding of static columns."""
 
     @abstractmethod
     def messages(self, window: Window, *, training: bool) -> HorizonMessage:
@@ -78,9 +83,13 @@ class Forecaster(keras.Model):
         """Create the layers; their weights appear with the first call."""
         super().__init__(name="forecaster")
         self.spec = spec
-        self.normaliser = WindowNormaliser(spec.features)
-        self.horizon_model = horizon_model
-        self.head = QuantileHead(spec.features, spec.single, given_median=horizon_model.gives_median)
+        self.normaliser = WindowNormaliser(spec.features, embeds_static=horizon_model.reads_group)
+        self.horizon_model: Any = horizon_model
+        self.head = (
+            None
+            if horizon_model.gives_quantiles
+            else QuantileHead(spec.features, spec.single, given_median=horizon_model.gives_median)
+        )
         self.n_past = len(feature_blocks(spec.features).past)
 
     @override
@@ -98,10 +107,19 @@ class Forecaster(keras.Model):
         Returns:
             Quantiles `[B,H,Q]` in scaled units, ascending in Q, and the scale of each window `[B,1]`.
         """
+        window, normalised = self.window(history_features, future_features, static)
+        message = self.horizon_model.messages(window, training=training)
+        answer = message.answer
+        if self.head is not None:
+            answer = self.head(message.steps, window.lags, message.median, training=training)
+        return normalised.restored(answer), normalised.scale
+
+    def window(
+        self, history_features: Tensor, future_features: Tensor, static: Tensor | None
+    ) -> tuple[Window, NormalisedWindow]:
+        """What the horizon model is given, and the level and scale that were taken out of it."""
         past, known = history_features[:, :, : self.n_past], history_features[:, :, self.n_past :]
         normalised = self.normaliser(past, static)
-        lags = seasonal_lags(normalised.past[:, :, 0], known, future_features, normalised.begun, self.spec.features)
-        window = Window(normalised.past, known, future_features, lags, normalised.group, normalised.begun)
-        message = self.horizon_model.messages(window, training=training)
-        quantiles = self.head(message.steps, lags, message.median, training=training)
-        return normalised.restored(quantiles), normalised.scale
+        begun = normalised.begun
+        lags = seasonal_lags(normalised.past[:, :, 0], known, future_features, begun, self.spec.features)
+        return Window(normalised.past, known, future_features, lags, normalised.group, begun, static), normalised

@@ -40,13 +40,15 @@ class NormalisedWindow:
 class WindowNormaliser(keras.layers.Layer):
     """Takes level and scale out of the past columns of a window."""
 
-    def __init__(self, spec: FeatureSpec) -> None:
-        """Create the embedding of static columns."""
+    def __init__(self, spec: FeatureSpec, *, embeds_static: bool = True) -> None:
+        """Create the embedding of static columns, for models that read it."""
         super().__init__(name="normaliser")
         self._spec = spec
         self._divided, self._shifted = _relative_columns(spec)
         self.static_embedding = (
-            layers.Dense(_STATIC_UNITS, activation="tanh", name="static_embedding") if spec.static else None
+            layers.Dense(_STATIC_UNITS, activation="tanh", name="static_embedding")
+            if spec.static and embeds_static
+            else None
         )
 
     @override

@@ -13,6 +13,7 @@ from forecasting.neural.models.convolution import ConvolutionModel
 from forecasting.neural.models.ensemble import EnsembleForecaster
 from forecasting.neural.models.linear import LinearModel
 from forecasting.neural.models.mixer import MixerModel
+from forecasting.neural.models.ridge import RidgeModel
 from forecasting.neural.models.segment import SegmentModel
 from forecasting.neural.models.seq2seq import Seq2seqModel
 from forecasting.neural.models.stepwise import StepwiseModel
@@ -32,6 +33,7 @@ HORIZON_MODELS: dict[str, _Builder] = {
     "transformer_lstm": TransformerModel,
     "additive": AdditiveModel,
     "linear": LinearModel,
+    "ridge": RidgeModel,
     "tsmixer": MixerModel,
 }
 """How the horizon model of each kind is made; the matrix test runs every one of them."""

@@ -13,7 +13,8 @@ class Window:
     past `[B,L,past]`: target (0 where missing), whether it is present, whether it is filled if the features fill it,
     observed, derived. known `[B,L,known]`
     and future `[B,H,known]`. lags `[B,H,D]`: `seasonal_lags`. group `[B,G]`: what is one value a window. begun
-    `[B,L]`: 1 from the first step with a target, or a filled one, on, 0 before it, which is padding.
+    `[B,L]`: 1 from the first step with a target, or a filled one, on, 0 before it, which is padding. static `[B,S]`:
+    category codes, where there are any.
     """
 
     past: Tensor
@@ -22,3 +23,4 @@ class Window:
     lags: Tensor
     group: Tensor
     begun: Tensor
+    static: Tensor | None = None

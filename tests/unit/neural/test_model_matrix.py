@@ -48,6 +48,7 @@ SMALL_SETTINGS = {
     "transformer_lstm": {"units": 6, "heads": 2, "layers": 1, "chunk": 3, "patch": 6, "recurrent_units": [6]},
     "additive": {"changepoints": 3},
     "linear": {"kernel": 5},
+    "ridge": {},
     "ensemble": {
         "members": [
             {"kind": "linear", "kernel": 5, "head_units": 6, "step_units": 2},
@@ -60,7 +61,7 @@ SMALL_SETTINGS = {
 
 
 def small_model(kind: str):
-    head = {} if kind == "ensemble" else {"head_units": 6, "step_units": 2}
+    head = {} if kind in ("ensemble", "ridge") else {"head_units": 6, "step_units": 2}
     return TypeAdapter(AnyModel).validate_python({"kind": kind, **head, **SMALL_SETTINGS[kind]})
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from components.training.train_model import train_model
-from forecasting.config import step_settings
+from forecasting.config import parse_config, step_settings
 from forecasting.contracts.steps import StepName
 from forecasting.errors import DataError
 from forecasting.features.spec import read_feature_spec
@@ -153,3 +153,21 @@ def test_an_ensemble_killed_in_its_second_member_resumes_to_the_weights_of_one_t
     assert shares[0] == shares[1]
     losses = [[row["validation_loss"] for row in document(run, "history.json")] for run in (killed, whole)]
     assert losses[0] == losses[1]
+
+
+def train_ridge(folder: Path, *, refit: bool) -> SmallRun:
+    run = make_small_run(folder)
+    document = {**small_config(training={"refit": refit}).model_dump(), "model": {"kind": "ridge"}}
+    run.perform_with(parse_config(document, source="small"), StepName.TRAIN_MODEL)
+    return run
+
+
+def test_a_ridge_is_solved_again_on_train_and_validation_and_reports_the_first_solution(tmp_path):
+    once, twice = train_ridge(tmp_path / "once", refit=False), train_ridge(tmp_path / "twice", refit=True)
+    reports = [document(run, "report.json") for run in (once, twice)]
+    assert [report["n_epochs"] for report in reports] == [1, 1]
+    assert reports[0]["best_validation_loss"] == reports[1]["best_validation_loss"] > 0
+    assert [report["refit_cpu_s"] > 0 for report in reports] == [False, True]
+    assert reports[0]["calibration"] == reports[1]["calibration"]
+    assert not np.array_equal(weights(once), weights(twice))
+    assert (twice.directory(StepName.TRAIN_MODEL) / "saved_model" / "saved_model.pb").is_file()
