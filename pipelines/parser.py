@@ -122,7 +122,12 @@ COMMANDS: tuple[CommandSpec, ...] = (
             _option("--audit", action="store_true", help="show who changed its roles, when and why, instead"),
             _JSON,
         ), "pipelines.commands.models:show"),
-        CommandSpec("compare", "Compare two versions of a model."),
+        CommandSpec("compare", "Compare two versions of a model, on the steps that both forecast where there are any.", (
+            _MODEL,
+            _option("first", metavar="A", type=int, help="a version of it"),
+            _option("second", metavar="B", type=int, help="another one"),
+            _JSON,
+        ), "pipelines.commands.compare_models:compare"),
         CommandSpec("approve", "Make the candidate that waits for approval champion.", (
             _MODEL,
             _option("--version", metavar="VERSION", type=int, help="the version that is meant; none: the one that waits"),

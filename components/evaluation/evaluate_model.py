@@ -12,6 +12,7 @@ from forecasting.backtest.adapt import score_champion
 from forecasting.backtest.origins import BacktestSpec
 from forecasting.backtest.report import naive_predictors, open_backtest, score_backtest
 from forecasting.backtest.score import ForecastRecord, score_predictors, write_scores
+from forecasting.backtest.stored import ScoresSource, read_stored, version_scores
 from forecasting.backtest.summary import (
     SERIES_SCORES_FILE,
     BacktestReport,
@@ -29,6 +30,7 @@ from forecasting.contracts.artifacts import (
     SAVED_MODEL_DIR,
     SCORES_FILE,
 )
+from forecasting.contracts.layout import HomeLayout
 from forecasting.contracts.steps import StepName
 from forecasting.errors import ArtifactError, DataError
 from forecasting.features.calendar import DAY_S
@@ -62,12 +64,16 @@ class EvaluationReport:
 
 @dataclass(frozen=True)
 class ChampionSource:
-    """The champion of the repository, or why it cannot be used. cutoff: UTC epoch seconds, none: not known."""
+    """The champion of the repository, or why it cannot be used.
+
+    cutoff: UTC epoch seconds, none: not known. scores: where its own run kept its forecasts; none where they are gone.
+    """
 
     version: int
     champion: Champion | None
     problem: str = ""
     cutoff: int | None = None
+    scores: ScoresSource | None = None
 
 
 def evaluate_model(
@@ -94,24 +100,25 @@ def evaluate_model(
     model = inputs[StepName.TRAIN_MODEL]
     spec = read_feature_spec(model / FEATURE_SPEC_FILE)
     candidate = SavedModelPredictor(model / SAVED_MODEL_DIR)
-    champion = find_champion(context.home.models, settings.name)
+    champion = find_champion(context.home, settings.name)
     return judge_candidate(settings, store, spec=spec, candidate=candidate, champion=champion, output=output)
 
 
-def find_champion(models: Path, name: str) -> ChampionSource | None:
-    """The champion of a model name in the repository under `models`; none before the first promotion."""
+def find_champion(home: HomeLayout, name: str) -> ChampionSource | None:
+    """The champion of a model name in the repository of a home; none before the first promotion."""
     from forecasting.repository import ModelRepository
 
-    repository = ModelRepository(models)
+    repository = ModelRepository(home.models)
     directory = repository.champion_dir(name)
     if directory is None:
         return None
     version = int(directory.name)
-    cutoff = repository.record(name, version).get("cutoff")
+    record = repository.record(name, version)
+    source = ChampionSource(version, None, cutoff=record.get("cutoff"), scores=version_scores(home, record))
     try:
-        return ChampionSource(version, load_champion(directory), cutoff=cutoff)
+        return replace(source, champion=load_champion(directory))
     except ArtifactError as error:
-        return ChampionSource(version, None, str(error), cutoff=cutoff)
+        return replace(source, problem=str(error))
 
 
 def judge_candidate(
@@ -132,7 +139,8 @@ def judge_candidate(
     if champion is not None:
         found, problem = _champion_forecasts(champion, store, backtest=backtest, batch_size=size)
         forecasts |= {CHAMPION: found} if found else {}
-        state = ChampionState(problem, _cutoff_lag_days(champion, store.spec.split.cutoff))
+        stored = read_stored(champion.scores, backtest) if problem and champion.scores else None
+        state = ChampionState(problem, _cutoff_lag_days(champion, store.spec.split.cutoff), stored)
     scores = score_backtest(store, spec, backtest=backtest, forecasts=forecasts, settings=settings.backtest)
     measured = measure_gate(
         settings, backtest, forecasts=forecasts, scores=scores, champion=state, test_start=store.spec.split.test_start

@@ -28,11 +28,13 @@ class ChampionState:
     """The champion of a backtest beside its forecasts.
 
     problem: why it could not be asked, empty where it could. cutoff_lag_days: days by which the run's cutoff lies before
-    the champion's; none: not known.
+    the champion's; none: not known. stored: where it could not be asked, what its own run kept of its forecasts, as far
+    as they fall on this backtest; they are compared with the candidate and are in no table of metrics.
     """
 
     problem: str = ""
     cutoff_lag_days: float | None = None
+    stored: ForecastRecord | None = None
 
 
 def measure_gate(
@@ -102,9 +104,10 @@ def _champion_report(
 ) -> ChampionGateReport | None:
     if champion is None:
         return None
-    if CHAMPION not in forecasts:
+    record = forecasts.get(CHAMPION, champion.stored)
+    if record is None:
         return ChampionGateReport(NAN, NAN, 0, champion.problem, cutoff_lag_days=champion.cutoff_lag_days)
-    pair = compare_pair(backtest, forecasts[CANDIDATE], forecasts[CHAMPION])
+    pair = compare_pair(backtest, forecasts[CANDIDATE], record)
     gates = settings.gates
     least = gates.slices.min_points if gates.slices else 1
     return ChampionGateReport(

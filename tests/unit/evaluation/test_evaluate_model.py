@@ -4,11 +4,15 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from components.evaluation.champion import Champion, load_champion
 from components.evaluation.evaluate_model import ChampionSource, judge_candidate
+from forecasting.backtest.report import open_backtest
+from forecasting.backtest.score import ForecastRecord, write_scores
+from forecasting.backtest.stored import ScoresSource
 from forecasting.backtest.summary import read_backtest_report
 from forecasting.config.gates import CompressedGateConfig, GatesConfig, ModelGateConfig, ServingGateConfig
 from forecasting.config.root import EvaluateModelSettings
@@ -126,6 +130,45 @@ def test_champion_that_cannot_be_loaded_leaves_the_verdict_to_a_person(tmp_path:
     decision = read_decision(tmp_path / "decision.json")
     assert decision.passed
     assert decision.approval.endswith("champion version 4 cannot be scored: model.tflite is gone")
+
+
+def stored_champion(folder: Path, offset: float, *, n_folds: int) -> ChampionSource:
+    """A champion whose model is gone, and which forecast the first folds of this test period in its own run."""
+    demand = daily_wave(10)
+    store = hourly_store({"Demand": [demand], "Copy": [demand]})
+    backtest = open_backtest(store, SPEC, settings=BacktestConfig(stride=24))
+    quantiles = (backtest.actual[:, :, None] + np.array([-1.0, 0.0, 1.0]) + offset).astype(np.float32)
+    available = np.broadcast_to((backtest.folds < n_folds)[:, None], backtest.actual.shape)
+    record = ForecastRecord((0.1, 0.5, 0.9), quantiles, available)
+    write_scores(folder / "then.parquet", backtest, forecasts={"tflite_int8": record})
+    return ChampionSource(4, None, "model.tflite is gone", scores=ScoresSource(folder / "then.parquet", "tflite_int8"))
+
+
+def test_champion_that_is_gone_is_judged_by_what_its_own_run_kept_of_it_and_a_person_decides(tmp_path: Path) -> None:
+    champion = stored_champion(tmp_path, 0.2, n_folds=2)
+    outcome = judge(tmp_path, KnownColumnPredictor(offset=0.202), champion=champion)
+    assert outcome.passed
+    assert "the champion could be compared at 2 of 3 origins" in outcome.summary
+    report = read_backtest_report(tmp_path / "metrics.json")
+    assert report.ratios["champion_ratio"] == pytest.approx(1.01, rel=1e-3)
+    # Its errors are of other steps than those of the candidate, so that no table has them side by side.
+    assert "champion" not in report.models
+
+
+def test_candidate_worse_than_what_the_champion_forecast_then_is_refused(tmp_path: Path) -> None:
+    champion = stored_champion(tmp_path, 0.1, n_folds=3)
+    assert not judge(tmp_path, KnownColumnPredictor(offset=0.2), champion=champion).passed
+    assert failed_rules(tmp_path) == ["max_champion_ratio"]
+
+
+def test_champion_whose_kept_forecasts_are_enough_origins_needs_no_person(tmp_path: Path) -> None:
+    limits = settings_of()
+    enough = limits.model_copy(update={"gates": limits.gates.model_copy(update={"min_common_origins": 2})})
+    judge(
+        tmp_path, KnownColumnPredictor(offset=0.2), champion=stored_champion(tmp_path, 0.2, n_folds=2), settings=enough
+    )
+    decision = read_decision(tmp_path / "decision.json")
+    assert (decision.passed, decision.approval) == (True, "")
 
 
 def test_accuracy_limits_hold_also_where_the_champion_cannot_be_scored(tmp_path: Path) -> None:
