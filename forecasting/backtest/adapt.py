@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from forecasting.backtest.arrays import forecast_array
 from forecasting.backtest.origins import BacktestSpec
 from forecasting.backtest.score import ForecastRecord, score_predictors
 from forecasting.errors import DataError
@@ -71,13 +72,13 @@ def score_champion(
 def _spread(found: ForecastRecord, served: npt.NDArray[np.bool_], *, horizon: int) -> ForecastRecord:
     """Put forecasts of some windows, of another horizon, in their place among all."""
     n_steps = min(horizon, found.quantiles.shape[1])
-    quantiles = np.full((len(served), horizon, len(found.levels)), np.nan, dtype=np.float32)
+    quantiles = forecast_array((len(served), horizon, len(found.levels)), fill=np.nan)
     quantiles[served, :n_steps] = found.quantiles[:, :n_steps]
     available = np.zeros((len(served), horizon), dtype=np.bool_)
     available[served, :n_steps] = True
     mean = None
     if found.mean is not None:
-        mean = np.full((len(served), horizon), np.nan, dtype=np.float32)
+        mean = forecast_array((len(served), horizon), fill=np.nan)
         mean[served, :n_steps] = found.mean[:, :n_steps]
     return ForecastRecord(found.levels, quantiles, available, mean)
 

@@ -31,6 +31,17 @@ class GroupedSums:
         self._sums = {term: np.zeros(n_groups) for term in self.terms}
         self.counts = np.zeros(n_groups, dtype=np.int64)
 
+    def add_all(self, terms: Mapping[Term, Doubles], n_points: int) -> None:
+        """Add all steps of a block to the first group.
+
+        Args:
+            terms: Every term of `self.terms` for each step `[N]`.
+            n_points: N.
+        """
+        self.counts[0] += n_points
+        for term, total in self._sums.items():
+            total[0] += terms[term].sum()
+
     def add(self, terms: Mapping[Term, Doubles], groups: Codes) -> None:
         """Add steps.
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from forecasting.backtest.arrays import forecast_array
 from forecasting.backtest.naive import SeasonalNaivePredictor
 from forecasting.backtest.origins import BacktestSpec
 from forecasting.contracts.signature import POINT_QUANTILE
@@ -61,7 +62,7 @@ def score_predictors(
 ) -> dict[str, ForecastRecord]:
     """Forecast every window with every predictor; each window is made once and shared.
 
-    Inputs exist for one batch at a time; only the answers, float32 `[W,H,A]` a model, are kept.
+    Inputs exist for one batch at a time; only the answers, float32 `[W,H,A]` a model, are kept, large ones in a file.
 
     Args:
         predictors: By name. All read windows of `spec` and answer its quantile levels, and models its mean where it has
@@ -74,7 +75,7 @@ def score_predictors(
         ArtifactError: An answer is not `[B,H,A]`.
     """
     shapes = {name: (spec.horizon, _n_columns(predictor, spec)) for name, predictor in predictors.items()}
-    answers = {name: np.empty((backtest.n_windows, *shape), dtype=np.float32) for name, shape in shapes.items()}
+    answers = {name: forecast_array((backtest.n_windows, *shape)) for name, shape in shapes.items()}
     started = reported = time.monotonic()
     for first in range(0, backtest.n_windows, batch_size):
         end = min(first + batch_size, backtest.n_windows)

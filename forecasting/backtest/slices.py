@@ -115,10 +115,12 @@ def _calendar_slices(backtest: BacktestSpec, calendar: CalendarSpec) -> list[Sli
         return (local(first, end) // _DAY_S + _DAYS_FROM_MONDAY) % 7
 
     def months(first: int, end: int) -> Codes:
+        days = local(first, end) // _DAY_S
+        low = int(days.min())
         # As a feature counts them, so that both mean the same month; January is 0.
-        days, position = np.unique(local(first, end) // _DAY_S, return_inverse=True)
-        month = np.rint(calendar_columns(days * _DAY_S, _MONTHS_OF_UTC)[:, 0] * 12).astype(np.int64)
-        quarter: Codes = ((month + 1) % 12 // 3)[position].reshape(end - first, backtest.horizon)
+        stamps = _DAY_S * np.arange(low, int(days.max()) + 1)
+        month = np.rint(calendar_columns(stamps, _MONTHS_OF_UTC)[:, 0] * 12).astype(np.int64)
+        quarter: Codes = ((month + 1) % 12 // 3)[days - low]
         return quarter
 
     found = [SliceSpec(WEEKDAYS, weekday), SliceSpec(MONTHS, months)]

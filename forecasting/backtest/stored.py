@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from forecasting.backtest.arrays import forecast_array
 from forecasting.backtest.origins import BacktestSpec
 from forecasting.backtest.score import MEAN_COLUMN, ForecastRecord, quantile_column
 from forecasting.contracts.artifacts import REPORT_FILE, SCORES_FILE
@@ -83,7 +84,7 @@ def read_stored(source: ScoresSource, backtest: BacktestSpec) -> ForecastRecord 
     kept = (window >= 0) & (step < backtest.horizon)
     if not kept.any() or quantile_column(POINT_QUANTILE) not in names:
         return None
-    quantiles = np.full((*backtest.actual.shape, len(names)), np.nan, dtype=np.float32)
+    quantiles = forecast_array((*backtest.actual.shape, len(names)), fill=np.nan)
     available = np.zeros(backtest.actual.shape, dtype=np.bool_)
     place = window[kept], step[kept]
     available[place] = True

@@ -141,7 +141,7 @@ def score_model(
         )  # fmt: skip
         terms = BlockTerms(block)
         for sums in (total, *inner.values(), *levels.values()):
-            sums.add(terms, np.zeros(block.n_points, dtype=np.int64))
+            sums.add_all(terms, block.n_points)
         by_step.add(terms, np.broadcast_to(steps, known.shape)[known])
         by_series.add(terms, np.broadcast_to(backtest.rows[first:end, None], known.shape)[known])
         for part, sums in zip(slices, by_slice, strict=True):
