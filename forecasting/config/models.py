@@ -45,7 +45,17 @@ class RecurrentConfig(ModelConfig):
 class SegmentConfig(RecurrentConfig):
     """A recurrence over segments of the context, then over segments of the horizon."""
 
-    units: int = Field(128, gt=0, description="Width of the segment embedding and of the recurrence.")
+    head_units: int = Field(192, gt=0, description="Width of the head of each horizon step.")
+    dropout: float = Field(0.2, ge=0, lt=1, description="Dropout in the head and between recurrent layers.")
+    embedding_units: int = Field(
+        8,
+        ge=0,
+        description="Width of what each step is embedded to before segments are cut, the same way for all; 0: none.",
+    )
+    segment_dropout: float = Field(
+        0.2, ge=0, lt=1, description="Dropout of the embedded segments and of what the decoder says of those ahead."
+    )
+    units: int = Field(64, gt=0, description="Width of the segment embedding and of the recurrence.")
     layers: int = Field(1, gt=0, description="Recurrent layers over the segments of the context.")
 
 

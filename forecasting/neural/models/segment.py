@@ -4,7 +4,8 @@ The context is cut into segments of one season; a dense layer embeds each, a rec
 segments and hands its state to a second one over the segments of the horizon, which are fed with what is
 known ahead, the same steps one season before, and how the covariates differ from then. Segments make the
 recurrence short: S. Lin et al., "SegRNN: Segment Recurrent Neural Network for Long-Term Time Series
-Forecasting" (2023, arXiv:2308.11200).
+Forecasting" (2023, arXiv:2308.11200). Before they are cut, each step is embedded by itself, with the same weights
+for all: what heat does to the load is learnt once and not once an hour of the day.
 """
 
 from typing import Any
@@ -31,6 +32,11 @@ class SegmentModel(HorizonModel):
         self._spec, self._model = spec.features, model
         self._n_ahead = spec.n_horizon_segments
         make = RECURRENCES[cell]
+        self.step_embeddings = {
+            name: layers.Dense(model.embedding_units, activation="gelu", name=f"{name}_step_embedding")
+            for name in ("past", "ahead")
+            if model.embedding_units
+        }
         self.segment_embedding = layers.Dense(model.units, activation="gelu", name="segment_embedding")
         self.encoders: list[Recurrence] = [
             make(model.units, recurrent_dropout=model.recurrent_dropout, name=f"encoder_{i}")
@@ -38,6 +44,10 @@ class SegmentModel(HorizonModel):
         ]
         self.norms = [make_normalisation(model.normalisation, f"norm_{i}") for i in range(model.layers)]
         self.between = layers.Dropout(model.dropout, seed=1)
+        self.segment_dropouts = {
+            name: layers.Dropout(model.segment_dropout, seed=2 + i)
+            for i, name in enumerate(("past", "ahead", "decoded"))
+        }
         self.horizon_embedding = layers.Dense(model.units, activation="gelu", name="horizon_embedding")
         self.decoder: Recurrence = make(model.units, recurrent_dropout=model.recurrent_dropout, name="decoder")
         self.step_message = layers.Dense(
@@ -49,14 +59,17 @@ class SegmentModel(HorizonModel):
         """Messages of `step_units`."""
         state = self._encode(window, training=training)
         embedded = self.horizon_embedding(self._horizon_segments(window))
+        embedded = self.segment_dropouts["ahead"](embedded, training=training)
         outputs, _ = self.decoder(embedded, state=state, training=training)
-        steps = self.step_message(tf.concat([outputs, embedded], axis=2))
+        decoded = self.segment_dropouts["decoded"](tf.concat([outputs, embedded], axis=2), training=training)
+        steps = self.step_message(decoded)
         steps = tf.reshape(steps, [-1, self._n_ahead * self._spec.segment, self._model.step_units])
         return HorizonMessage(steps[:, : self._spec.horizon])
 
     def _encode(self, window: Window, *, training: bool) -> tuple[Tensor, ...]:
         segment = self._spec.segment
-        values = self.segment_embedding(segment_inputs(window, segment))
+        values = self.segment_embedding(segment_inputs(window, segment, self.step_embeddings.get("past")))
+        values = self.segment_dropouts["past"](values, training=training)
         counting = window.begun[:, segment - 1 :: segment]
         for i, (encoder, norm) in enumerate(zip(self.encoders, self.norms, strict=True)):
             if i:
@@ -66,17 +79,25 @@ class SegmentModel(HorizonModel):
         return state
 
     def _horizon_segments(self, window: Window) -> Tensor:
-        segment, lags = self._spec.segment, window.lags
+        segment = self._spec.segment
+        lags = embedded_steps(window.lags, len(self._spec.seasons), self.step_embeddings.get("ahead"))
         padding = self._n_ahead * segment - self._spec.horizon
         padded = tf.pad(lags, [[0, 0], [0, padding], [0, 0]]) if padding else lags
         segments = tf.reshape(padded, [-1, self._n_ahead, segment * lags.shape[2]])
         return tf.concat([segments, repeated(window.group, self._n_ahead)], axis=2)
 
 
-def segment_inputs(window: Window, segment: int) -> Tensor:
+def embedded_steps(steps: Tensor, n_kept: int, embedding: layers.Layer | None) -> Tensor:
+    """Columns of each step `[B,T,D]` embedded by themselves, behind the first of them as they are; none: all as they are."""
+    if embedding is None:
+        return steps
+    return tf.concat([steps[:, :, :n_kept], embedding(steps)], axis=2)
+
+
+def segment_inputs(window: Window, segment: int, embedding: layers.Layer | None = None) -> Tensor:
     """Segments of the context `[B,L / segment,F]`: target and known columns of every step, observed and derived at the end."""
     past, n = window.past, window.past.shape[1] // segment
-    by_step = tf.concat([past[:, :, :2], window.known], axis=2)
+    by_step = embedded_steps(tf.concat([past[:, :, :2], window.known], axis=2), 1, embedding)
     segments = tf.reshape(by_step, [-1, n, segment * by_step.shape[2]])
     if past.shape[2] > 2:
         segments = tf.concat([segments, past[:, segment - 1 :: segment, 2:]], axis=2)
