@@ -99,6 +99,9 @@ def masked_softmax(scores: Tensor, counting: Tensor) -> Tensor:
 
 def _chunk_before(values: Tensor, chunk: int) -> Tensor:
     """Of each chunk of `[B,T,D]` the one before it, zeros for the first, without gradient `[B * chunks,chunk,D]`."""
+    if values.shape[1] == chunk:
+        # Nothing to shift: TensorFlow Lite fails on a tensor without elements.
+        return tf.zeros_like(values)
     kept = values[:, : values.shape[1] - chunk]
     shifted = tf.pad(tf.stop_gradient(kept), [[0, 0], [chunk, 0], [0, 0]])
     return tf.reshape(shifted, [-1, chunk, values.shape[2]])

@@ -57,7 +57,9 @@ class WindowNormaliser(keras.layers.Layer):
         spec, present = self._spec, past[:, :, 1]
         scale = tf.ones_like(present[:, :1])
         if spec.target_scaling == "window":
-            scale = tf.maximum(_present_mean(tf.abs(past[:, :, 0]), present), WINDOW_SCALE_FLOOR)
+            own = tf.maximum(_present_mean(tf.abs(past[:, :, 0]), present), WINDOW_SCALE_FLOOR)
+            # A window without a value has no scale of its own; the floor would weigh its errors up a thousandfold.
+            scale = tf.where(tf.reduce_sum(present, axis=1, keepdims=True) > 0.0, own, scale)
         relative = past / (scale[:, :, None] * self._divided + (1.0 - self._divided))
         season = slice(-spec.segment, None) if spec.target_scaling == "train" else slice(None)
         level = _present_mean(relative[:, season, 0], present[:, season])
