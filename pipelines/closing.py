@@ -33,10 +33,10 @@ def closing_lines(layout: RunLayout, record: RunRecord, config_path: str | None)
             holds what --set changed too.
     """
     summary = load_run_summary(layout)
-    lines = [*_accuracy_lines(summary), *_variant_lines(summary), *_outcome_lines(layout, summary, record)]
+    waits = bool(_deployment(layout).get("approval"))
+    lines = [*_accuracy_lines(summary), *_variant_lines(summary, waits=waits), *_outcome_lines(layout, summary, record)]
     if summary.report is not None:
         lines.append(f"report   {summary.report}")
-    waits = _deployment(layout).get("approval")
     if record.status == RunStatus.SUCCEEDED and summary.version is not None and not waits:
         lines.append(f"serve    {command_word()} serve -c {shlex.quote(config_path or str(layout.config))}")
     return lines
@@ -71,10 +71,10 @@ def _accuracy_row(role: str, model: AccuracyReport) -> tuple[str, str, str]:
     return (role, as_number(model.mae), as_number(model.rmse))
 
 
-def _variant_lines(summary: RunSummary) -> list[str]:
+def _variant_lines(summary: RunSummary, *, waits: bool) -> list[str]:
     if not summary.variants:
         return []
-    verdict = "shipped" if summary.version is not None else "chosen"
+    verdict = "shipped" if summary.version is not None and not waits else "chosen"
     rows = [_variant_row(variant, verdict if variant == summary.shipped else "") for variant in summary.variants]
     return [*table([("", "size", "latency", "MAE", ""), *rows], right=frozenset({1, 2, 3})), ""]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from components.evaluation.choose_variant import ScoredVariantRecord, choose_variant
 from forecasting.backtest.report import open_backtest, score_backtest
+from forecasting.backtest.sanity import SanityReport, check_sanity
 from forecasting.backtest.score import ForecastRecord, score_predictors, write_scores
 from forecasting.backtest.summary import (
     SERIES_SCORES_FILE,
@@ -33,7 +34,14 @@ from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import ArtifactError
 from forecasting.features.spec import read_feature_spec
 from forecasting.formats import as_number
-from forecasting.gates import ChampionLimit, GateDecision, GateResult, compressed_rules, write_decision
+from forecasting.gates import (
+    ChampionLimit,
+    GateDecision,
+    GateResult,
+    compressed_rules,
+    sanity_rules,
+    write_decision,
+)
 from forecasting.predictors import LitePredictor
 from forecasting.series_store import read_series_store
 from forecasting.steps import StepContext, StepOutcome
@@ -81,9 +89,9 @@ def evaluate_compressed(
     """
     variants = read_tournament(inputs[StepName.COMPRESS_MODEL] / TOURNAMENT_FILE)
     reference = read_backtest_report(inputs[StepName.EVALUATE_MODEL] / METRICS_FILE)
-    report = _score(settings, inputs, variants=variants, reference=reference, output=output)
+    report, sanity = _score(settings, inputs, variants=variants, reference=reference, output=output)
     write_backtest_report(report, output / METRICS_FILE)
-    decision, outcomes = judge_variants(settings, variants, report)
+    decision, outcomes = judge_variants(settings, variants, report, sanity=sanity)
     write_decision(decision, output / DECISION_FILE)
     compressed = CompressedEvaluationReport(decision.variant or "", decision.reason, outcomes)
     (output / REPORT_FILE).write_text(json.dumps(asdict(compressed), indent=1), encoding="utf-8")
@@ -97,7 +105,8 @@ def _score(
     variants: tuple[VariantRecord, ...],
     reference: BacktestReport,
     output: Path,
-) -> BacktestReport:
+) -> tuple[BacktestReport, dict[str, SanityReport]]:
+    """Accuracy of the float model and its variants, and whether the forecasts of the variants are sane."""
     store = read_series_store(inputs[StepName.VALIDATE_DATA])
     spec = read_feature_spec(inputs[StepName.TRAIN_MODEL] / FEATURE_SPEC_FILE)
     backtest = open_backtest(store, spec, settings=settings.backtest)
@@ -119,7 +128,9 @@ def _score(
     write_scores(output / SCORES_FILE, backtest, forecasts=forecasts)
     scores = score_backtest(store, spec, backtest=backtest, forecasts=forecasts, settings=settings.backtest)
     write_series_scores(output / SERIES_SCORES_FILE, backtest, scores=scores.series)
-    return _with_reference(scores.report, reference)
+    start = store.spec.split.test_start
+    sanity = {name: check_sanity(backtest, record, test_start=start) for name, record in forecasts.items()}
+    return _with_reference(scores.report, reference), sanity
 
 
 def _with_reference(scored: BacktestReport, reference: BacktestReport) -> BacktestReport:
@@ -139,9 +150,19 @@ def _with_reference(scored: BacktestReport, reference: BacktestReport) -> Backte
 
 
 def judge_variants(
-    settings: EvaluateCompressedSettings, variants: tuple[VariantRecord, ...], report: BacktestReport
+    settings: EvaluateCompressedSettings,
+    variants: tuple[VariantRecord, ...],
+    report: BacktestReport,
+    *,
+    sanity: Mapping[str, SanityReport],
 ) -> tuple[GateDecision, dict[str, str]]:
     """Judge each scored variant by the rules of the compressed gate and choose the one to ship.
+
+    Args:
+        settings: Limits and what serving prefers.
+        variants: The float model first.
+        report: Accuracy of each, those that could not be built left out.
+        sanity: Of the forecasts of each variant; the float model's were judged before.
 
     Returns:
         The decision with the results of every variant's rules, and what became of each variant.
@@ -157,7 +178,8 @@ def judge_variants(
         scores = report.models[variant.name].overall
         limits, mae, rmse = settings.gates.compressed, scores["mae"], scores["rmse"]
         rules = compressed_rules(variant.name, limits, mae=mae, rmse=rmse, float_mae=float_mae, champion=limit)
-        judged = [rule.judge() for rule in rules]
+        sane = sanity_rules(sanity[variant.name], settings.gates, role=variant.name) if variant.name in sanity else []
+        judged = [rule.judge() for rule in [*sane, *rules]]
         results += judged
         failed = [result.sentence() for result in judged if not result.passed]
         outcomes[variant.name] = "; ".join(failed) or "passed"
@@ -175,4 +197,9 @@ def judge_variants(
 
 def _champion_limit(settings: EvaluateCompressedSettings, report: BacktestReport) -> ChampionLimit | None:
     ratio = report.ratios.get(CHAMPION_RATIO)
-    return None if ratio is None else ChampionLimit(ratio, settings.gates.model.max_champion_ratio)
+    limits = settings.gates.model
+    return (
+        None
+        if ratio is None
+        else ChampionLimit(ratio, limits.max_champion_ratio, min_improvement=limits.min_champion_improvement)
+    )

@@ -55,7 +55,7 @@ class ModelGateConfig(Section):
         None,
         gt=0,
         lt=1,
-        description="Share of the champion's MAE by which the model must be better, such as 0.01; none: no rule.",
+        description="Share of the champion's MAE by which the model, and what ships, must be better, such as 0.01; none: no rule.",
     )
     max_champion_p_value: float | None = Field(
         None,

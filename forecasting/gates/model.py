@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from forecasting.backtest.sanity import SanityReport
 from forecasting.config.gates import ExceedanceGateConfig, GatesConfig, ModelGateConfig, SliceGateConfig
+from forecasting.contracts.vocabulary import ModelRole
 from forecasting.gates.rules import NAN, Direction, GateDecision, GateRule, decide
 from forecasting.metrics.exceedance import ExceedanceReport
 
@@ -106,15 +107,22 @@ def judge_model(report: ModelGateReport, limits: GatesConfig) -> GateDecision:
     return decide(found.rules, approval=_approval(report, limits), notes=found.notes)
 
 
-def sanity_rules(report: SanityReport, limits: GatesConfig) -> list[GateRule]:
-    """Rules of what no model may do."""
+def sanity_rules(report: SanityReport, limits: GatesConfig, *, role: str = ModelRole.CANDIDATE.value) -> list[GateRule]:
+    """Rules of what no model may do.
+
+    Args:
+        report: What was found.
+        limits: Limits.
+        role: Whose forecasts they are: a model role, or the name of a compressed variant.
+    """
     bounds = limits.sanity
+    far = "far outside of the history; is the unit right?"
     return [
-        GateRule("max_missing_ratio", report.missing_ratio, bounds.max_missing_ratio),
-        GateRule("max_nonfinite_ratio", report.nonfinite_ratio, bounds.max_nonfinite_ratio),
-        GateRule("max_crossed_ratio", report.crossed_ratio, bounds.max_crossed_ratio),
-        GateRule("max_range_ratio", report.range_ratio, bounds.max_range_ratio, reason="far outside of the history; is the unit right?"),
-    ]  # fmt: skip
+        GateRule("max_missing_ratio", report.missing_ratio, bounds.max_missing_ratio, role=role),
+        GateRule("max_nonfinite_ratio", report.nonfinite_ratio, bounds.max_nonfinite_ratio, role=role),
+        GateRule("max_crossed_ratio", report.crossed_ratio, bounds.max_crossed_ratio, role=role),
+        GateRule("max_range_ratio", report.range_ratio, bounds.max_range_ratio, role=role, reason=far),
+    ]
 
 
 def _absolute_rules(report: ModelGateReport, limits: ModelGateConfig) -> list[GateRule]:

@@ -3,15 +3,20 @@
 from dataclasses import dataclass
 
 from forecasting.config.gates import CompressedGateConfig, ServingGateConfig
-from forecasting.gates.rules import NAN, GateRule
+from forecasting.gates.rules import NAN, Direction, GateRule
 
 
 @dataclass(frozen=True)
 class ChampionLimit:
-    """float_ratio: MAE of the float model over the champion's; max_ratio: limit for what ships."""
+    """What the champion asks of what ships.
+
+    float_ratio: MAE of the float model over the champion's. max_ratio: limit for what ships. min_improvement: share of the
+    champion's MAE by which what ships must be better; none: no rule.
+    """
 
     float_ratio: float
     max_ratio: float
+    min_improvement: float | None = None
 
 
 def compressed_rules(
@@ -42,6 +47,12 @@ def compressed_rules(
     if champion is not None:
         ratio = champion.float_ratio * (1.0 + increase)
         rules.append(GateRule("max_champion_ratio", ratio, champion.max_ratio, role=variant))
+        if champion.min_improvement is not None:
+            rules.append(
+                GateRule(
+                    "min_champion_improvement", 1 - ratio, champion.min_improvement, Direction.AT_LEAST, role=variant
+                )
+            )
     return rules
 
 

@@ -145,12 +145,12 @@ def _verdict(versions: tuple[int, int], common: CommonReport | None) -> str:
             "no step is kept that both have forecast, so that their errors, of different periods, cannot be compared; "
             "a run with one of them as champion scores both"
         )
-    luck = (
-        f"p = {as_number(common.p_value)} that this is luck"
+    test = (
+        f"test of being better: p = {as_number(common.p_value)}"
         if math.isfinite(common.p_value)
-        else "too few origins to tell luck"
+        else "too few origins to test whether it is luck"
     )
     return (
         f"on {common.n_points:,} common steps from {common.n_origins} origins the error of version {second} is "
-        f"{as_share(common.ratio)} of that of version {first} ({luck})"
+        f"{as_share(common.ratio)} of that of version {first} ({test})"
     )

@@ -64,6 +64,17 @@ def changeable(promoted: LoadHome, tmp_path: Path) -> LoadHome:
 
 
 @pytest.fixture(scope="module")
+def waiting(promoted: LoadHome, tmp_path_factory: pytest.TempPathFactory) -> LoadHome:
+    """A copy of the home in which a second model passed its gates and waits for approval; only looked at."""
+    home = promoted.copy(tmp_path_factory.mktemp("waiting") / "home")
+    done = home.run("--set", "training.seed=2", "--set", "deploy.approval=manual")
+    assert done.returncode == 0, done.stderr
+    assert "model    load version 2 waits for approval: deploy.approval is manual" in done.stdout
+    assert "models approve load\n" in done.stdout
+    return home
+
+
+@pytest.fixture(scope="module")
 def served(promoted: LoadHome):
     with serving(promoted) as server:
         yield server
@@ -268,10 +279,25 @@ def test_a_model_of_shuffled_targets_is_refused_and_the_champion_untouched(chang
     assert half_written(changeable.latest()) == []
 
 
-def test_rollback_brings_the_previous_version_back_and_a_running_server_follows(changeable):
-    second = changeable.run("--set", "training.seed=2")
-    assert second.returncode == 0, second.stderr
-    assert "model    load version 2 deployed (before: 1)" in second.stdout
+def test_a_model_that_waits_for_approval_is_served_as_candidate_and_its_report_says_so(waiting):
+    roles = json.loads(waiting.champion_bytes()[0])
+    assert (roles["champion"], roles["candidate"], roles["previous"]) == (1, 2, None)
+    gates = document(waiting.latest().step(StepName.REPORT_RUN) / "gate_report.json")
+    assert gates["badge"] == "Waits for approval"
+    rules = {rule["rule"]: rule for rule in gates["gates"][0]["rules"]}
+    assert {"max_range_ratio", "max_mae", "max_naive_ratio", "max_champion_ratio"} <= set(rules)
+    assert {rule["verdict"] for rule in rules.values()} == {"passed"}
+    compared = waiting.almanac("models", "compare", "load", "1", "2", "--json")
+    assert compared.returncode == 0, compared.stderr
+    common = json.loads(compared.stdout)["common"]
+    assert common["ratio"] == pytest.approx(common["mae"][1] / common["mae"][0])
+    assert common["n_points"] > 0
+
+
+def test_rollback_brings_the_previous_version_back_and_a_running_server_follows(waiting, tmp_path):
+    changeable = waiting.copy(tmp_path / "home")
+    approved = changeable.almanac("models", "approve", "load", "--reason", "looked at the nights")
+    assert (approved.returncode, approved.stdout) == (0, "version 2 of load is approved and champion\n")
     done = changeable.almanac("models", "rollback", "load")
     assert (done.returncode, done.stdout) == (0, "version 1 of load is champion again\n")
     assert "versions: 1 " in changeable.champion_bytes()[1].decode()
@@ -285,3 +311,8 @@ def test_rollback_brings_the_previous_version_back_and_a_running_server_follows(
         again = ask(server)
         assert again["version"] == 2
         assert forecast_of(again, "north")["point"] != forecast_of(first, "north")["point"]
+    log = changeable.almanac("models", "show", "load", "--audit", "--json")
+    changes = [(record["action"], record["version"]) for record in json.loads(log.stdout)]
+    assert changes == [
+        ("candidate", 1), ("promote", 1), ("candidate", 2), ("approve", 2), ("rollback", 1), ("rollback", 2),
+    ]  # fmt: skip

@@ -2,6 +2,8 @@
 
 import json
 import math
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +149,27 @@ def test_every_step_is_in_exactly_one_weekday_hour_bucket_and_quarter() -> None:
     assert whole["steps_01_06"][1].tolist() == [0] * 6 + [1] * 6 + [2] * 6 + [3] * 6
     # All of it lies in January 1970: December to February.
     assert (whole["months_12_02"] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("day", "name"),
+    [
+        (datetime(2020, 2, 29, tzinfo=UTC), "months_12_02"),
+        (datetime(2020, 3, 1, tzinfo=UTC), "months_03_05"),
+        (datetime(2020, 5, 31, tzinfo=UTC), "months_03_05"),
+        (datetime(2020, 8, 31, tzinfo=UTC), "months_06_08"),
+        (datetime(2020, 9, 1, tzinfo=UTC), "months_09_11"),
+        (datetime(2020, 12, 1, tzinfo=UTC), "months_12_02"),
+    ],
+)
+def test_months_are_parted_where_the_meteorological_seasons_begin_in_local_time(day: datetime, name: str) -> None:
+    # The zone is two hours ahead of UTC: its day begins at 22:00 of the day before.
+    calendar = CalendarSpec((), (), transitions=(), offsets_s=(2 * HOUR_S,), holidays=())
+    backtest = open_backtest(hourly_store({"Demand": [daily_wave(10)]}), hourly_spec(), settings=SETTINGS)
+    one_day = replace(backtest, origins=np.full(backtest.n_windows, int(day.timestamp()) - 2 * HOUR_S))
+    slices = backtest_slices(one_day, calendar, cold_start_steps=None, n_buckets=1)
+    months = next(part for part in slices if part.names[0] == "months_12_02")
+    assert {months.names[code] for code in months.codes(0, 1).ravel()} == {name}
 
 
 @pytest.mark.parametrize(("horizon", "n_buckets", "names"), [

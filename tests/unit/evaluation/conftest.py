@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-OFFSETS = {"good": 0.25, "close": 0.252, "worse": 0.35}
+OFFSETS = {"good": 0.25, "close": 0.252, "worse": 0.35, "far": 1e6}
 
 
 def _export(directory: Path, offset: float) -> None:

@@ -153,6 +153,19 @@ def test_variant_that_loses_too_much_is_left_behind_and_named(
     assert report["outcomes"]["late"] == "left out: no time was left"
 
 
+def test_variant_that_computes_nonsense_is_left_behind_as_not_sane(
+    inputs: dict[StepName, Path], context: StepContext, tiny_models: Mapping[str, Path]
+) -> None:
+    run_evaluate_model(inputs, context)
+    add_variants(inputs, tiny_models, {"tflite_float32": "good", "tflite_int8": "far"})
+    run_evaluate_compressed(inputs, context)
+    output = inputs[StepName.EVALUATE_COMPRESSED]
+    outcome = json.loads((output / "report.json").read_text())["outcomes"]["tflite_int8"]
+    assert outcome.startswith("max_range_ratio fails: ")
+    rules = [rule.rule for rule in read_decision(output / "decision.json").rules if rule.role == "tflite_int8"]
+    assert rules[:4] == ["max_missing_ratio", "max_nonfinite_ratio", "max_crossed_ratio", "max_range_ratio"]
+
+
 def test_float_model_ships_where_no_variant_passes(
     inputs: dict[StepName, Path], context: StepContext, tiny_models: Mapping[str, Path]
 ) -> None:

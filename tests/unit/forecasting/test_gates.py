@@ -319,3 +319,14 @@ def test_what_ships_is_compared_with_the_champion_too() -> None:
     )
     failed = [rule.judge() for rule in rules if not rule.judge().passed]
     assert [(result.rule, round(result.value, 4)) for result in failed] == [("max_champion_ratio", 1.0302)]
+
+
+def test_what_ships_must_improve_on_the_champion_where_that_is_asked() -> None:
+    limits = CompressedGateConfig(max_mae=200.0, max_rmse=300.0, max_mae_increase_ratio=0.05)
+    rules = compressed_rules(
+        "tflite_int8", limits, mae=102.0, rmse=120.0, float_mae=100.0,
+        champion=ChampionLimit(0.95, max_ratio=1.0, min_improvement=0.04),
+    )  # fmt: skip
+    assert [(rule.rule, round(rule.value, 3)) for rule in rules if not rule.judge().passed] == [
+        ("min_champion_improvement", 0.031)
+    ]

@@ -45,7 +45,7 @@ def test_versions_are_compared_on_the_steps_that_both_runs_scored(
     assert main(["models", "compare", "demand", "1", "2"]) == 0
     shown = capsys.readouterr().out
     assert "on 72 common steps from 3 origins the error of version 2 is 50.0 % of that of version 1" in shown
-    assert "too few origins to tell luck" in shown
+    assert "too few origins to test whether it is luck" in shown
     rows = {line[:30].strip(): line[30:].split() for line in shown.splitlines() if line.startswith("mae")}
     assert rows["mae on common steps"] == ["0.4000", "0.2000"]
     assert rows["mae on its own test period"] == ["0.4000", "0.2000"]

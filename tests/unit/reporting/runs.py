@@ -135,7 +135,7 @@ def add_compression(run: RunLayout) -> None:
     settings = EvaluateCompressedSettings(
         name="demand", forecast=FORECAST, backtest=BacktestConfig(stride=24), gates=GATES, serving=ServingConfig()
     )
-    decision, outcomes = judge_variants(settings, tuple(variants), report)
+    decision, outcomes = judge_variants(settings, tuple(variants), report, sanity={})
     write_backtest_report(report, judged / "metrics.json")
     write_decision(decision, judged / "decision.json")
     text = json.dumps(asdict(CompressedEvaluationReport(decision.variant or "", decision.reason, outcomes)))
