@@ -32,9 +32,10 @@ def solve_member(settings: TrainModelSettings, store: FeatureStore, strategy: An
     clock = Stopwatch()
     with strategy.scope():
         network: Any = build_network(NetworkSpec(store.spec, settings.model))
-    learnt, asked = (ridge.gather_moments(network, store, windows) for windows in (train, validation))
-    penalties = ridge.choose_penalties(learnt, asked, store.spec)
-    ridge.assign_solution(network.horizon_model, ridge.solve_ridge(learnt, penalties, store.spec))
+    reader = ridge.MomentReader(network, store)
+    learnt, asked = (ridge.solved_windows(windows, store.spec) for windows in (train, validation))
+    penalties = ridge.choose_penalties(reader, learnt, asked)
+    ridge.assign_solution(reader.model, ridge.solve_ridge(reader, learnt, penalties))
     ridge.assign_median(network, store, train)
     ridge.assign_gaps(network, store, validation)
     scored = predict_scaled(network, store, validation, SCORING_BATCH_SIZE)
@@ -44,8 +45,7 @@ def solve_member(settings: TrainModelSettings, store: FeatureStore, strategy: An
     clock = Stopwatch()
     both = learning_windows(store, with_validation=True)
     logger.info("solve again on %d windows of train and validation", len(both))
-    solution = ridge.solve_ridge(ridge.gather_moments(network, store, both), penalties, store.spec)
-    ridge.assign_solution(network.horizon_model, solution)
+    ridge.assign_solution(reader.model, ridge.solve_ridge(reader, ridge.solved_windows(both, store.spec), penalties))
     ridge.assign_median(network, store, both)
     return TrainedMember(network, fit, scored, clock.cpu_s)
 

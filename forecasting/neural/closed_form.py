@@ -9,7 +9,7 @@ penalties are those with the least squared error on the validation period, so th
 import logging
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,7 @@ class RidgeSolution:
 
     kernel: Floats
     coefficients: Floats
-    own: Floats | None
+    own: npt.NDArray[np.float32] | None
 
 
 def context_lengths(spec: FeatureSpec) -> tuple[int, ...]:
@@ -69,68 +69,139 @@ def context_lengths(spec: FeatureSpec) -> tuple[int, ...]:
     return tuple(sorted(lengths))
 
 
-def gather_moments(network: Forecaster, store: FeatureStore, windows: WindowIndex) -> list[WindowMoments]:
-    """Sums over windows by category of the model's own maps; one entry where it has none.
+class MomentReader:
+    """Sums over windows of a store, as a network with a `RidgeModel` sees them."""
 
-    Only windows whose whole horizon is known are used, and of those that begin before their series does only where they are
-    more than half of all.
+    def __init__(self, network: Forecaster, store: FeatureStore) -> None:
+        """Read through a network; its weights do not matter."""
+        self.model: RidgeModel = network.horizon_model
+        self.store = store
+        self._network = network
+        self._ask = tf.function(self._design, autograph=False, reduce_retracing=True)
+
+    @property
+    def spec(self) -> FeatureSpec:
+        """Feature spec of the store."""
+        return self.store.spec
+
+    def moments(self, windows: WindowIndex) -> WindowMoments:
+        """Sums over the windows whose whole horizon is known.
+
+        Raises:
+            DataError: There is none.
+        """
+        total = self._sums(windows)
+        if total is None:
+            raise DataError(
+                f"the model ridge needs windows whose {self.spec.horizon} steps ahead are all known, found none; "
+                "shorten forecast.horizon, or choose another model.kind"
+            )
+        return total
+
+    def by_category(self, *windows: WindowIndex) -> Iterator[tuple[int, tuple[WindowMoments, ...]]]:
+        """Categories that have maps of their own with the sums over their windows of each index, one at a time.
+
+        A category without a window that counts in the first index is left out.
+        """
+        if self.model.own_column is None:
+            return
+        codes = [self.store.index.static[one.series, self.model.own_column] for one in windows]
+        for category in range(self.model.n_own):
+            parts = [
+                self._sums(_some(one, np.flatnonzero(code == category)))
+                for one, code in zip(windows, codes, strict=True)
+            ]
+            if (first := parts[0]) is not None:
+                yield category, tuple(first.without_windows() if part is None else part for part in parts)
+
+    def _sums(self, windows: WindowIndex) -> WindowMoments | None:
+        gather, total = window_gather(self.store, windows), None
+        for numbers in _batches(np.arange(len(windows))):
+            batch = gather(numbers)
+            whole = batch["present"].numpy().min(axis=1) > 0
+            if not whole.any():
+                continue
+            parts = self._ask(batch["history"], batch["future"], batch.get("static"), batch["target"])
+            x, y, c, scale = (part.numpy()[whole].astype(np.float64) for part in parts)
+            c = c if self.model.coefficients is not None else c[:, :, :0]
+            # Between every series counting alike (1) and errors counting in units sold (scale²), as the loss of training does.
+            found = WindowMoments.of(x, y, c, np.sqrt(scale[:, 0]))
+            total = found if total is None else total + found
+        return total
+
+    def _design(self, history: Tensor, future: Tensor, static: Tensor | None, target: Tensor) -> tuple[Tensor, ...]:
+        window, normalised = self._network.window(history, future, static)
+        design = self.model.design(window)
+        relative = target / normalised.scale - normalised.level - design.last
+        return design.differences, relative, design.ahead, normalised.scale
+
+
+def solved_windows(windows: WindowIndex, spec: FeatureSpec) -> WindowIndex:
+    """The windows that are looked at: those that their series fill, where they are at least half of all, evenly thinned."""
+    full = np.flatnonzero(windows.age >= spec.context)
+    chosen = _some(windows, full) if 2 * len(full) >= len(windows) else windows
+    return _some(chosen, _evenly(len(chosen), MOST_WINDOWS))
+
+
+def choose_penalties(reader: MomentReader, train: WindowIndex, validation: WindowIndex) -> tuple[PenaltySpec, ...]:
+    """Penalties of every context with the least squared error on the validation windows.
 
     Raises:
-        DataError: No window has a whole horizon.
+        DataError: No window of one of the two has a whole horizon.
     """
-    model: RidgeModel = network.horizon_model
-    n_groups = max(1, model.n_own)
-    found: list[WindowMoments | None] = [None] * n_groups
-    for batch in _designs(network, store, _spread_out(_whole(store, windows), MOST_WINDOWS)):
-        for group in np.unique(batch.group):
-            chosen = batch.group == group
-            part = WindowMoments.of(batch.x[chosen], batch.y[chosen], batch.c[chosen], batch.weights[chosen])
-            before = found[group]
-            found[group] = part if before is None else before + part
-    some = next((moments for moments in found if moments is not None), None)
-    if some is None:
-        raise DataError(
-            f"the model ridge needs windows whose {store.spec.horizon} steps ahead are all known, found none; "
-            "set features.fill_target, shorten forecast.horizon, or choose another model.kind"
-        )
-    return [some.without_windows() if moments is None else moments for moments in found]
-
-
-def choose_penalties(
-    train: list[WindowMoments], validation: list[WindowMoments], spec: FeatureSpec
-) -> tuple[PenaltySpec, ...]:
-    """Penalties of every context with the least squared error on the validation windows."""
-    chosen = []
+    spec, learnt, asked = reader.spec, reader.moments(train), reader.moments(validation)
+    shared: list[PenaltySpec] = []
+    maps: list[LinearMap] = []
     for length in context_lengths(spec):
-        parts, asked = [one.last(length) for one in train], [one.last(length) for one in validation]
-        prior = seasonal_kernel(spec, length)
-        tried: dict[tuple[float, float | None], float] = {}
-        for shared in PENALTIES:
-            found = _sum(parts).solve(prior, shared)
-            tried[shared, None] = _sum(asked).squared_error(found)
-            for own in OWN_PENALTIES if len(parts) > 1 else ():
-                maps = _own_maps(parts, found, own)
-                tried[shared, own] = sum(one.squared_error(own_map) for one, own_map in zip(asked, maps, strict=True))
-        best = min(tried, key=lambda pair: tried[pair])
-        chosen.append(PenaltySpec(length, *best))
-        logger.info("context %d: penalty %g, of corrections %s", length, best[0], best[1])
-    return tuple(chosen)
+        part, prior = learnt.last(length), seasonal_kernel(spec, length)
+        tried = [part.solve(prior, penalty) for penalty in PENALTIES]
+        errors = [asked.last(length).squared_error(found) for found in tried]
+        best = int(np.argmin(errors))
+        shared.append(PenaltySpec(length, PENALTIES[best], None))
+        maps.append(tried[best])
+    own = _choose_own(reader, train, validation, size=learnt.size, shared=shared, maps=maps)
+    chosen = tuple(replace(one, own=penalty) for one, penalty in zip(shared, own, strict=True))
+    for one in chosen:
+        logger.info(
+            "context %d: penalty %g, of corrections %s", one.length, one.shared, one.own or "none: they do not help"
+        )
+    return chosen
 
 
-def solve_ridge(parts: list[WindowMoments], penalties: tuple[PenaltySpec, ...], spec: FeatureSpec) -> RidgeSolution:
+def _choose_own(
+    reader: MomentReader, train: WindowIndex, validation: WindowIndex, *, size: float, shared: list[PenaltySpec],
+    maps: list[LinearMap],
+) -> list[float | None]:  # fmt: skip
+    """The penalty of the corrections of each context, none where the map without them has the least error."""
+    errors = np.zeros((len(shared), 1 + len(OWN_PENALTIES)))
+    for _, (learnt, asked) in reader.by_category(train, validation):
+        for i, (one, found) in enumerate(zip(shared, maps, strict=True)):
+            part, judged = learnt.last(one.length), asked.last(one.length)
+            errors[i, 0] += judged.squared_error(found)
+            for j, penalty in enumerate(OWN_PENALTIES):
+                errors[i, 1 + j] += judged.squared_error(_corrected(part, found, penalty * size / reader.model.n_own))
+    best = np.argmin(errors, axis=1)
+    return [None if j == 0 else OWN_PENALTIES[j - 1] for j in best]
+
+
+def solve_ridge(reader: MomentReader, windows: WindowIndex, penalties: tuple[PenaltySpec, ...]) -> RidgeSolution:
     """The mean over contexts of their maps; each counts as a map of the whole context that is 0 before its own."""
-    kernel, coefficients = np.zeros((spec.context, spec.horizon)), np.zeros_like(parts[0].ahead)
-    own = np.zeros((len(parts), spec.context, spec.horizon))
-    for choice in penalties:
-        short = [one.last(choice.length) for one in parts]
-        found = _sum(short).solve(seasonal_kernel(spec, choice.length), choice.shared)
-        kernel[-choice.length :] += found.kernel / len(penalties)
-        coefficients += found.coefficients / len(penalties)
-        if choice.own is not None:
-            for i, of_category in enumerate(_own_maps(short, found, choice.own)):
-                own[i, -choice.length :] += (of_category.kernel - found.kernel) / len(penalties)
-    joined = own.transpose(1, 0, 2).reshape(spec.context, -1) if len(parts) > 1 else None
-    return RidgeSolution(kernel, coefficients, joined)
+    spec, total = reader.spec, reader.moments(windows)
+    maps = [total.last(one.length).solve(seasonal_kernel(spec, one.length), one.shared) for one in penalties]
+    kernel = np.zeros((spec.context, spec.horizon))
+    for one, found in zip(penalties, maps, strict=True):
+        kernel[-one.length :] += found.kernel / len(maps)
+    coefficients = np.mean([found.coefficients for found in maps], axis=0)
+    if not reader.model.n_own:
+        return RidgeSolution(kernel, coefficients, None)
+    own = np.zeros((spec.context, reader.model.n_own, spec.horizon), dtype=np.float32)
+    corrected = [(one, found) for one, found in zip(penalties, maps, strict=True) if one.own is not None]
+    for category, (learnt,) in reader.by_category(windows) if corrected else ():
+        for one, found in corrected:
+            absolute = (one.own or 0.0) * total.size / reader.model.n_own
+            added = learnt.last(one.length).correction(found, absolute)
+            own[-one.length :, category] += (added / len(maps)).astype(np.float32)
+    return RidgeSolution(kernel, coefficients, own.reshape(spec.context, -1))
 
 
 def assign_solution(model: RidgeModel, found: RidgeSolution) -> None:
@@ -186,51 +257,6 @@ def _residual_ratios(network: Forecaster, store: FeatureStore, windows: WindowIn
     return np.concatenate(parts)
 
 
-@dataclass(frozen=True)
-class _DesignBatch:
-    """x `[B,L]`, y `[B,H]`, c `[B,H,K]`, weights `[B]` and group `[B]` of windows."""
-
-    x: Floats
-    y: Floats
-    c: Floats
-    weights: Floats
-    group: npt.NDArray[np.int64]
-
-
-def _designs(network: Forecaster, store: FeatureStore, windows: WindowIndex) -> Iterator[_DesignBatch]:
-    model: RidgeModel = network.horizon_model
-    gather = window_gather(store, windows)
-
-    @tf.function(autograph=False, reduce_retracing=True)
-    def ask(history: Tensor, future: Tensor, static: Tensor | None, target: Tensor) -> tuple[Tensor, ...]:
-        window, normalised = network.window(history, future, static)
-        design = model.design(window)
-        relative = target / normalised.scale - normalised.level - design.last
-        return design.differences, relative, design.ahead, normalised.scale
-
-    for numbers in _batches(np.arange(len(windows))):
-        batch = gather(numbers)
-        whole = batch["present"].numpy().min(axis=1) > 0
-        parts = ask(batch["history"], batch["future"], batch.get("static"), batch["target"])
-        x, y, c, scale = (part.numpy()[whole].astype(np.float64) for part in parts)
-        c = c if model.coefficients is not None else c[:, :, :0]
-        group = np.zeros(len(x), dtype=np.int64)
-        if model.own_column is not None:
-            group = store.index.static[windows.series[numbers], model.own_column][whole]
-        # Between every series counting alike (1) and errors counting in units sold (scale²), as the loss of training does.
-        yield _DesignBatch(x, y, c, np.sqrt(scale[:, 0]), group)
-
-
-def _whole(store: FeatureStore, windows: WindowIndex) -> WindowIndex:
-    """Windows that their series fills, where they are at least half of all; otherwise all."""
-    full = windows.age >= store.spec.context
-    return _some(windows, np.flatnonzero(full)) if 2 * full.sum() >= len(windows) else windows
-
-
-def _spread_out(windows: WindowIndex, most: int) -> WindowIndex:
-    return _some(windows, _evenly(len(windows), most))
-
-
 def _some(windows: WindowIndex, numbers: npt.NDArray[np.int64]) -> WindowIndex:
     return WindowIndex(windows.row[numbers], windows.series[numbers], windows.age[numbers])
 
@@ -244,14 +270,6 @@ def _batches(numbers: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
         yield numbers[first : first + BATCH_SIZE]
 
 
-def _sum(parts: list[WindowMoments]) -> WindowMoments:
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
-    return total
-
-
-def _own_maps(parts: list[WindowMoments], found: LinearMap, penalty: float) -> list[LinearMap]:
-    """The map of each category: that of all with its correction."""
-    absolute = penalty * _sum(parts).size / len(parts)
-    return [LinearMap(found.kernel + part.correction(found, absolute), found.coefficients) for part in parts]
+def _corrected(part: WindowMoments, found: LinearMap, penalty: float) -> LinearMap:
+    """A map with the correction for some windows."""
+    return LinearMap(found.kernel + part.correction(found, penalty), found.coefficients)

@@ -23,7 +23,7 @@ from forecasting.neural.models.window import Window
 Tensor = Any
 SPREAD_FLOOR = 0.05
 """Least spread of a window, in scaled units: a flat one is not certain to stay so."""
-MOST_OWN_WEIGHTS = 10_000_000
+MOST_OWN_WEIGHTS = 12_000_000
 """Weights of maps of single categories, above which there are none."""
 _FIRST_GAP = -2.0
 

@@ -11,12 +11,9 @@ from forecasting.features.spec import ScalerSpec
 from forecasting.neural import closed_form
 from forecasting.neural.models import NetworkSpec, build_network
 from forecasting.neural.models.ridge import own_column, seasonal_kernel, window_spread
-from forecasting.neural.normal_equations import WindowMoments
 from forecasting.neural.scaled import predict_scaled
 from tests.unit.features.feature_specs import gappy_series, melbourne_spec
 from tests.unit.neural.conftest import SPLIT, feature_store, sales_series
-
-PENALTY = (closed_form.PenaltySpec(48, 1e-6, None),)
 
 
 def network_of(spec):
@@ -36,10 +33,9 @@ def spec_without_calendar(**changes):
 
 def solved(store):
     network = network_of(store.spec)
-    moments = closed_form.gather_moments(network, store, windows_of(store))
-    asked = closed_form.gather_moments(network, store, windows_of(store, validation=True))
-    penalties = closed_form.choose_penalties(moments, asked, store.spec)
-    closed_form.assign_solution(network.horizon_model, closed_form.solve_ridge(moments, penalties, store.spec))
+    reader, train = closed_form.MomentReader(network, store), closed_form.solved_windows(windows_of(store), store.spec)
+    penalties = closed_form.choose_penalties(reader, train, windows_of(store, validation=True))
+    closed_form.assign_solution(network.horizon_model, closed_form.solve_ridge(reader, train, penalties))
     return network, penalties
 
 
@@ -81,15 +77,15 @@ def test_a_linear_process_is_forecast_to_its_noise():
     assert error(network_of(store.spec), store) > 0.2
 
 
-def test_the_penalty_is_the_one_with_the_least_error_on_validation():
-    rng = np.random.default_rng(1)
-    x, kernel = rng.normal(size=(60, 48)), rng.normal(size=(48, 24))
-    spec, nothing = replace(spec_without_calendar(), seasons=(24,)), np.zeros((60, 24, 0))
-    y = x @ kernel
-    learnt = [WindowMoments.of(x, y, nothing, np.ones(60))]
-    noisy = [WindowMoments.of(x, y + 30 * rng.normal(size=y.shape), nothing, np.ones(60))]
-    assert {one.shared for one in closed_form.choose_penalties(learnt, learnt, spec)} == {1e-4}
-    assert max(one.shared for one in closed_form.choose_penalties(noisy, learnt, spec)) > 1e-2
+def test_noise_asks_for_a_larger_penalty():
+    noise = gappy_series(700).values.copy()
+    noise[:, 0] = np.random.default_rng(1).normal(100, 20, 700)
+    stores = [
+        feature_store(melbourne_spec(700), [one]) for one in (linear_series(), replace(linear_series(), values=noise))
+    ]
+    penalties = [max(one.shared for one in solved(store)[1]) for store in stores]
+    assert penalties[0] == min(closed_form.PENALTIES)
+    assert penalties[1] > penalties[0]
 
 
 def test_series_of_two_kinds_get_maps_of_their_own_and_an_unknown_one_that_of_all():
@@ -135,7 +131,7 @@ def test_windows_without_a_whole_horizon_are_refused():
     values[::20, 0] = np.nan
     store = feature_store(melbourne_spec(700), [replace(series, values=values)])
     with pytest.raises(DataError, match="24 steps ahead are all known, found none"):
-        closed_form.gather_moments(network_of(store.spec), store, windows_of(store))
+        closed_form.MomentReader(network_of(store.spec), store).moments(windows_of(store))
 
 
 def test_categories_have_maps_where_there_are_several_and_not_too_many():
@@ -153,5 +149,6 @@ def test_series_of_different_size_count_between_alike_and_by_their_size(sales_st
         {"load": 0.0, "wind": 5.0, "temperature": 15.0}, {"load": 100.0, "wind": 2.0, "temperature": 6.0}
     )
     store = feature_store(replace(sales_store.spec, scaler=scaler), sales_series())
-    small, large = closed_form.gather_moments(network_of(store.spec), store, windows_of(store))
+    reader = closed_form.MomentReader(network_of(store.spec), store)
+    small, large = (moments for _, (moments,) in reader.by_category(windows_of(store)))
     assert large.squares / small.squares == pytest.approx(50**0.5, rel=1e-3)
