@@ -21,7 +21,7 @@ from forecasting.backtest.origins import BacktestSpec
 from forecasting.backtest.score import ForecastRecord
 from forecasting.backtest.slices import SliceSpec
 from forecasting.errors import ArtifactError
-from forecasting.metrics.block import Doubles
+from forecasting.metrics.block import Doubles, ScoreBlock
 from forecasting.metrics.registry import (
     POINT_METRICS,
     QUANTILE_METRICS,
@@ -125,38 +125,57 @@ def score_model(
         scales: `season_scales`.
         block_points: Steps looked at at once; changes no value but rounding.
     """
-    outer = record.levels[0], record.levels[-1]
-    every = (*POINT_METRICS, *QUANTILE_METRICS, *interval_metrics(*outer))
-    few = (*SLICE_METRICS, coverage_of(*outer))
-    total = GroupedSums(every, 1)
-    inner = {f"{high - low:g}": GroupedSums(interval_metrics(low, high), 1) for low, high in intervals(record.levels)}
-    levels = {f"{level:g}": GroupedSums(level_metrics(level), 1) for level in record.levels}
-    by_step, by_series = GroupedSums(few, backtest.horizon), GroupedSums(few, len(backtest.series))
-    by_slice = [GroupedSums(few, len(part.names)) for part in slices]
-    steps = np.arange(backtest.horizon)
+    sums = _ModelSums(backtest, record.levels, slices)
+    anchor = _anchor(backtest)
     for first, end in window_ranges(backtest, block_points=block_points):
         block, known = range_block(
-            backtest, record, first=first, end=end, scales=scales.absolute, squared_scales=scales.squared,
-            anchor=_anchor(backtest),
-        )  # fmt: skip
+            backtest, record, first=first, end=end, scales=scales.absolute, squared_scales=scales.squared, anchor=anchor
+        )
+        sums.add(block, known, first=first, end=end)
+    return sums.report(mean=record.mean is not None), sums.series_report()
+
+
+class _ModelSums:
+    """Everything that is summed of one model: over all steps, by interval, level, step, series and slice."""
+
+    def __init__(self, backtest: BacktestSpec, levels: tuple[float, ...], slices: Sequence[SliceSpec]) -> None:
+        outer = levels[0], levels[-1]
+        few = (*SLICE_METRICS, coverage_of(*outer))
+        self._backtest, self._slices = backtest, slices
+        self._total = GroupedSums((*POINT_METRICS, *QUANTILE_METRICS, *interval_metrics(*outer)), 1)
+        self._intervals = {
+            f"{high - low:g}": GroupedSums(interval_metrics(low, high), 1) for low, high in intervals(levels)
+        }
+        self._levels = {f"{level:g}": GroupedSums(level_metrics(level), 1) for level in levels}
+        self._by_step = GroupedSums(few, backtest.horizon)
+        self._by_series = GroupedSums(few, len(backtest.series))
+        self._by_slice = [GroupedSums(few, len(part.names)) for part in slices]
+
+    def add(self, block: ScoreBlock, known: npt.NDArray[np.bool_], *, first: int, end: int) -> None:
+        """Add the windows `first` to `end` (exclusive), of whose steps the block has the known ones, bool `[w,H]`."""
         terms = BlockTerms(block)
-        for sums in (total, *inner.values(), *levels.values()):
+        for sums in (self._total, *self._intervals.values(), *self._levels.values()):
             sums.add_all(terms, block.n_points)
-        by_step.add(terms, np.broadcast_to(steps, known.shape)[known])
-        by_series.add(terms, np.broadcast_to(backtest.rows[first:end, None], known.shape)[known])
-        for part, sums in zip(slices, by_slice, strict=True):
+        self._by_step.add(terms, np.broadcast_to(np.arange(self._backtest.horizon), known.shape)[known])
+        self._by_series.add(terms, np.broadcast_to(self._backtest.rows[first:end, None], known.shape)[known])
+        for part, sums in zip(self._slices, self._by_slice, strict=True):
             sums.add(terms, part.codes(first, end)[known])
-    report = ModelReport(
-        overall=_only(total) | {"n_points": int(total.counts[0])},
-        by_step={name: tuple(values.tolist()) for name, values in by_step.values().items()},
-        slices={
-            name: scores for part, sums in zip(slices, by_slice, strict=True) for name, scores in _parts(part, sums)
-        },
-        mean=record.mean is not None,
-        intervals={share: _only(sums) for share, sums in inner.items()},
-        levels={level: _only(sums) for level, sums in levels.items()},
-    )
-    return report, SeriesScoresReport(by_series.counts, by_series.values())
+
+    def report(self, *, mean: bool) -> ModelReport:
+        """Metrics of what was added."""
+        parts = zip(self._slices, self._by_slice, strict=True)
+        return ModelReport(
+            overall=_only(self._total) | {"n_points": int(self._total.counts[0])},
+            by_step={name: tuple(values.tolist()) for name, values in self._by_step.values().items()},
+            slices={name: scores for part, sums in parts for name, scores in _parts(part, sums)},
+            mean=mean,
+            intervals={share: _only(sums) for share, sums in self._intervals.items()},
+            levels={level: _only(sums) for level, sums in self._levels.items()},
+        )
+
+    def series_report(self) -> SeriesScoresReport:
+        """Metrics of each series."""
+        return SeriesScoresReport(self._by_series.counts, self._by_series.values())
 
 
 def _anchor(backtest: BacktestSpec) -> float:

@@ -136,7 +136,8 @@ def _absolute_rules(report: ModelGateReport, limits: ModelGateConfig) -> list[Ga
     )
     rules += [GateRule(rule, value, limit, side) for rule, value, limit, side in optional if limit is not None]
     for band in limits.coverage_bands:
-        value = report.coverages.get(band.interval, NAN)
+        found = [value for share, value in report.coverages.items() if math.isclose(share, band.interval, abs_tol=1e-5)]
+        value = found[0] if found else NAN
         rules.append(GateRule(f"coverage_bands {band.interval:g} min", value, band.min, Direction.AT_LEAST))
         rules.append(GateRule(f"coverage_bands {band.interval:g} max", value, band.max))
     return rules
