@@ -31,7 +31,14 @@ from forecasting.neural.progress import EpochProgress
 from forecasting.neural.schedules import RatePlan
 from forecasting.neural.step import TrainingStep
 from forecasting.neural.stopping import DeferredStop
-from forecasting.neural.strategy import check_agreement, is_chief
+from forecasting.neural.strategy import (
+    LOST_WORKER_ERRORS,
+    any_worker,
+    check_agreement,
+    is_chief,
+    say_lost_worker,
+    worker_place,
+)
 from forecasting.neural.summaries import TrainingSummaries
 from forecasting.neural.variables import TrainingVariables, assign, values_of
 from forecasting.neural.watch import EpochTally, StepRow, Stopwatch, epoch_record, say_epoch
@@ -105,10 +112,8 @@ class TrainingLoop:
             resumed, best = self._restore(plan)
             try:
                 state, best = self._run(plan, resumed, best)
-            except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
-                raise RetryableError(
-                    f"another worker is gone, start all of them again: {error.message[:200]}"
-                ) from error
+            except LOST_WORKER_ERRORS as error:
+                raise RetryableError(say_lost_worker(self._strategy, error.message)) from error
         assign([*self.network.trainable_variables, *self.network.non_trainable_variables], best)
         return self._report(plan, state, resumed, cpu_s=clock.cpu_s)
 
@@ -188,6 +193,8 @@ class TrainingLoop:
                 if plan.checkpoints is not None and plan.validation is not None:
                     plan.checkpoints.save_best(best, state.n_epochs)
             self._save(plan, state)
+            if any_worker(self._strategy, plan.stop.asked):
+                plan.stop.leave()
         return state, best
 
     def _epoch(self, plan: FitPlan, state: LoopRecord) -> LoopRecord:
@@ -202,15 +209,25 @@ class TrainingLoop:
                 plan.summaries.step(number + 1)
                 waiting.append(self.step.train(batch.tensors, plan.rates.rate(number) * state.rate_factor, number))
                 state = replace(state, step=state.step + 1)
-                due = self._save_due(state) or plan.stop.asked
+                due = self._save_due(state)
+                asked = self._stop_asked(plan, state)
+                due = due or asked
                 if due or len(waiting) == LOOK_EVERY or state.step == plan.n_steps:
                     state = self._look(plan, state, waiting)
                     progress.show(state.step)
                 if due and state.step < plan.n_steps:
                     self._save(plan, replace(state, tally=state.tally.timed(clock)))
-                if plan.stop.asked and state.step < plan.n_steps:
+                if asked and state.step < plan.n_steps:
                     plan.stop.leave()
         return self._end_epoch(plan, replace(state, tally=state.tally.timed(clock)))
+
+    def _stop_asked(self, plan: FitPlan, state: LoopRecord) -> bool:
+        """Whether a signal asked to stop; of several workers all find the same, at steps that all of them have."""
+        if worker_place(self._strategy)[1] == 1:
+            return plan.stop.asked
+        # The end of an epoch asks for itself.
+        together = state.step % LOOK_EVERY == 0 and state.step < plan.n_steps
+        return together and any_worker(self._strategy, plan.stop.asked)
 
     def _look(self, plan: FitPlan, state: LoopRecord, waiting: list[Tensor]) -> LoopRecord:
         """Count the steps that were not looked at yet."""

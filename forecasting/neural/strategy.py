@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from typing import Any
 
 import tensorflow as tf
@@ -12,6 +13,9 @@ from forecasting.errors import ConfigError
 N_LOGICAL_CPUS = 2
 """Replicas of a mirrored strategy on a machine without a GPU: enough to run what a cluster runs."""
 CLUSTER_VARIABLE = "TF_CONFIG"
+LOST_WORKER_ERRORS = (tf.errors.UnavailableError, tf.errors.AbortedError)
+"""What a step raises where a worker that takes part in it is gone."""
+_TASK = re.compile(r"/job:(?P<job>\w+)/replica:\d+/task:(?P<task>\d+)")
 
 
 def make_strategy(training: TrainingConfig) -> tf.distribute.Strategy:
@@ -83,6 +87,27 @@ def check_agreement(strategy: tf.distribute.Strategy, step: int) -> None:
             f"all workers must find the same checkpoint, this one found step {step} and not all the others did; "
             "ALMANAC_HOME must be shared between workers"
         )
+
+
+def any_worker(strategy: tf.distribute.Strategy, flag: bool) -> bool:
+    """Whether a flag is set on any worker; all of them must ask at the same step."""
+    if worker_place(strategy)[1] == 1:
+        return flag
+    found = strategy.run(lambda: tf.constant(float(flag)))
+    return float(strategy.reduce(tf.distribute.ReduceOp.SUM, found, None)) > 0.0
+
+
+def say_lost_worker(strategy: tf.distribute.Strategy, message: str) -> str:
+    """Which worker is gone, as far as TensorFlow's message names it, and what to do."""
+    resolver = strategy.cluster_resolver
+    named = _TASK.search(message)
+    who = "another worker"
+    if named is not None and resolver is not None:
+        job, number = named["job"], int(named["task"])
+        addresses = resolver.cluster_spec().as_dict().get(job, [])
+        place = f" ({addresses[number]})" if number < len(addresses) else ""
+        who = f"{job} {number}{place}"
+    return f"{who} is gone; start all workers again, they go on from the last checkpoint: {message[:200]}"
 
 
 def _check_cluster(text: str) -> None:

@@ -15,6 +15,7 @@ from typing_extensions import override
 from forecasting.config.models import ModelConfig
 from forecasting.contracts.signature import POINT_QUANTILE
 from forecasting.features.spec import FeatureSpec
+from forecasting.neural.models.dropout import Dropout
 
 Tensor = Any
 _GAP_OFFSET = 2.0
@@ -29,7 +30,7 @@ class QuantileHead(keras.layers.Layer):
         super().__init__(name="quantile_head")
         self._levels = spec.quantiles
         self.hidden = layers.Dense(model.head_units, activation="gelu", name="head")
-        self.dropout = layers.Dropout(model.dropout, seed=0)
+        self.dropout = Dropout(model.dropout, seed=0)
         self.gaps = layers.Dense(max(len(spec.quantiles) - given_median, 1), kernel_initializer="zeros", name="gaps")
         self.skip = (
             None if given_median else layers.Dense(1, kernel_initializer=_lag_mean(len(spec.seasons)), name="skip")

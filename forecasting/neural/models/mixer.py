@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from forecasting.config.models import TsmixerConfig
 from forecasting.neural.models.contract import HorizonMessage, HorizonModel, NetworkSpec
+from forecasting.neural.models.dropout import Dropout
 from forecasting.neural.models.normalisation import make_normalisation
 from forecasting.neural.models.projection import TimeProjection
 from forecasting.neural.models.segment import repeated
@@ -58,7 +59,7 @@ class MixerBlock(keras.layers.Layer):
         super().__init__(name=name)
         self.norm = make_normalisation(model.normalisation, "time_norm")
         self.mixing = TimeProjection(horizon, horizon, name="time_mixing")
-        self.dropout = layers.Dropout(model.dropout, seed=2)
+        self.dropout = Dropout(model.dropout, seed=2)
         self.features = FeatureMixing(model, model.units, name="feature_mixing")
 
     @override
@@ -80,7 +81,7 @@ class FeatureMixing(keras.layers.Layer):
         self.hidden = layers.Dense(model.hidden_units, activation="relu", name="hidden")
         self.out = layers.Dense(units, name="out")
         self.around = layers.Dense(units, use_bias=False, name="around")
-        self.dropouts = [layers.Dropout(model.dropout, seed=3), layers.Dropout(model.dropout, seed=4)]
+        self.dropouts = [Dropout(model.dropout, seed=3), Dropout(model.dropout, seed=4)]
 
     @override
     def call(self, values: Tensor, training: bool = False) -> Tensor:

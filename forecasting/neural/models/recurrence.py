@@ -22,6 +22,8 @@ import tensorflow as tf
 from keras import ops
 from typing_extensions import override
 
+from forecasting.neural.models.dropout import ReplicaSeeds
+
 Tensor = Any
 State = tuple[Tensor, ...]
 _UNROLLED_STEPS = 16
@@ -65,7 +67,7 @@ class Recurrence(keras.layers.Layer):
         """Set the width; weights appear with the first call."""
         super().__init__(name=name)
         self.units, self.recurrent_dropout = units, recurrent_dropout
-        self._seed = keras.random.SeedGenerator(0) if recurrent_dropout else None
+        self._seed = ReplicaSeeds(0) if recurrent_dropout else None
 
     @override
     def build(self, input_shape: tuple[int | None, ...]) -> None:

@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from forecasting.config.models import SegmentConfig
 from forecasting.neural.models.contract import HorizonMessage, HorizonModel, NetworkSpec
+from forecasting.neural.models.dropout import Dropout
 from forecasting.neural.models.normalisation import make_normalisation
 from forecasting.neural.models.recurrence import RECURRENCES, Recurrence
 from forecasting.neural.models.window import Window
@@ -43,10 +44,9 @@ class SegmentModel(HorizonModel):
             for i in range(model.layers)
         ]
         self.norms = [make_normalisation(model.normalisation, f"norm_{i}") for i in range(model.layers)]
-        self.between = layers.Dropout(model.dropout, seed=1)
+        self.between = Dropout(model.dropout, seed=1)
         self.segment_dropouts = {
-            name: layers.Dropout(model.segment_dropout, seed=2 + i)
-            for i, name in enumerate(("past", "ahead", "decoded"))
+            name: Dropout(model.segment_dropout, seed=2 + i) for i, name in enumerate(("past", "ahead", "decoded"))
         }
         self.horizon_embedding = layers.Dense(model.units, activation="gelu", name="horizon_embedding")
         self.decoder: Recurrence = make(model.units, recurrent_dropout=model.recurrent_dropout, name="decoder")

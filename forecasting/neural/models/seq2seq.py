@@ -14,6 +14,7 @@ from typing_extensions import override
 from forecasting.config.models import Seq2seqConfig
 from forecasting.neural.models.attention import LuongAttention
 from forecasting.neural.models.contract import HorizonMessage, HorizonModel, NetworkSpec
+from forecasting.neural.models.dropout import Dropout
 from forecasting.neural.models.recurrence import LSTM
 from forecasting.neural.models.segment import repeated
 from forecasting.neural.models.stack import RecurrentStack
@@ -34,7 +35,7 @@ class Seq2seqModel(HorizonModel):
         self.encoder = RecurrentStack(model, model.units, truncate=model.truncate_steps, name="encoder")
         self.decoder = LSTM(units, recurrent_dropout=model.recurrent_dropout, name="decoder")
         self.attention = LuongAttention(units)
-        self.dropout = layers.Dropout(model.dropout, seed=5)
+        self.dropout = Dropout(model.dropout, seed=5)
         self.to_message = layers.Dense(model.step_units, activation="gelu", name="to_message")
 
     @override

@@ -4,10 +4,10 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras import layers
 from typing_extensions import override
 
 from forecasting.config.models import RecurrentConfig
+from forecasting.neural.models.dropout import Dropout
 from forecasting.neural.models.normalisation import make_normalisation
 from forecasting.neural.models.recurrence import RECURRENCES, Recurrence, State, is_portable
 
@@ -53,7 +53,7 @@ class RecurrentStack(keras.layers.Layer):
         self.forwards = make("forward")
         self.backwards = make("backward") if both_ways else []
         self.norms = [make_normalisation(model.normalisation, f"norm_{i}") for i in range(len(units))]
-        self.between = layers.Dropout(model.dropout, seed=1)
+        self.between = Dropout(model.dropout, seed=1)
 
     @override
     def call(

@@ -15,6 +15,7 @@ from typing_extensions import override
 from forecasting.config.models import TransformerLstmConfig
 from forecasting.neural.models.attention import MemoryAttention
 from forecasting.neural.models.contract import HorizonMessage, HorizonModel, NetworkSpec
+from forecasting.neural.models.dropout import Dropout
 from forecasting.neural.models.segment import segment_inputs
 from forecasting.neural.models.stack import RecurrentStack
 from forecasting.neural.models.stepwise import SpreadOverHorizon
@@ -64,7 +65,7 @@ class TransformerBlock(keras.layers.Layer):
         self.mixing_norm = layers.LayerNormalization(name="mixing_norm")
         self.hidden = layers.Dense(2 * model.units, activation="gelu", name="hidden")
         self.out = layers.Dense(model.units, name="out")
-        self.dropouts = [layers.Dropout(model.dropout, seed=6), layers.Dropout(model.dropout, seed=7)]
+        self.dropouts = [Dropout(model.dropout, seed=6), Dropout(model.dropout, seed=7)]
 
     @override
     def call(self, values: Tensor, counting: Tensor, training: bool = False) -> Tensor:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -208,6 +209,12 @@ def test_a_kind_trains_resumes_and_answers_the_same_everywhere(kind, name, table
 
     module = ForecastModule(trained.loop.network, table.store.spec, CalibrationSpec(FACTORS))
     assert_sound(answers(module, table.inputs, tmp_path), table)
+
+
+@pytest.mark.parametrize("kind", sorted(SMALL_SETTINGS))
+def test_a_kind_drops_out_by_replica(kind, trainings):
+    layers = trainings("static", kind).loop.network._flatten_layers(include_self=False)
+    assert [layer.path for layer in layers if isinstance(layer, keras.layers.Dropout)] == []
 
 
 @pytest.mark.parametrize("kinds", ENSEMBLES, ids="+".join)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -32,7 +33,8 @@ def results(process: subprocess.Popen, *, code: int = 0) -> dict[str, dict]:
     return {row["job"]: row for row in rows}
 
 
-def two_workers(*jobs: str, code: int = 0) -> list[dict[str, dict]]:
+def two_workers(*jobs: str, code: int = 0, other_code: int | None = None) -> list[dict[str, dict]]:
+    """What the chief and the other worker print; they end with `code`, the other one with `other_code` where it is given."""
     with socket.socket() as first, socket.socket() as second:
         first.bind(("127.0.0.1", 0))
         second.bind(("127.0.0.1", 0))
@@ -40,7 +42,8 @@ def two_workers(*jobs: str, code: int = 0) -> list[dict[str, dict]]:
     clusters = [json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": i}}) for i in (0, 1)]
     processes = [start("multi_worker", *jobs, cluster=cluster) for cluster in clusters]
     try:
-        return [results(process, code=code) for process in processes]
+        codes = (code, code if other_code is None else other_code)
+        return [results(process, code=one) for process, one in zip(processes, codes, strict=True)]
     finally:
         for process in processes:
             process.kill()
@@ -50,7 +53,7 @@ def two_workers(*jobs: str, code: int = 0) -> list[dict[str, dict]]:
 def alone(tmp_path_factory):
     """One process: a whole training, one without dropout, one that is killed; then the killed one resumed."""
     place = tmp_path_factory.mktemp("alone") / "fit"
-    found = results(start("default", "whole", "plain", f"killed={place}"), code=-signal.SIGKILL)
+    found = results(start("default", "masks", "whole", "plain", f"killed={place}"), code=-signal.SIGKILL)
     return {**found, **results(start("default", f"resumed={place}"))}
 
 
@@ -58,7 +61,7 @@ def alone(tmp_path_factory):
 def workers(tmp_path_factory):
     """The same on two workers."""
     place = tmp_path_factory.mktemp("workers") / "fit"
-    before = two_workers("whole", "plain", f"killed={place}", code=-signal.SIGKILL)
+    before = two_workers("masks", "whole", "plain", f"killed={place}", code=-signal.SIGKILL)
     after = two_workers(f"resumed={place}")
     return [{**one, **other} for one, other in zip(before, after, strict=True)]
 
@@ -86,11 +89,38 @@ def test_two_workers_end_with_equal_weights_and_the_loss_of_one_process(workers,
 
 
 def test_two_mirrored_replicas_end_with_equal_weights_and_the_loss_of_one(alone):
-    mirrored = results(start("mirrored", "plain"))["plain"]
+    found = results(start("mirrored", "masks", "plain"))
+    masks, mirrored = found["masks"]["masks"], found["plain"]
+    # The first drops out what one process would; the other one something else.
+    assert masks[0] == alone["masks"]["masks"][0]
+    assert masks[1] != masks[0]
     assert mirrored["n_replicas"] == 2
     assert len(mirrored["weights"]) == 1
     for found, expected in zip(mirrored["losses"], alone["plain"]["losses"], strict=True):
         assert found == pytest.approx(expected, rel=LOSS_RTOL)
+
+
+def test_two_workers_drop_out_other_units_each(workers, alone):
+    chief, other = workers
+    assert chief["masks"]["masks"] == alone["masks"]["masks"]
+    assert other["masks"]["masks"] != chief["masks"]["masks"]
+
+
+def test_a_signal_to_one_worker_stops_all_of_them_and_they_go_on_to_the_same_history(workers, tmp_path):
+    place = tmp_path / "fit"
+    for worker in two_workers(f"stopped={place}", code=143):
+        assert "training was stopped by SIGTERM" in worker["stopped"]["error"]
+    # Asked at step 5 of the second epoch, agreed on at step 10.
+    assert (place / "state-0000000024.npz").exists()
+    for resumed, worker in zip(two_workers(f"resumed={place}"), workers, strict=True):
+        assert resumed["resumed"]["resumed_from_step"] == 14 + 10
+        assert resumed["resumed"]["losses"] == worker["whole"]["losses"]
+        assert resumed["resumed"]["weights"] == worker["whole"]["weights"]
+
+
+def test_a_worker_that_is_gone_is_named_by_the_other_one_which_may_be_started_again(tmp_path):
+    chief, _ = two_workers(f"lost={tmp_path / 'fit'}", code=75, other_code=-signal.SIGKILL)
+    assert re.match(r"worker 1 \(127\.0\.0\.1:\d+\) is gone; start all workers again", chief["lost"]["error"])
 
 
 def test_a_tpu_is_refused_as_untested():

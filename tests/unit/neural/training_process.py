@@ -3,7 +3,8 @@
     python -m tests.unit.neural.training_process STRATEGY JOB...
 
 A job is `whole` (without checkpoints), `plain` (without dropout), `killed=DIRECTORY` (by SIGKILL, in the
-middle of the second epoch) or `resumed=DIRECTORY`.
+middle of the second epoch), `resumed=DIRECTORY`, `stopped=DIRECTORY` (worker 1, or one process, gets SIGTERM there),
+`lost=DIRECTORY` (worker 1 alone is killed there) or `masks` (what the replicas drop out).
 """
 
 import hashlib
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from forecasting.errors import AlmanacError
 from tests.unit.neural.conftest import SHORT, SMALL, SPLIT, feature_store
 
 KILLED_AT = 5
@@ -24,7 +26,7 @@ TRAINING = SHORT.model_copy(update={"max_epochs": 3, "checkpoint_every_steps": 3
 
 def main(strategy_name: str, jobs: list[str]) -> None:
     """Do the jobs one after another."""
-    from forecasting.neural.strategy import make_strategy
+    from forecasting.neural.strategy import make_strategy, worker_place
 
     strategy = make_strategy(TRAINING.model_copy(update={"strategy": strategy_name, "threads": 1}))
     from forecasting.feature_store import window_index
@@ -32,11 +34,24 @@ def main(strategy_name: str, jobs: list[str]) -> None:
     from forecasting.neural.models import NetworkSpec
     from tests.unit.features.feature_specs import gappy_series, melbourne_spec
 
-    class KilledLoop(TrainingLoop):
+    class SignalledLoop(TrainingLoop):
+        """Sends itself a signal at a step; with a worker number, on that worker alone."""
+
+        number, worker = signal.SIGKILL, None
+
         def _save_due(self, state):
-            if (state.n_epochs, state.step) == (1, KILLED_AT):
-                os.kill(os.getpid(), signal.SIGKILL)
+            hit = (state.n_epochs, state.step) == (1, KILLED_AT)
+            if hit and self.worker in (None, worker_place(self._strategy)[0]):
+                os.kill(os.getpid(), self.number)
             return super()._save_due(state)
+
+    class StoppedLoop(SignalledLoop):
+        number, worker = signal.SIGTERM, worker_place(strategy)[1] - 1
+
+    class LostLoop(SignalledLoop):
+        worker = 1
+
+    loops = {"killed": SignalledLoop, "stopped": StoppedLoop, "lost": LostLoop}
 
     store = feature_store(melbourne_spec(700), [gappy_series(700)])
     windows = (
@@ -45,10 +60,16 @@ def main(strategy_name: str, jobs: list[str]) -> None:
     )
     for job in jobs:
         name, _, place = job.partition("=")
-        model = SMALL.model_copy(update={"dropout": 0.0}) if name == "plain" else SMALL
-        kind = KilledLoop if name == "killed" else TrainingLoop
-        loop = kind(NetworkSpec(store.spec, model), TRAINING, strategy)
-        report = loop.fit(store, *windows, checkpoint=Path(place) if place else None, key="k")
+        if name == "masks":
+            print(json.dumps({"job": name, "masks": masks(strategy)}), flush=True)
+            continue
+        model = SMALL.model_copy(update={"dropout": 0.0, "segment_dropout": 0.0}) if name == "plain" else SMALL
+        loop = loops.get(name, TrainingLoop)(NetworkSpec(store.spec, model), TRAINING, strategy)
+        try:
+            report = loop.fit(store, *windows, checkpoint=Path(place) if place else None, key="k")
+        except AlmanacError as error:
+            print(json.dumps({"job": name, "error": str(error)}), flush=True)
+            sys.exit(error.exit_code)
         replicas = {
             digest([replica[i] for replica in found])
             for found in [[strategy.experimental_local_results(v.value) for v in loop.network.trainable_variables]]
@@ -61,6 +82,24 @@ def main(strategy_name: str, jobs: list[str]) -> None:
             "n_replicas": report.n_replicas,
             "resumed_from_step": report.resumed_from_step,
         }), flush=True)  # fmt: skip
+
+
+def masks(strategy) -> list[str]:
+    """What the replicas of this worker drop out in their second call."""
+    import tensorflow as tf
+
+    from forecasting.neural.models.dropout import Dropout
+
+    with strategy.scope():
+        layer = Dropout(0.5, seed=1)
+        layer(tf.ones([2, 3]))
+
+    @tf.function
+    def drawn():
+        return strategy.run(lambda: layer(tf.ones([8, 16]), training=True))
+
+    drawn()
+    return [digest([found.numpy()]) for found in strategy.experimental_local_results(drawn())]
 
 
 def digest(arrays) -> str:
