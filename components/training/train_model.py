@@ -22,11 +22,11 @@ from forecasting.contracts.steps import StepName
 from forecasting.feature_store import FeatureStore, read_feature_store
 from forecasting.features.spec import FeatureSpec, write_feature_spec
 from forecasting.manifests import digest_text, load_manifest
-from forecasting.neural.shares import SharesReport
 from forecasting.steps import StepContext, StepOutcome
 
 if TYPE_CHECKING:
     from forecasting.neural.divergence import DivergenceRecord
+    from forecasting.neural.shares import SharesReport
 
 TENSORBOARD_DIR = "tensorboard"
 """Among the logs of a run: event files and profiles of the fit and the refit."""
@@ -64,7 +64,7 @@ class TrainingReport:
     cpu_s: float
     refit_cpu_s: float
     members: tuple[MemberReport, ...] = ()
-    shares: SharesReport | None = None
+    shares: "SharesReport | None" = None
 
 
 def train_model(

@@ -2,50 +2,31 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from components.validation.report import QuarantineRecord
 from forecasting.config.sections import ForecastConfig, SplitConfig
 from forecasting.formats import as_number, as_time
 from pipelines.initial.commented import CHECK, Group, Listing, Node, Setting
+from pipelines.initial.evidence import Evidence
 from pipelines.initial.facts import TableFacts
+from pipelines.initial.features import features_section
 from pipelines.initial.lengths import LengthsGuess
 from pipelines.initial.look import ColumnKind, TableLook
 from pipelines.initial.publication import LagGuess
 from pipelines.initial.roles import ColumnGuess, RolesGuess
 from pipelines.initial.seasons import SeasonGuess, SeasonsGuess
-from pipelines.initial.thresholds import NaiveReport, threshold
+from pipelines.initial.thresholds import threshold
 from pipelines.initial.words import TOTAL_WORDS, has_word
 
-_DAY_S, _YEAR_S = 86_400, 31_557_600
+_DAY_S = 86_400
+_FEW_WINDOWS, _MANY_WINDOWS = 2_000, 500_000
 _NAIVE_SHARE = 0.9
 _MAX_MISSING_RATIO = 0.1
 _MAX_BEYOND_RATIO = 0.1
 """Share of series that may be left out for their missing steps."""
-_WINDOW_SCALING_RATIO = 3.0
 _MAX_STEPS_PER_EPOCH = 600
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """All that a proposal is made of. uri: of the table, as the configuration names it. naive: best season first."""
-
-    name: str
-    uri: str
-    reading: Mapping[str, Any]
-    look: TableLook
-    roles: RolesGuess
-    facts: TableFacts
-    seasons: SeasonsGuess
-    lengths: LengthsGuess
-    naive: tuple[NaiveReport, ...]
-    n_windows: int
-    zone: str | None
-    quarantined: tuple[QuarantineRecord, ...] = ()
-    lags: tuple[LagGuess, ...] = ()
 
 
 def duration(seconds: int) -> str:
@@ -103,7 +84,7 @@ def sections(evidence: Evidence) -> tuple[Node, ...]:
         data,
         _validation(evidence),
         _forecast(evidence),
-        _features(evidence),
+        features_section(evidence),
         _split(evidence),
         *_model(evidence.n_windows),
         Group(
@@ -248,51 +229,6 @@ def _season_name(season: SeasonGuess) -> str:
     return f"{season.name} ({season.steps})"
 
 
-def _features(evidence: Evidence) -> Group:
-    facts, step_s = evidence.facts, evidence.facts.frequency_s
-    members: list[Node] = []
-    if step_s < _DAY_S:
-        if evidence.zone:
-            members.append(Setting("calendar_time_zone", evidence.zone, "the zone that the times carry"))
-        else:
-            members.append(Setting("calendar_time_zone", "UTC", CHECK + "hours, days and holidays are counted on this clock; people follow a local one, such as Europe/Berlin"))  # fmt: skip
-    if step_s <= _DAY_S:
-        members.append(Setting("holidays", "DE-BE", "country, or country and region, whose public holidays count; add is_day_off to calendar", off=True))  # fmt: skip
-    members.append(Setting("calendar", list(_calendar(step_s)), "what people follow" if step_s <= _DAY_S else ""))
-    members.append(_fourier(evidence))
-    windows = list(evidence.lengths.windows)
-    members.append(Setting("derived", [{"kind": "rolling", "column": "target", "windows": windows, "statistics": ["mean", "std"]}], "rolling statistics over the seasons"))  # fmt: skip
-    if len(facts.store.series) > 1:
-        members.append(_scaling(facts.level_ratio))
-    if facts.lowest >= 0:
-        members.append(Setting("lower_bound", 0, f"the target is never negative; its smallest value is {as_number(facts.lowest)}"))  # fmt: skip
-    return Group("features", tuple(members))
-
-
-def _calendar(step_s: int) -> tuple[str, ...]:
-    if step_s <= _DAY_S:
-        return ("day_of_week", "is_weekend", "day_of_month") if step_s == _DAY_S else ("day_of_week", "is_weekend")
-    return ("month_of_year",)
-
-
-def _fourier(evidence: Evidence) -> Setting:
-    """Periods of which the training cut has at least two."""
-    step_s = evidence.facts.frequency_s
-    held_out = (evidence.lengths.validation + evidence.lengths.test) * step_s
-    years = (evidence.facts.longest * step_s - held_out) / _YEAR_S
-    terms = [{"period": "24h", "order": min(4, max(1, _DAY_S // step_s // 4))}] if step_s < _DAY_S else []
-    if years >= 2:
-        return Setting("fourier", [*terms, {"period": "8766h", "order": 3}], f"the year too: {years:.1f} of them lie before the validation period")  # fmt: skip
-    return Setting("fourier", terms, f"no year: of {years:.1f} years a model can only learn it by heart")
-
-
-def _scaling(ratio: float) -> Setting:
-    if ratio <= _WINDOW_SCALING_RATIO:
-        return Setting("target_scaling", "train", f"one scale: large series are only {ratio:.1f} times as large as small ones")  # fmt: skip
-    size = f"{ratio:.1f} times as large" if math.isfinite(ratio) else "far larger"
-    return Setting("target_scaling", "window", f"each window by its own level: large series are {size} {'as' if math.isfinite(ratio) else 'than'} small ones")  # fmt: skip
-
-
 def _split(evidence: Evidence) -> Group:
     lengths, facts = evidence.lengths, evidence.facts
     step_s, cutoff = facts.frequency_s, facts.store.spec.split.cutoff
@@ -313,11 +249,9 @@ def _split(evidence: Evidence) -> Group:
 
 
 def _model(n_windows: int) -> tuple[Node, ...]:
-    units, head, step, dropout, batch, epochs = next(
-        size for most, size in (
-            (2_000, (32, 16, 8, 0.2, 32, 20)), (50_000, (64, 32, 8, 0.1, 64, 15)), (500_000, (128, 48, 16, 0.1, 128, 10)),
-            (math.inf, (128, 48, 16, 0.1, 256, 10)),
-        ) if n_windows <= most
+    """Sizes where the defaults are too large or too small, and how long to train."""
+    batch, epochs = next(
+        size for most, size in ((2_000, (32, 20)), (50_000, (64, 10)), (500_000, (128, 10)), (math.inf, (256, 10))) if n_windows <= most
     )  # fmt: skip
     n_batches = math.ceil(n_windows / batch)
     training: list[Node] = [
@@ -327,11 +261,13 @@ def _model(n_windows: int) -> tuple[Node, ...]:
     ]
     if n_batches > _MAX_STEPS_PER_EPOCH:
         training.append(Setting("max_steps_per_epoch", _MAX_STEPS_PER_EPOCH, "a part of the windows, another one in each epoch"))  # fmt: skip
-    sizes = (Setting("units", units), Setting("head_units", head), Setting("step_units", step), Setting("dropout", dropout))  # fmt: skip
-    return (
-        Group("model", sizes, f"a size for about {n_windows:,} training windows"),
-        Group("training", tuple(training)),
-    )
+    sizes: list[Node] = []
+    if n_windows <= _FEW_WINDOWS:
+        sizes = [Setting("units", 32), Setting("head_units", 64)]
+    elif n_windows > _MANY_WINDOWS:
+        sizes = [Setting("units", 128)]
+    model = [Group("model", tuple(sizes), f"a size for about {n_windows:,} training windows")] if sizes else []
+    return (*model, Group("training", tuple(training), "" if model else f"about {n_windows:,} training windows"))
 
 
 def _gates(evidence: Evidence) -> Group:

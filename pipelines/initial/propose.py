@@ -24,7 +24,8 @@ from forecasting.localities import time_zone
 from forecasting.schema import SplitSpec
 from forecasting.splits import split_spec
 from pipelines.initial.commented import Group, Listing, Node, Setting, commented_yaml, to_check
-from pipelines.initial.document import Evidence, data_section, duration, sections, split_settings, stride
+from pipelines.initial.document import data_section, duration, sections, split_settings, stride
+from pipelines.initial.evidence import Evidence
 from pipelines.initial.facts import TableFacts, copies_of_target, measure, model_step, table_step
 from pipelines.initial.judging import judge, without
 from pipelines.initial.lengths import LengthsGuess, fit_lengths

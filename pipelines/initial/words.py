@@ -28,6 +28,8 @@ ISSUE_NAMES = frozenset({
 """Names, their words joined, of columns that say when a row was issued."""
 TOTAL_WORDS = frozenset({"sales", "sold", "quantity", "qty", "units", "orders", "visits", "visitors", "passengers", "revenue", "turnover", "count", "rain", "rainfall", "precipitation"})  # fmt: skip
 """Words for amounts that add up over time, where others have a level."""
+TEMPERATURE_WORDS = frozenset({"temperature", "temp", "temperatur", "tmean", "tavg", "tair", "airtemp", "t2m"})
+"""Words for the temperature of the air, from which comes what heats and cools."""
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 

@@ -1,6 +1,7 @@
 """`almanac init`: from a file to a configuration that validation accepts, or one line that says why not."""
 
 import csv
+import math
 import sqlite3
 from contextlib import closing
 from datetime import datetime, timedelta
@@ -115,6 +116,17 @@ def test_series_of_different_size_are_scaled_by_window(here):
     table = {"day": stamps(n, 1440) * 2, "shop": ["a"] * n + ["b"] * n, "sales": [*load(n, 1), *small]}
     config = config_of(write(here / "t.csv", table))
     assert (config.data.id_columns, config.features.target_scaling) == (("shop",), "window")
+
+
+@pytest.mark.parametrize(("warmest", "base"), [(30.0, 20), (86.0, 68)])
+def test_a_temperature_brings_the_heat_of_the_last_days_and_its_distance_from_comfort(here, warmest, base):
+    n = 120 * 24
+    air = [f"{warmest - 15 * abs(math.sin(i / 70)):.1f}" for i in range(n)]
+    config = config_of(write(here / "t.csv", {"time": stamps(n, 60), "load": load(n, 24), "air_temp": air}))
+    of_air = [one.model_dump(mode="json") for one in config.features.derived if one.column == "air_temp"]
+    assert [(one["kind"], one["windows"], one.get("base")) for one in of_air] == [
+        ("rolling", [24, 72], None), ("degree_days", [1, 24, 72], base),
+    ]  # fmt: skip
 
 
 def test_a_target_that_can_be_negative_has_no_bound(here):

@@ -1,0 +1,100 @@
+"""The section `features` of a proposed configuration."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from forecasting.formats import as_number
+from pipelines.initial.commented import CHECK, Group, Node, Setting
+from pipelines.initial.evidence import Evidence
+from pipelines.initial.words import TEMPERATURE_WORDS, has_word
+
+_DAY_S, _YEAR_S = 86_400, 31_557_600
+_LONG_YEARS = 4
+"""Years of train from which the year has a second harmonic; fewer are learnt by heart."""
+_WINDOW_SCALING_RATIO = 3.0
+_COMFORT_CELSIUS, _COMFORT_FAHRENHEIT = 20, 68
+_HIGHEST_CELSIUS = 58.0
+"""Hotter than any weather in degrees Celsius."""
+
+
+def features_section(evidence: Evidence) -> Group:
+    """The section `features`."""
+    facts, step_s = evidence.facts, evidence.facts.frequency_s
+    members: list[Node] = []
+    if step_s < _DAY_S:
+        if evidence.zone:
+            members.append(Setting("calendar_time_zone", evidence.zone, "the zone that the times carry"))
+        else:
+            members.append(Setting("calendar_time_zone", "UTC", CHECK + "hours, days and holidays are counted on this clock; people follow a local one, such as Europe/Berlin"))  # fmt: skip
+    if step_s <= _DAY_S:
+        members.append(Setting("holidays", "DE-BE", "country, or country and region, whose public holidays count; add is_day_off to calendar", off=True))  # fmt: skip
+    members.append(Setting("calendar", list(_calendar(step_s)), "what people follow" if step_s <= _DAY_S else ""))
+    members.append(_fourier(evidence))
+    members.append(_derived(evidence))
+    if len(facts.store.series) > 1:
+        members.append(_scaling(facts.level_ratio))
+    if facts.lowest >= 0:
+        members.append(Setting("lower_bound", 0, f"the target is never negative; its smallest value is {as_number(facts.lowest)}"))  # fmt: skip
+    return Group("features", tuple(members))
+
+
+def _calendar(step_s: int) -> tuple[str, ...]:
+    if step_s <= _DAY_S:
+        return ("day_of_week", "is_weekend", "day_of_month") if step_s == _DAY_S else ("day_of_week", "is_weekend")
+    return ("month_of_year",)
+
+
+def _fourier(evidence: Evidence) -> Setting:
+    """Periods of which the training cut has at least two."""
+    step_s = evidence.facts.frequency_s
+    held_out = (evidence.lengths.validation + evidence.lengths.test) * step_s
+    years = (evidence.facts.longest * step_s - held_out) / _YEAR_S
+    terms = [{"period": "24h", "order": min(2, max(1, _DAY_S // step_s // 4))}] if step_s < _DAY_S else []
+    if years >= 2:
+        return Setting("fourier", [*terms, {"period": "8766h", "order": 1 if years < _LONG_YEARS else 2}], f"the year too: {years:.1f} of them lie before the validation period")  # fmt: skip
+    return Setting("fourier", terms, f"no year: of {years:.1f} years a model can only learn it by heart")
+
+
+def _scaling(ratio: float) -> Setting:
+    if ratio <= _WINDOW_SCALING_RATIO:
+        return Setting("target_scaling", "train", f"one scale: large series are only {ratio:.1f} times as large as small ones")  # fmt: skip
+    size = f"{ratio:.1f} times as large" if math.isfinite(ratio) else "far larger"
+    return Setting("target_scaling", "window", f"each window by its own level: large series are {size} {'as' if math.isfinite(ratio) else 'than'} small ones")  # fmt: skip
+
+
+def _derived(evidence: Evidence) -> Setting:
+    """Rolling statistics of the target, and what the weather of the last days was like."""
+    windows = list(evidence.lengths.windows)
+    terms: list[dict[str, Any]] = [
+        {"kind": "rolling", "column": "target", "windows": windows, "statistics": ["mean", "std"]}
+    ]
+    reasons = ["rolling statistics over the seasons"]
+    step_s = evidence.facts.frequency_s
+    day = _DAY_S // step_s
+    days = [steps for steps in (day, 3 * day) if steps <= evidence.lengths.context]
+    for column in _temperatures(evidence) if step_s < _DAY_S and days else ():
+        highest = max(float(np.nanmax(series.values[:, _place(evidence, column)])) for series in evidence.facts.store)
+        base = _COMFORT_CELSIUS if highest <= _HIGHEST_CELSIUS else _COMFORT_FAHRENHEIT
+        terms.append({"kind": "rolling", "column": column, "windows": days, "statistics": ["mean"]})
+        terms.append({"kind": "degree_days", "column": column, "base": base, "windows": [1, *days]})
+        reasons.append(
+            f"{column}: heat that stays in the walls, and how far it is from {base} °{'C' if base == _COMFORT_CELSIUS else 'F'}"
+        )
+    return Setting("derived", terms, "; ".join(reasons))
+
+
+def _temperatures(evidence: Evidence) -> list[str]:
+    """Covariates that are temperatures by their names and have values."""
+    spec = evidence.facts.store.spec
+    named = [column for column in (*spec.observed, *spec.known) if has_word(column, TEMPERATURE_WORDS)]
+    return [
+        column
+        for column in named
+        if any(np.isfinite(series.values[:, _place(evidence, column)]).any() for series in evidence.facts.store)
+    ]
+
+
+def _place(evidence: Evidence, column: str) -> int:
+    return evidence.facts.store.spec.columns.index(column)
