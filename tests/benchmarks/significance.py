@@ -8,12 +8,13 @@ docs/gates.md quotes.
 
 import argparse
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
+from scipy.signal import lfilter
 
 from forecasting.metrics.significance import better_than
 from tests.benchmarks.bench_file import write_bench
@@ -21,6 +22,7 @@ from tests.benchmarks.bench_file import write_bench
 Doubles = npt.NDArray[np.float64]
 
 HORIZON = 24
+_SEED = 20_261_121
 _BURN_IN = 100
 _WEIGHT = 1 / math.sqrt(3)
 """Of each of the three parts of an error, so that its variance is 1."""
@@ -47,21 +49,41 @@ def simulate_pairs(
         yield (1 - gain) * np.abs(first).mean(axis=1), np.abs(second).mean(axis=1)
 
 
-def _stay(rng: np.random.Generator, n_origins: int, correlation: float) -> Doubles:
+def simulate_hourly_pairs(
+    n_pairs: int, *, n_days: int, correlation: float, gain: float, seed: int
+) -> Iterator[tuple[Doubles, Doubles]]:
+    """Mean absolute error of both forecasts at each of 24 origins a day `[O]`, pair by pair; see `simulate_pairs`.
+
+    The error of a step is the same from whichever origin it is forecast, as that of a missed level is.
+    """
+    rng = np.random.default_rng(seed)
+    n_hours, window = (n_days + 1) * HORIZON, np.ones(HORIZON) / HORIZON
+    for _ in range(n_pairs):
+        shared, own, others = _stay(rng, n_hours, correlation ** (1 / HORIZON), burn_in=_BURN_IN * HORIZON)
+        noise = rng.normal(size=(2, n_hours))
+        first = np.abs(_WEIGHT * (shared + own + noise[0]))
+        second = np.abs(_WEIGHT * (shared + others + noise[1]))
+        size = n_days * HORIZON
+        yield (
+            (1 - gain) * np.convolve(first, window, mode="valid")[:size],
+            np.convolve(second, window, mode="valid")[:size],
+        )
+
+
+def _stay(rng: np.random.Generator, n_origins: int, correlation: float, *, burn_in: int = _BURN_IN) -> Doubles:
     """Three autoregressive series of variance 1 `[3,O]`."""
-    shocks = rng.normal(size=(n_origins + _BURN_IN, 3)) * math.sqrt(1 - correlation**2)
-    values = np.empty_like(shocks)
-    values[0] = shocks[0]
-    for t in range(1, len(shocks)):
-        values[t] = correlation * values[t - 1] + shocks[t]
-    return values[_BURN_IN:].T
+    shocks = rng.normal(size=(n_origins + burn_in, 3)) * math.sqrt(1 - correlation**2)
+    values: Doubles = lfilter([1.0], [1.0, -correlation], shocks, axis=0)
+    return values[burn_in:].T
 
 
-def promoted_share(n_pairs: int, *, n_origins: int, correlation: float, gain: float, seed: int) -> dict[str, float]:
+def promoted_share(pairs: Iterable[tuple[Doubles, Doubles]], *, overlap: int = 1) -> dict[str, float]:
     """Share of pairs promoted at the level of 5 %: by the gate, by each test alone, and by a plain t test."""
     found = {"gate": 0, "diebold_mariano": 0, "fixed_smoothing": 0, "plain_t": 0}
-    for losses, other in simulate_pairs(n_pairs, n_origins=n_origins, correlation=correlation, gain=gain, seed=seed):
-        report = better_than(losses, other)
+    n_pairs = 0
+    for losses, other in pairs:
+        n_pairs += 1
+        report = better_than(losses, other, overlap=overlap)
         found["gate"] += report.p_value <= 0.05
         found["diebold_mariano"] += report.diebold_mariano <= 0.05
         found["fixed_smoothing"] += report.fixed_smoothing <= 0.05
@@ -77,13 +99,19 @@ def main() -> None:
     arguments = parser.parse_args()
     figures = {}
     for gain in (0.0, 0.05, 0.1, 0.2):
-        for correlation in (0.0, 0.5, 0.7):
+        for correlation in (0.0, 0.5, 0.7, 0.9):
             for n_origins in (20, 55, 180):
                 name = f"gain {gain:g}, correlation {correlation:g}, {n_origins} origins"
-                figures[name] = promoted_share(
-                    arguments.pairs, n_origins=n_origins, correlation=correlation, gain=gain, seed=20_261_121
+                pairs = simulate_pairs(
+                    arguments.pairs, n_origins=n_origins, correlation=correlation, gain=gain, seed=_SEED
                 )
+                figures[name] = promoted_share(pairs)
                 print(f"{name}: {figures[name]}", flush=True)
+    for correlation in (0.0, 0.5, 0.7, 0.9):
+        name = f"gain 0, correlation {correlation:g}, 55 days of hourly origins"
+        hourly = simulate_hourly_pairs(arguments.pairs, n_days=55, correlation=correlation, gain=0.0, seed=_SEED)
+        figures[name] = promoted_share(hourly, overlap=HORIZON)
+        print(f"{name}: {figures[name]}", flush=True)
     write_bench(arguments.out, figures=figures, peers={})
 
 

@@ -8,7 +8,7 @@ from scipy import stats
 
 from forecasting.metrics.significance import MIN_ORIGINS, better_than
 from forecasting.metrics.student import student_t_cdf
-from tests.benchmarks.significance import simulate_pairs
+from tests.benchmarks.significance import simulate_hourly_pairs, simulate_pairs
 
 STANDARD_ERROR = math.sqrt(0.05 * 0.95 / 1_000)
 
@@ -36,11 +36,37 @@ def test_diebold_mariano_equals_the_formula_with_the_correction_of_harvey_leybou
     assert better_than(losses, other).diebold_mariano == pytest.approx(stats.t.cdf(statistic, n - 1))
 
 
-def test_overlapping_horizons_lengthen_the_memory_of_the_variance() -> None:
+def test_origins_whose_horizons_overlap_are_averaged_and_the_oldest_that_fill_no_run_are_left_out() -> None:
+    rng = np.random.default_rng(4)
+    losses, other = rng.gamma(3, size=62), rng.gamma(3, size=62) + 0.3
+    runs = [values[2:].reshape(15, 4).mean(axis=1) for values in (losses, other)]
+    found, expected = better_than(losses, other, overlap=4), better_than(runs[0], runs[1])
+    assert found.diebold_mariano == pytest.approx(expected.diebold_mariano)
+    assert found.fixed_smoothing == pytest.approx(expected.fixed_smoothing)
+    assert found.n_origins == 62
+
+
+def test_an_origin_that_is_missing_moves_no_other_into_another_run() -> None:
     rng = np.random.default_rng(4)
     losses, other = rng.gamma(3, size=60), rng.gamma(3, size=60) + 0.3
-    assert better_than(losses, other, overlap=5).diebold_mariano == better_than(losses, other).diebold_mariano
-    assert better_than(losses, other, overlap=9).diebold_mariano != better_than(losses, other).diebold_mariano
+    other[5] = np.nan
+    runs = [values.reshape(15, 4).copy() for values in (losses, other)]
+    runs = [
+        np.concatenate([rows[:1].mean(axis=1), [rows[1, [0, 2, 3]].mean()], rows[2:].mean(axis=1)]) for rows in runs
+    ]
+    assert better_than(losses, other, overlap=4).p_value == pytest.approx(better_than(runs[0], runs[1]).p_value)
+
+
+def test_few_runs_of_origins_give_no_p_value() -> None:
+    losses = np.arange(4.0 * MIN_ORIGINS - 1)
+    assert math.isnan(better_than(losses, losses % 3, overlap=4).p_value)
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.5, 0.7])
+def test_equal_pairs_at_hourly_origins_are_promoted_five_times_in_a_hundred_at_most(correlation: float) -> None:
+    pairs = simulate_hourly_pairs(1_000, n_days=55, correlation=correlation, gain=0.0, seed=20_261_121)
+    promoted = sum(better_than(losses, other, overlap=24).p_value <= 0.05 for losses, other in pairs)
+    assert promoted / 1_000 <= 0.05 + 2 * STANDARD_ERROR
 
 
 def test_the_larger_of_both_p_values_counts() -> None:
