@@ -106,10 +106,10 @@ def _prophet(task: TaskSpec, windows: TaskWindows) -> dict[str, Any]:
     took = json.loads(done.stdout.strip().splitlines()[-1])
     # An hour that the clock shows twice has two rows: they are told apart by their order, which the peer keeps.
     answers = pd.read_csv(out).groupby("series", sort=True).yhat.apply(np.asarray)
-    return figures(Forecasts(_by_window(answers, ahead, windows)), windows.scoring, task.measures) | took
+    return figures(Forecasts(by_window(answers, ahead, windows)), windows.scoring, task.measures) | took
 
 
-def _by_window(answers: pd.Series, ahead: pd.Series, windows: TaskWindows) -> npt.NDArray[np.float64]:
+def by_window(answers: pd.Series, ahead: pd.Series, windows: TaskWindows) -> npt.NDArray[np.float64]:
     """Answers `[W,H]` of windows from those of consecutive hours."""
     steps = np.arange(windows.horizon)
     found = np.empty((len(windows.windows), windows.horizon))
