@@ -19,7 +19,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -61,6 +61,14 @@ class RolesRecord:
             ModelRole.CANDIDATE: self.candidate,
             ModelRole.PREVIOUS: self.previous,
         }[role]
+
+
+@dataclass(frozen=True)
+class RolesChangeRecord:
+    """One change of roles: what they were and what they became."""
+
+    before: RolesRecord
+    after: RolesRecord
 
 
 class ModelRepository:
@@ -220,8 +228,8 @@ class ModelRepository:
         """
         return read_audit(self.root / name / AUDIT_FILE)
 
-    def set_candidate(self, name: str, version: int, *, reason: str = "") -> None:
-        """Serve a version as `<name>-candidate`.
+    def set_candidate(self, name: str, version: int, *, reason: str = "") -> RolesChangeRecord:
+        """Serve a version as `<name>-candidate`; returns the change.
 
         Args:
             name: Model name.
@@ -233,7 +241,10 @@ class ModelRepository:
         """
         self._require(name, version)
         with self._locked():
-            self._change(name, replace(self.roles(name), candidate=version), AuditAction.CANDIDATE, version, reason)
+            roles = self.roles(name)
+            candidate = replace(roles, candidate=version)
+            self._change(name, candidate, AuditAction.CANDIDATE, version, reason)
+        return RolesChangeRecord(roles, candidate)
 
     def remove_candidate(self, name: str, *, reason: str = "") -> None:
         """Serve no candidate any more; its files stay until they are pruned."""
@@ -241,14 +252,28 @@ class ModelRepository:
             roles = self.roles(name)
             self._change(name, replace(roles, candidate=None), AuditAction.WITHDRAW, roles.candidate, reason)
 
-    def promote(self, name: str, version: int, *, reason: str = "", action: AuditAction = AuditAction.PROMOTE) -> None:
+    def promote(
+        self,
+        name: str,
+        version: int,
+        *,
+        reason: str = "",
+        action: AuditAction = AuditAction.PROMOTE,
+        check: Callable[[RolesRecord], None] | None = None,
+    ) -> RolesChangeRecord:
         """Make a version the champion; the champion so far becomes `previous`. No change where it is the champion already.
+
+        A champion waits for nobody: its record loses what a person had to approve.
 
         Args:
             name: Model name.
             version: The version.
             reason: For the audit log.
             action: What the audit log calls it.
+            check: Gets the roles under the lock and raises where the version may not be promoted; must change nothing.
+
+        Returns:
+            The change.
 
         Raises:
             ArtifactError: There is no such version.
@@ -256,11 +281,16 @@ class ModelRepository:
         self._require(name, version)
         with self._locked():
             roles = self.roles(name)
+            if check is not None:
+                check(roles)
             candidate = None if roles.candidate == version else roles.candidate
             promoted = replace(roles, champion=version, previous=roles.champion, candidate=candidate)
             if roles.champion == version:
                 promoted = replace(roles, candidate=candidate)
             self._change(name, promoted, action, version, reason)
+            if (record := self.record(name, version)).get(APPROVAL_KEY):
+                self._write_record(name, version, {**record, APPROVAL_KEY: ""})
+        return RolesChangeRecord(roles, promoted)
 
     def rollback(self, name: str, *, reason: str = "") -> int:
         """Make `previous` the champion again and the champion `previous`; returns the new champion.
@@ -277,11 +307,27 @@ class ModelRepository:
             self._change(name, back, AuditAction.ROLLBACK, roles.previous, reason)
             return roles.previous
 
-    def restore(self, name: str, roles: RolesRecord, *, reason: str = "") -> None:
-        """Undo a promotion: put champion, candidate and previous back to what they were."""
+    def undo(self, name: str, changes: Sequence[RolesChangeRecord], *, reason: str = "") -> RolesRecord:
+        """Put roles back to what they were before some changes, each only where it is still what these made it.
+
+        What somebody else has decided since then stays decided.
+
+        Args:
+            name: Model name.
+            changes: The oldest first.
+            reason: For the audit log.
+
+        Returns:
+            The roles now.
+        """
         with self._locked():
-            before = replace(roles, last_version=self.roles(name).last_version)
-            self._change(name, before, AuditAction.RESTORE, before.champion, reason)
+            roles = self.roles(name)
+            for change in reversed(changes):
+                roles = _undone(roles, change)
+            if roles.candidate == roles.champion or roles.candidate not in self.versions(name):
+                roles = replace(roles, candidate=None)
+            self._change(name, roles, AuditAction.RESTORE, roles.champion, reason)
+        return roles
 
     def prune(self, name: str, keep: int) -> list[int]:
         """Delete all but the newest `keep` versions; never one that has a role. Returns what was deleted."""
@@ -357,6 +403,19 @@ class ModelRepository:
             # Waits; the kernel lets go when the holder ends, however it ends.
             fcntl.flock(stream, fcntl.LOCK_EX)
             yield
+
+
+def _undone(roles: RolesRecord, change: RolesChangeRecord) -> RolesRecord:
+    def back(role: ModelRole) -> int | None:
+        was, made = change.before.of(role), change.after.of(role)
+        return was if was != made and roles.of(role) == made else roles.of(role)
+
+    return replace(
+        roles,
+        champion=back(ModelRole.CHAMPION),
+        candidate=back(ModelRole.CANDIDATE),
+        previous=back(ModelRole.PREVIOUS),
+    )
 
 
 def _copy_series(store_dir: Path, target: Path) -> None:

@@ -13,7 +13,7 @@ Order, and what a crash leaves behind:
 Where a person must approve (`deploy.approval: manual`, or too few origins in common with the champion), 5 and 6 are left out:
 the version stays candidate, the forecast is the candidate's, and `almanac models approve` promotes it.
 
-A failure in 2 to 6 puts the roles back to what they were. A failure in 7 undoes nothing: the version
+A failure in 2 to 6 puts the roles back to what they were, save those that somebody else has changed since then. A failure in 7 undoes nothing: the version
 is served, so the step succeeds, says so in deployment.json and is not reused. The next run sets the
 aliases from the roles, also when it finds its model already champion.
 """
@@ -36,7 +36,7 @@ from forecasting.contracts.artifacts import DEPLOYMENT_FILE, FORECAST_FILE, HIST
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole, served_name
 from forecasting.errors import AlmanacError, RemoteError, RetryableError
-from forecasting.repository import APPROVAL_KEY, ModelRepository, RolesRecord
+from forecasting.repository import APPROVAL_KEY, ModelRepository, RolesChangeRecord
 from forecasting.served_forecast import ForecastRecord
 from forecasting.steps import StepContext, StepOutcome
 from forecasting.wire.client import GrpcClient, RestClient
@@ -139,10 +139,12 @@ def _publish_and_switch(
         version = repository.publish(package.name, package.source, package.origin)
     repository.keep_series(package.name, version, package.store_dir)
     repository.update_record(package.name, version, {APPROVAL_KEY: "" if already else package.approval})
-    with _withdrawn_on_failure(repository, package.name, before, already=already):
+    with _undone_on_failure(repository, package.name) as changes:
         if not already:
-            repository.set_candidate(package.name, version, reason=f"run {package.run} passed its gates")
-        golden, registration, forecast = _switch(package, repository, registry, version, context)
+            changes.append(
+                repository.set_candidate(package.name, version, reason=f"run {package.run} passed its gates")
+            )
+        golden, registration, forecast = _switch(package, repository, registry, version, context, changes=changes)
     return _Switch(version, already, golden, registration, forecast)
 
 
@@ -180,23 +182,28 @@ def _record(
 
 
 @contextmanager
-def _withdrawn_on_failure(
-    repository: ModelRepository, name: str, before: RolesRecord, *, already: bool
-) -> Iterator[None]:
-    """Undo what this deployment changed of the roles when anything goes wrong, however it does."""
+def _undone_on_failure(repository: ModelRepository, name: str) -> Iterator[list[RolesChangeRecord]]:
+    """Undo the changes of roles put into the list when anything goes wrong, however it does."""
+    changes: list[RolesChangeRecord] = []
     try:
-        yield
+        yield changes
     except BaseException:
-        if not already:
-            repository.restore(name, before, reason="the deployment failed")
-            logger.exception("deployment failed; champion of %s stays version %s", name, before.champion)
+        if changes:
+            roles = repository.undo(name, changes, reason="the deployment failed")
+            logger.exception("deployment failed; champion of %s is version %s", name, roles.champion)
         raise
 
 
 def _switch(
-    package: PackageSpec, repository: ModelRepository, registry: Registry, version: int, context: StepContext
+    package: PackageSpec,
+    repository: ModelRepository,
+    registry: Registry,
+    version: int,
+    context: StepContext,
+    *,
+    changes: list[RolesChangeRecord],
 ) -> tuple[float, RegistrationRecord, ForecastRecord]:
-    """Steps 3 to 6 on one server; returns the golden difference, the registration and the forecast."""
+    """Steps 3 to 6 on one server, the promotion added to the changes of roles; returns the golden difference, the registration and the forecast."""
     config = repository.write_server_config()
     flags = [
         f"--model_config_file={config}",
@@ -226,7 +233,7 @@ def _switch(
             files=package.files,
         )
         if role is ModelRole.CANDIDATE and not package.approval:
-            repository.promote(package.name, version, reason=f"run {package.run} passed its gates")
+            changes.append(repository.promote(package.name, version, reason=f"run {package.run} passed its gates"))
         if role is ModelRole.CHAMPION or not package.approval:
             served = champion
             _wait_for_echo(package, grpc, champion, version)

@@ -12,7 +12,7 @@ from forecasting.contracts.layout import home_layout
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import ConfigError, ModelRefusedError, RemoteError
 from forecasting.formats import as_time
-from forecasting.repository import APPROVAL_KEY, ModelRepository
+from forecasting.repository import APPROVAL_KEY, ModelRepository, RolesRecord
 from pipelines.records import moment, table
 
 
@@ -49,8 +49,10 @@ def show(arguments: argparse.Namespace) -> int:
     rows = [["VERSION", "ROLE", "RUN", "VARIANT", "WAITS FOR APPROVAL", "PATH"]]
     for found in documents:
         record = found["record"]
-        remembered = [str(record.get(key, "")) for key in ("run", "variant", APPROVAL_KEY)]
-        rows.append([str(found["version"]), found["role"] or "", *remembered, found["path"]])
+        remembered = [str(record.get(key, "")) for key in ("run", "variant")]
+        rows.append(
+            [str(found["version"]), found["role"] or "", *remembered, found["waits_for_approval"], found["path"]]
+        )
     print("\n".join(table(rows, right=frozenset({0}))))
     return 0
 
@@ -70,18 +72,36 @@ def _show_audit(repository: ModelRepository, model: str, *, as_json: bool) -> in
 
 def approve(arguments: argparse.Namespace) -> int:
     """Make the candidate that waits for approval champion."""
-    repository = open_repository(arguments.model)
-    candidate = repository.role(arguments.model, ModelRole.CANDIDATE)
-    wanted = arguments.version or candidate
-    if candidate is None or wanted != candidate:
-        found = "no version" if candidate is None else f"version {candidate}"
-        asked = f"version {wanted}" if wanted else "a version"
-        raise ConfigError(
-            f"{asked} of {arguments.model!r} must wait for approval to be approved, {found} does; `{command_word()} models show {arguments.model}` lists them"
-        )
-    repository.promote(arguments.model, candidate, reason=arguments.reason, action=AuditAction.APPROVE)
-    repository.update_record(arguments.model, candidate, {APPROVAL_KEY: ""})
-    return _tell(repository, arguments, f"version {candidate} of {arguments.model} is approved and champion")
+    repository, model = open_repository(arguments.model), arguments.model
+    version = _waiting(repository, model, repository.roles(model), wanted=arguments.version)
+
+    def check(roles: RolesRecord) -> None:
+        _waiting(repository, model, roles, wanted=version)
+        if objection := _cutoff_objection(repository, model, version, roles.champion):
+            raise ModelRefusedError(
+                f"version {version} of {model!r} was not approved: {objection}; "
+                f"`{command_word()} models promote {model} {version} --force --reason WHY` does it"
+            )
+
+    repository.promote(model, version, reason=arguments.reason, action=AuditAction.APPROVE, check=check)
+    return _tell(repository, arguments, f"version {version} of {model} is approved and champion")
+
+
+def _waiting(repository: ModelRepository, model: str, roles: RolesRecord, *, wanted: int | None) -> int:
+    """The version that waits for approval.
+
+    Raises:
+        ConfigError: None does, or another than the wanted one.
+    """
+    candidate = roles.candidate
+    waits = candidate is not None and bool(repository.record(model, candidate).get(APPROVAL_KEY))
+    if candidate is not None and waits and wanted in (None, candidate):
+        return candidate
+    asked = "a version" if wanted is None else f"version {wanted}"
+    found = f"version {candidate}" if waits else "no version"
+    raise ConfigError(
+        f"{asked} of {model!r} must wait for approval to be approved, {found} does; `{command_word()} models show {model}` lists them"
+    )
 
 
 def promote(arguments: argparse.Namespace) -> int:
@@ -90,20 +110,29 @@ def promote(arguments: argparse.Namespace) -> int:
     require_version(repository, model, version)
     if arguments.force and not arguments.reason:
         raise ConfigError("--force must come with --reason, which the audit log keeps")
-    if not arguments.force and (objection := _objection(repository, model, version)):
-        raise ModelRefusedError(
-            f"version {version} of {model!r} was not promoted: {objection}; --force --reason WHY does it"
-        )
-    repository.promote(model, version, reason=arguments.reason)
-    repository.update_record(model, version, {APPROVAL_KEY: ""})
+
+    def check(roles: RolesRecord) -> None:
+        if not arguments.force and (objection := _objection(repository, model, version, roles)):
+            raise ModelRefusedError(
+                f"version {version} of {model!r} was not promoted: {objection}; --force --reason WHY does it"
+            )
+
+    repository.promote(model, version, reason=arguments.reason, check=check)
     return _tell(repository, arguments, f"version {version} of {model} is champion")
 
 
-def _objection(repository: ModelRepository, model: str, version: int) -> str:
+def _objection(repository: ModelRepository, model: str, version: int, roles: RolesRecord) -> str:
     """Why a version may not be promoted just like that; empty where it may."""
+    if version == roles.champion:
+        return ""
     if waits := repository.record(model, version).get(APPROVAL_KEY):
-        return f"it waits for approval ({waits}); `{command_word()} models approve {model}` gives it"
-    champion = repository.role(model, ModelRole.CHAMPION)
+        if version == roles.candidate:
+            return f"it waits for approval ({waits}); `{command_word()} models approve {model}` gives it"
+        return f"nobody approved it ({waits}) before another version took its place"
+    return _cutoff_objection(repository, model, version, roles.champion)
+
+
+def _cutoff_objection(repository: ModelRepository, model: str, version: int, champion: int | None) -> str:
     if champion is None or champion == version:
         return ""
     ours, theirs = (repository.record(model, number).get("cutoff") for number in (version, champion))
@@ -184,4 +213,7 @@ def _roles(repository: ModelRepository, model: str) -> dict[str, int | None]:
 def _version(repository: ModelRepository, model: str, version: int) -> dict[str, Any]:
     roles = {held: role for role, held in _roles(repository, model).items() if held is not None}
     path = str(repository.version_dir(model, version))
-    return {"version": version, "role": roles.get(version), "path": path, "record": repository.record(model, version)}
+    role, record = roles.get(version), repository.record(model, version)
+    # The record keeps why, so that a version whose place another took cannot be promoted unseen; it waits no more.
+    waits = str(record.get(APPROVAL_KEY, "")) if role == ModelRole.CANDIDATE.value else ""
+    return {"version": version, "role": role, "waits_for_approval": waits, "path": path, "record": record}

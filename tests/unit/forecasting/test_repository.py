@@ -14,7 +14,7 @@ from google.protobuf import text_format
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import ArtifactError, ConfigError
 from forecasting.quarantine import read_quarantine
-from forecasting.repository import ModelRepository
+from forecasting.repository import ModelRepository, RolesRecord
 from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec
 from forecasting.wire.messages import ModelServerConfig
 from tests.unit.forecasting.series_stores import write_series_store
@@ -82,6 +82,69 @@ def test_promoting_the_champion_again_does_not_lose_previous(repository, source)
         repository.promote("m", repository.publish("m", source))
     repository.promote("m", 2)
     assert repository.roles("m").previous == 1
+
+
+def _held(repository: ModelRepository) -> tuple[int | None, int | None, int | None]:
+    roles = repository.roles("m")
+    return roles.champion, roles.candidate, roles.previous
+
+
+def test_changes_that_nobody_touched_are_undone_to_the_last(repository, source):
+    for _ in range(4):
+        repository.publish("m", source)
+    repository.promote("m", 1)
+    repository.promote("m", 2)
+    repository.set_candidate("m", 3)
+    changes = [repository.set_candidate("m", 4), repository.promote("m", 4)]
+    assert _held(repository) == (4, None, 2)
+    repository.undo("m", changes)
+    assert _held(repository) == (2, 3, 1)
+    assert _pins(repository) == {"m": [2], "m-candidate": [3]}
+
+
+def test_a_rollback_since_then_is_not_undone_with_the_candidate(repository, source):
+    for _ in range(3):
+        repository.publish("m", source)
+    repository.promote("m", 1)
+    repository.promote("m", 2)
+    changes = [repository.set_candidate("m", 3)]
+    repository.rollback("m")
+    repository.undo("m", changes)
+    assert _held(repository) == (1, None, 2)
+
+
+def test_a_candidate_that_a_person_made_champion_since_then_stays_champion(repository, source):
+    for _ in range(2):
+        repository.publish("m", source)
+    repository.promote("m", 1)
+    changes = [repository.set_candidate("m", 2)]
+    repository.promote("m", 2)
+    repository.undo("m", changes)
+    assert _held(repository) == (2, None, 1)
+
+
+def test_a_promotion_that_a_person_rolled_back_since_then_stays_rolled_back(repository, source):
+    for _ in range(2):
+        repository.publish("m", source)
+    repository.promote("m", 1)
+    changes = [repository.set_candidate("m", 2), repository.promote("m", 2)]
+    repository.rollback("m")
+    repository.undo("m", changes)
+    assert _held(repository) == (1, None, 2)
+
+
+def test_a_refused_check_changes_no_role_and_a_champion_waits_for_nobody(repository, source):
+    repository.publish("m", source, {"approval": "a person must look"})
+
+    def refuse(_roles: RolesRecord) -> None:
+        raise ConfigError("no")
+
+    with pytest.raises(ConfigError, match="no"):
+        repository.promote("m", 1, check=refuse)
+    assert _held(repository) == (None, None, None)
+    assert repository.record("m", 1)["approval"] == "a person must look"
+    repository.promote("m", 1)
+    assert repository.record("m", 1)["approval"] == ""
 
 
 def test_a_rollback_without_previous_is_refused(repository, source):

@@ -133,6 +133,40 @@ def test_approval_of_another_version_than_the_one_that_waits_is_an_error(
     assert "version 1 of 'toy' must wait for approval to be approved, version 3 does" in capsys.readouterr().err
 
 
+def test_approval_of_a_candidate_that_waits_for_nobody_is_an_error(
+    home: HomeLayout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repository = _waiting(home, tmp_path)
+    repository.update_record("toy", 3, {"approval": ""})
+    assert main(["models", "approve", "toy"]) == 2
+    assert "a version of 'toy' must wait for approval to be approved, no version does" in capsys.readouterr().err
+    assert repository.role("toy", ModelRole.CHAMPION) == 2
+
+
+def test_approval_of_a_version_for_an_earlier_cutoff_than_the_champions_is_refused(
+    home: HomeLayout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repository = _waiting(home, tmp_path, cutoff=100)
+    assert main(["models", "approve", "toy"]) == 4
+    shown = capsys.readouterr().err
+    assert "version 3 of 'toy' was not approved: its cutoff, 1970-01-01 00:01 UTC, lies before" in shown
+    assert "models promote toy 3 --force --reason WHY` does it" in shown
+    assert (repository.roles("toy").champion, repository.roles("toy").candidate) == (2, 3)
+
+
+def test_a_version_whose_place_another_candidate_took_waits_no_more_and_needs_force(
+    home: HomeLayout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repository = _waiting(home, tmp_path)
+    repository.set_candidate("toy", repository.publish("toy", tmp_path / "third", {"run": "r4"}))
+    assert main(["models", "show", "toy"]) == 0
+    assert "deploy.approval is manual" not in capsys.readouterr().out
+    assert main(["models", "promote", "toy", "3"]) == 4
+    assert "nobody approved it (deploy.approval is manual) before another version took its place" in (
+        capsys.readouterr().err
+    )
+
+
 def test_promotion_of_what_waits_for_approval_needs_force_and_a_reason(
     home: HomeLayout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
