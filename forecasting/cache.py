@@ -195,7 +195,7 @@ def _moment(settings: StepSettings, cutoff: str | None, created: float | None) -
 
 
 def _champion_state(model: str, trained: str, home: HomeLayout) -> dict[str, str]:
-    """The champion that a trained model has to beat.
+    """The champion that a trained model has to beat, and the forecasts that stand in for it where it cannot be asked.
 
     Where the champion is that very model, comparing it with itself would say nothing new: what it had
     to beat when it was judged still counts, so that an unchanged run is recognised as unchanged.
@@ -207,7 +207,13 @@ def _champion_state(model: str, trained: str, home: HomeLayout) -> dict[str, str
         judged = _key_behind(run, version, StepName.EVALUATE_MODEL)
         if judged and judged.settings.get("name") == model and judged.parents.get(StepName.TRAIN_MODEL) == trained:
             return dict(judged.external)
-    return {"champion": f"{version} {_directory_digest(home.models / model / str(version))}"}
+    from forecasting.backtest.stored import scores_digest
+    from forecasting.repository import ModelRepository
+
+    return {
+        "champion": f"{version} {_directory_digest(home.models / model / str(version))}",
+        "champion's forecasts": scores_digest(home, ModelRepository(home.models).record(model, version)),
+    }
 
 
 def _key_behind(run: RunLayout, version: int, step: StepName) -> KeyRecord | None:

@@ -1,6 +1,7 @@
 """Forecasts that a run has kept in its table of scores: for models that can no longer be asked, or were asked together."""
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,17 @@ import pyarrow.parquet as pq
 from forecasting.backtest.arrays import forecast_array
 from forecasting.backtest.origins import BacktestSpec
 from forecasting.backtest.score import MEAN_COLUMN, ForecastRecord, quantile_column
-from forecasting.contracts.artifacts import REPORT_FILE, SCORES_FILE
+from forecasting.contracts.artifacts import REPORT_FILE, SCORES_FILE, ArtifactKind
 from forecasting.contracts.layout import HomeLayout
 from forecasting.contracts.signature import POINT_QUANTILE
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole
+from forecasting.errors import ArtifactError
+from forecasting.manifests import digest_file, verify
 from forecasting.metrics.block import Doubles
 from forecasting.tournament import FLOAT_REFERENCE
+
+logger = logging.getLogger(__name__)
 
 _KEYS = ("series", "origin", "step")
 
@@ -34,7 +39,9 @@ class ScoresSource:
 
 
 def version_scores(home: HomeLayout, record: Mapping[str, Any]) -> ScoresSource | None:
-    """Forecasts of a version on the test period of the run that made it; none where they are gone.
+    """Forecasts of a version on the test period of the run that made it.
+
+    None, and a warning, where they are not what the run has written; none where they are gone.
 
     Args:
         home: Where the runs are.
@@ -44,12 +51,18 @@ def version_scores(home: HomeLayout, record: Mapping[str, Any]) -> ScoresSource 
     if not run or not variant:
         return None
     layout = home.run(str(run))
-    source = (
-        ScoresSource(layout.step(StepName.EVALUATE_MODEL) / SCORES_FILE, ModelRole.CANDIDATE.value)
-        if variant == FLOAT_REFERENCE
-        else ScoresSource(layout.step(StepName.EVALUATE_COMPRESSED) / SCORES_FILE, str(variant))
-    )
-    return source if source.path.is_file() else None
+    if variant == FLOAT_REFERENCE:
+        folder, kind, called = layout.step(StepName.EVALUATE_MODEL), ArtifactKind.EVALUATION, ModelRole.CANDIDATE.value
+    else:
+        folder, kind = layout.step(StepName.EVALUATE_COMPRESSED), ArtifactKind.COMPRESSED_EVALUATION
+        called = str(variant)
+    return ScoresSource(folder / SCORES_FILE, called) if _unchanged(folder, kind) else None
+
+
+def scores_digest(home: HomeLayout, record: Mapping[str, Any]) -> str:
+    """SHA-256 of the table that `version_scores` finds, "none" where it finds none."""
+    source = version_scores(home, record)
+    return "none" if source is None else digest_file(source.path)
 
 
 def champion_scores(home: HomeLayout, record: Mapping[str, Any], champion: int) -> ScoresSource | None:
@@ -69,8 +82,23 @@ def champion_scores(home: HomeLayout, record: Mapping[str, Any], champion: int) 
         return None
     if report.get("champion_version") != champion or report.get("champion_problem"):
         return None
-    source = ScoresSource(folder / SCORES_FILE, ModelRole.CHAMPION.value)
-    return source if source.path.is_file() else None
+    return (
+        ScoresSource(folder / SCORES_FILE, ModelRole.CHAMPION.value)
+        if _unchanged(folder, ArtifactKind.EVALUATION)
+        else None
+    )
+
+
+def _unchanged(folder: Path, kind: ArtifactKind) -> bool:
+    """Whether the output of a step has a table of scores and is what was written; warns where it is not."""
+    if not (folder / SCORES_FILE).is_file():
+        return False
+    try:
+        verify(folder, kind)
+    except (ArtifactError, OSError) as error:
+        logger.warning("the forecasts kept in %s are not used: %s", folder, error)
+        return False
+    return True
 
 
 def read_stored(source: ScoresSource, backtest: BacktestSpec) -> ForecastRecord | None:
@@ -91,7 +119,8 @@ def read_stored(source: ScoresSource, backtest: BacktestSpec) -> ForecastRecord 
     for i, name in enumerate(names):
         quantiles[(*place, i)] = _numbers(table[name])[kept]
     mean = None
-    if table[MEAN_COLUMN].null_count < len(table):
+    # Tables of earlier versions have no such column.
+    if MEAN_COLUMN in table.column_names and table[MEAN_COLUMN].null_count < len(table):
         mean = np.full(backtest.actual.shape, np.nan, dtype=np.float32)
         mean[place] = _numbers(table[MEAN_COLUMN])[kept]
     return ForecastRecord(tuple(float(name[1:]) for name in names), quantiles, available, mean)

@@ -4,14 +4,24 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from forecasting.backtest.origins import BacktestSpec
 from forecasting.backtest.report import open_backtest
 from forecasting.backtest.score import ForecastRecord, write_scores
-from forecasting.backtest.stored import ScoresSource, common_steps, read_stored, version_scores
+from forecasting.backtest.stored import (
+    ScoresSource,
+    champion_scores,
+    common_steps,
+    read_stored,
+    scores_digest,
+    version_scores,
+)
 from forecasting.config.sections import BacktestConfig
+from forecasting.contracts.artifacts import ArtifactKind
 from forecasting.contracts.layout import HomeLayout
+from forecasting.manifests import digest_file, write_manifest
 from tests.unit.backtest.tables import daily_wave, hourly_spec, hourly_store
 
 LEVELS = (0.1, 0.5, 0.9)
@@ -87,11 +97,51 @@ def test_version_whose_run_is_gone_has_no_stored_forecasts(tmp_path: Path) -> No
     home = HomeLayout(tmp_path)
     assert version_scores(home, {"run": "r1", "variant": "saved_model"}) is None
     assert version_scores(home, {}) is None
-    for step, variant, model in (
-        ("evaluate_model", "saved_model", "candidate"),
-        ("evaluate_compressed", "tflite_int8", "tflite_int8"),
+    for step, variant, model, kind in (
+        ("evaluate_model", "saved_model", "candidate", ArtifactKind.EVALUATION),
+        ("evaluate_compressed", "tflite_int8", "tflite_int8", ArtifactKind.COMPRESSED_EVALUATION),
     ):
         folder = home.runs / "r1" / step
         folder.mkdir(parents=True)
         (folder / "scores.parquet").write_bytes(b"")
+        write_manifest(folder, kind, parents={})
         assert version_scores(home, {"run": "r1", "variant": variant}) == ScoresSource(folder / "scores.parquet", model)
+
+
+def test_a_truncated_table_is_no_stored_forecast_and_changes_the_digest(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    home, record = HomeLayout(tmp_path), {"run": "r1", "variant": "saved_model"}
+    folder = home.runs / "r1" / "evaluate_model"
+    folder.mkdir(parents=True)
+    assert scores_digest(home, record) == "none"
+    backtest = backtest_of(10)
+    table = stored(folder / "scores.parquet", backtest, candidate=random_record(backtest, 1))
+    (folder / "report.json").write_text('{"champion_version": 1, "champion_problem": ""}')
+    write_manifest(folder, ArtifactKind.EVALUATION, parents={})
+    assert version_scores(home, record) is not None
+    assert champion_scores(home, record, 1) is not None
+    assert scores_digest(home, record) == digest_file(table)
+    table.write_bytes(table.read_bytes()[:-100])
+    assert version_scores(home, record) is None
+    assert champion_scores(home, record, 1) is None
+    assert scores_digest(home, record) == "none"
+    assert "scores.parquet was altered after it was written" in caplog.text
+
+
+def test_a_table_of_scores_without_a_manifest_is_not_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    home, record = HomeLayout(tmp_path), {"run": "r1", "variant": "saved_model"}
+    folder = home.runs / "r1" / "evaluate_model"
+    folder.mkdir(parents=True)
+    (folder / "scores.parquet").write_bytes(b"")
+    assert version_scores(home, record) is None
+    assert "is no finished step output" in caplog.text
+
+
+def test_a_table_of_scores_without_the_column_of_the_mean_is_read(tmp_path: Path) -> None:
+    backtest = backtest_of(10)
+    path = stored(tmp_path / "scores.parquet", backtest, candidate=random_record(backtest, 1))
+    pq.write_table(pq.read_table(path).drop_columns(["mean"]), path)
+    found = read_stored(ScoresSource(path, "candidate"), backtest)
+    assert found is not None
+    assert found.mean is None
