@@ -162,8 +162,8 @@ def choose_penalties(reader: MomentReader, train: WindowIndex, validation: Windo
     own = _choose_own(reader, train, validation, size=learnt.size, shared=shared, maps=maps)
     chosen = tuple(replace(one, own=penalty) for one, penalty in zip(shared, own, strict=True))
     for one in chosen:
-        own = f", of corrections {one.own or 'none: they do not help'}" if reader.model.n_own else ""
-        logger.info("context %d: penalty %g%s", one.length, one.shared, own)
+        corrected = f", of corrections {one.own or 'none: they do not help'}" if reader.model.n_own else ""
+        logger.info("context %d: penalty %g%s", one.length, one.shared, corrected)
     return chosen
 
 
