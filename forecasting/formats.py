@@ -44,6 +44,13 @@ def as_signed_share(value: Any) -> str:
     return f"{value * 100:+,.0f} %" if abs(value) >= 10 else f"{value * 100:+.1f} %"
 
 
+def as_margin(value: Any, limit: float) -> str:
+    """The margin of a rule: in percent of its limit, the plain number with its sign where that is 0."""
+    if limit or not _known(value):
+        return as_signed_share(value)
+    return f"+{as_number(value)}" if value > 0 else as_number(value)
+
+
 def as_bytes(value: Any) -> str:
     """A size: 460 kB, 1.57 MB."""
     if not _known(value):

@@ -20,6 +20,7 @@ from forecasting.errors import ConfigError, RemoteError, RetryableError
 from forecasting.repository import ModelRepository
 from forecasting.wire.server_process import RunningServerRecord, listening_process, model_server
 from serving.gateway.answers import READY
+from serving.missing_champion import missing_champion
 
 GATEWAY_MODULE = "serving.gateway"
 _GATEWAY_LINE = re.compile(r"Gateway at (\S+)")
@@ -52,7 +53,7 @@ def serve(models_dir: Path, model: str, series_dir: Path | None, serving: Servin
     repository = ModelRepository(models_dir)
     version = repository.role(model, ModelRole.CHAMPION)
     if version is None:
-        raise ConfigError(f"model {model!r} has no champion in {models_dir}; run the pipeline first")
+        raise ConfigError(missing_champion(repository, model))
     if series_dir is None:
         repository.require_series(model, version)
     logs = models_dir.parent / "logs"

@@ -12,7 +12,7 @@ from forecasting.backtest.report import BacktestScores
 from forecasting.backtest.sanity import check_sanity
 from forecasting.backtest.score import ForecastRecord
 from forecasting.backtest.slices import COLD_START, HOLIDAY, bucket_names
-from forecasting.backtest.summary import BacktestReport, better_naive, naive_ratio
+from forecasting.backtest.summary import NAIVE_PREFIX, BacktestReport, better_naive, naive_ratio
 from forecasting.config.gates import SliceGateConfig
 from forecasting.config.root import EvaluateModelSettings
 from forecasting.contracts.vocabulary import ModelRole
@@ -74,7 +74,7 @@ def measure_gate(
         cold_start_naive_ratio=naive_ratio(report.models, CANDIDATE, part=COLD_START),
         coverages={float(share): found["coverage"] for share, found in report.models[CANDIDATE].intervals.items()},
         champion=_champion_report(settings, backtest, forecasts, champion),
-        slices=_slice_report(limits.slices, backtest, scores=scores, n_buckets=settings.backtest.horizon_buckets, naive=naive),
+        slices=_slice_report(limits.slices, backtest, scores=scores, n_buckets=settings.backtest.horizon_buckets),
         exceedance=None
         if limits.exceedance is None
         else exceedance_scores(
@@ -130,13 +130,13 @@ def _worse_share(pair: PairReport, *, min_points: int, limit: float) -> float:
 
 
 def _slice_report(
-    limits: SliceGateConfig | None, backtest: BacktestSpec, *, scores: BacktestScores, n_buckets: int, naive: str
+    limits: SliceGateConfig | None, backtest: BacktestSpec, *, scores: BacktestScores, n_buckets: int
 ) -> SliceGateReport:
     if limits is None:
         return SliceGateReport()
     buckets = bucket_names(backtest.horizon, n_buckets)
     return SliceGateReport(
-        worst_series=_worst_series(backtest, scores, naive=naive, min_points=limits.min_points),
+        worst_series=_worst_series(backtest, scores, min_points=limits.min_points),
         worst_bucket=_worst_part(scores.report, buckets, min_points=limits.min_points),
         holiday=_worst_part(scores.report, (HOLIDAY,), min_points=limits.min_points),
     )
@@ -153,10 +153,13 @@ def _worst_part(report: BacktestReport, names: Sequence[str], *, min_points: int
     return max(parts, key=lambda part: math.inf if math.isnan(part.ratio) else part.ratio, default=None)
 
 
-def _worst_series(backtest: BacktestSpec, scores: BacktestScores, *, naive: str, min_points: int) -> PartReport | None:
-    """The series with the largest MAE over that of the naive baseline; series without an error of that are left out."""
-    candidate, baseline = scores.series[CANDIDATE], scores.series[naive]
-    errors, others = candidate.scores["mae"], baseline.scores["mae"]
+def _worst_series(backtest: BacktestSpec, scores: BacktestScores, *, min_points: int) -> PartReport | None:
+    """The series with the largest MAE over that of the naive that is better for it; without an error of that it is left out."""
+    candidate = scores.series[CANDIDATE]
+    errors = candidate.scores["mae"]
+    naives = [found.scores["mae"] for model, found in scores.series.items() if model.startswith(NAIVE_PREFIX)]
+    # fmin passes over a naive that has no error to show for a series.
+    others = np.fmin.reduce(naives)
     judged = np.flatnonzero((candidate.n_points >= min_points) & (others > 0))
     if not len(judged):
         return None

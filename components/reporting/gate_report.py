@@ -8,7 +8,7 @@ from pathlib import Path
 from components.reporting.evidence import EvidenceRecord
 from components.reporting.templating import template_environment
 from components.reporting.verdict import judge_run
-from forecasting.formats import as_number, as_signed_share
+from forecasting.formats import as_margin, as_number
 from forecasting.gates import GateDecision, GateResult
 
 GATE_REPORT_JSON = "gate_report.json"
@@ -150,7 +150,7 @@ def _markdown_row(rule: RuleRecord) -> str:
         rule.role,
         as_number(rule.value),
         f"{rule.sign} {as_number(rule.limit)}",
-        as_signed_share(rule.margin),
+        as_margin(rule.margin, rule.limit),
     )
     return "| " + " | ".join(map(_cell, cells)) + " |"
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from components.reporting.evidence import EvidenceRecord
 from forecasting.backtest.summary import better_naive
+from forecasting.command_word import command_word
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.formats import as_number, as_share
@@ -48,7 +49,7 @@ def _succeeded(evidence: EvidenceRecord) -> VerdictReport:
         sentence = f"Version {version} passed every gate and waits for a person to approve it."
         lines = (
             f"Why: {deployment['approval']}.",
-            f"almanac models approve {deployment['model']} makes it champion; {_champion_line(evidence).lower()}",
+            f"{command_word()} models approve {deployment['model']} makes it champion; {_champion_line(evidence).lower()}",
         )
         return VerdictReport("neutral", "Waits for approval", sentence, (*lines, *_accuracy_lines(evidence)))
     sentence = f"Version {version} passed every gate and is the champion now."
@@ -86,7 +87,7 @@ def _failed(evidence: EvidenceRecord) -> VerdictReport:
 
 def _stopped(evidence: EvidenceRecord) -> VerdictReport:
     where = f" in {evidence.culprit.step}" if evidence.culprit else ""
-    resume = f"almanac run --resume {evidence.run.run} continues it from the last finished step."
+    resume = f"{command_word()} run --resume {evidence.run.run} continues it from the last finished step."
     return VerdictReport("neutral", "Stopped", f"The run was stopped{where}.", (resume, _champion_line(evidence)))
 
 

@@ -1,10 +1,13 @@
 """Arrays of forecasts: in memory while they are small, in a nameless file beyond that."""
 
 import math
+import os
 import tempfile
 
 import numpy as np
 import numpy.typing as npt
+
+from forecasting.formats import as_bytes
 
 IN_MEMORY_BYTES = 1 << 26
 """Larger arrays lie in a file, whose pages the system may drop from memory and read again."""
@@ -21,11 +24,28 @@ def forecast_array(
         shape: Its shape.
         fill: What it holds at first; none: anything.
         in_memory_bytes: Size from which it lies in a file.
+
+    Raises:
+        OSError: The folder for temporary files has no room for it.
     """
-    if 4 * math.prod(shape) < in_memory_bytes:
+    n_bytes = 4 * math.prod(shape)
+    if n_bytes < in_memory_bytes:
         return np.empty(shape, dtype=np.float32) if fill is None else np.full(shape, fill, dtype=np.float32)
     with tempfile.TemporaryFile(prefix="almanac-forecasts-") as file:
+        _allocate(file.fileno(), n_bytes)
         array = np.memmap(file, dtype=np.float32, mode="w+", shape=shape)
     if fill is not None:
         array[...] = fill
     return array
+
+
+def _allocate(descriptor: int, n_bytes: int) -> None:
+    """Take the room of a file before it is mapped: a write to a mapped page that finds none kills the process (SIGBUS)."""
+    try:
+        os.posix_fallocate(descriptor, 0, n_bytes)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"{tempfile.gettempdir()} must have room for {as_bytes(n_bytes)} of forecasts, found {error.strerror}; "
+            "free some, or set TMPDIR to another folder",
+        ) from error

@@ -18,8 +18,8 @@ _CROSSING_TOLERANCE = 1e-6
 class SanityReport:
     """What no model may do.
 
-    missing_ratio: share of asked steps without a forecast. nonfinite_ratio: share of forecast numbers that are NaN or
-    infinite. crossed_ratio: share of steps whose quantiles do not ascend. range_ratio: largest distance of a finite
+    missing_ratio: share of asked steps without a forecast: it is not available, or every number of it is NaN.
+    nonfinite_ratio: share of the numbers of the other steps that are NaN or infinite. crossed_ratio: share of steps whose quantiles do not ascend. range_ratio: largest distance of a finite
     forecast beyond what its series had before the test period, in units of the range of its series.
     """
 
@@ -41,19 +41,20 @@ def check_sanity(backtest: BacktestSpec, record: ForecastRecord, *, test_start: 
     n_steps = n_numbers = n_bad = n_crossed = 0
     farthest = 0.0
     for first, end in window_ranges(backtest):
-        rows, asked = backtest.rows[first:end], record.available[first:end]
+        rows = backtest.rows[first:end]
         values = record.quantiles[first:end].astype(np.float64)
         if record.mean is not None:
             values = np.concatenate([values, record.mean[first:end, :, None]], axis=2)
         finite = np.isfinite(values)
-        n_steps += int(asked.sum())
-        n_numbers += int(asked.sum()) * values.shape[2]
-        n_bad += int((~finite & asked[..., None]).sum())
+        given = record.available[first:end] & ~np.isnan(values).all(axis=2)
+        n_steps += int(given.sum())
+        n_numbers += int(given.sum()) * values.shape[2]
+        n_bad += int((~finite & given[..., None]).sum())
         quantiles = record.quantiles[first:end].astype(np.float64)
         slack = _CROSSING_TOLERANCE * np.abs(quantiles[..., 1:])
-        n_crossed += int(((np.diff(quantiles, axis=2) < -slack).any(axis=2) & asked).sum())
+        n_crossed += int(((np.diff(quantiles, axis=2) < -slack).any(axis=2) & given).sum())
         beyond = np.maximum(low[rows][:, None, None] - values, values - high[rows][:, None, None])
-        ratio = np.where(finite & asked[..., None], beyond / scale[rows][:, None, None], 0.0)
+        ratio = np.where(finite & given[..., None], beyond / scale[rows][:, None, None], 0.0)
         farthest = max(farthest, float(ratio.max(initial=0.0)))
     n_asked = record.available.size
     return SanityReport(

@@ -135,6 +135,13 @@ class SliceGateConfig(Section):
         None, gt=0, description="MAE over the better seasonal naive's on public holidays; none: no rule."
     )
 
+    @model_validator(mode="after")
+    def _check_rules(self) -> "SliceGateConfig":
+        rules = [name for name in type(self).model_fields if name.startswith("max_")]
+        if all(getattr(self, name) is None for name in rules):
+            raise ValueError(f"at least one of {', '.join(rules)} must be set, or no part is judged")
+        return self
+
 
 class ExceedanceGateConfig(Section):
     """Limits for the forecast of exceeding a threshold, read off the quantiles."""
@@ -159,8 +166,10 @@ class ExceedanceGateConfig(Section):
 class SanityGateConfig(Section):
     """What is judged before accuracy; where it fails, accuracy is not looked at."""
 
-    max_missing_ratio: float = Field(0.0, ge=0, lt=1, description="Share of asked steps without a forecast.")
-    max_nonfinite_ratio: float = Field(0.0, ge=0, lt=1, description="Share of forecasts that are NaN or infinite.")
+    max_missing_ratio: float = Field(0.0, ge=0, lt=1, description="Share of asked steps for which every number is NaN.")
+    max_nonfinite_ratio: float = Field(
+        0.0, ge=0, lt=1, description="Share of the numbers of the other steps that are NaN or infinite."
+    )
     max_crossed_ratio: float = Field(0.0, ge=0, lt=1, description="Share of steps whose quantiles do not ascend.")
     max_range_ratio: float = Field(
         10.0,

@@ -37,6 +37,7 @@ from serving.gateway.fallback import FallbackCause, FallbackWarnings, fallback_a
 from serving.gateway.forecast_request import ForecastRequest
 from serving.gateway.plan import DegradedSpec, PlanSpec, SkippedRecord, WindowSpec, batch_inputs, degrade, plan_windows
 from serving.gateway.served_model import ServedModel
+from serving.missing_champion import missing_champion
 
 logger = logging.getLogger(__name__)
 
@@ -164,7 +165,7 @@ class Forecaster:
     async def _champion(self) -> ServedModel:
         version = self._repository.role(self.name, ModelRole.CHAMPION)
         if version is None:
-            raise AnswerError(503, f"model {self.name!r} has no champion yet; run the pipeline first")
+            raise AnswerError(503, missing_champion(self._repository, self.name))
         return await self._models.load(version)
 
     async def _available(self) -> ServedModel:

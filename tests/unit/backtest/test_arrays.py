@@ -1,5 +1,6 @@
 """Arrays of forecasts in memory and in a nameless file."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,16 @@ def test_large_array_is_in_a_file_that_has_no_name(tmp_path: Path, monkeypatch: 
     assert list(tmp_path.iterdir()) == []
     array[3:5] = 7.0
     assert array[3:5].tolist() == [[7.0, 7.0], [7.0, 7.0]]
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs a file system in memory, which says no at once")
+def test_array_that_the_folder_has_no_room_for_is_an_error_before_anything_is_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/dev/shm")
+    n_floats = shutil.disk_usage("/dev/shm").total // 2
+    with pytest.raises(OSError, match=r"/dev/shm must have room for .* of forecasts, found No space left on device"):
+        forecast_array((n_floats,))
 
 
 @pytest.mark.parametrize("in_memory_bytes", [1, 1_000])

@@ -84,6 +84,15 @@ def test_missing_non_finite_and_crossed_forecasts_are_counted() -> None:
     assert found.crossed_ratio == pytest.approx(1 / 132)
 
 
+def test_a_step_whose_every_number_is_nan_is_a_missing_forecast() -> None:
+    quantiles = np.stack([ACTUAL - 1, ACTUAL, ACTUAL + 1], axis=2).astype(np.float32)
+    quantiles[0, :6] = np.nan
+    record = ForecastRecord((0.1, 0.5, 0.9), quantiles, np.ones(ACTUAL.shape, dtype=bool))
+    found = check_sanity(BACKTEST, record, test_start=TEST_START)
+    assert found.missing_ratio == pytest.approx(6 / 144)
+    assert found.nonfinite_ratio == 0.0
+
+
 def test_infinite_mean_is_not_finite_either() -> None:
     mean = ACTUAL.astype(np.float32)
     mean[0, 0] = np.inf

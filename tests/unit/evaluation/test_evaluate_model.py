@@ -92,7 +92,7 @@ def test_model_that_knows_the_answer_trips_the_leak_alarm(tmp_path: Path) -> Non
 def test_model_that_answers_nan_is_refused_before_its_accuracy_is_judged(tmp_path: Path) -> None:
     outcome = judge(tmp_path, KnownColumnPredictor(offset=float("nan")))
     assert not outcome.passed
-    assert failed_rules(tmp_path) == ["max_nonfinite_ratio"]
+    assert failed_rules(tmp_path) == ["max_missing_ratio"]
     assert "max_mae" not in [rule.rule for rule in read_decision(tmp_path / "decision.json").rules]
 
 

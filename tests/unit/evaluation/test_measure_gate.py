@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from components.evaluation.measure_gate import ChampionState, measure_gate
+from components.evaluation.measure_gate import ChampionState, _worst_series, measure_gate
 from forecasting.backtest.report import naive_predictors, open_backtest, score_backtest
 from forecasting.backtest.score import ForecastRecord, score_predictors
 from forecasting.config.gates import (
@@ -41,7 +41,7 @@ def measured(
             model=ModelGateConfig(max_mae=1, max_rmse=1, max_naive_ratio=1, max_champion_ratio=1.1),
             compressed=CompressedGateConfig(max_mae=1, max_rmse=1, max_mae_increase_ratio=0.02),
             serving=ServingGateConfig(max_latency_ms=50, max_difference_ratio=1e-3),
-            slices=SliceGateConfig(min_points=min_points),
+            slices=SliceGateConfig(min_points=min_points, max_bucket_naive_ratio=1),
             exceedance=None
             if threshold is None
             else ExceedanceGateConfig(threshold=threshold, min_events=1, min_auc=0.5),
@@ -70,6 +70,25 @@ def test_worst_series_is_the_one_with_the_largest_error_over_the_naives() -> Non
     assert worst is not None
     assert (worst.name, worst.n_points) == ("s1", 72)
     assert worst.ratio == pytest.approx(0.8, rel=1e-3)
+
+
+def test_the_naive_of_a_series_is_the_one_that_is_better_for_it() -> None:
+    backtest = open_backtest(STORE, SPEC, settings=BacktestConfig(stride=24))
+    forecasts = {}
+    # The first naive is better over all, the second for the series in the south.
+    for name, errors in (
+        ("candidate", (0.6, 0.6, 0.6)),
+        ("seasonal_naive_24", (1.0, 1.0, 1.0)),
+        ("seasonal_naive_48", (4.0, 0.5, 4.0)),
+    ):
+        point = backtest.actual + np.array(errors)[backtest.rows][:, None]
+        quantiles = np.repeat(point[..., None], 3, axis=2).astype(np.float32)
+        forecasts[name] = ForecastRecord((0.1, 0.5, 0.9), quantiles, np.ones(point.shape, dtype=bool))
+    scores = score_backtest(STORE, SPEC, backtest=backtest, forecasts=forecasts, settings=BacktestConfig(stride=24))
+    worst = _worst_series(backtest, scores, min_points=48)
+    assert worst is not None
+    assert worst.name == "s1"
+    assert worst.ratio == pytest.approx(1.2, rel=1e-3)
 
 
 def test_series_with_fewer_steps_than_asked_for_are_not_looked_at() -> None:

@@ -7,6 +7,7 @@ import pytest
 from forecasting.formats import (
     as_bytes,
     as_duration,
+    as_margin,
     as_milliseconds,
     as_number,
     as_share,
@@ -38,6 +39,11 @@ def test_shares_are_percentages_and_small_ones_keep_two_digits(value: float, tex
 
 def test_margins_carry_their_sign_and_large_ones_no_decimals() -> None:
     assert (as_signed_share(0.123), as_signed_share(-0.5), as_signed_share(17.3)) == ("+12.3 %", "-50.0 %", "+1,730 %")
+
+
+def test_a_margin_to_a_limit_of_zero_is_a_plain_number_with_its_sign() -> None:
+    assert (as_margin(-3.0, 0.0), as_margin(0.5, 0.0), as_margin(0.0, 0.0)) == ("-3.00", "+0.5000", "0")
+    assert (as_margin(-3.0, 2.0), as_margin(math.nan, 0.0)) == ("-300.0 %", "–")
 
 
 @pytest.mark.parametrize(

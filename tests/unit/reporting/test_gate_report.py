@@ -98,9 +98,8 @@ def test_model_that_needs_a_person_says_why_and_what_was_not_judged(tmp_path: Pa
 
 def test_value_that_could_not_be_measured_is_null_and_a_dash(tmp_path: Path) -> None:
     document, markdown, _ = written(judged_run(tmp_path / "home", offset=float("nan")), tmp_path / "out")
-    assert [rule["rule"] for rule in document["gates"][0]["rules"] if rule["verdict"] == "failed"] == [
-        "max_nonfinite_ratio"
-    ]
+    failed = [rule for rule in document["gates"][0]["rules"] if rule["verdict"] == "failed"]
+    assert [rule["rule"] for rule in failed] == ["max_missing_ratio"]
     assert "accuracy was not judged: the forecasts are not sane" in markdown
 
 

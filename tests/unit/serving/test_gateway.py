@@ -362,5 +362,18 @@ def test_serve_says_at_once_which_series_are_missing(models, tmp_path):
 
 
 def test_serve_without_a_champion_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="has no champion"):
+    with pytest.raises(ConfigError, match=r"model 'tiny' has no champion in .*; run the pipeline first"):
         serve(Path(tmp_path), "tiny", None, ServingConfig())
+
+
+def test_serve_of_a_first_model_that_waits_for_approval_says_how_to_approve_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("ALMANAC_COMMAND", "uv run almanac")
+    (tmp_path / "version").mkdir()
+    (tmp_path / "version" / "model.tflite").write_bytes(b"model")
+    repository = ModelRepository(tmp_path / "models")
+    version = repository.publish("tiny", tmp_path / "version", {"approval": "deploy.approval is manual"})
+    repository.set_candidate("tiny", version)
+    with pytest.raises(
+        ConfigError, match="version 1 waits for approval: `uv run almanac models approve tiny` makes it"
+    ):
+        serve(tmp_path / "models", "tiny", None, ServingConfig())

@@ -77,6 +77,7 @@ def test_a_mean_of_a_target_scaled_by_its_logarithm_is_refused(scaling: dict[str
      "names the interval 0.5, which forecast.quantiles do not make; they make 0.8"),
     ({"gates": {**GATES, "exceedance": {"threshold": 1, "min_events": 5, "min_auc": 0.7}}, "forecast": {"quantiles": [0.5]}},
      "gates.exceedance needs at least two forecast.quantiles"),
+    ({"gates": {**GATES, "slices": {"min_points": 5}}}, "at least one of max_worst_series_naive_ratio, .* must be set"),
     ({"gates": {**GATES, "slices": {"min_points": 5, "max_holiday_naive_ratio": 1}}}, "needs to know the holidays"),
     ({"gates": {**GATES, "model": {**GATES["model"], "max_cold_start_naive_ratio": 0.9}}}, "set backtest.cold_start_below"),
     ({"gates": {**GATES, "exceedance": {"threshold": 1, "min_events": 5}}}, "at least one of min_accuracy"),
