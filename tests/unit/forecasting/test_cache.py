@@ -7,14 +7,17 @@ import pytest
 
 from forecasting.cache import KeyRecord, step_key, write_key
 from forecasting.config.root import STEP_SETTINGS
+from forecasting.contracts.artifacts import ArtifactKind
 from forecasting.contracts.layout import HomeLayout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.errors import ConfigError, DataError
 from forecasting.execution import execute_step
+from forecasting.manifests import digest_text, write_manifest
 from forecasting.repository import ModelRepository
 from forecasting.runs import RunRecord, StepRecord, create_run, write_step
 from forecasting.steps import StepOutcome
+from pipelines.initial.opening import PLACEHOLDER_GATES
 
 
 @pytest.fixture
@@ -193,3 +196,28 @@ def test_a_run_whose_deployment_cannot_be_read_is_passed_over(home: HomeLayout, 
     (home.run("20260101T000000Z-toy").step(StepName.DEPLOY_MODEL) / "deployment.json").write_text("{")
     found = whole_key(table, home).external[LEARNED]
     assert found == ModelRepository(home.models).require_series("toy", version).name
+
+
+def test_the_kept_forecasts_of_the_champion_are_in_the_key_of_its_comparison(home: HomeLayout, tmp_path: Path) -> None:
+    folder = home.run("r1").step(StepName.EVALUATE_MODEL)
+    folder.mkdir(parents=True)
+    (folder / "scores.parquet").write_bytes(b"forecasts")
+    write_manifest(folder, ArtifactKind.EVALUATION, parents={})
+    version = tmp_path / "version"
+    version.mkdir()
+    (version / "model.tflite").write_bytes(b"model")
+    repository = ModelRepository(home.models)
+    repository.promote("toy", repository.publish("toy", version, {"run": "r1", "variant": "saved_model"}))
+    document = {"name": "toy", "forecast": {}, "backtest": {}, "gates": PLACEHOLDER_GATES}
+    settings = STEP_SETTINGS[StepName.EVALUATE_MODEL].model_validate_json(json.dumps(document))
+
+    def found() -> str:
+        key = step_key(
+            StepName.EVALUATE_MODEL, settings, cutoff=None, parents={StepName.TRAIN_MODEL: "trained"}, home=home,
+            created=0.0,
+        )  # fmt: skip
+        return key.external["champion's forecasts"]
+
+    assert found() == digest_text("forecasts")
+    (folder / "scores.parquet").write_bytes(b"forec")
+    assert found() == "none"
