@@ -9,7 +9,7 @@ from components.training.closed_form import solve_member
 from components.training.trained import Floats, TrainedMember, training_windows
 from forecasting.config.models import RidgeConfig
 from forecasting.config.root import TrainModelSettings
-from forecasting.feature_store import FeatureStore, learning_windows
+from forecasting.feature_store import FeatureStore, learning_windows, origin_times
 
 if TYPE_CHECKING:
     from forecasting.neural.loop import FitReport
@@ -79,12 +79,14 @@ def calibration_factors(
     scored: dict[str, Floats], quantiles: Floats, store: FeatureStore, *, calibrate: bool
 ) -> tuple[float, ...]:
     """Factors of quantiles `[W,H,Q]` of the validation period, which the first fit has not learnt from; 1 without calibration."""
-    from forecasting.neural.calibration import stretch_factors
+    from forecasting.neural.calibration import recency_weights, stretch_factors
 
     levels = store.spec.quantiles
     if not calibrate:
         return (1.0,) * len(levels)
-    return stretch_factors(scored["target"], quantiles, scored["present"], levels)
+    _, validation = training_windows(store)
+    weights = recency_weights(origin_times(store, validation))
+    return stretch_factors(scored["target"], quantiles, scored["present"], levels, weights=weights)
 
 
 def best_loss(fit: "FitReport") -> float:

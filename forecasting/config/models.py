@@ -15,7 +15,7 @@ class KindConfig(Section):
     kind: str = Field(DEFAULT_KIND, description="Kind of model.")
     calibrate: bool = Field(
         True,
-        description="Stretch the quantiles so that they hold on the validation period, with factors found before the refit.",
+        description="Stretch the quantiles so that they hold on the validation period, with factors found before the refit; later windows count more.",
     )
 
 

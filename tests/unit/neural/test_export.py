@@ -10,7 +10,6 @@ from forecasting.errors import ArtifactError
 from forecasting.features.spec import ScalerSpec, read_feature_spec
 from forecasting.features.terms import TERM_KINDS
 from forecasting.features.transform import feature_blocks
-from forecasting.neural.calibration import stretch_factors
 from forecasting.neural.conversion import convert_to_lite
 from forecasting.neural.export import CalibrationSpec, ForecastModule, export_saved_model
 from forecasting.neural.models import NetworkSpec, build_network
@@ -117,16 +116,6 @@ def test_a_count_between_bounds_is_forecast_in_whole_numbers_everywhere(sales_st
     found = LitePredictor(tmp_path / "model.tflite").predict(inputs)
     # A value close to a half may be rounded the other way by another order of sums.
     assert np.mean(found != expected) < 0.01
-
-
-def test_stretch_factors_make_levels_hold():
-    rng = np.random.default_rng(0)
-    target = rng.normal(size=(500, 4)).astype(np.float32)
-    quantiles = np.tile(np.asarray([-0.3, 0.0, 0.4], dtype=np.float32), (500, 4, 1))
-    low, middle, high = stretch_factors(target, quantiles, np.ones_like(target), (0.1, 0.5, 0.9))
-    assert middle == 1.0
-    assert np.mean(target < -0.3 * low) == pytest.approx(0.1, abs=0.005)
-    assert np.mean(target < 0.4 * high) == pytest.approx(0.9, abs=0.005)
 
 
 class UnsupportedModule(ForecastModule):
