@@ -170,7 +170,6 @@ def test_a_single_missing_threshold_is_named(home, tmp_path):
         ("submit -c load.yaml", "submit"),
         ("tune -c load.yaml", "tune"),
         ("worker", "worker"),
-        ("models approve load", "models approve"),
         ("gc", "gc"),
     ],
 )
