@@ -42,10 +42,19 @@ def forecast_array(
 def _allocate(descriptor: int, n_bytes: int) -> None:
     """Take the room of a file before it is mapped: a write to a mapped page that finds none kills the process (SIGBUS)."""
     try:
-        os.posix_fallocate(descriptor, 0, n_bytes)
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(descriptor, 0, n_bytes)
+        else:  # macOS
+            _write_zeros(descriptor, n_bytes)
     except OSError as error:
         raise OSError(
             error.errno,
             f"{tempfile.gettempdir()} must have room for {as_bytes(n_bytes)} of forecasts, found {error.strerror}; "
             "free some, or set TMPDIR to another folder",
         ) from error
+
+
+def _write_zeros(descriptor: int, n_bytes: int) -> None:
+    block = bytes(2**20)
+    for first in range(0, n_bytes, len(block)):
+        os.pwrite(descriptor, block[: n_bytes - first], first)

@@ -35,3 +35,10 @@ def test_array_that_the_folder_has_no_room_for_is_an_error_before_anything_is_wr
 @pytest.mark.parametrize("in_memory_bytes", [1, 1_000])
 def test_array_holds_what_it_is_filled_with(in_memory_bytes: int) -> None:
     assert np.isnan(forecast_array((10, 2), fill=np.nan, in_memory_bytes=in_memory_bytes)).all()
+
+
+def test_room_is_taken_where_the_system_has_no_call_for_it(monkeypatch):
+    monkeypatch.delattr("os.posix_fallocate")
+    array = forecast_array((600_001,), in_memory_bytes=1)
+    assert array.shape == (600_001,)
+    assert not array.any()
