@@ -33,12 +33,6 @@ COPY pyproject.toml uv.lock ./
 FROM lock AS trainer-packages
 RUN /opt/uv/bin/uv sync --locked --no-dev --no-install-project --compile-bytecode
 
-# forecasting.wire.messages needs the generated protocol buffers (1 MB), never the library (2 GB).
-FROM trainer-packages AS message-classes
-WORKDIR /opt/almanac/lib/python3.11/site-packages
-RUN mkdir /opt/messages \
- && find tensorflow tensorflow_serving -name '*_pb2*.py*' -exec cp --parents --preserve=timestamps --target-directory=/opt/messages {} +
-
 # --prune leaves out a package and all that only it needs; the rest keeps the versions and hashes of the lock.
 FROM lock AS steps-packages
 RUN /opt/uv/bin/uv export --quiet --locked --no-dev --no-emit-project --output-file /tmp/packages.txt \
@@ -59,7 +53,6 @@ RUN /opt/uv/bin/uv export --quiet --locked --no-dev --no-emit-project --output-f
       --prune kfp --prune kfp-kubernetes \
  && /opt/uv/bin/uv venv /opt/almanac \
  && /opt/uv/bin/uv pip install --python /opt/almanac --require-hashes --compile-bytecode --requirement /tmp/packages.txt
-COPY --from=message-classes /opt/messages /opt/almanac/lib/python3.11/site-packages
 
 # --- the code, compiled ---------------------------------------------------------------------------------
 FROM python AS code

@@ -10,21 +10,21 @@ import struct
 from typing import Any
 
 from forecasting.errors import ArtifactError
-from forecasting.wire.messages import SignatureDef, types_pb2
+from forecasting.wire.messages import DataType, SignatureDef
 
 METADATA_ENTRY = "signature_defs_metadata"
 PREDICT_METHOD_NAME = "tensorflow/serving/predict"
 
 # Numbers of tflite.TensorType to those of tensorflow.DataType.
 _TENSOR_TYPES: dict[int, int] = {
-    0: types_pb2.DT_FLOAT,
-    2: types_pb2.DT_INT32,
-    3: types_pb2.DT_UINT8,
-    4: types_pb2.DT_INT64,
-    6: types_pb2.DT_BOOL,
-    7: types_pb2.DT_INT16,
-    9: types_pb2.DT_INT8,
-    10: types_pb2.DT_DOUBLE,
+    0: DataType.DT_FLOAT,
+    2: DataType.DT_INT32,
+    3: DataType.DT_UINT8,
+    4: DataType.DT_INT64,
+    6: DataType.DT_BOOL,
+    7: DataType.DT_INT16,
+    9: DataType.DT_INT8,
+    10: DataType.DT_DOUBLE,
 }
 
 

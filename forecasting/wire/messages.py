@@ -1,98 +1,80 @@
 """TensorFlow Serving's protocol buffers without TensorFlow.
 
-The generated modules of `tensorflow_serving.apis` import `tensorflow.core.*_pb2`, and with them the
-whole of TensorFlow (seconds of CPU) although those files need only protobuf. While they are
-imported, an empty package whose path is that of the installed `tensorflow` stands in for it; it is
-taken away afterwards, so a later `import tensorflow` in the same process gets the real one and
-finds the message modules already there (one class a message, one descriptor pool).
+The generated modules of `tensorflow_serving.apis` import all of TensorFlow. These classes are made of a
+descriptor set instead, which `tests/contract/descriptor_set.py` takes from the locked wheels. They live in
+a descriptor pool of their own, so another TensorFlow in the same process, of any version, is not disturbed;
+what passes between its classes and ours goes as bytes.
 """
 
-import importlib
-import importlib.util
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import IntEnum
-from threading import Lock
-from types import ModuleType
+from pathlib import Path
 from typing import Any
 
-from forecasting.errors import ConfigError
+from google.protobuf import descriptor_pool, message_factory
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-_lock = Lock()
-
-
-@contextmanager
-def _light_tensorflow() -> Iterator[None]:
-    """Let `tensorflow.core…_pb2` be imported without executing `tensorflow/__init__.py`."""
-    with _lock:
-        if "tensorflow" in sys.modules:
-            yield
-            return
-        found = importlib.util.find_spec("tensorflow")
-        if found is None or found.submodule_search_locations is None:
-            raise ConfigError(
-                "the package tensorflow must be installed: its message classes are needed to speak to a model server"
-            )
-        stand_in = ModuleType("tensorflow")
-        stand_in.__path__ = list(found.submodule_search_locations)
-        sys.modules["tensorflow"] = stand_in
-        try:
-            yield
-        finally:
-            # Only the stand-in goes: the message modules stay, or the descriptor pool would get a second class of each.
-            del sys.modules["tensorflow"]
+DESCRIPTOR_SET = Path(__file__).with_name("tensorflow_serving.binpb")
+_TENSORFLOW = "tensorflow."
+_SERVING = "tensorflow.serving."
 
 
-def _load(*names: str) -> tuple[Any, ...]:
-    with _light_tensorflow():
-        return tuple(importlib.import_module(name) for name in names)
+def make_pool(files: FileDescriptorSet) -> descriptor_pool.DescriptorPool:
+    """A pool that holds some files and nothing else; each file comes after those it needs."""
+    pool = descriptor_pool.DescriptorPool()
+    for file in files.file:
+        pool.Add(file)
+    return pool
 
 
-(
-    tensor_pb2,
-    tensor_shape_pb2,
-    types_pb2,
-    meta_graph_pb2,
-    error_codes_pb2,
-    model_pb2,
-    predict_pb2,
-    get_model_metadata_pb2,
-    get_model_status_pb2,
-    model_management_pb2,
-    prediction_log_pb2,
-    model_server_config_pb2,
-) = _load(
-    "tensorflow.core.framework.tensor_pb2",
-    "tensorflow.core.framework.tensor_shape_pb2",
-    "tensorflow.core.framework.types_pb2",
-    "tensorflow.core.protobuf.meta_graph_pb2",
-    "tensorflow.core.protobuf.error_codes_pb2",
-    "tensorflow_serving.apis.model_pb2",
-    "tensorflow_serving.apis.predict_pb2",
-    "tensorflow_serving.apis.get_model_metadata_pb2",
-    "tensorflow_serving.apis.get_model_status_pb2",
-    "tensorflow_serving.apis.model_management_pb2",
-    "tensorflow_serving.apis.prediction_log_pb2",
-    "tensorflow_serving.config.model_server_config_pb2",
-)
+POOL = make_pool(FileDescriptorSet.FromString(DESCRIPTOR_SET.read_bytes()))
 
-TensorProto = tensor_pb2.TensorProto
-TensorShapeProto = tensor_shape_pb2.TensorShapeProto
-SignatureDef = meta_graph_pb2.SignatureDef
-ModelSpec = model_pb2.ModelSpec
-PredictRequest = predict_pb2.PredictRequest
-PredictResponse = predict_pb2.PredictResponse
-GetModelMetadataRequest = get_model_metadata_pb2.GetModelMetadataRequest
-GetModelMetadataResponse = get_model_metadata_pb2.GetModelMetadataResponse
-SignatureDefMap = get_model_metadata_pb2.SignatureDefMap
-GetModelStatusRequest = get_model_status_pb2.GetModelStatusRequest
-GetModelStatusResponse = get_model_status_pb2.GetModelStatusResponse
-ModelVersionStatus = get_model_status_pb2.ModelVersionStatus
-ReloadConfigRequest = model_management_pb2.ReloadConfigRequest
-ReloadConfigResponse = model_management_pb2.ReloadConfigResponse
-PredictionLog = prediction_log_pb2.PredictionLog
-ModelServerConfig = model_server_config_pb2.ModelServerConfig
+
+def _message(name: str) -> Any:
+    return message_factory.GetMessageClass(POOL.FindMessageTypeByName(name))
+
+
+def _serving(name: str) -> Any:
+    return _message(_SERVING + name)
+
+
+def _data_types() -> Any:
+    values = POOL.FindEnumTypeByName(_TENSORFLOW + "DataType").values
+    return IntEnum("DataType", {value.name: value.number for value in values})
+
+
+TensorProto = _message(_TENSORFLOW + "TensorProto")
+TensorInfo = _message(_TENSORFLOW + "TensorInfo")
+SignatureDef = _message(_TENSORFLOW + "SignatureDef")
+Example = _message(_TENSORFLOW + "Example")
+ConfigProto = _message(_TENSORFLOW + "ConfigProto")
+ModelSpec = _serving("ModelSpec")
+PredictRequest = _serving("PredictRequest")
+PredictResponse = _serving("PredictResponse")
+Input = _serving("Input")
+ClassificationRequest = _serving("ClassificationRequest")
+ClassificationResponse = _serving("ClassificationResponse")
+ClassificationResult = _serving("ClassificationResult")
+RegressionRequest = _serving("RegressionRequest")
+RegressionResponse = _serving("RegressionResponse")
+RegressionResult = _serving("RegressionResult")
+MultiInferenceRequest = _serving("MultiInferenceRequest")
+MultiInferenceResponse = _serving("MultiInferenceResponse")
+GetModelMetadataRequest = _serving("GetModelMetadataRequest")
+GetModelMetadataResponse = _serving("GetModelMetadataResponse")
+SignatureDefMap = _serving("SignatureDefMap")
+GetModelStatusRequest = _serving("GetModelStatusRequest")
+GetModelStatusResponse = _serving("GetModelStatusResponse")
+ModelVersionStatus = _serving("ModelVersionStatus")
+ReloadConfigRequest = _serving("ReloadConfigRequest")
+ReloadConfigResponse = _serving("ReloadConfigResponse")
+PredictionLog = _serving("PredictionLog")
+ModelServerConfig = _serving("ModelServerConfig")
+MonitoringConfig = _serving("MonitoringConfig")
+SSLConfig = _serving("SSLConfig")
+BatchingParameters = _serving("BatchingParameters")
+
+DataType: Any = _data_types()
+"""tensorflow.DataType."""
 
 
 class VersionState(IntEnum):

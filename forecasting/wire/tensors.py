@@ -1,72 +1,100 @@
-"""NumPy arrays and `TensorProto`, both ways, for the numeric types that models here use."""
+"""NumPy arrays and `TensorProto`, both ways.
+
+Strings are arrays of objects that hold bytes. `bfloat16` needs the package ml_dtypes, which comes with
+TensorFlow; it is imported only when such a tensor is met.
+"""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from forecasting.wire.messages import TensorProto, types_pb2
+from forecasting.wire.messages import DataType, TensorProto
 
-_TYPES: dict[int, tuple[np.dtype[Any], str]] = {
-    types_pb2.DT_FLOAT: (np.dtype(np.float32), "float_val"),
-    types_pb2.DT_DOUBLE: (np.dtype(np.float64), "double_val"),
-    types_pb2.DT_INT32: (np.dtype(np.int32), "int_val"),
-    types_pb2.DT_INT64: (np.dtype(np.int64), "int64_val"),
-    types_pb2.DT_INT16: (np.dtype(np.int16), "int_val"),
-    types_pb2.DT_INT8: (np.dtype(np.int8), "int_val"),
-    types_pb2.DT_UINT8: (np.dtype(np.uint8), "int_val"),
-    types_pb2.DT_BOOL: (np.dtype(np.bool_), "bool_val"),
+
+@dataclass(frozen=True)
+class _TypeSpec:
+    """NumPy type, name of the typed field, and the type in which that field keeps the bits where it differs."""
+
+    dtype: np.dtype[Any]
+    field: str
+    bits: np.dtype[Any] | None = None
+
+
+def _spec(dtype: npt.DTypeLike, field: str, bits: npt.DTypeLike | None = None) -> _TypeSpec:
+    return _TypeSpec(np.dtype(dtype), field, None if bits is None else np.dtype(bits))
+
+
+_TYPES: dict[int, _TypeSpec] = {
+    DataType.DT_FLOAT: _spec(np.float32, "float_val"),
+    DataType.DT_DOUBLE: _spec(np.float64, "double_val"),
+    DataType.DT_INT32: _spec(np.int32, "int_val"),
+    DataType.DT_INT64: _spec(np.int64, "int64_val"),
+    DataType.DT_INT16: _spec(np.int16, "int_val"),
+    DataType.DT_INT8: _spec(np.int8, "int_val"),
+    DataType.DT_UINT8: _spec(np.uint8, "int_val"),
+    DataType.DT_UINT16: _spec(np.uint16, "int_val"),
+    DataType.DT_UINT32: _spec(np.uint32, "uint32_val"),
+    DataType.DT_UINT64: _spec(np.uint64, "uint64_val"),
+    DataType.DT_BOOL: _spec(np.bool_, "bool_val"),
+    DataType.DT_HALF: _spec(np.float16, "half_val", np.uint16),
+    DataType.DT_COMPLEX64: _spec(np.complex64, "scomplex_val", np.float32),
+    DataType.DT_COMPLEX128: _spec(np.complex128, "dcomplex_val", np.float64),
+    DataType.DT_STRING: _spec(np.object_, "string_val"),
 }
-_NUMBERS = {dtype: number for number, (dtype, _) in _TYPES.items()}
+_NUMBERS = {spec.dtype: int(number) for number, spec in _TYPES.items()}
+_BFLOAT16 = "bfloat16"
+_NAMES = {int(number): number.name.removeprefix("DT_").lower() for number in DataType}
 
 
 def type_number(dtype: npt.DTypeLike) -> int:
     """TensorFlow's number of a NumPy type.
 
     Raises:
-        ValueError: TensorFlow Serving clients here do not send this type.
+        ValueError: TensorFlow has no such type.
     """
+    found = np.dtype(dtype)
+    if found.name == _BFLOAT16:
+        return int(DataType.DT_BFLOAT16)
     try:
-        return _NUMBERS[np.dtype(dtype)]
+        return _NUMBERS[found]
     except KeyError:
-        raise ValueError(f"tensors must be numeric, found {np.dtype(dtype)}") from None
+        raise ValueError(f"a tensor cannot hold NumPy's {found}") from None
 
 
 def numpy_type(number: int) -> np.dtype[Any]:
     """NumPy type of TensorFlow's number.
 
     Raises:
-        ValueError: The type has no numeric NumPy form here (strings, half floats, complex numbers).
+        ValueError: The type has no NumPy form here (references, resources, quantised types).
     """
-    if number not in _TYPES:
-        raise ValueError(f"tensor type {type_name(number)} is not supported")
-    return _TYPES[number][0]
+    return _spec_of(number).dtype
 
 
 def type_name(number: int) -> str:
     """TensorFlow's short name of a type number, for example `float`."""
-    if number in types_pb2.DataType.values():
-        return str(types_pb2.DataType.Name(number)).removeprefix("DT_").lower()
-    return str(number)
+    return str(_NAMES.get(number, number))
 
 
 def to_tensor(array: npt.NDArray[Any], *, as_content: bool = True) -> Any:
     """Make a `TensorProto`.
 
     Args:
-        array: Any shape, a numeric type.
+        array: Any shape; strings as objects that hold bytes.
         as_content: Raw little-endian bytes (fast) instead of the typed field, which TensorFlow
-            Serving answers with.
+            Serving answers with. Strings always go into their field.
     """
     tensor = TensorProto(dtype=type_number(array.dtype))
     for size in array.shape:
         tensor.tensor_shape.dim.add(size=size)
-    if as_content:
+    if as_content and array.dtype.kind != "O":
         tensor.tensor_content = np.ascontiguousarray(array).tobytes()
     else:
-        field = _TYPES[tensor.dtype][1]
-        getattr(tensor, field).extend(array.ravel().tolist())
+        spec = _spec_of(tensor.dtype)
+        flat = np.ascontiguousarray(array).ravel()
+        getattr(tensor, spec.field).extend((flat if spec.bits is None else flat.view(spec.bits)).tolist())
     return tensor
 
 
@@ -76,20 +104,54 @@ def from_tensor(tensor: Any) -> npt.NDArray[Any]:
     Raises:
         ValueError: The type is not supported, or the values do not fit the shape.
     """
-    dtype = numpy_type(tensor.dtype)
-    shape = tuple(dim.size for dim in tensor.tensor_shape.dim)
-    if tensor.tensor_shape.unknown_rank or any(size < 0 for size in shape):
-        raise ValueError(f"tensor shape must be known, found {shape}")
-    size = math.prod(shape)
+    spec = _spec_of(tensor.dtype)
+    shape = tensor_shape(tensor)
     if tensor.tensor_content:
-        if len(tensor.tensor_content) != size * dtype.itemsize:
-            raise ValueError(
-                f"tensor_content must hold {size * dtype.itemsize} bytes for shape {shape}, found {len(tensor.tensor_content)}"
-            )
-        return np.frombuffer(tensor.tensor_content, dtype=dtype).reshape(shape)
-    values = np.array(getattr(tensor, _TYPES[tensor.dtype][1]), dtype=dtype)
+        return _from_content(tensor.tensor_content, spec.dtype, shape)
+    field = getattr(tensor, spec.field)
+    if spec.bits is not None:
+        values = np.array(field, dtype=spec.bits).view(spec.dtype)
+    elif spec.dtype.kind == "O":
+        values = np.empty(len(field), dtype=np.object_)
+        values[:] = list(field)
+    else:
+        values = np.array(field, dtype=spec.dtype)
+    return _fitted(values, shape)
+
+
+def tensor_shape(tensor: Any) -> tuple[int, ...]:
+    """The shape of a `TensorProto`.
+
+    Raises:
+        ValueError: It is not known.
+    """
+    shape = tuple(dim.size for dim in tensor.tensor_shape.dim)
+    if tensor.tensor_shape.unknown_rank or (shape and min(shape) < 0):
+        raise ValueError(f"tensor shape must be known, found {shape}")
+    return shape
+
+
+def _from_content(content: bytes, dtype: np.dtype[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    size = math.prod(shape) * dtype.itemsize
+    if dtype.kind == "O" or len(content) != size:
+        raise ValueError(f"tensor_content must hold {size} bytes for shape {shape}, found {len(content)}")
+    return np.frombuffer(content, dtype=dtype).reshape(shape)
+
+
+def _fitted(values: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    size = math.prod(shape)
     if values.size > size or (values.size == 0 and size > 0):
         raise ValueError(f"shape {shape} takes {size} values, found {values.size}")
     if values.size < size:
-        values = np.concatenate([values, np.full(size - values.size, values[-1], dtype=dtype)])
+        values = np.concatenate([values, np.full(size - values.size, values[-1], dtype=values.dtype)])
     return values.reshape(shape)
+
+
+def _spec_of(number: int) -> _TypeSpec:
+    if number == DataType.DT_BFLOAT16:
+        import ml_dtypes
+
+        return _spec(ml_dtypes.bfloat16, "half_val", np.uint16)
+    if number not in _TYPES:
+        raise ValueError(f"tensor type {type_name(number)} is not supported")
+    return _TYPES[number]

@@ -8,7 +8,7 @@ TensorFlow Serving does for all of them.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from forecasting.wire.messages import types_pb2
+from forecasting.wire.messages import DataType
 from forecasting.wire.tensors import type_name, type_number
 from serving.model_server.backends import Arrays
 from serving.model_server.status import invalid
@@ -52,7 +52,7 @@ def check_fetches(signature: Any, output_filter: Sequence[str]) -> tuple[str, ..
 
 
 def _check_one(alias: str, expected: Any, array: Any) -> None:
-    if expected.dtype == types_pb2.DT_STRING or type_number(array.dtype) != expected.dtype:
+    if expected.dtype == DataType.DT_STRING or type_number(array.dtype) != expected.dtype:
         raise invalid(
             f"input {alias}: type mismatch: actual {type_name(type_number(array.dtype))} vs. expect {type_name(expected.dtype)}"
         )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from forecasting.wire.messages import SignatureDef
 from serving.model_server.backends import Arrays
 from serving.model_server.status import RequestError, StatusCode
 
@@ -40,7 +41,10 @@ class SessionBackend:
         except (tf.errors.OpError, OSError, RuntimeError, ValueError) as error:
             self._session.close()
             raise RequestError(_code(error), f"cannot load {version_dir}: {error}") from error
-        self.signatures: Mapping[str, Any] = dict(meta_graph.signature_def)
+        # Our message classes are not TensorFlow's: they pass between the two as bytes.
+        self.signatures: Mapping[str, Any] = {
+            key: SignatureDef.FromString(found.SerializeToString()) for key, found in meta_graph.signature_def.items()
+        }
         self._lock = threading.Lock()
         self._callables: dict[tuple[tuple[str, ...], tuple[str, ...]], Callable[..., Any]] = {}
 
