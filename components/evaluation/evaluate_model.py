@@ -9,6 +9,7 @@ from pathlib import Path
 from components.evaluation.champion import Champion, load_champion
 from components.evaluation.measure_gate import CANDIDATE, CHAMPION, ChampionState, gate_ratios, measure_gate
 from forecasting.backtest.adapt import score_champion
+from forecasting.backtest.diagnostics import DIAGNOSTICS_FILE, diagnose_candidate, write_diagnostics
 from forecasting.backtest.origins import BacktestSpec
 from forecasting.backtest.report import naive_predictors, open_backtest, score_backtest
 from forecasting.backtest.score import ForecastRecord, score_predictors, write_scores
@@ -84,7 +85,8 @@ def evaluate_model(
     Args:
         settings: Backtest and limits.
         inputs: Series store of validate_data, SavedModel and feature spec of train_model.
-        output: Receives scores.parquet, series_scores.parquet, metrics.json, decision.json and report.json.
+        output: Receives scores.parquet, series_scores.parquet, metrics.json, diagnostics.json, decision.json and
+            report.json.
         context: Gives the model repository, in which the champion is.
 
     Returns:
@@ -147,6 +149,11 @@ def judge_candidate(
     )
     report = replace(scores.report, ratios=gate_ratios(measured))
     decision = judge_model(measured, settings.gates)
+    rival = forecasts.get(CHAMPION, state.stored if state else None)
+    diagnosed = diagnose_candidate(
+        backtest, spec, candidate=candidate, record=forecasts[CANDIDATE], champion=rival, settings=settings.backtest
+    )
+    write_diagnostics(diagnosed, output / DIAGNOSTICS_FILE)
     write_scores(output / SCORES_FILE, backtest, forecasts=forecasts)
     write_series_scores(output / SERIES_SCORES_FILE, backtest, scores=scores.series)
     write_backtest_report(report, output / METRICS_FILE)

@@ -100,6 +100,13 @@ class BacktestConfig(Section):
     horizon_buckets: int = Field(
         4, gt=0, description="Parts of nearly equal length into which the horizon is cut, each judged on its own."
     )
+    importance_forecasts: int = Field(
+        5_000,
+        ge=0,
+        description="Forecasts that the permutation importance of the columns may ask for in all, which bounds what it "
+        "costs; the more columns, the fewer windows. 0: it is not measured.",
+    )
+    importance_repeats: int = Field(3, gt=0, description="How often each column is shuffled anew for its importance.")
 
 
 class CompressionConfig(Section):
