@@ -15,6 +15,14 @@ _CHANGED_RATIO = 0.8
 """Share of the steps of a run that must be of the other unit."""
 _MIN_RUN = 24
 """Steps of the other unit that are no accident."""
+_MAX_RUN = 336
+"""Steps over which a change must last, where a season is longer."""
+_MIN_DISTINCT = 10
+"""Different values that a measured quantity has at least; a column of fewer holds codes, such as the month."""
+_RECENT_SEASONS = 8
+"""Seasons before a change that values after it are held against."""
+_MAX_USUAL_RATIO = 0.1
+"""Share of values after a change that may lie between the usual ones of their place in the season."""
 _SIDE_BLOCKS = 4
 """Seasons on each side of a level shift."""
 _MIN_FILLED_RATIO = 0.5
@@ -106,9 +114,11 @@ def level_shift(values: Floats, season: int) -> LevelShiftReport:
 def unit_change(values: Floats, season: int, *, is_temperature: bool = False) -> UnitChangeReport | None:
     """Where values go on in another unit, for a while or for good.
 
-    Each step is compared with the one a season earlier: in a run of 24 steps the ratio of
-    most of them must be 10, 100 or 1000 or one of their inverses; of a temperature, the later value must lie
-    nearer to the conversion of the earlier one than to the earlier one itself, by far.
+    Each step is compared with the one a season earlier: in a run of 24 steps, and then for a season or up to the end, the
+    ratio of most of them must be 10, 100 or 1000 or one of their inverses; of a temperature, the later value must lie
+    nearer to the conversion of the earlier one than to the earlier one itself, by far. Values of that season must also
+    hardly occur among the usual ones of the eight seasons before, each at its own place in the season. A column of few
+    different values, such as the month or a code, has no unit.
 
     Args:
         values: `[T]`, NaN where missing.
@@ -132,19 +142,51 @@ def unit_change(values: Floats, season: int, *, is_temperature: bool = False) ->
             ("°C to °F", _is_converted(before, after, before * 1.8 + 32)),
             ("°F to °C", _is_converted(before, after, (before - 32) / 1.8)),
         ]
-    starts = [(first, change) for change, flags in found if (first := _first_dense(flags, _MIN_RUN)) is not None]
-    return UnitChangeReport(min(starts)[1], min(starts)[0] + season) if starts else None
+    starts = [
+        (first, change) for change, flags in found if (first := _first_lasting(values, flags, season)) is not None
+    ]
+    return UnitChangeReport(min(starts)[1], min(starts)[0]) if starts else None
+
+
+def _first_lasting(values: Floats, flags: Flags, season: int) -> int | None:
+    """First index of `values` from which on a change lasts; flags `[T - season]`: steps that fit it."""
+    length = min(max(season, _MIN_RUN), _MAX_RUN)
+    is_comparable = ~np.isnan(values[season:] + values[:-season])
+    for first in _dense(flags, _MIN_RUN):
+        fits, counts = flags[first : first + length], is_comparable[first : first + length]
+        lasts = np.count_nonzero(fits) >= _CHANGED_RATIO * np.count_nonzero(counts)
+        if lasts and _is_unusual(values, int(first) + season, season=season, length=length):
+            return int(first) + season
+    return None
+
+
+def _is_unusual(values: Floats, index: int, *, season: int, length: int) -> bool:
+    """Whether the values from `index` on hardly occur before it, each at its place in the season."""
+    n_seasons = min(_RECENT_SEASONS, index // season)
+    recent = values[index - n_seasons * season : index]
+    after = values[index : index + min(length, season)]
+    if max(_n_distinct(recent), _n_distinct(after)) < _MIN_DISTINCT:
+        return False
+    places = recent.reshape(n_seasons, season)[:, : len(after)]
+    low, high = np.fmin.reduce(places), np.fmax.reduce(places)
+    is_known = ~np.isnan(after + low)
+    is_usual = (after[is_known] >= low[is_known]) & (after[is_known] <= high[is_known])
+    return bool(np.count_nonzero(is_usual) <= _MAX_USUAL_RATIO * np.count_nonzero(is_known))
+
+
+def _n_distinct(values: Floats) -> int:
+    return len(np.unique(values[~np.isnan(values)]))
 
 
 def _is_converted(before: Floats, after: Floats, converted: Floats) -> Flags:
     return np.abs(after - converted) * 3 < np.abs(after - before)
 
 
-def _first_dense(flags: Flags, n_steps: int) -> int | None:
-    """First index of a flagged step from which on most of `n_steps` steps are flagged."""
+def _dense(flags: Flags, n_steps: int) -> npt.NDArray[np.int64]:
+    """Flagged steps from which on most of `n_steps` steps are flagged."""
     if len(flags) < n_steps:
-        return None
+        return np.zeros(0, dtype=np.int64)
     sums = np.cumsum(np.r_[0, flags])
-    dense = (sums[n_steps:] - sums[:-n_steps] >= _CHANGED_RATIO * n_steps) & flags[: len(flags) - n_steps + 1]
-    found = np.flatnonzero(dense)
-    return int(found[0]) if len(found) else None
+    return np.flatnonzero(
+        (sums[n_steps:] - sums[:-n_steps] >= _CHANGED_RATIO * n_steps) & flags[: len(flags) - n_steps + 1]
+    )

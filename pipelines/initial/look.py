@@ -1,7 +1,7 @@
 """Look at every column of a table: does it hold times, numbers, flags or text, and how many different values."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -71,6 +71,10 @@ class TableLook:
     def of_kind(self, *kinds: ColumnKind) -> tuple[ColumnLook, ...]:
         """Columns of some kinds."""
         return tuple(column for column in self.columns if column.kind in kinds)
+
+    def without(self, names: Collection[str]) -> "TableLook":
+        """The same without some columns."""
+        return replace(self, columns=tuple(column for column in self.columns if column.name not in names))
 
 
 def look_at_columns(source: SourceTable) -> TableLook:

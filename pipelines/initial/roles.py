@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from forecasting.errors import ConfigError, DataError
+from pipelines.initial.clockwork import columns_of_time
 from pipelines.initial.keys import KeyGuess, guess_key
 from pipelines.initial.look import ColumnKind, ColumnLook, TableLook, read_times
 from pipelines.initial.wide import WideGuess, guess_wide
@@ -73,6 +74,9 @@ def guess_roles(look: TableLook, target: str | None = None) -> RolesGuess:
         DataError: There is no time column or no numeric column, or rows cannot be told apart.
     """
     time = guess_time(look)
+    seconds, is_naive = read_times(look.source, time.name)
+    of_time = _columns_of_time(look, time.name, seconds, target)
+    look = look.without(of_time)
     _check_no_vintages(look, time.name)
     chosen = _named_target(look, target) if target else None
     wide = None if target else guess_wide(look, time.name)
@@ -80,7 +84,6 @@ def guess_roles(look: TableLook, target: str | None = None) -> RolesGuess:
     if wide:
         chosen = ColumnGuess(WIDE_TARGET, "what the values of the series columns are called")
     chosen = chosen or guess_target(look, without=key.columns)
-    seconds, is_naive = read_times(look.source, time.name)
     guess = RolesGuess(time, is_naive, chosen, key, wide=wide)
     taken = {time.name, chosen.name, *key.columns, *(wide.columns if wide else ())}
     present = present_rows(look, guess)
@@ -90,7 +93,7 @@ def guess_roles(look: TableLook, target: str | None = None) -> RolesGuess:
     for column in look.columns:
         if column.name not in taken:
             guess = _place(guess, column, look, later=seconds > last)
-    return guess
+    return replace(guess, unused=(*guess.unused, *(ColumnGuess(*each) for each in of_time.items())))
 
 
 def present_rows(look: TableLook, roles: RolesGuess) -> npt.NDArray[np.bool_]:
@@ -166,6 +169,15 @@ def _check_no_vintages(look: TableLook, time: str) -> None:
                 f"{look.name} looks like a table of forecasts by vintage: {repeats:,} of {look.n_rows:,} rows repeat a time of {time!r}, "
                 f"and {column.name!r} tells them apart; give the table of what is to be forecast, and {_TO_VINTAGES}"
             )
+
+
+def _columns_of_time(look: TableLook, time: str, seconds: npt.NDArray[np.int64], target: str | None) -> dict[str, str]:
+    """Columns that follow from the time; none where no other column varies, as of a table that repeats itself."""
+    counts = [column.name for column in look.columns if is_row_number(column)]
+    found = columns_of_time(look.without(counts), time, seconds)
+    found = {name: reason for name, reason in found.items() if name != target}
+    others = look.without((*found, time)).of_kind(ColumnKind.NUMBER)
+    return found if any(column.n_distinct > 1 and not is_row_number(column) for column in others) else {}
 
 
 def _place(guess: RolesGuess, column: ColumnLook, look: TableLook, *, later: np.ndarray) -> RolesGuess:

@@ -10,7 +10,8 @@ ID_WORDS = frozenset({
 })  # fmt: skip
 TARGET_WORDS = (
     "target", "y", "demand", "sales", "load", "consumption", "usage", "sold", "quantity", "qty", "units", "volume", "orders",
-    "visits", "visitors", "passengers", "revenue", "turnover", "generation", "production", "traffic", "count", "value",
+    "visits", "visitors", "passengers", "users", "riders", "rides", "trips", "rentals", "flights", "revenue", "turnover",
+    "generation", "production", "traffic", "count", "cnt", "value",
 )  # fmt: skip
 """Words that name what people forecast, the surest first."""
 PLAN_WORDS = frozenset({
@@ -26,7 +27,7 @@ ISSUE_NAMES = frozenset({
     "analysistime", "vintage",
 })  # fmt: skip
 """Names, their words joined, of columns that say when a row was issued."""
-TOTAL_WORDS = frozenset({"sales", "sold", "quantity", "qty", "units", "orders", "visits", "visitors", "passengers", "revenue", "turnover", "count", "rain", "rainfall", "precipitation"})  # fmt: skip
+TOTAL_WORDS = frozenset({"sales", "sold", "quantity", "qty", "units", "orders", "visits", "visitors", "passengers", "users", "riders", "rides", "trips", "rentals", "flights", "revenue", "turnover", "count", "cnt", "rain", "rainfall", "precipitation"})  # fmt: skip
 """Words for amounts that add up over time, where others have a level."""
 TEMPERATURE_WORDS = frozenset({"temperature", "temp", "temperatur", "tmean", "tavg", "tair", "airtemp", "t2m"})
 """Words for the temperature of the air, from which comes what heats and cools."""

@@ -79,6 +79,47 @@ def test_twice_or_five_times_as_much_is_no_change_of_unit():
         assert unit_change(values, DAY) is None
 
 
+def test_codes_of_the_calendar_have_no_unit():
+    hours = np.arange(800 * DAY)
+    days = np.datetime64("2011-01-01T00") + hours.astype("timedelta64[h]")
+    month = days.astype("datetime64[M]").astype(np.int64) % 12 + 1.0
+    day_of_year = (days.astype("datetime64[D]") - days.astype("datetime64[Y]")).astype(np.int64) + 1.0
+    for season in (DAY, 7 * DAY):
+        assert unit_change(month, season) is None
+        assert unit_change(day_of_year, season) is None
+
+
+def test_a_fall_to_a_tenth_for_a_day_of_the_week_is_no_change_of_unit():
+    values = daily(35)
+    values[24 * DAY : 26 * DAY] /= 10
+    assert unit_change(values, 7 * DAY) is None
+
+
+def test_values_that_were_usual_in_the_seasons_before_are_in_no_other_unit():
+    values = daily(12)
+    values[: 2 * DAY] /= 10
+    values[2 * DAY : 3 * DAY] = np.nan
+    values[7 * DAY :] /= 10
+    assert unit_change(values, DAY) is None
+    values[: 2 * DAY] *= 10
+    assert unit_change(values, DAY).index == 7 * DAY
+
+
+def test_watt_hours_of_a_meter_that_wrote_few_kilowatt_hours_are_found():
+    kilowatt_hours = np.tile(np.r_[np.full(10, 2.0), np.full(14, 5.0)], 20)
+    mixed = kilowatt_hours.copy()
+    mixed[12 * DAY :] = kilowatt_hours[12 * DAY :] * 1000 + np.arange(8 * DAY) % 17
+    found = unit_change(mixed, DAY)
+    assert (found.change, found.index) == ("times 1000", 12 * DAY)
+
+
+def test_a_change_in_the_last_day_is_found():
+    values = daily(30)
+    values[29 * DAY :] *= 1000
+    found = unit_change(values, 7 * DAY)
+    assert (found.change, found.index) == ("times 1000", 29 * DAY)
+
+
 def test_celsius_that_become_fahrenheit_are_found_in_a_column_of_temperatures_only():
     celsius = daily(20, level=15.0)
     mixed = celsius.copy()

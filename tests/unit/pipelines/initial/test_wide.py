@@ -94,7 +94,10 @@ def test_a_named_target_makes_the_other_columns_covariates():
 def test_a_wide_table_becomes_a_configuration_that_validation_accepts(here, capsys):
     columns = {f"MT_{i:03d}": load(N, 24, seed=i) for i in range(4)}
     columns["MT_003"] = [""] * 240 + columns["MT_003"][240:]
-    table = write(here / "meters.csv", {"time": stamps(N, 60), "is_holiday": ["0", "1"] * (N // 2), **columns})
+    table = write(
+        here / "meters.csv",
+        {"time": stamps(N, 60), "is_holiday": [str(int(i // 24 in (3, 17, 40))) for i in range(N)], **columns},
+    )
     config = config_of(table)
     assert (config.data.layout, config.data.series_columns, config.data.id_columns) == ("wide", ("MT_*",), ())
     assert (config.data.target, config.data.known) == ("value", ("is_holiday",))
@@ -105,7 +108,7 @@ def test_a_wide_table_becomes_a_configuration_that_validation_accepts(here, caps
 def test_words_that_change_over_time_become_categorical(here, capsys):
     rng = np.random.default_rng(0)
     weather = rng.choice(["sunny", "cloudy", "rain"], N).tolist()
-    tariff = [["night", "day"][i % 24 // 6 in (1, 2)] for i in range(N)]
+    tariff = [["night", "day"][i // 24 in (3, 17, 40)] for i in range(N)]
     note = [f"line {i}" for i in range(N)]
     rows = {"time": stamps(N, 60), "load": load(N, 24), "weather": weather, "tariff_plan": tariff, "note": note}
     config = config_of(write(here / "t.csv", rows))
