@@ -146,7 +146,8 @@ def _layout(roles: RolesGuess) -> list[Node]:
 def _id_columns(roles: RolesGuess) -> Node:
     key = roles.key
     if not key.columns:
-        return Setting("id_columns", [], "one series: hardly any time occurs twice" if key.n_duplicates else "one series: no time occurs twice")  # fmt: skip
+        often = "rows of one time have one target" if key.same_ratio is not None else "hardly any time occurs twice"
+        return Setting("id_columns", [], f"one series: {often if key.n_duplicates else 'no time occurs twice'}")
     reason = f"together with the time they make every row unique: {key.n_series:,} series"
     return Setting("id_columns", list(key.columns), (CHECK if key.check else "") + reason)
 
@@ -176,7 +177,12 @@ def _validation(evidence: Evidence) -> Group:
     members: list[Node] = list(_missing(facts))
     if n_differing := len(facts.sorting.differing):
         reason = f"{n_differing:,} rows repeat a time of their series with other values; times of a local clock do so when summer time ends: then name data.time_zone"
+        if roles.key.same_ratio is not None:
+            reason = f"{n_differing:,} rows repeat a time with other values, {roles.key.same_ratio:.1%} of them with the same target, so that they are no series of their own: of each time the first row is taken"
         members.append(Setting("duplicates", "first", CHECK + reason))
+    if facts.n_sparse:
+        reason = f"{facts.n_sparse:,} series keep their step of {duration(facts.step.step_s)} but for stretches in which rows are further apart: what lacks there counts as missing"
+        members.append(Setting("severity", {"frequency": "warn"}, CHECK + reason))
     members.append(Setting("max_age", "2d", "for scheduled runs: how old the last target may be", off=True))
     ranges: dict[str, list[float | None]] = {}
     if facts.lowest >= 0:
@@ -201,7 +207,7 @@ def _missing(facts: TableFacts) -> list[Setting]:
     if n_beyond <= _MAX_BEYOND_RATIO * len(facts.missing):
         return [Setting("max_missing_ratio", _MAX_MISSING_RATIO, f"{CHECK}{n_beyond:,} of {len(facts.missing):,} series lack more of their steps, up to {worst:.2%}, and are left out")]  # fmt: skip
     limit = min(1.0, math.ceil(float(np.quantile(facts.missing, 1 - _MAX_BEYOND_RATIO)) * 100 + 1) / 100)
-    reason = f"{CHECK}{n_beyond:,} of {len(facts.missing):,} series lack more than a tenth of their steps, up to {worst:.2%}"  # fmt: skip
+    reason = f"{CHECK}{n_beyond:,} of {len(facts.missing):,} series lack more than a tenth of their steps, up to {worst:.2%}, the longest gap being {duration(facts.gap_steps * facts.frequency_s)} from {as_time(facts.gap_start)} on; such steps are in no error and no score"  # fmt: skip
     return [Setting("max_missing_ratio", limit, reason), Setting("max_gap_ratio", limit)]
 
 

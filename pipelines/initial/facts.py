@@ -1,14 +1,15 @@
 """Measure a table whose roles are known: its step, its series on their grid, and what its target is like."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from components.validation.grid import RowTable, StepReport, infer_step
+from components.validation.grid import RowTable, StepReport, first_run, infer_step
 from components.validation.leaks import absolute_correlation, most_alike_shift
 from components.validation.reading import ParsedTable, SortingReport
-from components.validation.series_measures import missing_ratio
+from components.validation.series_measures import longest_run, missing_ratio
 from components.validation.storing import StoreReport
 from forecasting.config.table import DataConfig
 from forecasting.errors import DataError
@@ -21,6 +22,8 @@ _MAX_COPY_CORRELATION = 0.98
 _COPY_STEPS = 5_000
 _MAX_OFF_GRID_RATIO = 0.05
 """Share of rows off the grid that may be faults of single series; more say that there is no regular step."""
+_MIN_STEP_RATIO = 0.9
+"""Share of the distances of a series that are its step, where other distances are missing rows."""
 
 Times = npt.NDArray[np.int64]
 
@@ -32,7 +35,9 @@ class TableFacts:
     table, sorting, step, made: of the steps of validation. typical, longest: steps of a series. n_steps: of
     all. missing `[N]`: share of the steps of each series without a target. lowest: smallest target.
     level_ratio: 90th over 10th percentile of the mean size of series; 1 for one series. data: roles of the columns
-    as they were measured, one row a series and time and all of them numbers.
+    as they were measured, one row a series and time and all of them numbers. n_sparse: series with stretches in which
+    only every second row is there, or every third, while they keep the step elsewhere; 0 where another series has a
+    second step of another kind. gap_steps, gap_start: the longest run of steps without a target, and when it begins.
     """
 
     table: ParsedTable
@@ -47,6 +52,9 @@ class TableFacts:
     lowest: float
     level_ratio: float
     data: DataConfig
+    n_sparse: int = 0
+    gap_steps: int = 0
+    gap_start: int = 0
 
     @property
     def store(self) -> SeriesStore:
@@ -120,6 +128,7 @@ def measure(
     if known.min() == known.max():
         raise DataError(f"{table.source.name}: the target {spec.target!r} must vary, and it is {known[0]:g} in every row; name another by --target")  # fmt: skip
     pairs = zip(made.store, made.censored, strict=True)
+    gap_steps, gap_start = _longest_gap(made)
     missing = [missing_ratio(series.values[: len(hidden), 0], hidden) for series, hidden in pairs]
     return TableFacts(
         table=table,
@@ -134,6 +143,9 @@ def measure(
         lowest=float(known.min()),
         level_ratio=_level_ratio(made.store),
         data=data,
+        n_sparse=_n_sparse(sorting.rows, step.step_s),
+        gap_steps=gap_steps,
+        gap_start=gap_start,
     )
 
 
@@ -151,6 +163,27 @@ def copies_of_target(store: SeriesStore, horizon: int) -> dict[str, float]:
         if max(together, shifted) > _MAX_COPY_CORRELATION:
             found[name] = max(together, shifted)
     return found
+
+
+def _longest_gap(made: StoreReport) -> tuple[int, int]:
+    step_s, gaps = made.store.spec.step_s, []
+    for series, hidden in zip(made.store, made.censored, strict=True):
+        run = longest_run(np.isnan(series.values[: len(hidden), 0]) & ~hidden)
+        gaps.append((run.length, series.start + run.start * step_s))
+    return max(gaps, key=lambda gap: gap[0])
+
+
+def _n_sparse(rows: RowTable, step_s: int) -> int:
+    n_sparse = 0
+    for first, end in pairwise(np.flatnonzero(np.diff(rows.series, prepend=-1, append=-1)).tolist()):
+        distances = np.diff(rows.times[first:end])
+        run = first_run(distances, usual=step_s)
+        if run is None:
+            continue
+        if distances[run] % step_s or np.mean(distances == step_s) < _MIN_STEP_RATIO:
+            return 0
+        n_sparse += 1
+    return n_sparse
 
 
 def _n_steps(series: Series, end: int, step_s: int) -> int:

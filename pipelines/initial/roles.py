@@ -18,6 +18,7 @@ from pipelines.initial.words import (
     SURPRISE_WORDS,
     TIME_WORDS,
     has_word,
+    names_holiday,
     names_issue,
     names_stock_out,
     target_rank,
@@ -28,6 +29,8 @@ _MAX_CATEGORIES = 200
 """Different values of a static column at most: more tell series apart instead of grouping them."""
 _MAX_WORDS, _MIN_ROWS_PER_WORD = 20, 10
 """Different words of a categorical covariate at most, and rows that there must be of each on average."""
+_MAX_MISSING_WORDS = 0.5
+"""Share of rows that may have no word: a column of remarks says when something was, not that nothing was."""
 WIDE_TARGET = "value"
 """Name of the values of a wide table."""
 
@@ -80,7 +83,12 @@ def guess_roles(look: TableLook, target: str | None = None) -> RolesGuess:
     _check_no_vintages(look, time.name)
     chosen = _named_target(look, target) if target else None
     wide = None if target else guess_wide(look, time.name)
-    key = guess_key(look, time.name, without=(target,) if target else wide.columns if wide else ())
+    key = guess_key(
+        look,
+        time.name,
+        without=(target,) if target else wide.columns if wide else (),
+        target=_likely_target(look, target),
+    )
     if wide:
         chosen = ColumnGuess(WIDE_TARGET, "what the values of the series columns are called")
     chosen = chosen or guess_target(look, without=key.columns)
@@ -188,6 +196,14 @@ def _place(guess: RolesGuess, column: ColumnLook, look: TableLook, *, later: np.
     if guess.key.is_constant(column.codes):
         return _place_static(guess, column)
     if column.numbers is None:
+        if (n_missing := int(np.count_nonzero(column.codes < 0))) > _MAX_MISSING_WORDS * look.n_rows:
+            hint = (
+                "; name the country in features.holidays to have a flag for the whole day"
+                if names_holiday(name)
+                else ""
+            )
+            reason = f"text that {n_missing:,} of {look.n_rows:,} rows lack; bring it as numbers, 0 where there is nothing, to use it{hint}"
+            return replace(guess, unused=(*guess.unused, ColumnGuess(name, reason)))
         if column.n_distinct > min(_MAX_WORDS, look.n_rows // _MIN_ROWS_PER_WORD):
             reason = f"text that changes over time ({column.n_distinct:,} different); bring it as numbers to use it"
             return replace(guess, unused=(*guess.unused, ColumnGuess(name, reason)))
@@ -239,6 +255,14 @@ def _useless(guess: RolesGuess, column: ColumnLook, look: TableLook) -> str | No
     if is_row_number(column):
         return "the number of the row"
     return None
+
+
+def _likely_target(look: TableLook, target: str | None) -> str | None:
+    """The target as far as it can be told before the names of the series are known."""
+    try:
+        return target or guess_target(look).name
+    except DataError:
+        return None
 
 
 def _named_target(look: TableLook, name: str) -> ColumnGuess:

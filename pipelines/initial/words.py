@@ -62,3 +62,8 @@ def names_stock_out(name: str) -> bool:
     """Whether a column says by its name where something was sold out."""
     joined = "".join(words_of(name))
     return any(word in joined for word in ("stockout", "outofstock", "soldout")) or has_word(name, frozenset({"oos"}))
+
+
+def names_holiday(name: str) -> bool:
+    """Whether a column says by its name which days are holidays."""
+    return has_word(name, frozenset({"holiday", "holidays"}))

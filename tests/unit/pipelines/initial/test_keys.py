@@ -1,5 +1,6 @@
 """Columns that name a series."""
 
+import numpy as np
 import pytest
 
 from forecasting.errors import DataError
@@ -63,3 +64,38 @@ def test_columns_that_leave_a_series_hardly_any_rows_are_no_name():
     look = look_of(time=["2024-01-01", "2024-01-02"] * 20, kind=kind, size=size, part=part, y=wave(40))
     with pytest.raises(DataError, match="no 3 columns or fewer tell them apart"):
         guess_key(look, "time")
+
+
+def weathers(n_days: int) -> tuple[list[str], list[str], list[str]]:
+    """Days, of which every fifth is there twice, each with a word for its weather and a count."""
+    rows = [(day, word) for i, day in enumerate(days(n_days)) for word in (["rain", "mist"] if i % 5 == 0 else ["sun"])]
+    counts = {day: str(100 + 7 * i % 90) for i, day in enumerate(days(n_days))}
+    return [day for day, _ in rows], [word for _, word in rows], [counts[day] for day, _ in rows]
+
+
+def test_rows_that_repeat_the_target_of_their_time_are_one_series_and_their_words_no_names():
+    time, word, count = weathers(200)
+    key = guess_key(look_of(time=time, weather=word, count=count), "time", target="count")
+    assert (key.columns, key.n_series, key.n_duplicates, key.same_ratio) == ((), 1, 40, 1.0)
+
+
+def test_rows_that_repeat_a_time_with_another_target_are_of_several_series():
+    time, word, count = weathers(200)
+    other = [str(int(value) + i % 50) for i, value in enumerate(count)]
+    key = guess_key(look_of(time=time, weather=word, count=other), "time", target="count")
+    assert (key.columns, key.check) == (("weather",), True)
+
+
+def test_zeros_on_both_of_two_rows_do_not_make_them_one_series():
+    time, word, _ = weathers(200)
+    count = ["0"] * 230 + [str(i) for i in range(10)]
+    assert guess_key(look_of(time=time, weather=word, count=count), "time", target="count").columns == ("weather",)
+
+
+def test_series_that_have_their_own_steps_are_preferred_to_such_as_are_there_now_and_then():
+    pairs = np.random.default_rng(0).integers(0, 4, 100)
+    colour = [f"c{pair}" for pair in pairs] + [f"d{pair}" for pair in pairs]
+    look = look_of(time=days(100) * 2, colour=colour, maker=["x"] * 100 + ["y"] * 100, y=wave(200))
+    assert (guess_key(look, "time").columns, guess_key(look, "time").check) == (("maker",), False)
+    alone = guess_key(look, "time", without=("maker",))
+    assert (alone.columns, alone.n_series, alone.check) == (("colour",), 8, True)

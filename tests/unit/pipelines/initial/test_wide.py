@@ -5,17 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.validation.validate_data import validate_data
-from forecasting.config import step_settings
-from forecasting.contracts.layout import home_layout
-from forecasting.contracts.steps import StepName
-from forecasting.series_store import read_series_store
-from forecasting.steps import StepContext
 from pipelines.cli import main
 from pipelines.initial.look import read_times
 from pipelines.initial.publication import LagGuess, guess_lags
 from pipelines.initial.roles import guess_roles
 from pipelines.initial.wide import guess_wide
+from tests.unit.pipelines.initial.stores import store_of
 from tests.unit.pipelines.initial.tables import days, look_of, wave
 from tests.unit.pipelines.initial.test_init import config_of, load, stamps, write
 
@@ -28,15 +23,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ALMANAC_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def store_of(config):
-    """What validate_data makes of the proposal."""
-    output, home = Path("out"), home_layout()
-    output.mkdir()
-    outcome = validate_data(step_settings(config, StepName.VALIDATE_DATA), {}, output, StepContext(home, home.run("r")))
-    assert outcome.passed, outcome.summary
-    return read_series_store(output)
 
 
 def many(*names: str, factor: float = 1.0) -> dict[str, list[str]]:
