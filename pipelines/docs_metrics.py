@@ -57,8 +57,9 @@ series, fold, origin, step, actual, one column a quantile, and the mean.
 | `holiday` | on a public holiday of `features.holidays` |
 | `months_12_02`, `months_03_05`, `months_06_08`, `months_09_11` | of these months in local time |
 | `steps_01_06` and so on | horizon buckets: the horizon in `backtest.horizon_buckets` parts of nearly equal length |
-| `last_fold` | of the last origin |
-| `recent_folds` | of the last quarter of the origins |
+| `last_fold` | of the last origin; of the last fold of `almanac backtest` |
+| `recent_folds` | of the last quarter of the origins; of the folds of `almanac backtest` |
+| `fold_1` and so on | of that fold of `almanac backtest` |
 | `cold_start` | of series with less history than `backtest.cold_start_below` at the origin |
 """
 

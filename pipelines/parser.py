@@ -85,7 +85,20 @@ COMMANDS: tuple[CommandSpec, ...] = (
     CommandSpec("submit", "Submit a run to a cluster."),
     CommandSpec("schedule", "Run the pipeline on a schedule on a cluster."),
     CommandSpec("backfill", "Run the pipeline for past cutoffs."),
-    CommandSpec("backtest", "Score models on the past without deploying any."),
+    CommandSpec("backtest", "Score models on the past, fold after fold, without deploying any.", (
+        _CONFIG, _SET,
+        _option("--model", metavar="MODEL", action="append", default=[], dest="models",
+                help="candidate (trained for its folds), champion, previous or the number of a version; may be given again; "
+                "none: candidate, and champion where there is one. The seasonal naive is always scored"),
+        _option("--folds", metavar="N", type=int, help="periods one after another; short for --set backtest.folds=N"),
+        _option("--refit-every", metavar="K", type=int,
+                help="train the candidate again for each K folds; short for --set backtest.refit_every=K"),
+        _option("--stride", metavar="STEPS", type=int, help="steps between origins; short for --set backtest.stride=STEPS"),
+        _option("--cutoff", metavar="T", help="use the table up to this ISO 8601 time with zone only; none: all of it"),
+        _option("--out", metavar="FILE.parquet", help="every forecast; the metrics go beside it as FILE.json; "
+                "none: into the folder backtests of the state directory"),
+        _JSON,
+    ), "pipelines.commands.backtest:backtest"),
     CommandSpec("tune", "Search for better hyper-parameters."),
     CommandSpec("diagnose", "Say from the learning curves what limits the model."),
     CommandSpec("serve", "Serve the champion: model server and gateway, until SIGTERM.", (_CONFIG, _SET), "pipelines.commands.serve:serve"),

@@ -63,7 +63,7 @@ def start_run(config: AlmanacConfig, home: HomeLayout, spec: RunSpec) -> RunReco
         RetryableError: A run of this model is going already.
     """
     with model_lease(home, config.name):
-        _make_example(config, home)
+        make_example(config, home)
         now = time.time()
         record = RunRecord(
             run=run_name(config.name, now),
@@ -113,7 +113,7 @@ def config_digest(config: AlmanacConfig) -> str:
     return digest_text(json.dumps(config.model_dump(mode="json"), sort_keys=True))
 
 
-def _make_example(config: AlmanacConfig, home: HomeLayout) -> None:
+def make_example(config: AlmanacConfig, home: HomeLayout) -> None:
     """Make the table before the first step is keyed by it; the next run then finds the same key."""
     if config.data.uri.startswith(EXAMPLE_SCHEME):
         from components.validation.examples import example_table
@@ -125,7 +125,7 @@ def _run(config: AlmanacConfig, home: HomeLayout, layout: RunLayout) -> RunRecor
     record = load_run(layout)
     print(f"run {layout.name}", file=sys.stderr, flush=True)
     with run_lease(layout):
-        with _stop_on_signal(layout):
+        with stop_on_signal(layout):
             _run_pipeline(config, home, layout, record)
         return finish_run(layout)
 
@@ -137,7 +137,7 @@ def _run_pipeline(config: AlmanacConfig, home: HomeLayout, layout: RunLayout, re
     from pipelines.graph import build_pipeline
 
     root = layout.root / KFP_DIR
-    with _step_environment(home), ProgressSieve(layout.logs / PIPELINE_LOG, sys.stderr) as sieve:
+    with step_environment(home), ProgressSieve(layout.logs / PIPELINE_LOG, sys.stderr) as sieve:
         pipeline = build_pipeline(config, record.last_step)
         with contextlib.redirect_stdout(sieve), contextlib.redirect_stderr(sieve):
             local.init(
@@ -152,7 +152,7 @@ def _run_pipeline(config: AlmanacConfig, home: HomeLayout, layout: RunLayout, re
 
 
 @contextlib.contextmanager
-def _step_environment(home: HomeLayout) -> Iterator[None]:
+def step_environment(home: HomeLayout) -> Iterator[None]:
     """What steps inherit: our packages wherever the command was called, never a folder of the caller's by chance."""
     before = os.environ.copy()
     paths = [path for path in (os.environ.get("PYTHONPATH"), str(PROJECT_ROOT)) if path]
@@ -165,7 +165,7 @@ def _step_environment(home: HomeLayout) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _stop_on_signal(layout: RunLayout) -> Iterator[None]:
+def stop_on_signal(layout: RunLayout) -> Iterator[None]:
     """On SIGTERM and ^C end the step that runs and let no other begin; the second signal kills."""
     signalled: list[int] = []
 

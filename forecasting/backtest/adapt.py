@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from forecasting.backtest.arrays import forecast_array
-from forecasting.backtest.origins import BacktestSpec
+from forecasting.backtest.origins import BacktestSpec, select_windows
 from forecasting.backtest.score import ForecastRecord, score_predictors
 from forecasting.errors import DataError
 from forecasting.features.spec import FeatureSpec
@@ -57,14 +57,7 @@ def score_champion(
     if not served.any():
         raise DataError("every series of the table has a category that the model never saw")
     series = tuple(backtest.series[i] if new is None else new for i, new in enumerate(adapted))
-    part = replace(
-        backtest,
-        series=series,
-        rows=backtest.rows[served],
-        folds=backtest.folds[served],
-        origins=backtest.origins[served],
-        actual=backtest.actual[served],
-    )
+    part = replace(select_windows(backtest, served), series=series)
     found = score_predictors({"champion": predictor}, spec, backtest=part, batch_size=batch_size)["champion"]
     return _spread(found, served, horizon=backtest.horizon)
 

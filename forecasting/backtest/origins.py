@@ -1,6 +1,6 @@
 """Which forecasts a backtest asks for: origins of the test period, and the windows of every series."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,9 @@ from forecasting.schema import Series, SeriesStore, SplitSpec
 class BacktestSpec:
     """Every window of a backtest, ordered by series, then by origin (W windows, H horizon).
 
-    series: the series of the store. rows: which series each window is of, int `[W]`. folds: number
-    of its origin, from 0, int `[W]`. origins: its first forecast step, UTC epoch seconds, int `[W]`.
-    actual: target over the horizon, float64 `[W,H]`, NaN where missing.
+    series: the series of the store. rows: which series each window is of, int `[W]`. folds: the fold of
+    its origin, int `[W]`: that of `forecasting.backtest.folds`, else each origin is one, from 0. origins: its first
+    forecast step, UTC epoch seconds, int `[W]`. actual: target over the horizon, float64 `[W,H]`, NaN where missing.
     """
 
     series: tuple[Series, ...]
@@ -65,26 +65,35 @@ def backtest_origins(split: SplitSpec, step_s: int, *, horizon: int, stride: int
     return np.arange(split.test_start, last + 1, stride * step_s, dtype=np.int64)
 
 
-def plan_backtest(store: SeriesStore, origins: npt.NDArray[np.int64], *, horizon: int) -> BacktestSpec:
+def plan_backtest(
+    store: SeriesStore, origins: npt.NDArray[np.int64], *, horizon: int, folds: npt.NDArray[np.int64] | None = None
+) -> BacktestSpec:
     """Windows of every series at every origin.
 
     A window is left out where the series has not begun before the origin (nobody could have asked)
     and where no actual of its horizon is known (nothing could be judged).
+
+    Args:
+        store: The series.
+        origins: UTC epoch seconds, ascending `[O]`.
+        horizon: H, steps.
+        folds: Fold of each origin `[O]`; none: each is one, from 0.
 
     Raises:
         DataError: No window is left.
     """
     step_s, cutoff = store.spec.step_s, store.spec.split.cutoff
     parts = [_series_windows(series, origins, horizon=horizon, step_s=step_s, cutoff=cutoff) for series in store]
-    rows = np.repeat(np.arange(len(parts)), [len(folds) for folds, _ in parts])
+    rows = np.repeat(np.arange(len(parts)), [len(places) for places, _ in parts])
     if not len(rows):
         raise DataError(
             f"the test period must hold actuals of {store.spec.target!r}, none of the {len(parts)} series has any there; "
             "check split.test and the cutoff"
         )
-    folds = np.concatenate([folds for folds, _ in parts])
+    places = np.concatenate([places for places, _ in parts])
+    numbers = places if folds is None else folds[places]
     return BacktestSpec(
-        store.series, rows, folds, origins[folds], np.concatenate([actual for _, actual in parts]), step_s
+        store.series, rows, numbers, origins[places], np.concatenate([actual for _, actual in parts]), step_s
     )
 
 
@@ -96,8 +105,8 @@ def _series_windows(
     inside = (steps >= 0) & (steps < series.n_steps) & (series.start + steps * step_s < cutoff)
     actual = np.where(inside, series.values[np.clip(steps, 0, series.n_steps - 1), 0], np.nan)
     begun = first > _first_known(series)
-    folds = np.flatnonzero(begun & np.isfinite(actual).any(axis=1))
-    return folds, actual[folds]
+    places = np.flatnonzero(begun & np.isfinite(actual).any(axis=1))
+    return places, actual[places]
 
 
 def _first_known(series: Series) -> int:
@@ -111,3 +120,19 @@ def history_steps(backtest: BacktestSpec) -> npt.NDArray[np.int64]:
         [series.start + _first_known(series) * backtest.step_s for series in backtest.series], dtype=np.int64
     )
     return (backtest.origins - starts[backtest.rows]) // backtest.step_s
+
+
+def select_windows(backtest: BacktestSpec, chosen: npt.NDArray[np.bool_]) -> BacktestSpec:
+    """The part of a backtest that some windows make, in their order.
+
+    Args:
+        backtest: All windows.
+        chosen: Which of them, bool `[W]`.
+    """
+    return replace(
+        backtest,
+        rows=backtest.rows[chosen],
+        folds=backtest.folds[chosen],
+        origins=backtest.origins[chosen],
+        actual=backtest.actual[chosen],
+    )

@@ -49,15 +49,17 @@ class PairReport:
 
 def compare_pair(backtest: BacktestSpec, model: ForecastRecord, other: ForecastRecord) -> PairReport:
     """Absolute errors of the median of two models on the steps that both forecast."""
-    n_origins, n_series = int(backtest.folds.max()) + 1, len(backtest.series)
+    stamps = np.unique(backtest.origins)
+    stride_s = int(np.diff(stamps).min()) if len(stamps) > 1 else backtest.horizon * backtest.step_s
+    # Counted in strides, so that an origin without any window keeps its place in time.
+    numbers = (backtest.origins - stamps[0]) // stride_s
+    n_origins, n_series = int(numbers.max()) + 1, len(backtest.series)
     sums = {kind: np.zeros((3, size)) for kind, size in (("origin", n_origins), ("series", n_series))}
     for first, end in window_ranges(backtest):
         errors = _window_errors(backtest, model, other, first=first, end=end)
-        for kind, groups in (("origin", backtest.folds[first:end]), ("series", backtest.rows[first:end])):
+        for kind, groups in (("origin", numbers[first:end]), ("series", backtest.rows[first:end])):
             for i, values in enumerate(errors):
                 sums[kind][i] += np.bincount(groups, weights=values, minlength=sums[kind].shape[1])
-    stamps = np.unique(backtest.origins)
-    stride_s = int(np.diff(stamps).min()) if len(stamps) > 1 else backtest.horizon * backtest.step_s
     overlap = -(-backtest.horizon * backtest.step_s // stride_s)
     return PairReport(_loss_sums(sums, "origin"), _loss_sums(sums, "series"), overlap)
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from forecasting.backtest.naive import SeasonalNaivePredictor
 from forecasting.backtest.origins import BacktestSpec, backtest_origins, plan_backtest
 from forecasting.backtest.score import ForecastRecord
@@ -50,6 +52,7 @@ def score_backtest(
     backtest: BacktestSpec,
     forecasts: Mapping[str, ForecastRecord],
     settings: BacktestConfig,
+    fold_names: tuple[str, ...] = (),
 ) -> BacktestScores:
     """Accuracy of every model; the report has no `ratios` yet.
 
@@ -59,6 +62,7 @@ def score_backtest(
         backtest: Windows asked for.
         forecasts: By role or name.
         settings: Length of history below which a window belongs to the slice cold_start, and horizon buckets.
+        fold_names: Slices for the folds 1, 2 and so on; none: no such slices.
 
     Raises:
         ConfigError: `cold_start_below` is no whole number of steps.
@@ -66,13 +70,14 @@ def score_backtest(
     below = settings.cold_start_below
     cold_start_steps = duration_steps(below, spec.step_s) if below else None
     slices = backtest_slices(
-        backtest, spec.calendar, cold_start_steps=cold_start_steps, n_buckets=settings.horizon_buckets
-    )
+        backtest, spec.calendar, cold_start_steps=cold_start_steps, n_buckets=settings.horizon_buckets,
+        fold_names=fold_names,
+    )  # fmt: skip
     scales = season_scales(backtest, store.spec.split, season=spec.seasons[0])
     found = {name: score_model(backtest, record, slices=slices, scales=scales) for name, record in forecasts.items()}
     report = BacktestReport(
         models={name: model for name, (model, _) in found.items()},
-        n_origins=len(set(backtest.folds.tolist())),
+        n_origins=len(np.unique(backtest.origins)),
         n_series=len(set(backtest.rows.tolist())),
         n_points=backtest.n_points,
         unit=store.spec.target,

@@ -21,7 +21,7 @@ WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", 
 HOURS = tuple(f"hour_{hour:02d}" for hour in range(24))
 MONTHS = ("months_12_02", "months_03_05", "months_06_08", "months_09_11")
 RECENT_SHARE = 0.25
-"""Share of the origins, the last ones, that make the slice recent_folds."""
+"""Share of the folds, the last ones, that make the slice recent_folds."""
 _DAY_S = 86_400
 _HOUR_S = 3_600
 _DAYS_FROM_MONDAY = 3
@@ -41,7 +41,12 @@ class SliceSpec:
 
 
 def backtest_slices(
-    backtest: BacktestSpec, calendar: CalendarSpec, *, cold_start_steps: int | None, n_buckets: int
+    backtest: BacktestSpec,
+    calendar: CalendarSpec,
+    *,
+    cold_start_steps: int | None,
+    n_buckets: int,
+    fold_names: tuple[str, ...] = (),
 ) -> tuple[SliceSpec, ...]:
     """How a backtest is parted.
 
@@ -51,22 +56,30 @@ def backtest_slices(
         cold_start_steps: Windows whose series has fewer known steps of history form the slice
             cold_start; none: no such slice.
         n_buckets: Parts of nearly equal length into which the horizon is cut.
+        fold_names: Slices for the folds 1, 2 and so on; none: no such slices.
 
     Returns:
         Slices by fold, cold start, horizon bucket, weekday, holiday and months and, where steps are
         shorter than a day, by hour.
     """
     shape = (backtest.horizon,)
-    n_folds = int(backtest.folds.max()) + 1
-    recent_from = min(n_folds - 1, int(np.ceil(n_folds * (1 - RECENT_SHARE))))
+    first, last = int(backtest.folds.min()), int(backtest.folds.max())
+    recent_from = min(last, first + int(np.ceil((last - first + 1) * (1 - RECENT_SHARE))))
     found = [
-        _by_window((LAST_FOLD,), backtest.folds == n_folds - 1, shape),
+        _by_window((LAST_FOLD,), backtest.folds == last, shape),
         _by_window((RECENT_FOLDS,), backtest.folds >= recent_from, shape),
     ]
+    if fold_names:
+        found.append(_folds(fold_names, backtest))
     if cold_start_steps is not None:
         found.append(_by_window((COLD_START,), history_steps(backtest) < cold_start_steps, shape))
     found.append(_buckets(backtest.horizon, n_buckets))
     return (*found, *_calendar_slices(backtest, calendar))
+
+
+def fold_name(number: int, n_folds: int) -> str:
+    """Name of the slice of a fold, such as fold_03; the first fold is 1."""
+    return f"fold_{number:0{len(str(n_folds))}d}"
 
 
 def bucket_names(horizon: int, n_buckets: int) -> tuple[str, ...]:
@@ -87,6 +100,13 @@ def _by_window(names: tuple[str, ...], inside: npt.NDArray[np.bool_], shape: tup
     def codes(first: int, end: int) -> Codes:
         chosen = np.where(inside[first:end], 0, -1)
         return np.broadcast_to(chosen[:, None], (end - first, *shape))
+
+    return SliceSpec(names, codes)
+
+
+def _folds(names: tuple[str, ...], backtest: BacktestSpec) -> SliceSpec:
+    def codes(first: int, end: int) -> Codes:
+        return np.broadcast_to(backtest.folds[first:end, None] - 1, (end - first, backtest.horizon))
 
     return SliceSpec(names, codes)
 

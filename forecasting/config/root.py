@@ -132,8 +132,8 @@ class AlmanacConfig(Section):
         step_s, horizon = duration_s(self.data.frequency), self.forecast.horizon
         lengths = {"split.validation": self.split.validation, "split.test": self.split.test}
         split = {key: period for key, period in lengths.items() if period is not None}
-        below = self.backtest.cold_start_below
-        for key, period in (split | ({"backtest.cold_start_below": below} if below else {})).items():
+        own = {f"backtest.{key}": getattr(self.backtest, key) for key in ("cold_start_below", "fold_length")}
+        for key, period in (split | {key: period for key, period in own.items() if period is not None}).items():
             if duration_s(period) % step_s:
                 raise ValueError(f"{key} ({period}) must be a whole number of steps of data.frequency ({self.data.frequency})")  # fmt: skip
         for key, period in split.items():

@@ -93,6 +93,18 @@ class BacktestConfig(Section):
     """The rolling-origin backtest over the test period."""
 
     stride: int = Field(24, gt=0, description="Steps between origins.")
+    folds: int = Field(
+        1,
+        gt=0,
+        description="Folds of `almanac backtest`: periods one after another, the last of them up to the cutoff.",
+    )
+    fold_length: Duration | None = Field(
+        None,
+        description="Length of a fold of `almanac backtest`; none: that of the test period, which is then the last one.",
+    )
+    refit_every: int | None = Field(
+        None, gt=0, description="Folds of `almanac backtest` after which the candidate is trained again; none: never."
+    )
     batch_size: int = Field(256, gt=0, description="Windows scored at once.")
     cold_start_below: Duration | None = Field(
         None, description="Series with less history than this at the origin form the slice cold_start; none: no slice."
