@@ -75,6 +75,7 @@ LABEL org.opencontainers.image.title="Almanac" \
       org.opencontainers.image.revision="${REVISION}"
 # HOME and the caches of libraries point at /tmp, the one place that is always writable.
 ENV ALMANAC_HOME=/var/lib/almanac \
+    ALMANAC_REVISION=${REVISION} \
     PYTHONPATH=/app \
     HOME=/tmp \
     MPLCONFIGDIR=/tmp/matplotlib \

@@ -21,12 +21,16 @@ from forecasting.runs import StepRecord, forget_later_steps, load_run, stop_requ
 
 logger = logging.getLogger(__name__)
 
+MLFLOW_RUN_VARIABLE = "MLFLOW_RUN_ID"
+"""Kubeflow Pipelines sets it for each task: the run that it has opened in MLflow for the task."""
+
 
 class StepRecorder:
     """Writes the record of a step when its function begins and when the step ends, however it ends."""
 
     def __init__(self, run: RunLayout, step: StepName, terminal: TextIO) -> None:
-        self.record = StepRecord(step, RunStatus.RUNNING, started=time.time())
+        joined = os.environ.get(MLFLOW_RUN_VARIABLE) or None
+        self.record = StepRecord(step, RunStatus.RUNNING, started=time.time(), mlflow_run=joined)
         self._run, self._terminal = run, terminal
         self._last = load_run(run).last_step
         self._kept = False

@@ -32,7 +32,8 @@ class StepRecord:
 
     status: running, succeeded, refused (a gate that said no), failed or stopped. reused_from: the run
     whose output was taken because nothing the step depends on had changed, or none. reusable: whether a
-    later run may take this one. error: one line, the message of the exception named by error_type.
+    later run may take this one. error: one line, the message of the exception named by error_type. mlflow_run: the
+    run that the pipeline system has opened in MLflow for this step, or none.
     """
 
     step: StepName
@@ -48,6 +49,7 @@ class StepRecord:
     exit_code: int | None = None
     process: int | None = None
     reusable: bool = True
+    mlflow_run: str | None = None
 
     @property
     def reused(self) -> bool:

@@ -3,6 +3,7 @@
 import shlex
 from typing import Any
 
+from components.reporting.tracking.spool import TRACKING_FILE
 from forecasting.command_word import command_word
 from forecasting.contracts.artifacts import DEPLOYMENT_FILE
 from forecasting.contracts.codes import KILLED, ExitCode
@@ -37,6 +38,7 @@ def closing_lines(layout: RunLayout, record: RunRecord, config_path: str | None)
     lines = [*_accuracy_lines(summary), *_variant_lines(summary, waits=waits), *_outcome_lines(layout, summary, record)]
     if summary.report is not None:
         lines.append(f"report   {summary.report}")
+    lines += [f"left     {problem}" for problem in _left(layout)]
     if record.status == RunStatus.SUCCEEDED and summary.version is not None and not waits:
         lines.append(f"serve    {command_word()} serve -c {shlex.quote(config_path or str(layout.config))}")
     return lines
@@ -88,6 +90,12 @@ def _deployment(layout: RunLayout) -> dict[str, Any]:
     return found_or_none(read_document, layout.step(StepName.DEPLOY_MODEL) / DEPLOYMENT_FILE) or {}
 
 
+def _left(layout: RunLayout) -> list[str]:
+    """What trackers have yet to be told."""
+    told = found_or_none(read_document, layout.step(StepName.REPORT_RUN) / TRACKING_FILE) or {}
+    return list(told.get("problems", ()))
+
+
 def _outcome_lines(layout: RunLayout, summary: RunSummary, record: RunRecord) -> list[str]:
     match record.status:
         case RunStatus.REFUSED if record.refused_by == StepName.VALIDATE_DATA:
@@ -99,16 +107,12 @@ def _outcome_lines(layout: RunLayout, summary: RunSummary, record: RunRecord) ->
             already = record.steps[StepName.DEPLOY_MODEL].reused or deployment.get("already_champion")
             before = f" (before: {summary.previous_version})" if summary.previous_version else ""
             state = "is champion already" if already else f"deployed{before}"
-            problem = deployment.get("problem")
             if approval := deployment.get("approval"):
                 return [
                     f"model    {record.model} version {summary.version} waits for approval: {approval}",
                     f"approve  {command_word()} models approve {record.model}",
                 ]
-            return [
-                f"model    {record.model} version {summary.version} {state}",
-                *([f"left     {problem}"] if problem else []),
-            ]
+            return [f"model    {record.model} version {summary.version} {state}"]
         case RunStatus.SUCCEEDED:
             return [f"ended after {record.last_step}, as asked"]
         case _:

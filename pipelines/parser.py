@@ -153,6 +153,12 @@ COMMANDS: tuple[CommandSpec, ...] = (
         ), "pipelines.commands.models:promote"),
         CommandSpec("rollback", "Make the previous version champion again, until a run that passes its gates deploys one.", (_MODEL, _REASON, _JSON), "pipelines.commands.models:rollback"),
     )),
+    CommandSpec("track", "Look at what trackers have yet to be told, and tell them.", children=(
+        CommandSpec("list", "List the runs that wait in the spool, the oldest first, and why.", (_JSON,), "pipelines.commands.track:list_waiting"),
+        CommandSpec("upload", "Send what waits to MLflow and the other trackers.", (
+            _option("--budget", metavar="SECONDS", type=float, default=600.0, help="seconds for each tracker (default: 600)"), _JSON,
+        ), "pipelines.commands.track:upload_waiting"),
+    )),
     CommandSpec("gc", "Remove old runs and versions that nothing needs."),
     CommandSpec("config", "Look at configurations.", children=(
         CommandSpec("show", "Print a configuration with all defaults.", (_CONFIG, _SET, _JSON), "pipelines.commands.config:show"),

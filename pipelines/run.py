@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from components.reporting.tracking.upload import require_trackers
 from forecasting.code_closure import PROJECT_ROOT
 from forecasting.config import AlmanacConfig, load_config
 from forecasting.contracts.layout import HOME_VARIABLE, HomeLayout, RunLayout
@@ -59,9 +60,10 @@ def start_run(config: AlmanacConfig, home: HomeLayout, spec: RunSpec) -> RunReco
     """Run the pipeline as a new run and write its record, whatever happens.
 
     Raises:
-        ConfigError: The table is an example that cannot be made.
+        ConfigError: The table is an example that cannot be made, or a tracker is not installed.
         RetryableError: A run of this model is going already.
     """
+    require_trackers(config.tracking)
     with model_lease(home, config.name):
         make_example(config, home)
         now = time.time()
@@ -100,6 +102,7 @@ def resume_run(name: str, home: HomeLayout, config: AlmanacConfig | None = None)
             f"run {layout.name} had another configuration, kept in {layout.config}; resume it without -c, "
             "or start a new run, which reuses what did not change"
         )
+    require_trackers(own.tracking)
     with model_lease(home, own.name):
         clear_stop(layout)
         forget_unfinished_steps(layout)

@@ -1,21 +1,18 @@
-"""Step deploy_model: publish, serve as candidate, promote, ask for a forecast, register.
+"""Step deploy_model: publish, serve as candidate, promote, ask for a forecast.
 
 Order, and what a crash leaves behind:
 
 1. publish           a version nobody serves, and beside it the series it is asked about
 2. set candidate     `<name>-candidate` is served; the champion is untouched
 3. golden request    on a server that reads the repository's own models.config
-4. register          an MLflow version without an alias
-5. promote           the commit point: one rename of roles.json, then the derived pin
-6. echo and forecast the server answers unpinned requests from the new version, else 5 is undone
-7. aliases           MLflow follows the repository
+4. promote           the commit point: one rename of roles.json, then the derived pin
+5. echo and forecast the server answers unpinned requests from the new version, else 4 is undone
 
-Where a person must approve (`deploy.approval: manual`, or too few origins in common with the champion), 5 and 6 are left out:
+Where a person must approve (`deploy.approval: manual`, or too few origins in common with the champion), 4 and 5 are left out:
 the version stays candidate, the forecast is the candidate's, and `almanac models approve` promotes it.
 
-A failure in 2 to 6 puts the roles back to what they were, save those that somebody else has changed since then. A failure in 7 undoes nothing: the version
-is served, so the step succeeds, says so in deployment.json and is not reused. The next run sets the
-aliases from the roles, also when it finds its model already champion.
+A failure in 2 to 5 puts the roles back to what they were, save those that somebody else has changed since then.
+No deployment waits for a tracker: report_run registers the version with MLflow, whose aliases follow the roles.
 """
 
 import json
@@ -30,9 +27,8 @@ from components.deployment.ask_forecast import ask_forecast
 from components.deployment.golden import read_golden
 from components.deployment.measures import difference_ratio
 from components.deployment.package import PackageSpec, read_package
-from components.deployment.registry import RegistrationRecord, Registry, VersionSpec, held_versions
 from forecasting.config.root import DeployModelSettings
-from forecasting.contracts.artifacts import DEPLOYMENT_FILE, FORECAST_FILE, HISTORY_FILE, REPORT_FILE
+from forecasting.contracts.artifacts import DEPLOYMENT_FILE, FORECAST_FILE, REPORT_FILE
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole, served_name
 from forecasting.errors import AlmanacError, RemoteError, RetryableError
@@ -54,9 +50,8 @@ class DeploymentRecord:
 
     series_dir: series store from which the gateway takes history, relative to ALMANAC_HOME. digest:
     of the version's files. already_champion: nothing was published because this very model is served
-    already. promoted_at: UTC epoch seconds; none where it waits for approval. problem: what is left to be done
-    although the version is champion, empty where nothing is. approval: why a person must approve the version, which
-    is candidate until then; empty where nobody need.
+    already. promoted_at: UTC epoch seconds; none where it waits for approval. approval: why a person must approve
+    the version, which is candidate until then; empty where nobody need.
     """
 
     model: str
@@ -71,19 +66,16 @@ class DeploymentRecord:
     promoted_at: float | None
     golden_difference_ratio: float
     grpc_rest_max_difference: float
-    mlflow: RegistrationRecord
-    problem: str = ""
     approval: str = ""
 
 
 @dataclass(frozen=True)
 class _Switch:
-    """What came of steps 2 to 6."""
+    """What came of steps 2 to 5."""
 
     version: int
     already: bool
     golden_difference_ratio: float
-    registration: RegistrationRecord
     forecast: ForecastRecord
 
 
@@ -93,19 +85,15 @@ def deploy_model(
     """Deploy the candidate of validate_serving; see the module's docstring and `forecasting.steps.Step`.
 
     Raises:
-        RemoteError: The server or MLflow refuses; the champion served before is served still.
+        RemoteError: The server refuses; the champion served before is served still.
         RetryableError: The server did not follow in time; likewise.
     """
-    history = context.run.step(StepName.TRAIN_MODEL) / HISTORY_FILE
-    package = read_package(settings.name, context.run.name, inputs, history=history)
+    package = read_package(settings.name, context.run.name, inputs)
     if settings.deploy.approval == "manual" and not package.approval:
         package = replace(package, approval="deploy.approval is manual")
     repository = ModelRepository(context.home.models)
-    registry = Registry(settings.name, settings.tracking, context.home)
-    switch = _publish_and_switch(package, repository, registry, context)
-    repository.update_record(package.name, switch.version, {"mlflow_run_id": switch.registration.run_id})
-    problem = _point_aliases(registry, repository, package.name)
-    record = _record(package, repository, switch, problem=problem, home=context.home.root)
+    switch = _publish_and_switch(package, repository, context)
+    record = _record(package, repository, switch, home=context.home.root)
     for name in (DEPLOYMENT_FILE, REPORT_FILE):
         (output / name).write_text(json.dumps(asdict(record), indent=1), encoding="utf-8")
     (output / FORECAST_FILE).write_text(json.dumps(switch.forecast.as_document()), encoding="utf-8")
@@ -116,17 +104,11 @@ def deploy_model(
         # Once it is approved the next run must find it champion, and not this outcome.
         return StepOutcome(True, waits, reusable=False)
     what = "is champion already" if switch.already else "promoted to champion"
-    return StepOutcome(
-        True,
-        f"version {record.version} ({package.variant}) {what}" + (f"; {problem}" if problem else ""),
-        reusable=not problem,
-    )
+    return StepOutcome(True, f"version {record.version} ({package.variant}) {what}")
 
 
-def _publish_and_switch(
-    package: PackageSpec, repository: ModelRepository, registry: Registry, context: StepContext
-) -> _Switch:
-    """Steps 1 to 6; any failure puts the roles back."""
+def _publish_and_switch(package: PackageSpec, repository: ModelRepository, context: StepContext) -> _Switch:
+    """Steps 1 to 5; any failure puts the roles back."""
     before = repository.roles(package.name)
     champion = before.champion
     already = champion is not None and repository.record(package.name, champion).get("digest") == package.digest
@@ -144,23 +126,11 @@ def _publish_and_switch(
             changes.append(
                 repository.set_candidate(package.name, version, reason=f"run {package.run} passed its gates")
             )
-        golden, registration, forecast = _switch(package, repository, registry, version, context, changes=changes)
-    return _Switch(version, already, golden, registration, forecast)
+        golden, forecast = _switch(package, repository, version, context, changes=changes)
+    return _Switch(version, already, golden, forecast)
 
 
-def _point_aliases(registry: Registry, repository: ModelRepository, name: str) -> str:
-    """Step 7; returns what went wrong, empty where nothing did."""
-    try:
-        registry.point_aliases(held_versions(repository, name))
-    except RemoteError as error:
-        logger.warning("version %s of %s is champion, but %s", repository.roles(name).champion, name, error)
-        return f"{error}; the next run sets them"
-    return ""
-
-
-def _record(
-    package: PackageSpec, repository: ModelRepository, switch: _Switch, *, problem: str, home: Path
-) -> DeploymentRecord:
+def _record(package: PackageSpec, repository: ModelRepository, switch: _Switch, *, home: Path) -> DeploymentRecord:
     waits = bool(package.approval) and not switch.already
     return DeploymentRecord(
         model=package.name,
@@ -175,8 +145,6 @@ def _record(
         promoted_at=None if waits else time.time(),
         golden_difference_ratio=switch.golden_difference_ratio,
         grpc_rest_max_difference=switch.forecast.grpc_rest_max_difference,
-        mlflow=switch.registration,
-        problem=problem,
         approval=package.approval if waits else "",
     )
 
@@ -197,13 +165,12 @@ def _undone_on_failure(repository: ModelRepository, name: str) -> Iterator[list[
 def _switch(
     package: PackageSpec,
     repository: ModelRepository,
-    registry: Registry,
     version: int,
     context: StepContext,
     *,
     changes: list[RolesChangeRecord],
-) -> tuple[float, RegistrationRecord, ForecastRecord]:
-    """Steps 3 to 6 on one server, the promotion added to the changes of roles; returns the golden difference, the registration and the forecast."""
+) -> tuple[float, ForecastRecord]:
+    """Steps 3 to 5 on one server, the promotion added to the changes of roles; returns the golden difference and the forecast."""
     config = repository.write_server_config()
     flags = [
         f"--model_config_file={config}",
@@ -224,21 +191,13 @@ def _switch(
         served = served_name(package.name, role)
         grpc.wait_available(served, version, check=server.require_alive)
         golden = _check_golden(package, grpc, served, version)
-        registration = registry.register(
-            VersionSpec(version, package.digest),
-            repository.version_dir(package.name, version),
-            metrics=package.metrics,
-            curves=package.curves,
-            parameters={**package.origin, "horizon": package.spec.horizon, "context": package.spec.context},
-            files=package.files,
-        )
         if role is ModelRole.CANDIDATE and not package.approval:
             changes.append(repository.promote(package.name, version, reason=f"run {package.run} passed its gates"))
         if role is ModelRole.CHAMPION or not package.approval:
             served = champion
             _wait_for_echo(package, grpc, champion, version)
         forecast = ask_forecast(served, package.store, package.spec, grpc, rest)
-    return golden, registration, forecast
+    return golden, forecast
 
 
 def _check_golden(package: PackageSpec, grpc: GrpcClient, served: str, version: int) -> float:

@@ -12,6 +12,8 @@ from components.reporting.gate_report import write_gate_report
 from components.reporting.page import calendar_zone, render_page
 from components.reporting.picture import ShownForecastRecord, backtest_forecasts, served_forecasts
 from components.reporting.style import chart_style, save_png
+from components.reporting.tracking.spool import TRACKING_FILE
+from components.reporting.tracking.track_run import track_run
 from components.reporting.verdict import judge_run
 from forecasting.config.root import ReportRunSettings
 from forecasting.contracts.artifacts import FORECAST_PICTURE_FILE, REPORT_FILE, RUN_REPORT_FILE
@@ -37,17 +39,17 @@ class PageReport:
 
 
 def report_run(
-    settings: ReportRunSettings,  # noqa: ARG001 - the step protocol
+    settings: ReportRunSettings,
     inputs: Mapping[StepName, Path],  # noqa: ARG001 - the step protocol
     output: Path,
     context: StepContext,
 ) -> StepOutcome:
-    """Write report.html, gate_report.json, .md and .html, and forecast.png where there is a forecast to draw.
+    """Write the pages of a run, and tell trackers of it.
 
     Args:
-        settings: Not used but for their part in the step protocol.
+        settings: The model, and where runs are written down.
         inputs: Empty: the run directory itself is read, with whatever steps are there.
-        output: Receives report.html, the gate reports, forecast.png and report.json.
+        output: Receives what `write_report` writes, and tracking.json.
         context: The run.
 
     Returns:
@@ -58,19 +60,33 @@ def report_run(
         ArtifactError: The record of the run cannot be read.
     """
     evidence = gather_evidence(context.run)
-    forecasts = _forecasts(evidence, context.run)
+    write_report(evidence, context.run, output)
+    tracking = track_run(settings, evidence, report=output, context=context)
+    (output / TRACKING_FILE).write_text(json.dumps(asdict(tracking), indent=1), encoding="utf-8")
+    verdict = judge_run(evidence)
+    return StepOutcome(True, "; ".join([f"{verdict.badge.lower()}: {verdict.sentence}", *tracking.problems]))
+
+
+def write_report(evidence: EvidenceRecord, run: RunLayout, output: Path) -> PageReport:
+    """Write report.html, report.json, gate_report.json, .md and .html, and forecast.png where there is a forecast to draw.
+
+    Args:
+        evidence: What the run left behind.
+        run: The run.
+        output: Folder for the files.
+    """
+    forecasts = _forecasts(evidence, run)
     step_s = (evidence.profile or {}).get("step_s")
     page = render_page(evidence, forecasts=forecasts, step_s=step_s)
     (output / RUN_REPORT_FILE).write_text(page, encoding="utf-8")
     write_gate_report(evidence, output)
     if forecasts and step_s:
         _draw(forecasts[0], evidence, step_s=step_s, path=output / FORECAST_PICTURE_FILE)
-    verdict = judge_run(evidence)
-    report = PageReport(evidence.status.value, verdict.sentence, bool(forecasts))
+    report = PageReport(evidence.status.value, judge_run(evidence).sentence, bool(forecasts))
     (output / REPORT_FILE).write_text(json.dumps(asdict(report), indent=1), encoding="utf-8")
     for problem in evidence.problems:
         logger.warning("left out of the report: %s", problem)
-    return StepOutcome(True, f"{verdict.badge.lower()}: {verdict.sentence}")
+    return report
 
 
 def _forecasts(evidence: EvidenceRecord, run: RunLayout) -> list[ShownForecastRecord]:

@@ -99,12 +99,15 @@ def _apply(document: dict[str, Any], override: str) -> None:
 
 
 def _resolve_uri(config: AlmanacConfig, folder: Path) -> AlmanacConfig:
+    tracking = config.tracking
+    if tracking.uri is not None:
+        tracking = tracking.model_copy(update={"uri": resolved_uri(tracking.uri, folder)})
     update: dict[str, Any] = {"uri": resolved_uri(config.data.uri, folder)}
     if (events := config.data.events) is not None:
         update["events"] = events.model_copy(update={"uri": resolved_uri(events.uri, folder)})
     if (vintages := config.data.vintages) is not None:
         update["vintages"] = vintages.model_copy(update={"uri": resolved_uri(vintages.uri, folder)})
-    return config.model_copy(update={"data": config.data.model_copy(update=update)})
+    return config.model_copy(update={"data": config.data.model_copy(update=update), "tracking": tracking})
 
 
 def resolved_uri(uri: str, folder: Path) -> str:

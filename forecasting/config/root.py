@@ -19,9 +19,9 @@ from forecasting.config.sections import (
     ForecastConfig,
     ServingConfig,
     SplitConfig,
-    TrackingConfig,
 )
 from forecasting.config.table import DataConfig
+from forecasting.config.tracking import TrackingConfig
 from forecasting.config.training import TrainingConfig
 from forecasting.config.validation import ValidationConfig
 from forecasting.contracts.steps import StepName
@@ -47,7 +47,7 @@ class AlmanacConfig(Section):
     compression: CompressionConfig = Field(default_factory=CompressionConfig, description="Pruning and quantisation.")
     serving: ServingConfig = Field(default_factory=ServingConfig, description="The model server.")
     deploy: DeployConfig = Field(default_factory=DeployConfig, description="Promotion.")
-    tracking: TrackingConfig = Field(default_factory=TrackingConfig, description="MLflow.")
+    tracking: TrackingConfig = Field(default_factory=TrackingConfig, description="MLflow, and trackers beside it.")
 
     @field_validator("name")
     @classmethod
@@ -229,7 +229,6 @@ class DeployModelSettings(StepSettings):
     forecast: ForecastConfig
     serving: ServingConfig
     deploy: DeployConfig
-    tracking: TrackingConfig
 
 
 class ReportRunSettings(StepSettings):

@@ -174,10 +174,3 @@ class DeployConfig(Section):
         "auto",
         description="auto: what passes every gate is promoted; manual: it is served as candidate until `almanac models approve`.",
     )
-
-
-class TrackingConfig(Section):
-    """MLflow."""
-
-    uri: str | None = Field(None, description="Tracking URI; none: SQLite in ALMANAC_HOME.")
-    experiment: str | None = Field(None, description="Experiment; none: the model's name.")

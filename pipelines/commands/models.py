@@ -10,7 +10,7 @@ from forecasting.audit import AuditAction
 from forecasting.command_word import command_word
 from forecasting.contracts.layout import home_layout
 from forecasting.contracts.vocabulary import ModelRole
-from forecasting.errors import ConfigError, ModelRefusedError, RemoteError
+from forecasting.errors import ConfigError, ModelRefusedError
 from forecasting.formats import as_time
 from forecasting.repository import APPROVAL_KEY, ModelRepository, RolesRecord
 from pipelines.records import moment, table
@@ -149,37 +149,23 @@ def rollback(arguments: argparse.Namespace) -> int:
 
 
 def _tell(repository: ModelRepository, arguments: argparse.Namespace, sentence: str) -> int:
-    problem = _move_aliases(repository, arguments.model)
+    problem = _move_aliases(arguments.model)
     if arguments.json:
         print(json.dumps({"model": arguments.model, **_roles(repository, arguments.model), "problem": problem}))
     else:
         print(sentence)
         if problem:
-            print(f"{problem}; the next run sets them", file=sys.stderr)
+            again = f"the next run sets them, or `{command_word()} track upload`"
+            print(f"MLflow's aliases are as they were: {problem}; {again}", file=sys.stderr)
     return 0
 
 
-def _move_aliases(repository: ModelRepository, model: str) -> str:
+def _move_aliases(model: str) -> str:
     """Make MLflow say what the repository says; returns what went wrong, empty where nothing did."""
-    home, roles = home_layout(), repository.roles(model)
-    records = [repository.record(model, version) for version in (roles.champion, roles.previous) if version is not None]
-    if not any(record.get("mlflow_run_id") for record in records):
-        return ""
-    configs = [home.run(str(record.get("run"))).config for record in records]
-    kept = [path for path in configs if path.is_file()]
-    if not kept and not home.tracking_database.is_file():
-        return f"MLflow's aliases are as they were: {configs[0]}, which names the tracking server, is gone"
-    # Imported here: only who rolls back a registered model needs settings and MLflow.
-    from components.deployment.registry import Registry, held_versions
-    from forecasting.config import load_config
-    from forecasting.config.sections import TrackingConfig
+    # Imported here: who only asks has no use for it.
+    from components.reporting.tracking.upload import set_aliases
 
-    tracking = load_config(kept[0]).tracking if kept else TrackingConfig()
-    try:
-        Registry(model, tracking, home).point_aliases(held_versions(repository, model))
-    except RemoteError as error:
-        return str(error)
-    return ""
+    return set_aliases(home_layout(), model)
 
 
 def open_repository(model: str) -> ModelRepository:

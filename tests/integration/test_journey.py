@@ -171,12 +171,13 @@ def test_what_a_step_wrote_agrees_with_its_manifest(promoted, step):
 
 
 def test_the_registry_has_the_alias_champion_on_the_version(promoted):
-    deployment = document(promoted.latest().step(StepName.DEPLOY_MODEL) / "deployment.json")
+    tracking = document(promoted.latest().step(StepName.REPORT_RUN) / "tracking.json")
+    assert tracking["problems"] == []
     with sqlite3.connect(promoted.layout.tracking_database) as database:
         aliases = database.execute("SELECT name, alias, version FROM registered_model_aliases").fetchall()
         runs = database.execute("SELECT version, run_id FROM model_versions WHERE name = 'load'").fetchall()
     assert aliases == [("load", "champion", 1)]
-    assert runs == [(1, deployment["mlflow"]["run_id"])]
+    assert runs == [(1, tracking["run_id"])]
 
 
 def test_an_unchanged_second_run_takes_everything_from_the_first_and_says_so(changeable):

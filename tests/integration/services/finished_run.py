@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from components.deployment.deploy_model import DeploymentRecord
-from components.deployment.registry import RegistrationRecord
 from components.validation.profile import profile_store
 from forecasting.backtest.summary import BacktestReport, ModelReport, write_backtest_report
 from forecasting.cache import STEP_KINDS
@@ -118,6 +117,6 @@ def _write_deployment(run: RunLayout) -> None:
     deployment = DeploymentRecord(
         model="demand", version=7, previous_version=6, variant="tflite_int8", run=run.name, cutoff=ORIGIN + HORIZON * HOUR_S,
         series_dir="", digest="digest", already_champion=False, promoted_at=float(ORIGIN), golden_difference_ratio=0.0,
-        grpc_rest_max_difference=0.0, mlflow=RegistrationRecord("sqlite", "demand", "run-of-mlflow", "7"),
+        grpc_rest_max_difference=0.0,
     )  # fmt: skip
     (folder / DEPLOYMENT_FILE).write_text(json.dumps(asdict(deployment)))

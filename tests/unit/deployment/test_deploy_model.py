@@ -1,7 +1,5 @@
 import json
 import shutil
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from components.deployment.deploy_model import deploy_model
 from components.deployment.golden import read_golden, write_golden
 from components.deployment.validate_serving import validate_serving
 from forecasting.config.root import DeployModelSettings, ValidateServingSettings
-from forecasting.config.sections import DeployConfig, ForecastConfig, ServingConfig, TrackingConfig
+from forecasting.config.sections import DeployConfig, ForecastConfig, ServingConfig
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import RemoteError
@@ -23,9 +21,7 @@ from forecasting.steps import StepContext
 from tests.unit.deployment.conftest import GATES, write_parents
 from tests.unit.forecasting.series_stores import write_series_store
 
-SETTINGS = DeployModelSettings(
-    name="tiny", forecast=ForecastConfig(), serving=ServingConfig(), deploy=DeployConfig(), tracking=TrackingConfig()
-)
+SETTINGS = DeployModelSettings(name="tiny", forecast=ForecastConfig(), serving=ServingConfig(), deploy=DeployConfig())
 
 
 @pytest.fixture
@@ -50,7 +46,7 @@ def _deploy(
     return json.loads((output / "deployment.json").read_text())
 
 
-def test_a_first_deployment_is_champion_forecasts_and_is_registered(validated, context, tmp_path):
+def test_a_first_deployment_is_champion_and_forecasts(validated, context, tmp_path):
     record = _deploy(validated, tmp_path / "out", context)
     repository = ModelRepository(context.home.models)
     assert (record["version"], record["previous_version"], record["variant"]) == (1, None, "tflite_int8")
@@ -64,8 +60,6 @@ def test_a_first_deployment_is_champion_forecasts_and_is_registered(validated, c
     assert first["timestamps"][-1] + 3600 == record["cutoff"]
     assert first["history_timestamps"][-1] + 3600 == first["timestamps"][0]
     assert forecast["grpc_rest_max_difference"] < 1e-4
-    registered = _aliases(context)
-    assert registered == {"champion": "1"}
 
 
 def test_a_model_that_a_person_must_approve_stays_candidate_and_is_asked_there(validated, context, tmp_path):
@@ -77,7 +71,6 @@ def test_a_model_that_a_person_must_approve_stays_candidate_and_is_asked_there(v
     assert repository.record("tiny", 1)["approval"] == "deploy.approval is manual"
     forecast = json.loads((tmp_path / "out" / "forecast.json").read_text())
     assert forecast["model"] == "tiny-candidate"
-    assert _aliases(context) == {}
 
     again = _deploy(validated, tmp_path / "again", context, approval="manual")
     assert (again["version"], repository.versions("tiny")) == (1, [1])
@@ -85,7 +78,6 @@ def test_a_model_that_a_person_must_approve_stays_candidate_and_is_asked_there(v
     repository.promote("tiny", 1)
     approved = _deploy(validated, tmp_path / "approved", context, approval="manual")
     assert (approved["already_champion"], approved["approval"]) == (True, "")
-    assert _aliases(context) == {"champion": "1"}
 
 
 def test_a_gate_that_asks_for_a_person_is_heard_though_the_settings_promote_by_themselves(validated, context, tmp_path):
@@ -131,72 +123,6 @@ def test_a_model_that_is_champion_already_is_asked_about_the_newer_series(valida
     assert read_series_store(context.home.root / again["series_dir"]).get("a").n_steps == store.series[0].n_steps + 1
 
 
-def test_aliases_that_cannot_be_set_leave_the_version_champion_and_are_set_by_the_next_run(
-    validated, context, tmp_path
-):
-    from mlflow.tracking import MlflowClient
-
-    MlflowClient(tracking_uri=f"sqlite:///{context.home.tracking_database}").search_registered_models()
-    with closing(sqlite3.connect(context.home.tracking_database)) as database:
-        database.execute(
-            "CREATE TRIGGER closed BEFORE INSERT ON registered_model_aliases BEGIN SELECT RAISE(ABORT, 'closed'); END"
-        )
-    (tmp_path / "out").mkdir()
-    outcome = deploy_model(SETTINGS, validated, tmp_path / "out", context)
-    assert (outcome.passed, outcome.reusable) == (True, False)
-    assert "MLflow could not set the aliases of 'tiny'" in outcome.summary
-    problem = json.loads((tmp_path / "out" / "deployment.json").read_text())["problem"]
-    assert problem.endswith("the next run sets them")
-    assert ModelRepository(context.home.models).role("tiny", ModelRole.CHAMPION) == 1
-    assert _aliases(context) == {}
-
-    with closing(sqlite3.connect(context.home.tracking_database)) as database:
-        database.execute("DROP TRIGGER closed")
-    assert _deploy(validated, tmp_path / "again", context)["problem"] == ""
-    assert _aliases(context) == {"champion": "1"}
-
-
-def test_a_version_of_an_earlier_home_with_the_same_number_is_not_taken_for_this_one(
-    validated, models, context, tmp_path
-):
-    first = _deploy(validated, tmp_path / "first", context)
-    shutil.rmtree(context.home.models)
-    other = write_parents(models, tmp_path / "other", variant="tflite_int8", lite_factor=1)
-    _validate(other, context)
-    second = _deploy(other, tmp_path / "second", context)
-    assert (second["version"], second["mlflow"]["model_version"]) == (1, "2")
-    assert second["mlflow"]["run_id"] != first["mlflow"]["run_id"]
-
-
-def test_the_epochs_of_the_training_are_logged_as_curves(validated, context, tmp_path):
-    from mlflow.tracking import MlflowClient
-
-    folder = context.run.step(StepName.TRAIN_MODEL)
-    folder.mkdir(parents=True)
-    rows = [
-        {"epoch": n, "train_loss": 1.0 / n, "gpu_use": None, "layer_norms": {"head": [2.0 * n, 1.0]}} for n in (1, 2)
-    ]
-    (folder / "history.json").write_text(json.dumps(rows))
-    run_id = _deploy(validated, tmp_path / "out", context)["mlflow"]["run_id"]
-    client = MlflowClient(tracking_uri=f"sqlite:///{context.home.tracking_database}")
-    losses = client.get_metric_history(run_id, "train_model/train_loss")
-    assert [(one.step, one.value) for one in losses] == [(1, 1.0), (2, 0.5)]
-    norms = client.get_metric_history(run_id, "train_model/layer_gradient_norm/head")
-    assert [(one.step, one.value) for one in norms] == [(1, 2.0), (2, 4.0)]
-    assert "train_model/gpu_use" not in client.get_run(run_id).data.metrics
-
-
-def _aliases(context: StepContext) -> dict[str, str]:
-    from mlflow.tracking import MlflowClient
-
-    client = MlflowClient(tracking_uri=f"sqlite:///{context.home.tracking_database}")
-    aliases = client.get_registered_model("tiny").aliases
-    return {
-        alias: client.get_model_version("tiny", version).tags["repository_version"]
-        for alias, version in aliases.items()
-    }
-
-
 def test_the_same_model_is_not_published_twice_and_a_new_one_keeps_the_old_as_previous(
     validated, models, context, tmp_path
 ):
@@ -209,7 +135,6 @@ def test_the_same_model_is_not_published_twice_and_a_new_one_keeps_the_old_as_pr
     _validate(other, context)
     second = _deploy(other, tmp_path / "second", context)
     assert (second["version"], second["previous_version"]) == (2, 1)
-    assert _aliases(context) == {"champion": "2", "previous": "1"}
 
 
 def test_a_golden_request_that_is_answered_differently_leaves_no_trace_in_the_roles(validated, context, tmp_path):
@@ -233,15 +158,3 @@ def test_a_version_the_server_cannot_load_keeps_the_champion_served(validated, c
     assert repository.roles("tiny").candidate is None
     assert "versions: 1 " in repository.server_config.read_text()
     assert "candidate" not in repository.server_config.read_text()
-
-
-def test_a_registry_that_refuses_leaves_the_champion_untouched(validated, context, tmp_path):
-    from mlflow.tracking import MlflowClient
-
-    context.home.root.mkdir(parents=True, exist_ok=True)
-    client = MlflowClient(tracking_uri=f"sqlite:///{context.home.tracking_database}")
-    client.delete_experiment(client.create_experiment("tiny"))
-    with pytest.raises(RemoteError, match="MLflow could not register version 1"):
-        deploy_model(SETTINGS, validated, tmp_path, context)
-    roles = ModelRepository(context.home.models).roles("tiny")
-    assert (roles.champion, roles.candidate) == (None, None)

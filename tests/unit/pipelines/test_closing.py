@@ -52,10 +52,12 @@ def test_a_model_that_waits_for_approval_names_the_command_that_approves_and_non
     ]
 
 
-def test_what_a_deployment_left_to_be_done_is_said(run: RunLayout) -> None:
-    _deploy(run, problem="MLflow could not set the aliases; the next run sets them")
-    line = closing_lines(run, finish_run(run), "toy.yaml")[1]
-    assert line == "left     MLflow could not set the aliases; the next run sets them"
+def test_what_trackers_have_yet_to_be_told_is_said(run: RunLayout) -> None:
+    _deploy(run)
+    run.step(StepName.REPORT_RUN).mkdir()
+    problem = "MLflow at http://here failed: no answer; run-1 waits: the next run sends it"
+    (run.step(StepName.REPORT_RUN) / "tracking.json").write_text(json.dumps({"problems": [problem]}))
+    assert closing_lines(run, finish_run(run), "toy.yaml")[1] == f"left     {problem}"
 
 
 @pytest.mark.parametrize(

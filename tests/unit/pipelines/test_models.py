@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from components.deployment.registry import Registry, held_versions
-from forecasting.config.sections import TrackingConfig
+from components.reporting.tracking.spool import remember_registry
+from components.reporting.tracking.upload import set_aliases
+from forecasting.config.tracking import TrackingConfig
 from forecasting.contracts.layout import HomeLayout
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.repository import ModelRepository
 from pipelines.cli import main
-from pipelines.initial.opening import PLACEHOLDER_GATES
 
 PROBE = "import sys; from pipelines.cli import main; code = main(sys.argv[1:]); sys.exit(code or int('mlflow' in sys.modules))"
 
@@ -34,15 +34,18 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HomeLayout:
     return made
 
 
-def _register(home: HomeLayout, tracking: TrackingConfig) -> Registry:
-    registry, repository = Registry("toy", tracking, home), ModelRepository(home.models)
-    for spec in sorted(held_versions(repository, "toy").values(), key=lambda one: one.number):
-        made = registry.register(
-            spec, repository.version_dir("toy", spec.number), metrics={}, curves={}, parameters={}, files={}
-        )
-        repository.update_record("toy", spec.number, {"mlflow_run_id": made.run_id})
-    registry.point_aliases(held_versions(repository, "toy"))
-    return registry
+def _register(home: HomeLayout, tracking: TrackingConfig) -> None:
+    """Both versions in MLflow, as runs leave them there."""
+    from mlflow.tracking import MlflowClient
+
+    uri, repository = tracking.uri or f"sqlite:///{home.tracking_database}", ModelRepository(home.models)
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    client.create_registered_model("toy")
+    for number in (1, 2):
+        tags = {"repository_version": str(number), "repository_digest": f"digest {number}"}
+        client.create_model_version("toy", source=repository.version_dir("toy", number).as_uri(), tags=tags)
+    remember_registry(home, "toy", tracking)
+    assert set_aliases(home, "toy") == ""
 
 
 def _aliases(uri: str) -> dict[str, str]:
@@ -66,27 +69,35 @@ def test_a_rollback_moves_the_aliases_of_mlflow_at_once_and_so_does_one_back(
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["problem"] == ""
 
 
-def test_the_tracking_server_is_that_of_the_run_that_made_the_version(home: HomeLayout, tmp_path: Path) -> None:
+def test_the_tracking_server_is_that_where_the_versions_were_registered(home: HomeLayout, tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'elsewhere.db'}"
     _register(home, TrackingConfig(uri=uri))
-    run = home.run("r1")
-    run.root.mkdir(parents=True)
-    run.config.write_text(json.dumps({"name": "toy", "tracking": {"uri": uri}, "gates": PLACEHOLDER_GATES}))
     assert main(["models", "rollback", "toy"]) == 0
     assert _aliases(uri) == {"champion": "1", "previous": "2"}
     assert not home.tracking_database.exists()
 
 
-def test_a_rollback_holds_where_mlflow_cannot_be_told_and_says_so(
-    home: HomeLayout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_rollback_holds_where_mlflow_is_down_and_the_aliases_follow_with_the_next_upload(
+    home: HomeLayout, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _register(home, TrackingConfig(uri=f"sqlite:///{tmp_path / 'elsewhere.db'}"))
+    _register(home, TrackingConfig())
+    nowhere = TrackingConfig(uri="http://127.0.0.1:9", max_retries=0)
+    remember_registry(home, "toy", nowhere)
     assert main(["models", "rollback", "toy"]) == 0
     shown = capsys.readouterr()
     assert shown.out == "version 1 of toy is champion again\n"
-    assert "MLflow's aliases are as they were" in shown.err
-    assert "names the tracking server, is gone; the next run sets them" in shown.err
+    assert "MLflow's aliases are as they were: MLflow at http://127.0.0.1:9 failed" in shown.err
+    assert "the next run sets them, or `almanac track upload`" in shown.err
     assert ModelRepository(home.models).role("toy", ModelRole.CHAMPION) == 1
+    assert main(["track", "list"]) == 0
+    assert "aliases of toy  mlflow" in capsys.readouterr().out
+
+    path = home.root / "tracking" / "registries" / "toy.json"
+    path.write_text(path.read_text().replace('"http://127.0.0.1:9"', "null"))
+    assert main(["track", "upload"]) == 0
+    assert _aliases(f"sqlite:///{home.tracking_database}") == {"champion": "1", "previous": "2"}
+    assert main(["track", "list"]) == 0
+    assert capsys.readouterr().err == "nothing waits to be sent\n"
 
 
 def _waiting(home: HomeLayout, tmp_path: Path, *, cutoff: int = 300) -> ModelRepository:

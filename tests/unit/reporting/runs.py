@@ -8,7 +8,6 @@ import numpy as np
 
 from components.deployment.deploy_model import DeploymentRecord
 from components.deployment.measures import LatencyReport
-from components.deployment.registry import RegistrationRecord
 from components.deployment.validate_serving import ServingReport
 from components.evaluation.evaluate_compressed import CompressedEvaluationReport, judge_variants
 from components.evaluation.evaluate_model import ChampionSource, judge_candidate
@@ -155,9 +154,8 @@ def add_deployment(run: RunLayout, *, approval: str = "") -> None:
     end_step(run, StepName.VALIDATE_SERVING)
     deployed = run.step(StepName.DEPLOY_MODEL)
     deployed.mkdir()
-    registration = RegistrationRecord("sqlite:///mlflow.db", "demand", "abc123", "7")
     record = DeploymentRecord(
-        "demand", 7, 6, "tflite_int8", run.name, 0, "series", "d" * 64, False, 1.0, 0.0, 1e-4, registration,
+        "demand", 7, 6, "tflite_int8", run.name, 0, "series", "d" * 64, False, 1.0, 0.0, 1e-4,
         approval=approval,
     )  # fmt: skip
     (deployed / "deployment.json").write_text(json.dumps(asdict(record)))

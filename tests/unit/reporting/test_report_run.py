@@ -13,18 +13,15 @@ import pytest
 
 from components.evaluation.champion import Champion
 from components.evaluation.evaluate_model import ChampionSource
+from components.reporting.evidence import gather_evidence
 from components.reporting.picture import backtest_forecasts, served_forecasts
-from components.reporting.report_run import report_run
-from forecasting.config.root import ReportRunSettings
-from forecasting.config.sections import ForecastConfig, TrackingConfig
-from forecasting.config.table import DataConfig
-from forecasting.contracts.layout import HomeLayout, RunLayout
+from components.reporting.report_run import write_report
+from forecasting.contracts.layout import RunLayout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.features.spec import write_feature_spec
 from forecasting.predictors import ModelInputs
 from forecasting.runs import StepRecord, write_step
-from forecasting.steps import StepContext
 from tests.unit.backtest.tables import DAY_S, HOUR_S, MONDAY, KnownColumnPredictor
 from tests.unit.reporting.runs import (
     DEMAND,
@@ -37,7 +34,6 @@ from tests.unit.reporting.runs import (
     whole_run,
 )
 
-SETTINGS = ReportRunSettings(name="demand", data=DataConfig(), forecast=ForecastConfig(), tracking=TrackingConfig())
 VOID_TAGS = {"meta", "link", "br", "rect", "path", "use"}
 
 
@@ -76,8 +72,7 @@ class Page(HTMLParser):
 def report(run: RunLayout) -> tuple[Page, Path]:
     output = run.step(StepName.REPORT_RUN)
     output.mkdir()
-    context = StepContext(HomeLayout(run.root.parent.parent), run)
-    assert report_run(SETTINGS, {}, output, context).passed
+    write_report(gather_evidence(run), run, output)
     return Page((output / "report.html").read_text()), output
 
 

@@ -1,0 +1,57 @@
+"""Pictures of a run for trackers, which show PNG; the page of a run has drawings of its own."""
+
+import math
+from pathlib import Path
+
+from components.reporting.charts import model_label
+from components.reporting.evidence import EvidenceRecord
+from components.reporting.style import chart_style, new_figure, save_png
+
+INCHES = (10.0, 5.0)
+DOTS_PER_INCH = 110
+LEARNING_CURVE = "learning_curve.png"
+ERROR_BY_STEP = "error_by_step.png"
+
+
+def draw_figures(evidence: EvidenceRecord, folder: Path) -> None:
+    """Draw the learning curve and the error by horizon step, each where the run got that far.
+
+    Args:
+        evidence: What the run left behind.
+        folder: Existing folder for the files.
+    """
+    if len(evidence.history) > 1:
+        _draw_learning_curve(evidence, folder / LEARNING_CURVE)
+    if evidence.backtest is not None:
+        _draw_error_by_step(evidence, folder / ERROR_BY_STEP)
+
+
+def _draw_learning_curve(evidence: EvidenceRecord, path: Path) -> None:
+    with chart_style("tracked-learning-curve"):
+        figure, axes = new_figure(*INCHES)
+        epochs = [row["epoch"] for row in evidence.history]
+        for key, label in (("train_loss", "training"), ("validation_loss", "validation")):
+            axes.plot(epochs, [_number(row.get(key)) for row in evidence.history], label=label, linewidth=2)
+        axes.set_xlabel("Epoch")
+        axes.set_ylabel(str((evidence.training or {}).get("loss", "loss")))
+        axes.legend()
+        save_png(figure, path, dots_per_inch=DOTS_PER_INCH)
+
+
+def _draw_error_by_step(evidence: EvidenceRecord, path: Path) -> None:
+    report = evidence.backtest
+    if report is None:
+        return
+    with chart_style("tracked-error-by-step"):
+        figure, axes = new_figure(*INCHES)
+        for name, model in report.models.items():
+            errors = model.by_step["mae"]
+            axes.plot(range(1, len(errors) + 1), errors, label=model_label(name), linewidth=2)
+        axes.set_xlabel("Step of the horizon")
+        axes.set_ylabel(f"Mean absolute error ({report.unit})")
+        axes.legend()
+        save_png(figure, path, dots_per_inch=DOTS_PER_INCH)
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value

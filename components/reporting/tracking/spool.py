@@ -1,0 +1,196 @@
+"""Bundles that wait to be sent, and what MLflow has yet to be told of the roles of models.
+
+    tracking/spool/<run>/             a bundle, and pending.json: the trackers that do not have it yet, and why
+    tracking/registries/<model>.json  `RegistryRecord`: where its versions are registered
+    tracking/.lock                    held by who sends
+
+A bundle becomes visible by one rename and is gone once every tracker has it.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from components.reporting.tracking.bundle import BUNDLE_FILE, BundleRecord, write_bundle
+from forecasting.config.tracking import TrackingConfig
+from forecasting.contracts.layout import HomeLayout
+from forecasting.errors import ArtifactError, ConfigError
+from forecasting.manifests import sync_directory, write_text_atomically
+
+PENDING_FILE = "pending.json"
+MLFLOW = "mlflow"
+TRACKING_FILE = "tracking.json"
+"""In the output of report_run: where the run was written down, and what waits to be."""
+
+
+@dataclass(frozen=True)
+class SentRecord:
+    """What a tracker made of a bundle, or of the aliases of a model.
+
+    name: of the run, or of the model. problem: why it is not done, empty where it is. version: number of the registered
+    version, empty where nothing was deployed.
+    """
+
+    name: str
+    problem: str = ""
+    experiment: str = ""
+    run_id: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class SpooledRecord:
+    """A bundle that waits. pending: tracker and why it does not have the bundle, empty where nobody tried."""
+
+    name: str
+    directory: Path
+    pending: dict[str, str]
+
+
+@dataclass(frozen=True)
+class RegistryRecord:
+    """Where the versions of a model are registered. waits: whether its aliases have yet to be set. problem: why."""
+
+    tracking: TrackingConfig
+    waits: bool = False
+    problem: str = ""
+
+
+def alias_name(model: str) -> str:
+    """How the setting of the aliases of a model is called among what is sent."""
+    return f"aliases of {model}"
+
+
+def tracking_root(home: HomeLayout) -> Path:
+    """Folder of all this, under ALMANAC_HOME."""
+    return home.root / "tracking"
+
+
+def put_bundle(home: HomeLayout, bundle: BundleRecord, fill: Callable[[Path], None]) -> Path:
+    """Put a bundle into the spool, in the place of an earlier one of the same run.
+
+    Args:
+        home: The home.
+        bundle: What to send.
+        fill: Puts its files into a directory.
+
+    Returns:
+        Its directory.
+    """
+    spool = _spool(home)
+    spool.mkdir(parents=True, exist_ok=True)
+    for left in spool.glob(f".{bundle.run}.*"):
+        shutil.rmtree(left)
+    partial, final = spool / f".{bundle.run}.{os.getpid()}.partial", spool / bundle.run
+    partial.mkdir()
+    try:
+        fill(partial)
+        _write_pending(partial, dict.fromkeys((MLFLOW, *bundle.tracking.also), ""))
+        write_bundle(bundle, partial)
+        if final.exists():
+            final.rename(spool / f".{bundle.run}.{os.getpid()}.dropped")
+        partial.rename(final)
+        sync_directory(spool)
+    finally:
+        for left in spool.glob(f".{bundle.run}.*"):
+            shutil.rmtree(left)
+    return final
+
+
+def spooled(home: HomeLayout) -> list[SpooledRecord]:
+    """Bundles that wait, the oldest first."""
+    found = sorted(_spool(home).glob(f"[!.]*/{BUNDLE_FILE}"))
+    return [SpooledRecord(path.parent.name, path.parent, _read_pending(path.parent)) for path in found]
+
+
+def note_sent(directory: Path, tracker: str, problem: str) -> None:
+    """Write down that a tracker has a bundle, or why it does not; a bundle that all have is removed."""
+    pending = _read_pending(directory) | {tracker: problem}
+    if not problem:
+        del pending[tracker]
+    _write_pending(directory, pending)
+    if not pending:
+        hidden = directory.with_name(f".{directory.name}.{os.getpid()}.dropped")
+        directory.rename(hidden)
+        shutil.rmtree(hidden)
+
+
+def registries(home: HomeLayout) -> dict[str, RegistryRecord]:
+    """Where the versions of each model are registered."""
+    found = sorted((tracking_root(home) / "registries").glob("*.json"))
+    return {path.stem: _read_registry(path) for path in found}
+
+
+def registry_of(home: HomeLayout, model: str) -> TrackingConfig:
+    """Where the versions of a model are registered.
+
+    Raises:
+        ConfigError: None is.
+    """
+    path = _registry_path(home, model)
+    if not path.is_file():
+        raise ConfigError(
+            f"no version of {model!r} is registered with MLflow: {path} is not there; a run that deploys one does it"
+        )
+    return _read_registry(path).tracking
+
+
+def remember_registry(home: HomeLayout, model: str, tracking: TrackingConfig) -> None:
+    """Write down where the versions of a model are registered."""
+    _write_registry(_registry_path(home, model), RegistryRecord(tracking))
+
+
+def note_aliases(home: HomeLayout, model: str, *, waits: bool, problem: str = "") -> None:
+    """Write down whether the aliases of a registered model have yet to be set."""
+    _write_registry(_registry_path(home, model), RegistryRecord(registry_of(home, model), waits, problem))
+
+
+def waiting_aliases(home: HomeLayout) -> Iterable[str]:
+    """Models whose aliases have yet to be set."""
+    return [model for model, record in registries(home).items() if record.waits]
+
+
+def _spool(home: HomeLayout) -> Path:
+    return tracking_root(home) / "spool"
+
+
+def _registry_path(home: HomeLayout, model: str) -> Path:
+    return tracking_root(home) / "registries" / f"{model}.json"
+
+
+def _write_registry(path: Path, record: RegistryRecord) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    document = asdict(record) | {"tracking": record.tracking.model_dump(mode="json")}
+    write_text_atomically(path, json.dumps(document, indent=1))
+
+
+def _read_registry(path: Path) -> RegistryRecord:
+    document = _read_json(path)
+    try:
+        return RegistryRecord(**{**document, "tracking": TrackingConfig.model_validate(document["tracking"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise ArtifactError(
+            f"{path} must say where a model is registered: {error}; remove it, the next run writes it"
+        ) from error
+
+
+def _read_pending(directory: Path) -> dict[str, str]:
+    return {str(tracker): str(problem) for tracker, problem in _read_json(directory / PENDING_FILE).items()}
+
+
+def _write_pending(directory: Path, pending: dict[str, str]) -> None:
+    write_text_atomically(directory / PENDING_FILE, json.dumps(pending, indent=1))
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(
+            f"{path} cannot be read: {error}; remove its directory to forget what it was to send"
+        ) from error
+    return document

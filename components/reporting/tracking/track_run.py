@@ -1,0 +1,69 @@
+"""What report_run does for trackers: gather the bundle of its run, and send it with whatever waits from before."""
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from components.reporting.evidence import EvidenceRecord
+from components.reporting.tracking.bundle import BundleRecord
+from components.reporting.tracking.files import link_files
+from components.reporting.tracking.gather import gather_bundle
+from components.reporting.tracking.revision import code_revision
+from components.reporting.tracking.spool import put_bundle
+from components.reporting.tracking.upload import upload
+from forecasting.config.root import ReportRunSettings
+from forecasting.contracts.layout import HomeLayout
+from forecasting.repository import ModelRepository
+from forecasting.steps import StepContext
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrackingReport:
+    """Where a run was written down. problems: what waits and why, none where all trackers have it."""
+
+    experiment: str
+    run_id: str
+    version: str
+    problems: tuple[str, ...]
+
+
+def track_run(
+    settings: ReportRunSettings, evidence: EvidenceRecord, *, report: Path, context: StepContext
+) -> TrackingReport:
+    """Tell the trackers of a run; a tracker that is slow or down leaves the bundle in the spool.
+
+    Args:
+        settings: Model and section tracking.
+        evidence: What the run left behind.
+        report: Directory with the page and the gate reports.
+        context: The run.
+    """
+    bundle = gather_bundle(evidence, settings, revision=code_revision())
+    version_dir = _version_dir(bundle, context.home)
+    if version_dir is None:
+        bundle = replace(bundle, version=None)
+
+    def fill(directory: Path) -> None:
+        link_files(evidence, context.run, report=report, version_dir=version_dir, target=directory)
+
+    put_bundle(context.home, bundle, fill)
+    done = upload(context.home, budget_s=settings.tracking.time_budget_s)
+    own = done.of(bundle.run)
+    for problem in done.problems:
+        logger.warning("%s", problem)
+    return TrackingReport(
+        experiment=own.experiment if own else "",
+        run_id=own.run_id if own else "",
+        version=own.version if own else "",
+        problems=done.problems,
+    )
+
+
+def _version_dir(bundle: BundleRecord, home: HomeLayout) -> Path | None:
+    """Files of the version that was deployed; none where nothing was, or it is gone since."""
+    if bundle.version is None:
+        return None
+    found = ModelRepository(home.models).version_dir(bundle.model, bundle.version.number)
+    return found if found.is_dir() else None
