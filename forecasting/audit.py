@@ -27,6 +27,7 @@ class AuditAction(StrEnum):
     WITHDRAW = "withdraw"
     PROMOTE = "promote"
     APPROVE = "approve"
+    REJECT = "reject"
     ROLLBACK = "rollback"
     RESTORE = "restore"
 

@@ -41,6 +41,8 @@ SERIES_KEY = "series"
 """Key of a version's record: digest of its series store."""
 APPROVAL_KEY = "approval"
 """Key of a version's record: why a person must approve it; empty or absent where nobody need."""
+REJECTED_KEY = "rejected"
+"""Key of a version's record: why a person rejected it; empty or absent where nobody did."""
 LOCK_FILE = ".lock"
 _LEFTOVER_S = 86_400
 
@@ -263,7 +265,7 @@ class ModelRepository:
     ) -> RolesChangeRecord:
         """Make a version the champion; the champion so far becomes `previous`. No change where it is the champion already.
 
-        A champion waits for nobody: its record loses what a person had to approve.
+        A champion waits for nobody: its record loses what a person had to approve, and that one had rejected it.
 
         Args:
             name: Model name.
@@ -288,9 +290,25 @@ class ModelRepository:
             if roles.champion == version:
                 promoted = replace(roles, candidate=candidate)
             self._change(name, promoted, action, version, reason)
-            if (record := self.record(name, version)).get(APPROVAL_KEY):
-                self._write_record(name, version, {**record, APPROVAL_KEY: ""})
+            record = self.record(name, version)
+            if settled := {key: "" for key in (APPROVAL_KEY, REJECTED_KEY) if record.get(key)}:
+                self._write_record(name, version, {**record, **settled})
         return RolesChangeRecord(roles, promoted)
+
+    def reject(self, name: str, version: int, *, reason: str, check: Callable[[RolesRecord], None]) -> None:
+        """Serve a candidate no more and remember why; its files stay until they are pruned.
+
+        Args:
+            name: Model name.
+            version: The candidate.
+            reason: For the record of the version and the audit log.
+            check: Gets the roles under the lock and raises where the version is not to be rejected; must change nothing.
+        """
+        with self._locked():
+            roles = self.roles(name)
+            check(roles)
+            self._write_record(name, version, {**self.record(name, version), REJECTED_KEY: reason})
+            self._change(name, replace(roles, candidate=None), AuditAction.REJECT, version, reason)
 
     def rollback(self, name: str, *, reason: str = "") -> int:
         """Make `previous` the champion again and the champion `previous`; returns the new champion.

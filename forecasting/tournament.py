@@ -23,7 +23,7 @@ class VariantStatus(StrEnum):
 
 @dataclass(frozen=True)
 class VariantRecord:
-    """One variant. Latencies are of a single forecast in process, one thread.
+    """One variant. Latencies are of a single forecast in process, one thread; forecasts_per_s of one after the other.
 
     path: file relative to the directory of compress_model, empty for the float reference.
     compressed_bytes: size after zlib. parity_*_ratio: difference to the float network it was made from on real windows
@@ -38,6 +38,7 @@ class VariantRecord:
     compressed_bytes: int | None = None
     latency_p50_ms: float | None = None
     latency_p99_ms: float | None = None
+    forecasts_per_s: float | None = None
     parity_max_ratio: float | None = None
     parity_mean_ratio: float | None = None
     sparsity: float | None = None

@@ -40,13 +40,36 @@ which goes on with the slope of the last piece beyond the outer ones. A step cou
 | `base_rate_brier` | the Brier score of always forecasting the share of events |
 """
 
+OUTLIERS = """\
+
+## Outliers in what is read
+
+`outlier_ratio` of a model is the MAE after some of the history became outliers, over that before, on the same windows: 1 is a
+model that does not mind, lower is better. Of the target and of each observed column, `backtest.outliers.share` of the known
+past values move by `backtest.outliers.deviations` robust standard deviations (1.4826 times the median absolute
+deviation of the column in the train cut of its series; Hampel 1974), up or down by chance, and not below 0 where the column
+never was. Up to `backtest.outliers.n_windows` windows are forecast once more; the same seed disturbs them in the same way for
+every model. `gates.model.max_outlier_ratio` limits it.
+"""
+
+SPEED = """\
+
+## Latency and throughput of a single forecast
+
+`tournament.json` of compress_model has for every variant, in process and on one thread, `latency_p50_ms`, `latency_p99_ms` and
+`forecasts_per_s`; `report.json` of validate_serving has `p50_ms`, `p99_ms` and `forecasts_per_s` of the candidate in a real server,
+over gRPC and over REST. Both ask for one forecast after the other, so that the throughput is that of one client.
+`gates.serving.max_latency_ms` limits the 99th percentile over gRPC.
+"""
+
 PARTS = """\
 
 ## Where they are
 
 `metrics.json` of evaluate_model and evaluate_compressed has, for each model: `overall` with every metric, `by_step` and
 `slices` with {slices} and the coverage of the outer interval, `intervals` with coverage, width and Winkler score of every pair of
-quantiles that leaves out the same share on both sides, and `levels` with the share below each quantile and its loss.
+quantiles that leaves out the same share on both sides, `levels` with the share below each quantile and its loss, and
+`outlier_ratio` of evaluate_model.
 `series_scores.parquet` has the metrics of the slices for each series and model. `scores.parquet` has every forecast: model,
 series, fold, origin, step, actual, one column a quantile, and the mean.
 
@@ -75,7 +98,7 @@ def metrics_page() -> str:
     if missing := {name for name in scores - {"threshold", "n_points", "n_events"} if f"`{name}`" not in exceedance}:
         raise ValueError(f"the page must explain every score of an exceedance, {', '.join(sorted(missing))} is missing")
     names = ", ".join(f"`{metric.name}`" for metric in SLICE_METRICS)
-    return f"{PREAMBLE}{rows}{exceedance}{PARTS.format(slices=names)}"
+    return f"{PREAMBLE}{rows}{exceedance}{OUTLIERS}{SPEED}{PARTS.format(slices=names)}"
 
 
 def _note(text: str) -> str:

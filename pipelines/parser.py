@@ -146,9 +146,10 @@ COMMANDS: tuple[CommandSpec, ...] = (
             _option("--version", metavar="VERSION", type=int, help="the version that is meant; none: the one that waits"),
             _REASON, _JSON,
         ), "pipelines.commands.models:approve"),
+        CommandSpec("reject", "Turn down the candidate that waits for approval.", (_MODEL, _VERSION, _REASON, _JSON), "pipelines.commands.models:reject"),
         CommandSpec("promote", "Make a version champion.", (
             _MODEL, _VERSION,
-            _option("--force", action="store_true", help="also where it waits for approval, or its cutoff lies before the champion's; needs --reason"),
+            _option("--force", action="store_true", help="also where it waits for approval, was rejected, or its cutoff lies before the champion's; needs --reason"),
             _REASON, _JSON,
         ), "pipelines.commands.models:promote"),
         CommandSpec("rollback", "Make the previous version champion again, until a run that passes its gates deploys one.", (_MODEL, _REASON, _JSON), "pipelines.commands.models:rollback"),

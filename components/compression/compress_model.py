@@ -229,6 +229,7 @@ def _record(name: str, path: str, size: int, compressed: int, latency: LatencyRe
         compressed_bytes=compressed,
         latency_p50_ms=latency.p50_ms,
         latency_p99_ms=latency.p99_ms,
+        forecasts_per_s=latency.forecasts_per_s,
         parity_max_ratio=0.0,
         parity_mean_ratio=0.0,
         sparsity=0.0,

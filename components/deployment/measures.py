@@ -14,11 +14,15 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class LatencyReport:
-    """Wall time of a single forecast, client and server on one machine, milliseconds."""
+    """Wall time of a single forecast, client and server on one machine, milliseconds.
+
+    forecasts_per_s: of one client that asks for one forecast after the other.
+    """
 
     p50_ms: float
     p99_ms: float
     n_requests: int
+    forecasts_per_s: float
 
 
 def difference_ratio(answers: list[Floats], levels: tuple[float, ...]) -> float:
@@ -51,4 +55,4 @@ def measure_latency(ask: Callable[[], object], *, n_requests: int, n_warmup: int
         ask()
         durations.append(time.perf_counter() - start)
     p50, p99 = np.percentile(durations, [50, 99]) * 1e3
-    return LatencyReport(float(p50), float(p99), n_requests)
+    return LatencyReport(float(p50), float(p99), n_requests, forecasts_per_s=n_requests / sum(durations))

@@ -11,6 +11,7 @@ from components.evaluation.measure_gate import CANDIDATE, CHAMPION, ChampionStat
 from forecasting.backtest.adapt import score_champion
 from forecasting.backtest.diagnostics import DIAGNOSTICS_FILE, diagnose_candidate, write_diagnostics
 from forecasting.backtest.origins import BacktestSpec
+from forecasting.backtest.outliers import disturb_windows, outlier_ratio
 from forecasting.backtest.report import naive_predictors, open_backtest, score_backtest
 from forecasting.backtest.score import ForecastRecord, score_predictors, write_scores
 from forecasting.backtest.stored import ScoresSource, read_stored, version_scores
@@ -37,7 +38,7 @@ from forecasting.errors import ArtifactError, DataError
 from forecasting.features.calendar import DAY_S
 from forecasting.features.spec import FeatureSpec, read_feature_spec
 from forecasting.formats import as_limit, as_number
-from forecasting.gates import GateDecision, ModelGateReport, judge_model, write_decision
+from forecasting.gates import NAN, GateDecision, ModelGateReport, judge_model, write_decision
 from forecasting.predictors import Predictor
 from forecasting.schema import SeriesStore
 from forecasting.series_store import read_series_store
@@ -133,17 +134,17 @@ def judge_candidate(
     output: Path,
 ) -> StepOutcome:
     """The step with its models already loaded; see `evaluate_model`."""
+    models = _Models(store, spec, candidate, champion)
     backtest = open_backtest(store, spec, settings=settings.backtest)
-    predictors = {CANDIDATE: candidate, **naive_predictors(settings.forecast.seasons, spec.quantiles)}
-    size = settings.backtest.batch_size
-    forecasts = score_predictors(predictors, spec, backtest=backtest, batch_size=size)
+    forecasts, problem = models.forecast(backtest, settings)
     state = None
     if champion is not None:
-        found, problem = _champion_forecasts(champion, store, backtest=backtest, batch_size=size)
-        forecasts |= {CHAMPION: found} if found else {}
         stored = read_stored(champion.scores, backtest) if problem and champion.scores else None
         state = ChampionState(problem, _cutoff_lag_days(champion, store.spec.split.cutoff), stored)
     scores = score_backtest(store, spec, backtest=backtest, forecasts=forecasts, settings=settings.backtest)
+    scores = replace(
+        scores, report=_with_outliers(settings, models, scores.report, backtest=backtest, forecasts=forecasts)
+    )
     measured = measure_gate(
         settings, backtest, forecasts=forecasts, scores=scores, champion=state, test_start=store.spec.split.test_start
     )
@@ -170,6 +171,49 @@ def judge_candidate(
     )
     (output / REPORT_FILE).write_text(json.dumps(finite_document(asdict(evaluation)), indent=1), encoding="utf-8")
     return StepOutcome(decision.passed, _summary(report, decision, limit=settings.gates.model.max_mae))
+
+
+@dataclass(frozen=True)
+class _Models:
+    """Who is asked."""
+
+    store: SeriesStore
+    spec: FeatureSpec
+    candidate: Predictor
+    champion: ChampionSource | None
+
+    def forecast(
+        self, backtest: BacktestSpec, settings: EvaluateModelSettings
+    ) -> tuple[dict[str, ForecastRecord], str]:
+        """Forecasts of all that can be asked, by name, and why the champion cannot; empty where it can or there is none."""
+        size = settings.backtest.batch_size
+        predictors = {CANDIDATE: self.candidate, **naive_predictors(settings.forecast.seasons, self.spec.quantiles)}
+        forecasts = score_predictors(predictors, self.spec, backtest=backtest, batch_size=size)
+        if self.champion is None:
+            return forecasts, ""
+        found, problem = _champion_forecasts(self.champion, self.store, backtest=backtest, batch_size=size)
+        return forecasts | ({CHAMPION: found} if found else {}), problem
+
+
+def _with_outliers(
+    settings: EvaluateModelSettings,
+    models: _Models,
+    report: BacktestReport,
+    *,
+    backtest: BacktestSpec,
+    forecasts: Mapping[str, ForecastRecord],
+) -> BacktestReport:
+    """The report with what outliers in the history do to each model, where that is measured."""
+    if settings.backtest.outliers is None:
+        return report
+    outliers = disturb_windows(backtest, models.store.spec, settings=settings.backtest.outliers)
+    asked = models if CHAMPION in forecasts else replace(models, champion=None)
+    disturbed, _ = asked.forecast(outliers.backtest, settings)
+    ratios = {name: outlier_ratio(outliers, before=forecasts[name], after=record) for name, record in disturbed.items()}
+    return replace(
+        report,
+        models={name: replace(one, outlier_ratio=ratios.get(name, NAN)) for name, one in report.models.items()},
+    )
 
 
 def _cutoff_lag_days(champion: ChampionSource, cutoff: int) -> float | None:

@@ -70,6 +70,7 @@ def measure_gate(
         mase=overall["mase"],
         wape=overall["wape"],
         bias=overall["bias"],
+        outlier_ratio=report.models[CANDIDATE].outlier_ratio,
         naive_p_value=compare_pair(backtest, candidate, forecasts[naive]).significance().p_value,
         cold_start_naive_ratio=naive_ratio(report.models, CANDIDATE, part=COLD_START),
         coverages={float(share): found["coverage"] for share, found in report.models[CANDIDATE].intervals.items()},

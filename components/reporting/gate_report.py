@@ -41,6 +41,7 @@ LABELS = {
     "max_holiday_naive_ratio": "Holidays: error over the better seasonal naive's",
     "min_coverage": "Share of actuals inside the interval",
     "max_coverage": "Share of actuals inside the interval",
+    "max_outlier_ratio": "Outliers in the history: error over that without them",
     "exceedance.min_accuracy": "Exceeding the threshold: right decisions",
     "exceedance.min_precision": "Exceeding the threshold: precision",
     "exceedance.min_recall": "Exceeding the threshold: recall",

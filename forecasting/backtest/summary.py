@@ -56,6 +56,7 @@ class ModelReport:
     mean: bool = False
     intervals: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     levels: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    outlier_ratio: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -278,6 +279,7 @@ def _model(document: Any) -> ModelReport:
         mean=document.get("mean", False),
         intervals={name: _with_nan(scores) for name, scores in document.get("intervals", {}).items()},
         levels={name: _with_nan(scores) for name, scores in document.get("levels", {}).items()},
+        **_with_nan({"outlier_ratio": document.get("outlier_ratio")}),
     )
 
 

@@ -88,6 +88,11 @@ class ModelGateConfig(Section):
     max_coverage: float | None = Field(
         None, ge=0, le=1, description="Largest share of actuals between the outer quantiles; none: no rule."
     )
+    max_outlier_ratio: float | None = Field(
+        None,
+        gt=0,
+        description="MAE after some of the history became outliers (backtest.outliers) over that before; none: no rule.",
+    )
     coverage_bands: tuple[CoverageBandConfig, ...] = Field(
         (), description="Limits for the coverage of other intervals."
     )

@@ -89,6 +89,17 @@ class SplitConfig(Section):
         return self
 
 
+class OutliersConfig(Section):
+    """Outliers that are put into what the models read, to see what becomes of their error."""
+
+    share: float = Field(0.01, gt=0, le=1, description="Share of the known past values that become outliers.")
+    deviations: float = Field(
+        6.0, gt=0, description="How far an outlier lies from what it was, in robust standard deviations of its column."
+    )
+    n_windows: int = Field(512, gt=0, description="Windows that are forecast once more, at most.")
+    seed: int = Field(1, ge=0, description="Seed of where outliers lie and on which side.")
+
+
 class BacktestConfig(Section):
     """The rolling-origin backtest over the test period."""
 
@@ -119,6 +130,10 @@ class BacktestConfig(Section):
         "costs; the more columns, the fewer windows. 0: it is not measured.",
     )
     importance_repeats: int = Field(3, gt=0, description="How often each column is shuffled anew for its importance.")
+    outliers: OutliersConfig | None = Field(
+        default_factory=OutliersConfig,
+        description="Outliers in what the models read, for the metric outlier_ratio; null: it is not measured.",
+    )
 
 
 class CompressionConfig(Section):

@@ -57,6 +57,7 @@ class ModelGateReport:
     mae, rmse, bias: unit of the target. naive_ratio: WAPE over that of the better seasonal naive on the same steps,
     naive_p_value: of being better than it. cold_start_naive_ratio: the ratio in the slice cold_start. coverage: share of
     actuals between the outer quantiles, coverages: of other intervals by nominal share. n_origins: of the backtest.
+    outlier_ratio: MAE with outliers in the history over that without.
     """
 
     mae: float
@@ -74,18 +75,18 @@ class ModelGateReport:
     champion: ChampionGateReport | None = None
     slices: SliceGateReport = field(default_factory=SliceGateReport)
     exceedance: ExceedanceReport | None = None
+    outlier_ratio: float = NAN
 
 
 @dataclass(frozen=True)
 class _RulesSpec:
     """Rules to be judged, and sentences on those that are not."""
 
-    rules: list[GateRule] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    rules: tuple[GateRule, ...] = ()
+    notes: tuple[str, ...] = ()
 
-    def add(self, other: "_RulesSpec") -> None:
-        self.rules.extend(other.rules)
-        self.notes.extend(other.notes)
+    def __add__(self, other: "_RulesSpec") -> "_RulesSpec":
+        return _RulesSpec((*self.rules, *other.rules), (*self.notes, *other.notes))
 
 
 def judge_model(report: ModelGateReport, limits: GatesConfig) -> GateDecision:
@@ -98,12 +99,9 @@ def judge_model(report: ModelGateReport, limits: GatesConfig) -> GateDecision:
     decision = decide(sanity)
     if not decision.passed:
         return decide(sanity, notes=["accuracy was not judged: the forecasts are not sane"])
-    found = _RulesSpec(sanity)
-    found.add(_RulesSpec(_absolute_rules(report, limits.model)))
-    found.add(_RulesSpec(_naive_rules(report, limits.model)))
-    found.add(_champion_rules(report, limits))
-    found.add(_slice_rules(report, limits))
-    found.add(_exceedance_rules(report.exceedance, limits.exceedance))
+    fixed = _RulesSpec((*sanity, *_absolute_rules(report, limits.model), *_naive_rules(report, limits.model)))
+    found = fixed + _champion_rules(report, limits) + _slice_rules(report, limits)
+    found += _exceedance_rules(report.exceedance, limits.exceedance)
     return decide(found.rules, approval=_approval(report, limits), notes=found.notes)
 
 
@@ -133,6 +131,7 @@ def _absolute_rules(report: ModelGateReport, limits: ModelGateConfig) -> list[Ga
         ("max_abs_bias", abs(report.bias), limits.max_abs_bias, Direction.AT_MOST),
         ("min_coverage", report.coverage, limits.min_coverage, Direction.AT_LEAST),
         ("max_coverage", report.coverage, limits.max_coverage, Direction.AT_MOST),
+        ("max_outlier_ratio", report.outlier_ratio, limits.max_outlier_ratio, Direction.AT_MOST),
     )
     rules += [GateRule(rule, value, limit, side) for rule, value, limit, side in optional if limit is not None]
     for band in limits.coverage_bands:
@@ -168,26 +167,24 @@ def _p_value_rule(rule: str, value: float, limit: float) -> GateRule:
 
 def _champion_rules(report: ModelGateReport, gates: GatesConfig) -> _RulesSpec:
     champion, limits = report.champion, gates.model
-    found = _RulesSpec()
     if champion is None:
-        return found
+        return _RulesSpec()
+    rules = []
     if champion.cutoff_lag_days is not None and not limits.allow_older_cutoff:
         older = "the champion knows later values; `almanac run --promote` lets a run for the past replace it"
-        found.rules.append(GateRule("max_cutoff_lag_days", champion.cutoff_lag_days, 0.0, reason=older))
+        rules.append(GateRule("max_cutoff_lag_days", champion.cutoff_lag_days, 0.0, reason=older))
     if champion.n_common_origins == 0:
-        found.notes.append(f"rules against the champion were not judged: {champion.problem or 'no step is common'}")
-        return found
-    ratio, improvement = champion.ratio, limits.min_champion_improvement
-    found.rules.append(GateRule("max_champion_ratio", ratio, limits.max_champion_ratio))
+        note = f"rules against the champion were not judged: {champion.problem or 'no step is common'}"
+        return _RulesSpec(tuple(rules), (note,))
+    ratio, improvement, least = champion.ratio, limits.min_champion_improvement, limits.min_champion_ratio
+    rules.append(GateRule("max_champion_ratio", ratio, limits.max_champion_ratio))
     if improvement is not None:
-        found.rules.append(GateRule("min_champion_improvement", 1 - ratio, improvement, Direction.AT_LEAST))
+        rules.append(GateRule("min_champion_improvement", 1 - ratio, improvement, Direction.AT_LEAST))
     if limits.max_champion_p_value is not None:
-        found.rules.append(_p_value_rule("max_champion_p_value", champion.p_value, limits.max_champion_p_value))
-    if limits.min_champion_ratio is not None:
-        found.rules.append(
-            GateRule("min_champion_ratio", ratio, limits.min_champion_ratio, Direction.AT_LEAST, reason=TOO_GOOD)
-        )
-    return found
+        rules.append(_p_value_rule("max_champion_p_value", champion.p_value, limits.max_champion_p_value))
+    if least is not None:
+        rules.append(GateRule("min_champion_ratio", ratio, least, Direction.AT_LEAST, reason=TOO_GOOD))
+    return _RulesSpec(tuple(rules))
 
 
 def _approval(report: ModelGateReport, gates: GatesConfig) -> str:
@@ -205,10 +202,10 @@ def _approval(report: ModelGateReport, gates: GatesConfig) -> str:
 
 
 def _slice_rules(report: ModelGateReport, gates: GatesConfig) -> _RulesSpec:
-    found, limits = _RulesSpec(), gates.slices
+    limits = gates.slices
     if limits is None:
-        return found
-    parts = report.slices
+        return _RulesSpec()
+    rules, notes, parts = [], [], report.slices
     for rule, what, part, limit in (
         ("max_worst_series_naive_ratio", "series", parts.worst_series, limits.max_worst_series_naive_ratio),
         ("max_bucket_naive_ratio", "horizon bucket", parts.worst_bucket, limits.max_bucket_naive_ratio),
@@ -217,17 +214,16 @@ def _slice_rules(report: ModelGateReport, gates: GatesConfig) -> _RulesSpec:
         if limit is None:
             continue
         if part is None:
-            found.notes.append(_too_few(rule, what, limits))
+            notes.append(_too_few(rule, what, limits))
         else:
-            reason = f"{what} {part.name}, {part.n_points} steps"
-            found.rules.append(GateRule(rule, part.ratio, limit, reason=reason))
+            rules.append(GateRule(rule, part.ratio, limit, reason=f"{what} {part.name}, {part.n_points} steps"))
     if limits.max_worse_series_share is not None and report.champion is not None:
         share = report.champion.worse_series_share
         if math.isnan(share):
-            found.notes.append(_too_few("max_worse_series_share", "series that the champion forecast too", limits))
+            notes.append(_too_few("max_worse_series_share", "series that the champion forecast too", limits))
         else:
-            found.rules.append(GateRule("max_worse_series_share", share, limits.max_worse_series_share))
-    return found
+            rules.append(GateRule("max_worse_series_share", share, limits.max_worse_series_share))
+    return _RulesSpec(tuple(rules), tuple(notes))
 
 
 def _too_few(rule: str, what: str, limits: SliceGateConfig) -> str:
@@ -235,20 +231,20 @@ def _too_few(rule: str, what: str, limits: SliceGateConfig) -> str:
 
 
 def _exceedance_rules(report: ExceedanceReport | None, limits: ExceedanceGateConfig | None) -> _RulesSpec:
-    found = _RulesSpec()
     if report is None or limits is None:
-        return found
+        return _RulesSpec()
     if report.n_events < limits.min_events:
-        found.notes.append(
+        note = (
             f"rules of exceedance were not judged: {report.n_events} steps exceed {limits.threshold:g}, "
             f"and gates.exceedance.min_events is {limits.min_events}"
         )
-        return found
-    for score in ("accuracy", "precision", "recall", "f1", "auc"):
-        limit = getattr(limits, f"min_{score}")
-        if limit is not None:
-            value = getattr(report, score)
-            found.rules.append(GateRule(f"exceedance.min_{score}", value, limit, Direction.AT_LEAST))
+        return _RulesSpec(notes=(note,))
+    least = {score: getattr(limits, f"min_{score}") for score in ("accuracy", "precision", "recall", "f1", "auc")}
+    rules = [
+        GateRule(f"exceedance.min_{score}", getattr(report, score), limit, Direction.AT_LEAST)
+        for score, limit in least.items()
+        if limit is not None
+    ]
     if limits.max_brier is not None:
-        found.rules.append(GateRule("exceedance.max_brier", report.brier, limits.max_brier))
-    return found
+        rules.append(GateRule("exceedance.max_brier", report.brier, limits.max_brier))
+    return _RulesSpec(tuple(rules))

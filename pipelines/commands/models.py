@@ -1,4 +1,4 @@
-"""`almanac models list|show|approve|promote|rollback`."""
+"""`almanac models list|show|approve|reject|promote|rollback`."""
 
 import argparse
 import json
@@ -12,7 +12,7 @@ from forecasting.contracts.layout import home_layout
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import ConfigError, ModelRefusedError
 from forecasting.formats import as_time
-from forecasting.repository import APPROVAL_KEY, ModelRepository, RolesRecord
+from forecasting.repository import APPROVAL_KEY, REJECTED_KEY, ModelRepository, RolesRecord
 from pipelines.records import moment, table
 
 
@@ -87,7 +87,23 @@ def approve(arguments: argparse.Namespace) -> int:
     return _tell(repository, arguments, f"version {version} of {model} is approved and champion")
 
 
-def _waiting(repository: ModelRepository, model: str, roles: RolesRecord, *, wanted: int | None) -> int:
+def reject(arguments: argparse.Namespace) -> int:
+    """Serve the candidate that waits for approval no more, and remember why."""
+    repository, model, version = open_repository(arguments.model), arguments.model, arguments.version
+    require_version(repository, model, version)
+    if not arguments.reason:
+        raise ConfigError("a rejection must come with --reason, which the audit log keeps")
+
+    def check(roles: RolesRecord) -> None:
+        _waiting(repository, model, roles, wanted=version, what="rejected")
+
+    repository.reject(model, version, reason=arguments.reason, check=check)
+    return _tell(repository, arguments, f"version {version} of {model} is rejected; the champion is untouched")
+
+
+def _waiting(
+    repository: ModelRepository, model: str, roles: RolesRecord, *, wanted: int | None, what: str = "approved"
+) -> int:
     """The version that waits for approval.
 
     Raises:
@@ -100,7 +116,7 @@ def _waiting(repository: ModelRepository, model: str, roles: RolesRecord, *, wan
     asked = "a version" if wanted is None else f"version {wanted}"
     found = f"version {candidate}" if waits else "no version"
     raise ConfigError(
-        f"{asked} of {model!r} must wait for approval to be approved, {found} does; `{command_word()} models show {model}` lists them"
+        f"{asked} of {model!r} must wait for approval to be {what}, {found} does; `{command_word()} models show {model}` lists them"
     )
 
 
@@ -125,7 +141,10 @@ def _objection(repository: ModelRepository, model: str, version: int, roles: Rol
     """Why a version may not be promoted just like that; empty where it may."""
     if version == roles.champion:
         return ""
-    if waits := repository.record(model, version).get(APPROVAL_KEY):
+    record = repository.record(model, version)
+    if rejected := record.get(REJECTED_KEY):
+        return f"it was rejected ({rejected})"
+    if waits := record.get(APPROVAL_KEY):
         if version == roles.candidate:
             return f"it waits for approval ({waits}); `{command_word()} models approve {model}` gives it"
         return f"nobody approved it ({waits}) before another version took its place"

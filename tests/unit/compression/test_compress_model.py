@@ -84,6 +84,7 @@ def test_every_variant_is_built_and_measured_beside_the_float_model(compressed):
         assert path == output / "variants" / name / "model.tflite"
         assert variants[name].size_bytes == path.stat().st_size
         assert 0 < variants[name].latency_p50_ms <= variants[name].latency_p99_ms
+        assert variants[name].forecasts_per_s > 0
 
 
 def test_int8_is_smaller_than_float_and_half_of_a_pruned_model_is_zero(compressed):

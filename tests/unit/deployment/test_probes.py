@@ -77,3 +77,8 @@ def test_the_golden_request_is_read_back_and_a_damaged_one_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(ArtifactError, match="golden request"):
         read_golden(path)
+
+
+def test_throughput_of_one_request_is_one_over_its_time():
+    report = measure_latency(lambda: None, n_requests=1, n_warmup=0)
+    assert report.forecasts_per_s == pytest.approx(1e3 / report.p50_ms)

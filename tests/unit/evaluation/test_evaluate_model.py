@@ -10,6 +10,7 @@ import pytest
 
 from components.evaluation.champion import Champion, load_champion
 from components.evaluation.evaluate_model import ChampionSource, judge_candidate
+from forecasting.backtest.naive import SeasonalNaivePredictor
 from forecasting.backtest.report import open_backtest
 from forecasting.backtest.score import ForecastRecord, write_scores
 from forecasting.backtest.stored import ScoresSource
@@ -100,6 +101,28 @@ def test_model_in_another_unit_is_refused_as_far_outside_of_the_history(tmp_path
     outcome = judge(tmp_path, KnownColumnPredictor(offset=1e6))
     assert failed_rules(tmp_path) == ["max_range_ratio"]
     assert "is the unit right?" in outcome.summary
+
+
+def test_what_outliers_in_the_history_do_is_measured_of_every_model(tmp_path: Path) -> None:
+    judge(tmp_path, KnownColumnPredictor(offset=0.2), champion=champion_off_by(0.4))
+    models = read_backtest_report(tmp_path / "metrics.json").models
+    # Candidate and champion read no history here; a naive repeats its outliers.
+    assert (models["candidate"].outlier_ratio, models["champion"].outlier_ratio) == (1.0, 1.0)
+    assert models["seasonal_naive_24"].outlier_ratio > 1.05
+
+
+def test_a_model_that_outliers_throw_off_is_refused_where_a_limit_says_so(tmp_path: Path) -> None:
+    limits = MODEL_LIMITS.model_copy(update={"max_mae": 40.0, "max_rmse": 40.0, "max_naive_ratio": 1.0})
+    settings = settings_of(limits.model_copy(update={"max_outlier_ratio": 1.01}))
+    judge(tmp_path, SeasonalNaivePredictor(24, SPEC.quantiles), settings=settings)
+    assert failed_rules(tmp_path) == ["max_outlier_ratio", "beats_naive"]
+
+
+def test_outliers_are_not_measured_where_the_configuration_says_so(tmp_path: Path) -> None:
+    found = settings_of()
+    settings = found.model_copy(update={"backtest": found.backtest.model_copy(update={"outliers": None})})
+    judge(tmp_path, KnownColumnPredictor(offset=0.2), settings=settings)
+    assert json.loads((tmp_path / "metrics.json").read_text())["models"]["candidate"]["outlier_ratio"] is None
 
 
 def test_candidate_worse_than_the_champion_is_refused_though_it_beats_the_naive(tmp_path: Path) -> None:

@@ -178,6 +178,46 @@ def test_a_version_whose_place_another_candidate_took_waits_no_more_and_needs_fo
     )
 
 
+def test_a_rejected_candidate_is_served_no_more_and_the_log_says_who_and_why(
+    home: HomeLayout, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALMANAC_ACTOR", "ada@desk")
+    repository = _waiting(home, tmp_path)
+    assert main(["models", "reject", "toy", "3", "--reason", "too low at Christmas"]) == 0
+    assert capsys.readouterr().out == "version 3 of toy is rejected; the champion is untouched\n"
+    assert (repository.roles("toy").champion, repository.roles("toy").candidate) == (2, None)
+    assert "toy-candidate" not in repository.server_config.read_text()
+    last = repository.audit("toy")[-1]
+    assert (last.who, last.action, last.version, last.reason) == ("ada@desk", "reject", 3, "too low at Christmas")
+
+
+def test_what_was_rejected_is_neither_approved_nor_rejected_again_and_promoted_by_force_alone(
+    home: HomeLayout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repository = _waiting(home, tmp_path)
+    main(["models", "reject", "toy", "3", "--reason", "too low at Christmas"])
+    for words in (["approve", "toy"], ["reject", "toy", "3", "--reason", "again"]):
+        assert main(["models", *words]) == 2
+    assert "version 3 of 'toy' must wait for approval to be rejected, no version does" in capsys.readouterr().err
+    assert main(["models", "promote", "toy", "3"]) == 4
+    assert "it was rejected (too low at Christmas); --force --reason WHY does it" in capsys.readouterr().err
+    assert main(["models", "promote", "toy", "3", "--force", "--reason", "it was right"]) == 0
+    assert repository.record("toy", 3)["rejected"] == ""
+    assert main(["models", "promote", "toy", "2"]) == 4
+    assert main(["models", "promote", "toy", "3"]) == 0
+
+
+def test_a_rejection_without_a_reason_or_of_the_champion_is_an_error(
+    home: HomeLayout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repository = _waiting(home, tmp_path)
+    assert main(["models", "reject", "toy", "3"]) == 2
+    assert "must come with --reason" in capsys.readouterr().err
+    assert main(["models", "reject", "toy", "2", "--reason", "x"]) == 2
+    assert "version 2 of 'toy' must wait for approval to be rejected, version 3 does" in capsys.readouterr().err
+    assert (repository.roles("toy").champion, repository.roles("toy").candidate) == (2, 3)
+
+
 def test_promotion_of_what_waits_for_approval_needs_force_and_a_reason(
     home: HomeLayout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

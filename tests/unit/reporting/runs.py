@@ -148,7 +148,7 @@ def add_deployment(run: RunLayout, *, approval: str = "") -> None:
     serving.mkdir()
     decision = decide(serving_rules(GATES.serving, latency_ms=1.4, difference_ratio=2e-7))
     write_decision(decision, serving / "decision.json")
-    latency = LatencyReport(0.9, 1.4, 200)
+    latency = LatencyReport(0.9, 1.4, 200, 1_050.0)
     report = ServingReport("tflite_int8", 16, 4, 4_600_000, 2e-7, 2e-7, latency, latency, 0.7)
     (serving / "report.json").write_text(json.dumps(asdict(report)))
     end_step(run, StepName.VALIDATE_SERVING)

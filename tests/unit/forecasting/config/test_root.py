@@ -80,6 +80,8 @@ def test_a_mean_of_a_target_scaled_by_its_logarithm_is_refused(scaling: dict[str
     ({"gates": {**GATES, "slices": {"min_points": 5}}}, "at least one of max_worst_series_naive_ratio, .* must be set"),
     ({"gates": {**GATES, "slices": {"min_points": 5, "max_holiday_naive_ratio": 1}}}, "needs to know the holidays"),
     ({"gates": {**GATES, "model": {**GATES["model"], "max_cold_start_naive_ratio": 0.9}}}, "set backtest.cold_start_below"),
+    ({"gates": {**GATES, "model": {**GATES["model"], "max_outlier_ratio": 1.1}}, "backtest": {"outliers": None}}, "set backtest.outliers"),
+    ({"backtest": {"fold_length": "90min"}}, r"backtest.fold_length \(90min\) must be a whole number of steps"),
     ({"gates": {**GATES, "exceedance": {"threshold": 1, "min_events": 5}}}, "at least one of min_accuracy"),
     ({"gates": {**GATES, "model": {**GATES["model"], "min_coverage": 0.9, "max_coverage": 0.8}}},
      r"min_coverage \(0.9\) must be below max_coverage \(0.8\), or nothing can pass"),
