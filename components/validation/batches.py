@@ -12,16 +12,13 @@ import pyarrow as pa
 
 from components.validation.naming import SeriesNames, WordCodes, coded
 from components.validation.parsing import (
-    RepeatedHours,
     RowFaultError,
-    TimeColumn,
-    mixed_zones,
-    parse_times,
     read_numbers,
     written_value,
 )
 from components.validation.reading import number_columns
 from components.validation.sources.table import RowPlaces, Source, SourceTable, unused_columns
+from components.validation.times import RepeatedHours, TimeColumn, mixed_zones, parse_times
 from components.validation.wide import series_columns
 from forecasting.config.root import ValidateDataSettings
 from forecasting.errors import DataError
@@ -105,7 +102,7 @@ class BatchReader:
             except RowFaultError as found:
                 fault = found if fault is None else fault.plus(found.n_rows)
         if fault is None and self._n_zoned and self._first_naive is not None:
-            fault = mixed_zones(self._first_naive, self._data.time_column, 0, self._n_naive)
+            fault = mixed_zones(self._first_naive, self._data, 0, self._n_naive)
         if fault is not None:
             raise DataError(str(fault))
 

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from components.validation.parsing import parse_times, text_column
+from components.validation.parsing import text_column
 from components.validation.report import CheckRecord, Severity, iso_time
 from components.validation.sources import check_columns, find_source
 from components.validation.sources.table import collect
+from components.validation.times import parse_times
 from forecasting.config.source import EventsConfig
 from forecasting.config.table import DataConfig
 from forecasting.contracts.layout import HomeLayout
@@ -101,7 +102,15 @@ def _span(one: ExclusionRecord, *, start: int, n_steps: int, step_s: int) -> sli
 
 def _events(events: EventsConfig, data: DataConfig, home: HomeLayout) -> tuple[ExclusionRecord, ...]:
     own = data.model_copy(
-        update={"uri": events.uri, "query": events.query, "table": None, "id_columns": (), "static": ()}
+        update={
+            "uri": events.uri,
+            "query": events.query,
+            "table": None,
+            "id_columns": (),
+            "static": (),
+            "time_format": None,
+            "time_parts": None,
+        }
     )
     source = find_source(own.model_copy(update={"time_column": events.start_column}), home)
     optional = tuple(name for name in (events.series_column, events.kind_column) if name is not None)

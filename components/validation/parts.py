@@ -11,11 +11,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from components.validation.categories import one_hot
-from components.validation.parsing import IdColumn, TimeColumn
+from components.validation.parsing import IdColumn
 from components.validation.reading import ParsedTable, later_rows, number_columns, reach_of
 from components.validation.scanning import ScanReport, scan
 from components.validation.sources.table import Source
 from components.validation.spool import ROW, SERIES, TIME, PartedRows, PartSpec, plan_parts
+from components.validation.times import TimeColumn
 from forecasting.config.root import ValidateDataSettings
 from forecasting.errors import DataError
 

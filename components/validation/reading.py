@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from components.validation.duplicates import merge_duplicates
 from components.validation.grid import RowTable
-from components.validation.parsing import IdColumn, TimeColumn
+from components.validation.parsing import IdColumn
 from components.validation.sources import SourceTable
+from components.validation.times import TimeColumn
 from forecasting.config.root import ValidateDataSettings
 from forecasting.config.table import DataConfig
 from forecasting.config.validation import DuplicatePolicy

@@ -14,10 +14,11 @@ import pyarrow as pa
 
 from components.validation.duplicates import merge_duplicates
 from components.validation.grid import RowTable, StepReport, column_aggregations, infer_step, resample
-from components.validation.parsing import parse_ids, parse_numbers, parse_times
+from components.validation.parsing import parse_ids, parse_numbers
 from components.validation.report import iso_time
 from components.validation.sources import SourceTable, check_columns, find_source
 from components.validation.sources.table import collect
+from components.validation.times import parse_times
 from forecasting.config.root import ValidateDataSettings
 from forecasting.config.source import VintagesConfig
 from forecasting.config.table import DataConfig
@@ -167,6 +168,8 @@ def _own_section(data: DataConfig, vintages: VintagesConfig) -> DataConfig:
             "time_column": vintages.time_column or data.time_column,
             "id_columns": () if vintages.shared else data.id_columns,
             "static": (),
+            "time_format": None,
+            "time_parts": None,
         }
     )
 

@@ -10,7 +10,7 @@ from forecasting.errors import DataError
 def shared_columns(data: DataConfig) -> tuple[str, ...]:
     """Columns of a wide table that are the same for every series."""
     censor = (data.censored_by,) if data.censored_by else ()
-    return tuple(dict.fromkeys((data.time_column, *data.observed, *data.known, *censor)))
+    return tuple(dict.fromkeys((*data.time_columns, *data.observed, *data.known, *censor)))
 
 
 def series_columns(found: tuple[str, ...], data: DataConfig, *, name: str) -> tuple[str, ...]:

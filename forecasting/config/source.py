@@ -88,6 +88,42 @@ class CsvConfig(Section):
         return self
 
 
+class TimePartsConfig(Section):
+    """Columns that together are the time of a row: a date and a time of day or an hour, or year, month and day apart."""
+
+    date: str | None = Field(None, description="Column of dates, in ISO 8601 or as data.time_format says.")
+    time: str | None = Field(
+        None,
+        description="Column of times of the day as text, such as 17:30; data.time_format is then of date and time with a blank between.",
+    )
+    year: str | None = Field(None, description="Column of the year, in the place of date.")
+    month: str | None = Field(None, description="Column of the month, 1 to 12.")
+    day: str | None = Field(None, description="Column of the day of the month.")
+    hour: str | None = Field(None, description="Column of the hour, 0 to 23; none: midnight.")
+    minute: str | None = Field(None, description="Column of the minute, 0 to 59; none: the full hour.")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that there are."""
+        found = (self.date, self.time, self.year, self.month, self.day, self.hour, self.minute)
+        return tuple(name for name in found if name is not None)
+
+    @model_validator(mode="after")
+    def _check_parts(self) -> "TimePartsConfig":
+        day = (self.year, self.month, self.day)
+        if (self.date is None) == (None in day) or (self.date is not None and any(day)):
+            raise ValueError("time_parts must have date, or year, month and day")
+        if self.date is not None and self.time is None and self.hour is None:
+            raise ValueError("time_parts with a date must have hour or time; a date alone is time_column")
+        if self.time is not None and (self.date is None or self.hour is not None):
+            raise ValueError("time of time_parts needs date, and no hour beside it")
+        if self.minute is not None and self.hour is None:
+            raise ValueError("minute of time_parts needs hour")
+        if len(set(self.columns)) < len(self.columns):
+            raise ValueError("time_parts must name each column once")
+        return self
+
+
 class ExcludedRangeConfig(Section):
     """A period whose target counts neither in training nor in metrics."""
 
@@ -100,7 +136,7 @@ class ExcludedRangeConfig(Section):
 
 
 class EventsConfig(Section):
-    """A table of periods (outages, promotions, closures) whose target counts neither in training nor in metrics."""
+    """A table, with times in ISO 8601, of periods (outages, promotions, closures) whose target counts nowhere."""
 
     uri: str = Field(description="Address of the table, as data.uri.")
     query: str | None = Field(None, description="Query, where the address is a database.")
@@ -121,7 +157,7 @@ class EventsConfig(Section):
 
 
 class VintagesConfig(Section):
-    """A table of known covariates by vintage, such as weather forecasts: what was issued when, about which time.
+    """A table, with times in ISO 8601, of known covariates by vintage, such as weather forecasts: what was issued when.
 
     A forecast uses of it what was issued up to its first step, in backtests, training and serving alike.
     """

@@ -5,8 +5,15 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from forecasting.config.section import Section
-from forecasting.config.source import CsvConfig, EventsConfig, ExcludedRangeConfig, VintagesConfig, check_no_password
-from forecasting.config.values import Distinct, Duration, ZoneName
+from forecasting.config.source import (
+    CsvConfig,
+    EventsConfig,
+    ExcludedRangeConfig,
+    TimePartsConfig,
+    VintagesConfig,
+    check_no_password,
+)
+from forecasting.config.values import Distinct, Duration, TimeForm, ZoneName
 
 Aggregation = Literal["mean", "sum", "min", "max", "last"]
 
@@ -31,6 +38,13 @@ class DataConfig(Section):
         description="Columns of a wide table that are series, by name or pattern (`MT_*`); target is then the name of their values.",
     )
     time_column: str = Field("timestamp", description="Column of the time stamps.")
+    time_format: TimeForm | None = Field(
+        None,
+        description="How times are written as text, in the signs of strptime: %d/%m/%Y %H:%M for 31/12/2024 17:30; none: ISO 8601.",
+    )
+    time_parts: TimePartsConfig | None = Field(
+        None, description="Columns that together are the time, in the place of time_column; none: it is one column."
+    )
     time_zone: ZoneName | None = Field(
         None, description="Zone of time stamps that carry none (IANA name); none: such stamps are refused."
     )
@@ -68,6 +82,21 @@ class DataConfig(Section):
     aggregation: dict[str, Aggregation] = Field(
         default_factory=dict, description="How a column is resampled; mean where not named."
     )
+
+    @property
+    def time_columns(self) -> tuple[str, ...]:
+        """The columns from which the time of a row is read."""
+        return self.time_parts.columns if self.time_parts else (self.time_column,)
+
+    @model_validator(mode="after")
+    def _check_times(self) -> "DataConfig":
+        if self.time_parts is None:
+            return self
+        if self.time_format is not None and self.time_parts.date is None:
+            raise ValueError("time_format is of text; year, month and day of time_parts are numbers")
+        if self.vintages is not None and self.vintages.time_column is None:
+            raise ValueError("vintages needs time_column, as the time of this table is of several columns (time_parts)")
+        return self
 
     @model_validator(mode="after")
     def _check_address(self) -> "DataConfig":

@@ -1,6 +1,7 @@
 """Kinds of values that settings share, checked when the configuration is read."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, PositiveInt
@@ -39,6 +40,20 @@ def _ascending(bounds: tuple[float | None, float | None]) -> tuple[float | None,
     return bounds
 
 
+def _time_form(form: str) -> str:
+    """The same form of times, if it tells the date."""
+    moment = datetime(2021, 12, 31, 23, 59, 58, tzinfo=UTC)
+    try:
+        found = datetime.strptime(moment.strftime(form), form)  # noqa: DTZ007
+    except ValueError as error:
+        raise ValueError(
+            f"must be a form of strptime such as %d/%m/%Y %H:%M, found {form!r}: {str(error).splitlines()[0]}"
+        ) from error
+    if found.date() != moment.date():
+        raise ValueError(f"must tell year, month and day, such as %d/%m/%Y, found {form!r}")
+    return form
+
+
 Duration = Annotated[str, _checked_by(duration_s)]
 """A number and a unit such as 24h."""
 
@@ -47,6 +62,9 @@ ZoneName = Annotated[str, _checked_by(time_zone)]
 
 HolidayRegion = Annotated[str, _checked_by(holiday_region)]
 """A country, or country and subdivision."""
+
+TimeForm = Annotated[str, AfterValidator(_time_form)]
+"""A form of `datetime.strptime` that tells the date."""
 
 Distinct = AfterValidator(_distinct)
 """Marks a tuple whose values differ."""

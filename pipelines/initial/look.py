@@ -9,8 +9,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.validation.parsing import parse_numbers, parse_times
+from components.validation.parsing import parse_numbers
 from components.validation.sources import SourceTable
+from components.validation.times import parse_times
 from components.validation.words import MISSING_WORDS
 from forecasting.config.table import DataConfig
 from forecasting.errors import DataError

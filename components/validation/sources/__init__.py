@@ -63,7 +63,7 @@ def find_source(data: DataConfig, home: HomeLayout) -> Source:
 def needed_columns(data: DataConfig) -> tuple[str, ...]:
     """Every column that the configuration names, once, in a stable order."""
     censor = (data.censored_by,) if data.censored_by else ()
-    names = (*data.id_columns, data.time_column, data.target, *data.observed, *data.known, *data.static, *censor)
+    names = (*data.id_columns, *data.time_columns, data.target, *data.observed, *data.known, *data.static, *censor)
     return tuple(dict.fromkeys(names))
 
 

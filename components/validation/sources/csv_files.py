@@ -1,7 +1,7 @@
 """CSV files in the dialect that `data.csv` states."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -28,6 +28,8 @@ class CsvSource(Source):
 
     files: FileSet
     dialect: CsvConfig
+    written: Mapping[str, Mapping[str, str]]
+    """Names of the columns as each file writes them, with blanks around them perhaps, by path and name."""
 
     @classmethod
     def open(cls, files: FileSet, dialect: CsvConfig) -> "CsvSource":
@@ -36,18 +38,20 @@ class CsvSource(Source):
         Raises:
             DataError: A file cannot be read in this dialect, or the files have different columns.
         """
+        names = {path: _column_names(files, path, dialect) for path in files.paths}
         # Lines of comments are taken out before rows are counted.
         is_counted = dialect.comment is None
         return cls(
             name=files.address.name,
             short_name=short_name(files),
-            columns=common_columns(files, lambda path: _column_names(files, path, dialect)),
+            columns=common_columns(files, lambda path: [name.strip() for name in names[path]]),
             parts=files.names,
             row_unit="line" if is_counted else "row",
             first_row=2 + dialect.skip_rows if is_counted else 1,
             numbers=NumberFormat(dialect.decimal, dialect.thousands),
             files=files,
             dialect=dialect,
+            written={path: {name.strip(): name for name in found} for path, found in names.items()},
         )
 
     @override
@@ -55,13 +59,16 @@ class CsvSource(Source):
         for part, path in enumerate(self.files.paths):
             partition = self.files.partition(path)
             inside = [name for name in columns if name not in partition]
+            written = [self.written[path][name] for name in inside]
             # A name like NA stays a name: what is missing is decided where a column's role is known.
             convert = pyarrow.csv.ConvertOptions(
-                include_columns=inside, column_types=dict.fromkeys(inside, pa.string()), strings_can_be_null=False
+                include_columns=written, column_types=dict.fromkeys(written, pa.string()), strings_can_be_null=False
             )
             with _readable(self.files, path, self.dialect), _reader(self.files, path, self.dialect, convert) as reader:
                 for rows in reader:
-                    yield PartBatch(part, with_partition(rows, columns, partition))
+                    yield PartBatch(
+                        part, with_partition(rows.rename_columns(inside) if inside else rows, columns, partition)
+                    )
 
     @override
     def hint_for_missing(self) -> str:

@@ -58,7 +58,7 @@ class SqlSource(Source):
             address=address,
             statement=statement,
             is_table=is_table,
-            text=(*data.id_columns, *data.static, data.time_column),
+            text=(*data.id_columns, *data.static, *_text_of_time(data)),
         )
         return replace(made, columns=made._found_columns())
 
@@ -174,6 +174,12 @@ def _engine(address: SourceAddress) -> "Engine":
             f"data.uri names a database whose driver is not installed ({address.scrubbed(str(error))}); add its package to the "
             "environment of the run, or name another driver (postgresql+psycopg://…)"
         ) from None
+
+
+def _text_of_time(data: DataConfig) -> tuple[str, ...]:
+    """Columns of times that may be text: those of the numbers of an hour or a year are not."""
+    parts = data.time_parts
+    return (data.time_column,) if parts is None else tuple(name for name in (parts.date, parts.time) if name)
 
 
 def _type_of(value: Any, *, is_text: bool) -> pa.DataType:

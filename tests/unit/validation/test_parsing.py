@@ -7,9 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from components.validation.parsing import parse_ids, parse_numbers, parse_times
+from components.validation.parsing import parse_ids, parse_numbers
 from components.validation.sources import SourceTable
 from components.validation.sources.table import RowPlaces
+from components.validation.times import parse_times
 from forecasting.config.table import DataConfig
 from forecasting.errors import DataError
 

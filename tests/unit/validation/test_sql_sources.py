@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from components.validation.parsing import parse_ids, parse_numbers, parse_times
+from components.validation.parsing import parse_ids, parse_numbers
 from components.validation.sources import find_source
+from components.validation.times import parse_times
 from forecasting.config import parse_config
 from forecasting.config.loading import resolved_uri
 from forecasting.config.table import DataConfig
