@@ -1,38 +1,21 @@
-"""The charts of a run report, each from plain numbers to one SVG element."""
+"""The picture of a forecast, the small histograms of the page, and names and units that all charts share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from components.reporting.picture import ShownForecastRecord
-from components.reporting.style import (
-    BAND,
-    BLUE,
-    INK,
-    MODEL_COLOURS,
-    MUTED,
-    NAIVE_COLOURS,
-    ORANGE,
-    TEAL,
-    chart_style,
-    new_figure,
-    thousands,
-    time_axis,
-    to_svg,
-)
-from forecasting.backtest.slices import WEEKDAYS
-from forecasting.backtest.summary import NAIVE_PREFIX, BacktestReport
+from components.reporting.style import BAND, BLUE, INK, MUTED, ORANGE, TEAL, new_figure, thousands, time_axis
+from forecasting.backtest.summary import NAIVE_PREFIX
 from forecasting.contracts.signature import POINT_QUANTILE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_WIDE = (10.4, 4.2)
-_HALF = (5.9, 3.6)
 _DAY_S = 86_400
 """Dates on an axis are days since 1970-01-01."""
 _DASHED = (0, (3, 1.5))
@@ -93,98 +76,6 @@ def forecast_figure(
     return figure
 
 
-def forecast_chart(forecast: ShownForecastRecord, zone: ZoneInfo, *, name: str) -> str:
-    """`forecast_figure` for the page."""
-    with chart_style(name):
-        figure = forecast_figure(forecast, zone, size=_WIDE)
-        return to_svg(figure, f"forecast of {name} with history and actuals")
-
-
-def error_by_step_chart(report: BacktestReport, *, step_s: int) -> str:
-    """Mean absolute error of every model at each step of the horizon."""
-    unit, factor = _step_unit(step_s)
-    with chart_style("steps"):
-        figure, axes = new_figure(*_HALF)
-        for name, model in _drawing_order(report):
-            errors = np.array(model.by_step["mae"], dtype=np.float64)
-            width = 2.4 if name in MODEL_COLOURS else 1.6
-            axes.plot(
-                factor * np.arange(1, len(errors) + 1),
-                errors,
-                color=_colour(name, report),
-                linewidth=width,
-                label=_legend_label(name),
-            )
-        axes.set_xlabel(f"{unit} ahead")
-        axes.set_ylabel(f"MAE, {report.unit}")
-        axes.set_ylim(bottom=0)
-        axes.margins(x=0.01)
-        _whole_numbers(axes)
-        thousands(axes)
-        _legend_above(axes)
-        return to_svg(figure, "mean absolute error by step of the horizon")
-
-
-def slice_chart(report: BacktestReport, kind: str) -> str:
-    """Mean absolute error by `hour` of the day or by `weekday`, local time; empty where there is no such slice."""
-    names = [f"hour_{hour:02d}" for hour in range(24)] if kind == "hour" else list(WEEKDAYS)
-    labels = [str(hour) for hour in range(24)] if kind == "hour" else [name[:3].capitalize() for name in WEEKDAYS]
-    models = _drawing_order(report)
-    if not any(name in model.slices for name in names for _, model in models):
-        return ""
-    with chart_style(kind):
-        figure, axes = new_figure(*_HALF)
-        for name, model in models:
-            errors = [model.slices.get(part, {}).get("mae", np.nan) for part in names]
-            if name == "candidate":
-                axes.bar(range(len(names)), errors, width=0.72, color=_colour(name, report), label=_legend_label(name))
-            else:
-                axes.plot(range(len(names)), errors, color=_colour(name, report), linewidth=1.8, marker="o", markersize=3.5,
-                          label=_legend_label(name))  # fmt: skip
-        every = 3 if kind == "hour" else 1
-        axes.set_xticks(range(0, len(names), every), labels[::every])
-        axes.set_xlabel("hour of the day, local time" if kind == "hour" else "day of the week, local time")
-        axes.set_ylabel(f"MAE, {report.unit}")
-        axes.set_ylim(bottom=0)
-        thousands(axes)
-        _legend_above(axes)
-        return to_svg(figure, f"mean absolute error by {kind}")
-
-
-def learning_curve_chart(history: Sequence[Mapping[str, Any]], *, best_epoch: int | None, loss: str) -> str:
-    """Training and validation loss by epoch; `loss` says which."""
-    epochs = [row["epoch"] for row in history]
-    with chart_style("learning"):
-        figure, axes = new_figure(*_HALF)
-        axes.plot(
-            epochs,
-            [row["train_loss"] for row in history],
-            color=NAIVE_COLOURS[0],
-            linewidth=2.0,
-            marker="o",
-            markersize=3.5,
-            label="train",
-        )
-        axes.plot(
-            epochs,
-            [row["validation_loss"] for row in history],
-            color=BLUE,
-            linewidth=2.4,
-            marker="o",
-            markersize=3.5,
-            label="validation",
-        )
-        if best_epoch is not None and best_epoch in epochs:
-            axes.axvline(best_epoch, color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)), label="best epoch")
-        axes.set_xlim(min(epochs) - 0.3, max(epochs) + 0.3)
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(f"{loss}, scaled")
-        _whole_numbers(axes)
-        thousands(axes)
-        _legend_above(axes)
-        return to_svg(figure, "training and validation loss by epoch")
-
-
 def histogram_svg(counts: Sequence[int], *, width: int = 120, height: int = 28) -> str:
     """A small histogram without axes, for a table cell."""
     if not counts or not max(counts):
@@ -206,37 +97,19 @@ def model_label(name: str) -> str:
     return name
 
 
-def _drawing_order(report: BacktestReport) -> list[tuple[str, Any]]:
-    """Baselines first, so that the candidate lies on top."""
-    return sorted(report.models.items(), key=lambda item: (item[0] == "candidate", item[0] == "champion"))
-
-
-def _colour(name: str, report: BacktestReport) -> str:
-    if name in MODEL_COLOURS:
-        return MODEL_COLOURS[name]
-    others = [other for other in report.models if other not in MODEL_COLOURS]
-    return NAIVE_COLOURS[others.index(name) % len(NAIVE_COLOURS)]
-
-
 def ahead(n_steps: int, step_s: int) -> str:
     """A horizon in words: 24 hours ahead."""
-    unit, factor = _step_unit(step_s)
+    unit, factor = step_unit(step_s)
     return f"{n_steps * factor:g} {unit} ahead"
 
 
-def _step_unit(step_s: int) -> tuple[str, float]:
+def step_unit(step_s: int) -> tuple[str, float]:
     """The largest unit of which a step is a whole number, and how many of it a step is."""
     fitting = max(seconds for seconds in _UNITS if step_s % seconds == 0)
     return _UNITS[fitting], step_s / fitting
 
 
-def _whole_numbers(axes: "Axes") -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1, steps=[1, 2, 3, 4, 6, 10]))
-
-
-def _legend_label(name: str) -> str:
+def legend_label(name: str) -> str:
     """`model_label`, short enough for a chart of half the width."""
     return f"naive, {name.removeprefix(NAIVE_PREFIX)} steps" if name.startswith(NAIVE_PREFIX) else name
 

@@ -16,8 +16,10 @@ def report_run(
     cutoff: str,
     status: dsl.PipelineTaskFinalStatus,  # noqa: ARG001 - its presence makes KFP run the task at the end
     output: dsl.Output[dsl.Artifact],
+    page: dsl.Output[dsl.HTML],
 ) -> None:
-    """See `components.reporting.report_run`."""
+    """See `components.reporting.report_run`; `page` is its report.html, as Kubeflow's own interface shows it."""
+    from components.reporting.page_artifact import copy_page
     from forecasting.execution import run_component
 
     run_component(
@@ -30,6 +32,7 @@ def report_run(
         cutoff=cutoff,
         output=output,
     )
+    copy_page(home, run, page.path)
 
 
 @dsl.component(base_image=image("steps"), install_kfp_package=False)

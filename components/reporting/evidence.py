@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from forecasting.backtest.diagnostics import DIAGNOSTICS_FILE
 from forecasting.backtest.summary import BacktestReport, read_backtest_report
 from forecasting.contracts.artifacts import (
     DECISION_FILE,
@@ -56,6 +57,7 @@ class EvidenceRecord:
     history: tuple[Mapping[str, Any], ...] = ()
     evaluation: Mapping[str, Any] | None = None
     backtest: BacktestReport | None = None
+    diagnostics: Mapping[str, Any] = field(default_factory=dict)
     variants: tuple[VariantRecord, ...] = ()
     compressed: BacktestReport | None = None
     compressed_report: Mapping[str, Any] | None = None
@@ -109,6 +111,7 @@ def gather_evidence(run: RunLayout) -> EvidenceRecord:
         history=reader.read(_history, StepName.TRAIN_MODEL, HISTORY_FILE) or (),
         evaluation=reader.read(read_document, StepName.EVALUATE_MODEL, REPORT_FILE),
         backtest=reader.read(read_backtest_report, StepName.EVALUATE_MODEL, METRICS_FILE),
+        diagnostics=reader.read(read_document, StepName.EVALUATE_MODEL, DIAGNOSTICS_FILE) or {},
         variants=reader.read(read_tournament, StepName.COMPRESS_MODEL, TOURNAMENT_FILE) or (),
         compressed=reader.read(read_backtest_report, StepName.EVALUATE_COMPRESSED, METRICS_FILE),
         compressed_report=reader.read(read_document, StepName.EVALUATE_COMPRESSED, REPORT_FILE),

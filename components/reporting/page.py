@@ -8,22 +8,26 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import yaml
 from markupsafe import Markup
 
-from components.reporting.charts import (
-    error_by_step_chart,
-    forecast_chart,
-    histogram_svg,
-    learning_curve_chart,
-    model_label,
-    slice_chart,
+from components.reporting.accuracy_charts import comparison_spec, error_by_step_spec, forecast_spec, slice_specs
+from components.reporting.chart_spec import ChartSpec, charts_document
+from components.reporting.charts import histogram_svg, model_label
+from components.reporting.error_charts import (
+    autocorrelation_spec,
+    calibration_spec,
+    learning_curve_spec,
+    normal_quantiles_spec,
+    pit_spec,
 )
 from components.reporting.evidence import EvidenceRecord
 from components.reporting.gate_report import gate_records
 from components.reporting.picture import ShownForecastRecord
+from components.reporting.rows import compared_metrics, importance_records, interval_records, slice_records
 from components.reporting.templating import template_environment
 from components.reporting.verdict import judge_run
 from forecasting import formats
 from forecasting.backtest.summary import better_naive
 from forecasting.contracts.steps import StepName
+from forecasting.learning_curve import LearningReport, diagnose_learning
 from forecasting.tournament import VariantStatus
 
 
@@ -44,6 +48,8 @@ def render_page(evidence: EvidenceRecord, *, forecasts: list[ShownForecastRecord
         forecasts: To be drawn, at most a few.
         step_s: Step of the series in seconds; none before validate_data has said it.
     """
+    charts = _charts(evidence, forecasts, step_s=step_s)
+    report, diagnostics = evidence.backtest, evidence.diagnostics
     return (
         template_environment()
         .get_template("report.html.j2")
@@ -51,8 +57,18 @@ def render_page(evidence: EvidenceRecord, *, forecasts: list[ShownForecastRecord
             e=evidence,
             verdict=judge_run(evidence),
             cards=_cards(evidence),
-            charts=_charts(evidence, forecasts, step_s=step_s),
+            charts=charts,
+            figures=Markup(charts_document(charts.values())),
+            forecast_source=forecasts[0].source if forecasts else "",
             accuracy=_accuracy_rows(evidence),
+            slices=slice_records(report) if report else (),
+            intervals=interval_records(report) if report else (),
+            metrics=compared_metrics(report) if report else (),
+            comparison=diagnostics.get("comparison"),
+            residuals=diagnostics.get("residuals"),
+            importance=diagnostics.get("importance"),
+            columns_importance=importance_records(diagnostics["importance"]) if diagnostics.get("importance") else (),
+            learning=_learning(evidence),
             members=(evidence.training or {}).get("members", ()),
             shares=_shares_sentence(evidence),
             gates=gate_records(evidence),
@@ -103,29 +119,37 @@ def _cards(evidence: EvidenceRecord) -> list[CardRecord]:
     return cards
 
 
-def _charts(evidence: EvidenceRecord, forecasts: list[ShownForecastRecord], *, step_s: int | None) -> dict[str, Any]:
+def _charts(
+    evidence: EvidenceRecord, forecasts: list[ShownForecastRecord], *, step_s: int | None
+) -> dict[str, ChartSpec]:
+    """Every chart of the page by its id, in no order: the template says where each stands."""
     zone = calendar_zone(evidence.config)
-    report = evidence.backtest
-    return {
-        "forecasts": [
-            {"title": f"Series {forecast.id}" if len(forecasts) > 1 else "", "source": forecast.source,
-             "svg": Markup(forecast_chart(forecast, zone, name=f"forecast-{i}"))}
-            for i, forecast in enumerate(forecasts)
-        ],
-        "by_step": Markup(error_by_step_chart(report, step_s=step_s)) if report and step_s else "",
-        "by_hour": Markup(slice_chart(report, "hour")) if report else "",
-        "by_weekday": Markup(slice_chart(report, "weekday")) if report else "",
-        "learning": _learning_curve(evidence),
-    }  # fmt: skip
+    report, diagnostics = evidence.backtest, evidence.diagnostics
+    charts: list[ChartSpec | None] = [
+        forecast_spec(forecast, zone, number=i, title=f"Series {forecast.id}" if len(forecasts) > 1 else "")
+        for i, forecast in enumerate(forecasts)
+    ]
+    if report:
+        charts += [*slice_specs(report), calibration_spec(report), pit_spec(report)]
+        if step_s:
+            charts.append(error_by_step_spec(report, step_s=step_s))
+        if step_s and (comparison := diagnostics.get("comparison")):
+            charts.append(comparison_spec(comparison, unit=report.unit, step_s=step_s))
+    if residuals := diagnostics.get("residuals"):
+        charts += [autocorrelation_spec(residuals), normal_quantiles_spec(residuals)]
+    if evidence.history:
+        # Without the report of the training, which loss it was is not known.
+        training = evidence.training or {}
+        loss, best = training.get("loss", "loss"), training.get("best_epoch")
+        charts.append(learning_curve_spec(evidence.history, best_epoch=best, loss=loss))
+    return {chart.id: chart for chart in charts if chart is not None}
 
 
-def _learning_curve(evidence: EvidenceRecord) -> Markup:
+def _learning(evidence: EvidenceRecord) -> LearningReport | None:
     if not evidence.history:
-        return Markup("")
-    training = evidence.training or {}
-    # Without the report of the training, which loss it was is not known.
-    loss = training.get("loss", "loss")
-    return Markup(learning_curve_chart(evidence.history, best_epoch=training.get("best_epoch"), loss=loss))
+        return None
+    divergences = (evidence.training or {}).get("divergences", ())
+    return diagnose_learning(evidence.history, n_divergences=len(divergences))
 
 
 def _shares_sentence(evidence: EvidenceRecord) -> str:
@@ -208,8 +232,8 @@ def _step_rows(evidence: EvidenceRecord) -> list[dict[str, Any]]:
             {
                 "record": step,
                 "width": 100 * step.duration_s / longest if longest and not step.reused else 0.0,
-                "digest": manifest.payload_digest[:12] if manifest else "",
-                "parents": {name: digest[:12] for name, digest in manifest.parents.items()} if manifest else {},
+                "digest": manifest.payload_digest if manifest else "",
+                "parents": manifest.parents if manifest else {},
                 "n_files": len(manifest.payload) if manifest else 0,
             }
         )

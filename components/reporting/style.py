@@ -1,7 +1,5 @@
-"""One look for every chart: colours, type, and how a figure becomes SVG inside a page or a PNG beside it."""
+"""One look for every picture: colours, type, and how a figure becomes a PNG."""
 
-import io
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import tzinfo
@@ -20,11 +18,6 @@ BLUE = "#1d5fc2"
 BAND = "#1d5fc2"
 TEAL = "#0b8a7a"
 ORANGE = "#c8620a"
-GREY = "#98a2b3"
-LIGHT_GREY = "#c3cad5"
-
-MODEL_COLOURS = {"candidate": BLUE, "champion": TEAL}
-NAIVE_COLOURS = (GREY, LIGHT_GREY, "#dfe3ea")
 
 _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -51,7 +44,7 @@ def chart_style(name: str, *, font_size: float = 10.5) -> Iterator[None]:
     """Settings for drawing and saving one chart.
 
     Args:
-        name: Different for every chart of a page: ids inside an SVG are made from it.
+        name: Of the picture.
         font_size: Points.
     """
     import matplotlib as mpl
@@ -68,23 +61,6 @@ def new_figure(width: float, height: float) -> "tuple[Figure, Axes]":
     axes = figure.add_subplot()
     axes.grid(axis="y", color=GRID, linewidth=1.0)
     return figure, axes
-
-
-def to_svg(figure: "Figure", label: str) -> str:
-    """The figure as an SVG element that fills its column.
-
-    Args:
-        figure: Drawn inside `chart_style`.
-        label: What it shows, for readers who do not see it.
-    """
-    stream = io.StringIO()
-    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
-    text = stream.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    head, rest = text.split(">", 1)
-    head = re.sub(r'\s(width|height)="[^"]*"', "", head)
-    return f'{head} role="img" aria-label="{label}">{rest}'
 
 
 def save_png(figure: "Figure", path: Path, *, dots_per_inch: int) -> None:

@@ -16,6 +16,7 @@ def template_environment() -> Environment:
     environment.filters |= {
         "number": formats.as_number,
         "share": formats.as_share,
+        "signed_share": formats.as_signed_share,
         "margin": formats.as_margin,
         "bytes": formats.as_bytes,
         "ms": formats.as_milliseconds,

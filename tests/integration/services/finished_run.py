@@ -8,6 +8,14 @@ import numpy as np
 
 from components.deployment.deploy_model import DeploymentRecord
 from components.validation.profile import profile_store
+from forecasting.backtest.diagnostics import (
+    DIAGNOSTICS_FILE,
+    ComparisonReport,
+    DiagnosticsReport,
+    write_diagnostics,
+)
+from forecasting.backtest.importance import ColumnImportanceReport, ImportanceReport
+from forecasting.backtest.residuals import ResidualsReport
 from forecasting.backtest.summary import BacktestReport, ModelReport, write_backtest_report
 from forecasting.cache import STEP_KINDS
 from forecasting.contracts.artifacts import (
@@ -67,13 +75,38 @@ def _model(error: float) -> ModelReport:
     part = {"mae": error, "rmse": error, "wape": 0.03, "bias": 0.0, "coverage": 0.8, "n_points": 56}
     hours = {f"hour_{hour:02d}": part for hour in range(24)}
     days = dict.fromkeys(("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"), part)
-    return ModelReport(overall, steps, hours | days)
+    levels = {"0.1": {"share_below": 0.14}, "0.5": {"share_below": 0.52}, "0.9": {"share_below": 0.87}}
+    intervals = {"0.8": {"coverage": 0.73, "interval_width": 2 * error, "winkler": 4 * error}}
+    return ModelReport(overall, steps, hours | days | {"holiday": part}, intervals=intervals, levels=levels)
+
+
+def diagnostics() -> DiagnosticsReport:
+    """Residuals, importance and comparison of the candidate."""
+    levels = np.linspace(-2.5, 2.5, 101)
+    columns = (
+        ColumnImportanceReport("Demand", "target", 300.0, 3.0, 300 / 111 - 1),
+        ColumnImportanceReport("calendar", "calendar", 222.0, 2.0, 1.0),
+    )
+    steps = tuple(111 + 0.5 * step for step in range(HORIZON))
+    return DiagnosticsReport(
+        residuals=ResidualsReport(
+            1344,
+            1,
+            tuple(0.9**lag for lag in range(1, 49)),
+            0.053,
+            tuple(levels.tolist()),
+            tuple((1.1 * levels).tolist()),
+        ),
+        importance=ImportanceReport(56, 3, 111.0, columns),
+        comparison=ComparisonReport(1344, 56, 1, 111.0, 123.0, steps, tuple(12 + error for error in steps), 1.0, 0.0),
+    )
 
 
 def _write_evaluation(run: RunLayout) -> None:
     models = {"candidate": _model(111.0), "champion": _model(123.0), "seasonal_naive_24": _model(315.0)}
     report = BacktestReport(models, 56, 1, 1344, "Demand", 0.8, {"naive_ratio": 111 / 315})
     decision = decide([GateRule("max_mae", 111.0, 189.0), GateRule("max_naive_ratio", 111 / 315, 0.6)])
+    write_diagnostics(diagnostics(), run.step(StepName.EVALUATE_MODEL) / DIAGNOSTICS_FILE)
     for step in (StepName.EVALUATE_MODEL, StepName.EVALUATE_COMPRESSED):
         write_backtest_report(report, run.step(step) / METRICS_FILE)
         write_decision(decision, run.step(step) / DECISION_FILE)
