@@ -3,7 +3,7 @@
 from dataclasses import fields
 
 from forecasting.metrics.exceedance import DECISION_PROBABILITY, ExceedanceReport
-from forecasting.metrics.registry import SLICE_METRICS, documented_metrics
+from forecasting.metrics.registry import documented_metrics
 
 PREAMBLE = """\
 # Metrics
@@ -66,12 +66,11 @@ PARTS = """\
 
 ## Where they are
 
-`metrics.json` of evaluate_model and evaluate_compressed has, for each model: `overall` with every metric, `by_step` and
-`slices` with {slices} and the coverage of the outer interval, `intervals` with coverage, width and Winkler score of every pair of
-quantiles that leaves out the same share on both sides, `levels` with the share below each quantile and its loss, and
-`outlier_ratio` of evaluate_model.
-`series_scores.parquet` has the metrics of the slices for each series and model. `scores.parquet` has every forecast: model,
-series, fold, origin, step, actual, one column a quantile, and the mean.
+`metrics.json` of evaluate_model and evaluate_compressed has, for each model: `overall`, `by_step` and `slices` with every metric
+of the table above (of the outer interval, and without those of one level), `intervals` with coverage, width and Winkler score
+of every pair of quantiles that leaves out the same share on both sides, `levels` with the share below each quantile and its loss,
+and `outlier_ratio` of evaluate_model. `series_scores.parquet` has every metric for each series and model. `scores.parquet` has
+every forecast: model, series, fold, origin, step, actual, one column a quantile, and the mean.
 
 | slice | steps |
 |---|---|
@@ -83,7 +82,7 @@ series, fold, origin, step, actual, one column a quantile, and the mean.
 | `last_fold` | of the last origin; of the last fold of `almanac backtest` |
 | `recent_folds` | of the last quarter of the origins; of the folds of `almanac backtest` |
 | `fold_1` and so on | of that fold of `almanac backtest` |
-| `cold_start` | of series with less history than `backtest.cold_start_below` at the origin |
+| `cold_start` | of series with less history than `backtest.cold_start_below` at the origin; where that is not set, than `forecast.context` |
 """
 
 
@@ -97,8 +96,7 @@ def metrics_page() -> str:
     exceedance = EXCEEDANCE.format(p=DECISION_PROBABILITY)
     if missing := {name for name in scores - {"threshold", "n_points", "n_events"} if f"`{name}`" not in exceedance}:
         raise ValueError(f"the page must explain every score of an exceedance, {', '.join(sorted(missing))} is missing")
-    names = ", ".join(f"`{metric.name}`" for metric in SLICE_METRICS)
-    return f"{PREAMBLE}{rows}{exceedance}{OUTLIERS}{SPEED}{PARTS.format(slices=names)}"
+    return f"{PREAMBLE}{rows}{exceedance}{OUTLIERS}{SPEED}{PARTS}"
 
 
 def _note(text: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from forecasting.backtest.grouped import window_ranges
 from forecasting.backtest.origins import BacktestSpec
 from forecasting.backtest.paired import PairReport, compare_pair
 from forecasting.backtest.report import BacktestScores
@@ -13,11 +14,11 @@ from forecasting.backtest.sanity import check_sanity
 from forecasting.backtest.score import ForecastRecord
 from forecasting.backtest.slices import COLD_START, HOLIDAY, bucket_names
 from forecasting.backtest.summary import NAIVE_PREFIX, BacktestReport, better_naive, naive_ratio
-from forecasting.config.gates import SliceGateConfig
+from forecasting.config.gates import ExceedanceGateConfig, SliceGateConfig
 from forecasting.config.root import EvaluateModelSettings
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.gates import NAN, ChampionGateReport, ModelGateReport, PartReport, SliceGateReport
-from forecasting.metrics import exceedance_scores
+from forecasting.metrics import ExceedanceReport, ExceedanceSums
 
 CANDIDATE = ModelRole.CANDIDATE.value
 CHAMPION = ModelRole.CHAMPION.value
@@ -76,13 +77,21 @@ def measure_gate(
         coverages={float(share): found["coverage"] for share, found in report.models[CANDIDATE].intervals.items()},
         champion=_champion_report(settings, backtest, forecasts, champion),
         slices=_slice_report(limits.slices, backtest, scores=scores, n_buckets=settings.backtest.horizon_buckets),
-        exceedance=None
-        if limits.exceedance is None
-        else exceedance_scores(
-            np.where(candidate.available, backtest.actual, np.nan), candidate.quantiles, candidate.levels,
-            threshold=limits.exceedance.threshold,
-        ),
-    )  # fmt: skip
+        exceedance=_exceedance(limits.exceedance, backtest, candidate),
+    )
+
+
+def _exceedance(
+    limits: ExceedanceGateConfig | None, backtest: BacktestSpec, record: ForecastRecord
+) -> ExceedanceReport | None:
+    """Scores of exceeding the threshold, window by window, so that no second copy of the forecasts is made."""
+    if limits is None:
+        return None
+    sums = ExceedanceSums(limits.threshold)
+    for first, end in window_ranges(backtest):
+        actual = np.where(record.available[first:end], backtest.actual[first:end], np.nan)
+        sums.add(actual, record.quantiles[first:end], record.levels)
+    return sums.report()
 
 
 def gate_ratios(report: ModelGateReport) -> dict[str, float]:

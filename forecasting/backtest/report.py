@@ -68,7 +68,7 @@ def score_backtest(
         ConfigError: `cold_start_below` is no whole number of steps.
     """
     below = settings.cold_start_below
-    cold_start_steps = duration_steps(below, spec.step_s) if below else None
+    cold_start_steps = duration_steps(below, spec.step_s) if below else spec.context
     slices = backtest_slices(
         backtest, spec.calendar, cold_start_steps=cold_start_steps, n_buckets=settings.horizon_buckets,
         fold_names=fold_names,

@@ -44,7 +44,7 @@ def backtest_slices(
     backtest: BacktestSpec,
     calendar: CalendarSpec,
     *,
-    cold_start_steps: int | None,
+    cold_start_steps: int,
     n_buckets: int,
     fold_names: tuple[str, ...] = (),
 ) -> tuple[SliceSpec, ...]:
@@ -54,7 +54,7 @@ def backtest_slices(
         backtest: Windows.
         calendar: Gives the local time in which hours, days and months are counted, and the holidays.
         cold_start_steps: Windows whose series has fewer known steps of history form the slice
-            cold_start; none: no such slice.
+            cold_start.
         n_buckets: Parts of nearly equal length into which the horizon is cut.
         fold_names: Slices for the folds 1, 2 and so on; none: no such slices.
 
@@ -71,8 +71,7 @@ def backtest_slices(
     ]
     if fold_names:
         found.append(_folds(fold_names, backtest))
-    if cold_start_steps is not None:
-        found.append(_by_window((COLD_START,), history_steps(backtest) < cold_start_steps, shape))
+    found.append(_by_window((COLD_START,), history_steps(backtest) < cold_start_steps, shape))
     found.append(_buckets(backtest.horizon, n_buckets))
     return (*found, *_calendar_slices(backtest, calendar))
 

@@ -25,8 +25,6 @@ from forecasting.metrics.block import Doubles, ScoreBlock
 from forecasting.metrics.registry import (
     POINT_METRICS,
     QUANTILE_METRICS,
-    SLICE_METRICS,
-    coverage_of,
     interval_metrics,
     intervals,
     level_metrics,
@@ -42,7 +40,7 @@ class ModelReport:
     """Accuracy of one model; every metric is one of `forecasting.metrics.registry`.
 
     overall: all metrics by name (docs/metrics.md), coverage, interval_width and winkler of the outer
-    interval, n_points. by_step: mae, rmse, wape, bias, mase, wql and coverage of each step of the
+    interval, n_points. by_step: the same metrics of each step of the
     horizon, the first step first. slices: the same and n_points of parts of the steps (see
     `forecasting.backtest.slices`); slices without a point are left out. intervals: coverage,
     interval_width and winkler by nominal share, such as "0.8". levels: share_below and level_pinball by
@@ -81,8 +79,8 @@ class BacktestReport:
 class SeriesScoresReport:
     """Accuracy of one model on each series of a backtest.
 
-    n_points: scored steps `[n series]`. scores: mae, rmse, wape, bias, mase, wql and coverage `[n series]`,
-    NaN for series without a point.
+    n_points: scored steps `[n series]`. scores: the metrics of `ModelReport.overall` `[n series]`, NaN for series without a
+    point.
     """
 
     n_points: npt.NDArray[np.int64]
@@ -141,16 +139,16 @@ class _ModelSums:
 
     def __init__(self, backtest: BacktestSpec, levels: tuple[float, ...], slices: Sequence[SliceSpec]) -> None:
         outer = levels[0], levels[-1]
-        few = (*SLICE_METRICS, coverage_of(*outer))
+        every = (*POINT_METRICS, *QUANTILE_METRICS, *interval_metrics(*outer))
         self._backtest, self._slices = backtest, slices
-        self._total = GroupedSums((*POINT_METRICS, *QUANTILE_METRICS, *interval_metrics(*outer)), 1)
+        self._total = GroupedSums(every, 1)
         self._intervals = {
             f"{high - low:g}": GroupedSums(interval_metrics(low, high), 1) for low, high in intervals(levels)
         }
         self._levels = {f"{level:g}": GroupedSums(level_metrics(level), 1) for level in levels}
-        self._by_step = GroupedSums(few, backtest.horizon)
-        self._by_series = GroupedSums(few, len(backtest.series))
-        self._by_slice = [GroupedSums(few, len(part.names)) for part in slices]
+        self._by_step = GroupedSums(every, backtest.horizon)
+        self._by_series = GroupedSums(every, len(backtest.series))
+        self._by_slice = [GroupedSums(every, len(part.names)) for part in slices]
 
     def add(self, block: ScoreBlock, known: npt.NDArray[np.bool_], *, first: int, end: int) -> None:
         """Add the windows `first` to `end` (exclusive), of whose steps the block has the known ones, bool `[w,H]`."""

@@ -123,10 +123,6 @@ class AlmanacConfig(Section):
             raise ValueError("gates.slices.max_holiday_naive_ratio needs to know the holidays; set features.holidays")
         if gates.model.max_outlier_ratio is not None and self.backtest.outliers is None:
             raise ValueError("gates.model.max_outlier_ratio needs outliers to be measured; set backtest.outliers")
-        if gates.model.max_cold_start_naive_ratio is not None and self.backtest.cold_start_below is None:
-            raise ValueError(
-                "gates.model.max_cold_start_naive_ratio needs the slice cold_start; set backtest.cold_start_below"
-            )
         return self
 
     @model_validator(mode="after")

@@ -118,7 +118,8 @@ class BacktestConfig(Section):
     )
     batch_size: int = Field(256, gt=0, description="Windows scored at once.")
     cold_start_below: Duration | None = Field(
-        None, description="Series with less history than this at the origin form the slice cold_start; none: no slice."
+        None,
+        description="Series with less history than this at the origin form the slice cold_start; none: less than forecast.context.",
     )
     horizon_buckets: int = Field(
         4, gt=0, description="Parts of nearly equal length into which the horizon is cut, each judged on its own."

@@ -1,7 +1,12 @@
 """Accuracy of forecasts: definitions in `registry`, applied to arrays by the functions here."""
 
 from forecasting.metrics.block import Floats, ScoreBlock, score_block
-from forecasting.metrics.exceedance import ExceedanceReport, exceedance_probability, exceedance_scores
+from forecasting.metrics.exceedance import (
+    ExceedanceReport,
+    ExceedanceSums,
+    exceedance_probability,
+    exceedance_scores,
+)
 from forecasting.metrics.functions import (
     bias,
     coverage,
@@ -25,6 +30,7 @@ from forecasting.metrics.functions import (
 
 __all__ = [
     "ExceedanceReport",
+    "ExceedanceSums",
     "Floats",
     "ScoreBlock",
     "bias",

@@ -4,6 +4,7 @@ The probability is that of a distribution function drawn straight from quantile 
 on with the slope of the last piece, and never leaves [0, 1].
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,9 @@ from forecasting.metrics.block import Doubles, Floats
 
 DECISION_PROBABILITY = 0.5
 """From this probability on a step counts as forecast to exceed."""
+
+_N_BINS = (1 << 20) + 1
+"""Probabilities that AUC tells apart; nearer ones count as ties."""
 
 
 @dataclass(frozen=True)
@@ -70,62 +74,87 @@ def exceedance_probability(quantiles: Floats, levels: Sequence[float], threshold
     return np.where(np.isfinite(values).all(axis=-1), 1.0 - below, np.nan)
 
 
+class ExceedanceSums:
+    """What scores of the event y > threshold are made of, added block by block: its memory does not grow with the steps."""
+
+    def __init__(self, threshold: float) -> None:
+        """Begin with nothing."""
+        self._threshold = threshold
+        self._events = np.zeros(_N_BINS, dtype=np.int64)
+        self._others = np.zeros(_N_BINS, dtype=np.int64)
+        self._n_right = self._n_said = self._n_hits = 0
+        self._squares = 0.0
+        self._finite = True
+
+    def add(self, actual: Floats, quantiles: Floats, levels: Sequence[float]) -> None:
+        """Add steps.
+
+        Args:
+            actual: `[...]`, NaN where not known.
+            quantiles: `[..., Q]`, ascending along Q.
+            levels: Q levels, ascending.
+        """
+        known = np.isfinite(actual)
+        event = np.asarray(actual)[known] > self._threshold
+        probability = exceedance_probability(np.asarray(quantiles)[known], levels, self._threshold)
+        finite = np.isfinite(probability)
+        self._finite &= bool(finite.all())
+        said = probability >= DECISION_PROBABILITY
+        self._n_right += int((said == event).sum())
+        self._n_said += int(said.sum())
+        self._n_hits += int((said & event).sum())
+        self._squares += float(((probability - event)[finite] ** 2).sum())
+        places = np.rint(np.where(finite, probability, 0.0) * (_N_BINS - 1)).astype(np.int64)
+        self._events += np.bincount(places[event], minlength=_N_BINS)
+        self._others += np.bincount(places[~event], minlength=_N_BINS)
+
+    def report(self) -> ExceedanceReport:
+        """Scores of all that was added; all NaN where a forecast of a known step is not finite."""
+        n_events = int(self._events.sum())
+        n_points = n_events + int(self._others.sum())
+        rate = n_events / n_points if n_points else math.nan
+        unknown = 0.0 if self._finite else math.nan
+        return ExceedanceReport(
+            threshold=self._threshold,
+            n_points=n_points,
+            n_events=n_events,
+            accuracy=_share(self._n_right + unknown, n_points),
+            precision=_share(self._n_hits + unknown, self._n_said),
+            recall=_share(self._n_hits + unknown, n_events),
+            f1=_share(2 * self._n_hits + unknown, self._n_said + n_events),
+            auc=area_under_curve(self._events, self._others) + unknown,
+            brier=_share(self._squares + unknown, n_points),
+            base_rate_brier=rate * (1 - rate),
+        )
+
+
 def exceedance_scores(
     actual: Floats, quantiles: Floats, levels: Sequence[float], *, threshold: float
 ) -> ExceedanceReport:
-    """Scores of the event y > threshold over the steps whose actual is known.
-
-    Args:
-        actual: `[...]`, NaN where not known.
-        quantiles: `[..., Q]`, ascending along Q.
-        levels: Q levels, ascending.
-        threshold: Unit of the target.
-
-    Returns:
-        All NaN where a forecast of a known step is not finite.
-    """
-    known = np.isfinite(actual)
-    event = np.asarray(actual)[known] > threshold
-    probability = exceedance_probability(np.asarray(quantiles)[known], levels, threshold)
-    finite = bool(np.isfinite(probability).all())
-    said = probability >= DECISION_PROBABILITY
-    hits = float((said & event).sum()) if finite else float("nan")
-    n_points, n_events = int(event.size), int(event.sum())
-    rate = n_events / n_points if n_points else float("nan")
-    return ExceedanceReport(
-        threshold=threshold,
-        n_points=n_points,
-        n_events=n_events,
-        accuracy=_share(float((said == event).sum()) if finite else float("nan"), n_points),
-        precision=_share(hits, int(said.sum())),
-        recall=_share(hits, n_events),
-        f1=_share(2 * hits, int(said.sum()) + n_events),
-        auc=area_under_curve(event, probability) if finite else float("nan"),
-        brier=_share(float(((probability - event) ** 2).sum()), n_points),
-        base_rate_brier=rate * (1 - rate),
-    )
+    """Scores of the event y > threshold over the steps whose actual is known; see `ExceedanceSums`."""
+    sums = ExceedanceSums(threshold)
+    sums.add(actual, quantiles, levels)
+    return sums.report()
 
 
-def area_under_curve(event: npt.NDArray[np.bool_], probability: Doubles) -> float:
+def area_under_curve(events: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> float:
     """Area under the ROC curve: the Mann-Whitney statistic, ties counted half.
 
     Source: Hanley and McNeil (1982), The meaning and use of the area under a ROC curve.
 
     Args:
-        event: Whether it came `[N]`.
-        probability: What was forecast `[N]`.
+        events: Steps with the event by what was forecast, the lowest probability first `[bins]`.
+        others: Steps without it `[bins]`.
 
     Returns:
         NaN where all steps are events, or none is.
     """
-    n_events = int(event.sum())
-    n_others = len(event) - n_events
+    n_events, n_others = int(events.sum()), int(others.sum())
     if not n_events or not n_others:
-        return float("nan")
-    _, inverse, counts = np.unique(probability, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    return float((ranks[event].sum() - n_events * (n_events + 1) / 2) / (n_events * n_others))
+        return math.nan
+    below = np.cumsum(others) - others
+    return float(events @ (below + others / 2) / n_events / n_others)
 
 
 def _share(numerator: float, denominator: int) -> float:
-    return numerator / denominator if denominator else float("nan")
+    return numerator / denominator if denominator else math.nan

@@ -147,9 +147,6 @@ POINT_METRICS: tuple[MetricSpec, ...] = (
 QUANTILE_METRICS: tuple[MetricSpec, ...] = (PINBALL, WQL, CRPS)
 """Of all quantiles together."""
 
-SLICE_METRICS: tuple[MetricSpec, ...] = (MAE, RMSE, WAPE, BIAS, MASE, WQL)
-"""For each step, series and slice; beside them the coverage of the outer interval."""
-
 
 def documented_metrics() -> tuple[MetricSpec, ...]:
     """Every metric once, for the page that lists them."""

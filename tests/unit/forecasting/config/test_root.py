@@ -79,7 +79,6 @@ def test_a_mean_of_a_target_scaled_by_its_logarithm_is_refused(scaling: dict[str
      "gates.exceedance needs at least two forecast.quantiles"),
     ({"gates": {**GATES, "slices": {"min_points": 5}}}, "at least one of max_worst_series_naive_ratio, .* must be set"),
     ({"gates": {**GATES, "slices": {"min_points": 5, "max_holiday_naive_ratio": 1}}}, "needs to know the holidays"),
-    ({"gates": {**GATES, "model": {**GATES["model"], "max_cold_start_naive_ratio": 0.9}}}, "set backtest.cold_start_below"),
     ({"gates": {**GATES, "model": {**GATES["model"], "max_outlier_ratio": 1.1}}, "backtest": {"outliers": None}}, "set backtest.outliers"),
     ({"backtest": {"fold_length": "90min"}}, r"backtest.fold_length \(90min\) must be a whole number of steps"),
     ({"gates": {**GATES, "exceedance": {"threshold": 1, "min_events": 5}}}, "at least one of min_accuracy"),

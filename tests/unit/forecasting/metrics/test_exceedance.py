@@ -1,13 +1,14 @@
 """Probabilities of exceeding a threshold, and their scores against scikit-learn."""
 
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 from scipy import stats
 from sklearn import metrics as reference
 
-from forecasting.metrics import exceedance_probability, exceedance_scores
+from forecasting.metrics import ExceedanceSums, exceedance_probability, exceedance_scores
 from forecasting.metrics.exceedance import area_under_curve
 
 LEVELS = (0.1, 0.5, 0.9)
@@ -101,4 +102,25 @@ def test_scores_of_a_forecast_with_a_hole_are_not_finite() -> None:
 
 
 def test_area_under_the_curve_is_a_half_where_all_probabilities_tie() -> None:
-    assert area_under_curve(np.array([True, False, True]), np.full(3, 0.4)) == pytest.approx(0.5)
+    assert area_under_curve(np.array([0, 2, 0]), np.array([0, 1, 0])) == pytest.approx(0.5)
+
+
+def test_area_under_the_curve_of_many_distinct_probabilities_equals_that_of_scikit_learn() -> None:
+    rng = np.random.default_rng(4)
+    centre = rng.normal(50, 10, size=20_000)
+    actual = centre + rng.normal(0, 6, size=centre.shape)
+    quantiles = centre[:, None] + np.array([-8.0, 0.0, 8.0])
+    expected = reference.roc_auc_score(actual > 58.0, exceedance_probability(quantiles, LEVELS, 58.0))
+    found = exceedance_scores(actual, quantiles, LEVELS, threshold=58.0)
+    assert found.auc == pytest.approx(expected, abs=1e-6)
+
+
+def test_scores_of_blocks_are_those_of_all_steps_at_once() -> None:
+    rng = np.random.default_rng(5)
+    actual = rng.normal(50, 10, size=(30, 4))
+    quantiles = np.sort(rng.normal(50, 10, size=(30, 4, 3)), axis=2)
+    sums = ExceedanceSums(52.0)
+    for first in range(0, 30, 7):
+        sums.add(actual[first : first + 7], quantiles[first : first + 7], LEVELS)
+    whole = exceedance_scores(actual, quantiles, LEVELS, threshold=52.0)
+    assert asdict(sums.report()) == pytest.approx(asdict(whole))
