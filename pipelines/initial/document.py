@@ -45,7 +45,7 @@ def data_section(
     members: list[Node] = [
         Setting("uri", uri, "" if "://" in uri or uri.startswith("/") else "relative to this file"),
         *(Setting(key, value, "as asked for by --set") for key, value in reading.items()),
-        Setting("time_column", roles.time.name, _reason(roles.time)),
+        *_times(roles, look),
         *_zone(roles, step_s),
         Setting("target", roles.target.name, _reason(roles.target)),
         *_layout(roles),
@@ -123,6 +123,19 @@ def _reason(guess: ColumnGuess) -> str:
 
 def _listing(key: str, guesses: tuple[ColumnGuess, ...], comment: str) -> Listing:
     return Listing(key, tuple((guess.name, _reason(guess)) for guess in guesses), comment)
+
+
+def _times(roles: RolesGuess, look: TableLook) -> list[Node]:
+    """Which columns are the time, and how it is written."""
+    timing = look.timing
+    if timing is None or timing.column != roles.time.name:
+        return [Setting("time_column", roles.time.name, _reason(roles.time))]
+    reason = f"{CHECK if timing.check else ''}{timing.reason}"
+    if "time_parts" not in timing.settings:
+        column = Setting("time_column", roles.time.name, _reason(roles.time))
+        return [column, Setting("time_format", timing.settings["time_format"], reason)]
+    form = [Setting("time_format", timing.settings["time_format"])] if "time_format" in timing.settings else []
+    return [Setting("time_parts", timing.settings["time_parts"], reason), *form]
 
 
 def _zone(roles: RolesGuess, step_s: int) -> list[Node]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -56,14 +57,33 @@ class ColumnLook:
 
 
 @dataclass(frozen=True)
+class TimingGuess:
+    """How times are written where no column holds them in ISO 8601.
+
+    column: under which they were put into the table. settings: of `data`, time_format or time_parts or both. used: columns
+    that they are read from.
+    """
+
+    column: str
+    settings: dict[str, Any]
+    used: tuple[str, ...]
+    reason: str
+    check: bool = False
+
+
+@dataclass(frozen=True)
 class TableLook:
-    """Every column of a table in its order. problems: why a column of numbers or times cannot be read, by name."""
+    """Every column of a table in its order.
+
+    problems: why a column of numbers or times cannot be read, by name. timing: how times are written; none: in ISO 8601.
+    """
 
     name: str
     n_rows: int
     columns: tuple[ColumnLook, ...]
     problems: dict[str, str]
     source: SourceTable
+    timing: TimingGuess | None = None
 
     def column(self, name: str) -> ColumnLook:
         """The column of a name."""

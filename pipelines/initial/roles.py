@@ -149,9 +149,16 @@ def guess_target(look: TableLook, without: tuple[str, ...] = ()) -> ColumnGuess:
         reason = "its name is one of what people forecast" + (f"; so is that of {', '.join(others)}" if others else "")
         return ColumnGuess(best.name, reason, bool(others))
     plain = [c for c in varying if not has_word(c.name, PLAN_WORDS | SURPRISE_WORDS)] or varying
+    plain = [c for c in plain if not _is_mostly_one(c)] or plain
     if len(plain) == 1:
         return ColumnGuess(plain[0].name, "the only column of numbers that varies and is no plan")
     return ColumnGuess(plain[-1].name, f"the last of {len(plain)} columns of numbers that vary; no name tells", check=True)  # fmt: skip
+
+
+def _is_mostly_one(column: ColumnLook) -> bool:
+    """Whether most rows have one value, as a column of events such as rain."""
+    found = column.codes[column.codes >= 0]
+    return bool(np.bincount(found).max() > len(found) / 2)
 
 
 def is_row_number(column: ColumnLook) -> bool:
@@ -283,7 +290,7 @@ def _no_time(look: TableLook) -> str:
         return f"{message}: {', '.join(column.name for column in look.columns)}"
     first = look.source.table[named[0]].drop_null()
     example = f", but it holds values such as {first[0].as_py()!r}" if len(first) else ""
-    return f"{message}; {named[0]!r} may be meant{example}: write it in ISO 8601"
+    return f"{message}; {named[0]!r} may be meant{example}: write it in ISO 8601, or in one form that strptime reads"
 
 
 def _no_number(look: TableLook, numbers: list[ColumnLook]) -> str:

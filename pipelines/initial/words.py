@@ -11,7 +11,7 @@ ID_WORDS = frozenset({
 TARGET_WORDS = (
     "target", "y", "demand", "sales", "load", "consumption", "usage", "sold", "quantity", "qty", "units", "volume", "orders",
     "visits", "visitors", "passengers", "users", "riders", "rides", "trips", "rentals", "flights", "revenue", "turnover",
-    "generation", "production", "traffic", "count", "cnt", "value",
+    "generation", "production", "traffic", "count", "cnt", "value", "pm",
 )  # fmt: skip
 """Words that name what people forecast, the surest first."""
 PLAN_WORDS = frozenset({
