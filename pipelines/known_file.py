@@ -6,7 +6,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from forecasting.config.table import DataConfig
 from forecasting.errors import ConfigError
+from pipelines.known_times import table_time
 
 SERIES, TIMESTAMP = "series", "timestamp"
 
@@ -14,12 +16,14 @@ KnownDocument = dict[str, dict[str, dict[str, float]]]
 """Value by series, column and time (ISO 8601 with zone)."""
 
 
-def read_known(path: Path, series: Sequence[str]) -> KnownDocument:
+def read_known(path: Path, series: Sequence[str], data: DataConfig | None = None) -> KnownDocument:
     """Read the columns series, timestamp and any known covariates; an empty cell gives no value.
 
     Args:
         path: CSV with a header, or Parquet.
         series: Ids that are asked for; where it is one, the file may do without the column series.
+        data: How the table of a configuration writes its times; a file may have its columns of time in the place of
+            timestamp. None: it may not.
 
     Raises:
         ConfigError: The file cannot be read, lacks a column, or has a cell that is no time or no number; the message
@@ -30,7 +34,7 @@ def read_known(path: Path, series: Sequence[str]) -> KnownDocument:
     found: KnownDocument = {}
     try:
         for where, row in _csv_rows(path) if path.suffix == ".csv" else _parquet_rows(path):
-            _add_row(found, row, where=f"--known {path}, {where}", only=series[0] if len(series) == 1 else None)
+            _add_row(found, row, f"--known {path}, {where}", only=series[0] if len(series) == 1 else None, data=data)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"--known {path} cannot be read: {error}") from error
     if not found:
@@ -59,20 +63,45 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield f"row {number}", row
 
 
-def _add_row(found: KnownDocument, row: Mapping[str, Any], *, where: str, only: str | None) -> None:
-    if TIMESTAMP not in row or (SERIES not in row and only is None):
-        raise ConfigError(
-            f"{where}: must have the columns {SERIES} (or one --series) and {TIMESTAMP}, found {', '.join(row)}"
+def _add_row(
+    found: KnownDocument, row: Mapping[str, Any], where: str, *, only: str | None, data: DataConfig | None
+) -> None:
+    row = {name.strip(): cell for name, cell in row.items()}
+    times = _time_columns(row, data)
+    if not times or (SERIES not in row and only is None):
+        own = (
+            ""
+            if data is None or data.time_columns == (TIMESTAMP,)
+            else f", or for the time {', '.join(data.time_columns)}"
         )
-    time = _time(row[TIMESTAMP], where)
+        raise ConfigError(
+            f"{where}: must have the columns {SERIES} (or one --series) and {TIMESTAMP}{own}, found {', '.join(row)}"
+        )
+    time = (
+        _time(row[TIMESTAMP], where)
+        if data is None or not _is_own(times, data)
+        else table_time(row, data, where).isoformat()
+    )
+    not_values = {SERIES, *times}.difference(data.known if data else ())
     columns = found.setdefault(str(row[SERIES]) if SERIES in row else str(only), {})
     for name, cell in row.items():
-        if name in (SERIES, TIMESTAMP) or cell is None or (isinstance(cell, str) and not cell.strip()):
+        if name in not_values or cell is None or (isinstance(cell, str) and not cell.strip()):
             continue
         values = columns.setdefault(name, {})
         if time in values:
             raise ConfigError(f"{where}: the series has a value of {name!r} at {time} already")
         values[time] = _number(cell, name, where)
+
+
+def _time_columns(row: Mapping[str, Any], data: DataConfig | None) -> tuple[str, ...]:
+    """Columns of the time of a row: timestamp, else those of the table, else none."""
+    own = () if data is None else data.time_columns
+    return (TIMESTAMP,) if TIMESTAMP in row else own if own and all(name in row for name in own) else ()
+
+
+def _is_own(times: tuple[str, ...], data: DataConfig) -> bool:
+    """Whether times are written as in the table, not as everywhere."""
+    return times == data.time_columns and (times != (TIMESTAMP,) or data.time_format is not None)
 
 
 def _time(cell: Any, where: str) -> str:

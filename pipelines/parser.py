@@ -106,7 +106,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
         _CONFIG, _SET,
         _option("--series", metavar="ID", action="append", default=[], help="series to forecast; none: all; may be given again"),
         _option("--origin", metavar="T", help="first step to forecast, ISO 8601 time with zone; none: after the last target, or as late as known covariates allow"),
-        _option("--known", metavar="FILE", help="known covariates of the days ahead, CSV or Parquet with the columns series, timestamp and any of them; they go before those of the table"),
+        _option("--known", metavar="FILE", help="known covariates of the days ahead, CSV or Parquet with the columns series, timestamp (or the table's own columns of time) and any of them; they go before those of the table"),
         _option("--out", metavar="FILE", help="write to FILE.csv, FILE.parquet or FILE.png; none: a table on the terminal"),
         _option("--endpoint", metavar="URL", help="gateway; none: the one that `almanac serve -c FILE` starts here"),
         _JSON,

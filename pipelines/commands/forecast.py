@@ -21,7 +21,7 @@ def forecast(arguments: argparse.Namespace) -> int:
     if arguments.out:
         check_output(Path(arguments.out))
     endpoint = arguments.endpoint or local_endpoint(config.serving)
-    known = read_known(Path(arguments.known), arguments.series) if arguments.known else None
+    known = read_known(Path(arguments.known), arguments.series, config.data) if arguments.known else None
     answer = ask_gateway(endpoint, arguments.series, arguments.origin, known)
     for note in origin_notes(answer):
         print(note, file=sys.stderr)

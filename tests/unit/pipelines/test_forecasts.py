@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from forecasting.config.sections import ServingConfig
+from forecasting.config.table import DataConfig
 from forecasting.errors import ConfigError, RemoteError, RetryableError
 from pipelines.cli import main
 from pipelines.commands.forecast import local_endpoint
@@ -261,6 +262,46 @@ def test_a_file_that_cannot_be_used_is_told_of_with_its_row(tmp_path: Path, name
     (tmp_path / name).write_text(text)
     with pytest.raises(ConfigError, match=message):
         read_known(tmp_path / name, [])
+
+
+def table_with(**settings: object) -> DataConfig:
+    return DataConfig.model_validate({"time_column": "Day", "time_zone": "Europe/Berlin", **settings})
+
+
+@pytest.mark.parametrize(
+    ("settings", "header", "row"),
+    [
+        ({"time_format": "%d/%m/%Y %H:%M"}, "Day", "05/07/2026 02:00"),
+        ({"time_format": "%d/%m/%Y %H:%M", "time_column": "timestamp"}, "timestamp", "05/07/2026 02:00"),
+        ({}, "Day", "2026-07-05T00:00Z"),
+        ({"time_parts": {"date": "d", "hour": "h"}}, "d, h", "2026-07-05, 2"),
+        ({"time_parts": {"date": "d", "time": "t"}, "time_format": "%d.%m.%y %H:%M"}, "d,t", "5.7.26,2:00"),
+        ({"time_parts": {"year": "y", "month": "m", "day": "d", "hour": "h", "minute": "n"}}, "y,m,d,h,n", "2026,7,5,2,0"),
+    ],
+)  # fmt: skip
+def test_a_file_may_write_its_times_as_the_table_does(tmp_path: Path, settings: dict, header: str, row: str) -> None:
+    (tmp_path / "ahead.csv").write_text(f"series,{header},temperature\na,{row},3.5\n")
+    want = {"a": {"temperature": {"2026-07-05T00:00:00+00:00": 3.5}}}
+    assert read_known(tmp_path / "ahead.csv", [], table_with(**settings)) == want
+
+
+@pytest.mark.parametrize(
+    ("settings", "text", "message"),
+    [
+        ({"time_format": "%d/%m/%Y"}, "a,2026-07-05,1", r"line 2: Day must be a time of the form %d/%m/%Y, .* found '2026-07-05'"),
+        ({}, "a,5/7/2026,1", r"line 2: Day must be a time in ISO 8601, .* found '5/7/2026'"),
+        ({}, "a,2026-10-25 02:30,1", r"the clock of Europe/Berlin shows 2026-10-25 02:30:00 twice or never"),
+        ({"time_zone": None}, "a,2026-07-05 02:30,1", r"Day must carry a time zone, or data.time_zone must be set"),
+        ({"time_parts": {"date": "Day", "hour": "t"}}, "a,2026-07-05,24", r"Day, t must be a time in ISO 8601"),
+        ({"time_parts": {"year": "Day", "month": "t", "day": "t2"}}, "a,2026-07-05,1", r"or for the time Day, t, t2, found series, Day, t"),
+    ],
+)  # fmt: skip
+def test_a_time_that_is_not_written_as_in_the_table_is_told_of(
+    tmp_path: Path, settings: dict, text: str, message: str
+) -> None:
+    (tmp_path / "ahead.csv").write_text(f"series,Day,t\n{text}\n")
+    with pytest.raises(ConfigError, match=message):
+        read_known(tmp_path / "ahead.csv", [], table_with(**settings))
 
 
 def test_a_file_that_is_not_there_is_told_of(tmp_path: Path) -> None:
