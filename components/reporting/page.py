@@ -1,5 +1,6 @@
 """The page of a run: evidence and charts put into the template."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,9 @@ from forecasting.backtest.summary import better_naive
 from forecasting.contracts.steps import StepName
 from forecasting.learning_curve import LearningReport, diagnose_learning
 from forecasting.tournament import VariantStatus
+
+MOST_ROWS = 100
+"""Rows of tables that grow with the table of the user; the files beside the page have all."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,8 @@ def render_page(evidence: EvidenceRecord, *, forecasts: list[ShownForecastRecord
             importance=diagnostics.get("importance"),
             columns_importance=importance_records(diagnostics["importance"]) if diagnostics.get("importance") else (),
             learning=_learning(evidence),
+            outlier_ratio=_outlier_ratio(evidence),
+            most_rows=MOST_ROWS,
             members=(evidence.training or {}).get("members", ()),
             shares=_shares_sentence(evidence),
             gates=gate_records(evidence),
@@ -143,6 +149,11 @@ def _charts(
         loss, best = training.get("loss", "loss"), training.get("best_epoch")
         charts.append(learning_curve_spec(evidence.history, best_epoch=best, loss=loss))
     return {chart.id: chart for chart in charts if chart is not None}
+
+
+def _outlier_ratio(evidence: EvidenceRecord) -> float | None:
+    candidate = evidence.backtest.models.get("candidate") if evidence.backtest else None
+    return candidate.outlier_ratio if candidate and math.isfinite(candidate.outlier_ratio) else None
 
 
 def _learning(evidence: EvidenceRecord) -> LearningReport | None:

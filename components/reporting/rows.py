@@ -113,6 +113,8 @@ def slice_label(name: str) -> str:
     if found := re.fullmatch(r"months_(\d\d)_(\d\d)", name):
         first, last = (_MONTHS[int(number) - 1] for number in found.groups())
         return f"{first} to {last}"
+    if found := re.fullmatch(r"fold_(\d+)", name):
+        return f"Fold {int(found.group(1))}"
     return _WORDS.get(name, name.replace("_", " "))
 
 

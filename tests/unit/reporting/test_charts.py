@@ -177,6 +177,7 @@ def test_charts_in_a_page_cannot_end_its_script_and_hold_no_number_that_is_none(
         ("steps_01_06", "Steps 1 to 6 of the horizon"),
         ("steps_03_03", "Step 3 of the horizon"),
         ("months_12_02", "December to February"),
+        ("fold_03", "Fold 3"),
         ("cold_start", "Series with little history"),
         ("region north", "region north"),
     ],

@@ -1,5 +1,6 @@
 """The run report: of a promotion, of every kind of refusal and failure, and of a run that is damaged."""
 
+import hashlib
 import json
 import re
 from dataclasses import replace
@@ -16,6 +17,7 @@ from components.evaluation.evaluate_model import ChampionSource
 from components.reporting.evidence import gather_evidence
 from components.reporting.picture import backtest_forecasts, served_forecasts
 from components.reporting.report_run import write_report
+from components.reporting.templating import TEMPLATES
 from forecasting.contracts.layout import RunLayout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
@@ -438,3 +440,35 @@ def test_a_check_that_refused_the_table_is_marked_as_failed(tmp_path: Path) -> N
         r'<tr class="failed"><td class="c"><span class="dot bad"[^\n]*two rows an hour',
         (output / "report.html").read_text(),
     )
+
+
+@pytest.mark.parametrize(("ratio", "told"), [(1.25, True), (None, False)])
+def test_what_outliers_do_is_told_where_it_was_measured(tmp_path: Path, ratio: float | None, told: bool) -> None:
+    run = whole_run(tmp_path)
+    path = run.step(StepName.EVALUATE_MODEL) / "metrics.json"
+    document = json.loads(path.read_text())
+    document["models"]["candidate"]["outlier_ratio"] = ratio
+    path.write_text(json.dumps(document))
+    page, _ = report(run)
+    assert ("the candidate's error is 1.25 times as large" in page.text) == told
+    assert ("times as large" in page.text) == told
+
+
+def test_of_thousands_of_series_in_quarantine_the_page_shows_some_and_says_where_the_others_are(tmp_path: Path) -> None:
+    run = whole_run(tmp_path)
+    path = run.step(StepName.VALIDATE_DATA) / "report.json"
+    records = [{"series": f"shop {i}", "rules": ["gaps"], "reason": "full of gaps"} for i in range(5_000)]
+    path.write_text(json.dumps({**json.loads(path.read_text()), "quarantined": records}))
+    page, _ = report(run)
+    assert "5,000 series were left out of training." in page.text
+    assert "The first 100; all of them are in validate_data/report.json." in page.text
+    assert page.text.count("full of gaps") == 100
+
+
+def test_the_library_that_draws_is_the_published_one_and_its_licence_lies_in_the_page(tmp_path: Path) -> None:
+    library = (TEMPLATES / "uplot" / "uPlot.iife.min.js").read_bytes()
+    # Of uplot 1.6.32 in the registry of npm.
+    assert hashlib.sha256(library).hexdigest() == "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f"
+    page, output = report(whole_run(tmp_path))
+    assert library.decode().strip() in (output / "report.html").read_text()
+    assert "Copyright (c) 2022 Leon Sorokin" in page.text
