@@ -110,7 +110,8 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
   CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8501/readyz', timeout=4)"]
 ENTRYPOINT ["python", "-m", "serving.model_server"]
 CMD ["--bind_address=0.0.0.0", "--port=8500", "--rest_api_port=8501", "--prefer_tflite_model=true", \
-     "--model_config_file=/var/lib/almanac/models/models.config", "--model_config_file_poll_wait_seconds=5"]
+     "--model_config_file=/var/lib/almanac/models/models.config", "--model_config_file_poll_wait_seconds=5", \
+     "--monitoring_config_file=/app/serving/monitoring.config"]
 
 FROM runtime AS gateway
 COPY --from=gateway-packages /opt/almanac /opt/almanac

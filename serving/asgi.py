@@ -23,7 +23,7 @@ class _EmbeddedServer(uvicorn.Server):
 class HttpServer:
     """An HTTP listener on httptools; the port is bound at once, so that 0 can be resolved."""
 
-    def __init__(self, app: Any, address: str, port: int, *, drain_s: float) -> None:
+    def __init__(self, app: Any, address: str, port: int, *, drain_s: float, share_port: bool = False) -> None:
         """Bind a port.
 
         Raises:
@@ -32,6 +32,8 @@ class HttpServer:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if share_port:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         try:
             self._socket.bind((address, port))
         except OSError as error:

@@ -24,6 +24,7 @@ from serving.missing_champion import missing_champion
 
 GATEWAY_MODULE = "serving.gateway"
 _GATEWAY_LINE = re.compile(r"Gateway at (\S+)")
+MONITORING_CONFIG = Path(__file__).with_name("monitoring.config")
 READY_S = 120.0
 LOOK_S = 0.2
 SETTLED_S = 5.0
@@ -104,6 +105,7 @@ def _running_server(repository: ModelRepository, serving: ServingConfig, logs: P
         # Written anew, which also repairs a pin that a crash left behind its role.
         f"--model_config_file={repository.write_server_config()}",
         "--model_config_file_poll_wait_seconds=1",
+        f"--monitoring_config_file={MONITORING_CONFIG}",
         "--prefer_tflite_model",
     ]
     with model_server(flags, log=logs / "model_server.log") as server:

@@ -21,8 +21,10 @@ _TENSOR_TYPES: dict[int, int] = {
     2: DataType.DT_INT32,
     3: DataType.DT_UINT8,
     4: DataType.DT_INT64,
+    5: DataType.DT_STRING,
     6: DataType.DT_BOOL,
     7: DataType.DT_INT16,
+    8: DataType.DT_COMPLEX64,
     9: DataType.DT_INT8,
     10: DataType.DT_DOUBLE,
 }
@@ -43,7 +45,10 @@ def read_signatures(model: bytes) -> dict[str, Any]:
     for indices, target in ((graph.inputs, signature.inputs), (graph.outputs, signature.outputs)):
         for index in indices:
             tensor = graph.tensors[index]
-            _fill(target[_text(tensor.name).split(":")[0]], tensor)
+            # Several outputs of one name before ':' become one, the last: TensorFlow Serving does so too.
+            entry = target[_text(tensor.name).partition(":")[0]]
+            entry.Clear()
+            _fill(entry, tensor)
     return {"serving_default": signature}
 
 
@@ -77,8 +82,7 @@ def _fill(target: Any, tensor: Any) -> None:
     if tensor.type not in _TENSOR_TYPES:
         raise ArtifactError(f"tensor {target.name!r} has TensorFlow Lite type {tensor.type}, which is not served")
     target.dtype = _TENSOR_TYPES[tensor.type]
-    shape = tensor.shapeSignature if tensor.shapeSignature is not None else tensor.shape
-    for size in shape if shape is not None else []:
+    for size in tensor.shape if tensor.shape is not None else []:
         target.tensor_shape.dim.add(size=int(size))
 
 

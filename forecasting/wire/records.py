@@ -41,13 +41,18 @@ def _masked(payload: bytes) -> bytes:
     return struct.pack("<I", (rotated + _MASK_DELTA) & 0xFFFFFFFF)
 
 
+def frame_record(record: bytes) -> bytes:
+    """A record as it lies in a TFRecord file."""
+    length = struct.pack("<Q", len(record))
+    return length + _masked(length) + record + _masked(record)
+
+
 def write_records(path: Path, records: Iterable[bytes]) -> None:
     """Write a TFRecord file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as stream:
         for record in records:
-            length = struct.pack("<Q", len(record))
-            stream.write(length + _masked(length) + record + _masked(record))
+            stream.write(frame_record(record))
 
 
 def read_records(path: Path) -> Iterator[bytes]:

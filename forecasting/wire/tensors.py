@@ -1,7 +1,6 @@
 """NumPy arrays and `TensorProto`, both ways.
 
-Strings are arrays of objects that hold bytes. `bfloat16` needs the package ml_dtypes, which comes with
-TensorFlow; it is imported only when such a tensor is met.
+Strings are arrays of objects that hold bytes. NumPy knows `bfloat16` once TensorFlow has been imported.
 """
 
 import math
@@ -149,9 +148,10 @@ def _fitted(values: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any
 
 def _spec_of(number: int) -> _TypeSpec:
     if number == DataType.DT_BFLOAT16:
-        import ml_dtypes
-
-        return _spec(ml_dtypes.bfloat16, "half_val", np.uint16)
+        try:
+            return _spec(np.dtype(_BFLOAT16), "half_val", np.uint16)
+        except TypeError:
+            raise ValueError("tensor type bfloat16 is supported only beside TensorFlow") from None
     if number not in _TYPES:
         raise ValueError(f"tensor type {type_name(number)} is not supported")
     return _TYPES[number]

@@ -7,20 +7,32 @@ import sys
 import uvloop
 
 from forecasting.errors import AlmanacError
-from serving.model_server.flags import parse_flags
+from serving.model_server.flags import build_parser, config_of
 from serving.model_server.server import serve_models
+from serving.model_server.status import RequestError
+from serving.model_server.version_text import version_lines
+
+FAILED = 255
+"""Exit code of a server that could not start, that of tensorflow_model_server's `return -1`."""
 
 
 def main() -> int:
     """Run the server; exit code 0 after SIGTERM."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    config = parse_flags(sys.argv[1:])
+    flags = build_parser().parse_args()
+    if flags.version:
+        sys.stdout.write(version_lines())
+        return 0
     try:
+        config = config_of(flags)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve_models(config))
+    except RequestError as error:
+        sys.stderr.write(f"Failed to start server. Error: {error.code.name}: {error.message}\n")
+        return FAILED
     except AlmanacError as error:
         sys.stderr.write(f"Failed to start server. Error: {error}\n")
-        return int(error.exit_code)
+        return FAILED
     return 0
 
 

@@ -1,123 +1,169 @@
 """gRPC: tensorflow.serving.PredictionService, ModelService and grpc.health.v1.Health."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from forecasting.errors import ConfigError
+from forecasting.wire.fast_predict import PredictCall
 from forecasting.wire.messages import (
     MODEL_SERVICE,
     PREDICTION_SERVICE,
+    ClassificationRequest,
     GetModelMetadataRequest,
     GetModelStatusRequest,
-    PredictRequest,
+    MultiInferenceRequest,
+    RegressionRequest,
     ReloadConfigRequest,
 )
-from serving.model_server.inference import InferenceService
-from serving.model_server.metrics import REQUEST_COUNT, REQUEST_LATENCY
+from serving.model_server.model_service import ModelService
+from serving.model_server.observed import ObservedService
 from serving.model_server.status import RequestError, StatusCode
 
 _GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
 _MAX_MESSAGE_BYTES = 2**31 - 1
-_OPTIONS = (
-    ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
-    ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
-    # Without this a second server on the same port would start and share its requests unnoticed.
-    ("grpc.so_reuseport", 0),
-)
+_MAX_TEXT = 1024
+_FAR_S = 1e8
+HEALTH_NAMES = ("", "PredictionService", "ModelService")
 
-Answer = Callable[[Any], Awaitable[Any]]
+
+@dataclass(frozen=True)
+class GrpcConfig:
+    """Where and how gRPC listens."""
+
+    address: str
+    socket_path: str = ""
+    ssl: Any = None
+    """An SSLConfig message, or none for plain text."""
+    channel_arguments: tuple[tuple[str, int | str], ...] = ()
+    health: bool = False
+    share_port: bool = False
+    max_message_bytes: int = _MAX_MESSAGE_BYTES
 
 
 class GrpcServer:
     """The gRPC side of the server."""
 
-    def __init__(self, service: InferenceService, address: str) -> None:
-        """Bind a port.
+    def __init__(self, config: GrpcConfig, service: ObservedService, models: ModelService) -> None:
+        """Bind the port and the socket.
 
         Raises:
-            ConfigError: The port is taken or the address is not ours.
+            ConfigError: The port is taken, the address is not ours or the certificate cannot be used.
         """
-        self._service = service
-        self._server = grpc.aio.server(options=_OPTIONS)
-        self._health = health.aio.HealthServicer()
+        self._service, self._models = service, models
+        options = (
+            ("grpc.max_receive_message_length", config.max_message_bytes),
+            ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+            # Without this a second server on the same port would start and share its requests unnoticed.
+            ("grpc.so_reuseport", int(config.share_port)),
+            *config.channel_arguments,
+        )
+        self._server = grpc.aio.server(options=options)
         self._server.add_generic_rpc_handlers(tuple(self._handlers()))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        try:
-            self.port = self._server.add_insecure_port(address)
-        except RuntimeError as error:
-            raise ConfigError(
-                f"cannot listen for gRPC on {address}: the port is taken or the address is not of this machine"
-            ) from error
+        self._health = health.aio.HealthServicer() if config.health else None
+        if self._health is not None:
+            health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self.port = self._bind(config.address, config.ssl)
+        if config.socket_path:
+            self._bind(f"unix:{config.socket_path}", config.ssl)
 
     async def start(self) -> None:
         """Listen, and answer health checks."""
         await self._server.start()
-        for name in ("", "PredictionService", "ModelService"):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        if self._health is not None:
+            for name in HEALTH_NAMES:
+                await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
     async def stop(self, grace_s: float) -> None:
         """Refuse new calls and give those in flight some seconds."""
-        await self._health.enter_graceful_shutdown()
+        if self._health is not None:
+            await self._health.enter_graceful_shutdown()
         await self._server.stop(grace_s)
 
+    def _bind(self, address: str, ssl: Any) -> int:
+        try:
+            if ssl is None:
+                return int(self._server.add_insecure_port(address))
+            credentials = grpc.ssl_server_credentials(
+                [(ssl.server_key.encode(), ssl.server_cert.encode())],
+                root_certificates=ssl.custom_ca.encode() or None,
+                require_client_auth=ssl.client_verify,
+            )
+            return int(self._server.add_secure_port(address, credentials))
+        except (RuntimeError, ValueError) as error:
+            raise ConfigError(
+                f"cannot listen for gRPC on {address}: the port is taken, the address is not of this machine, or the "
+                f"certificate of --ssl_config_file cannot be used ({error})"
+            ) from error
+
     def _handlers(self) -> list[grpc.GenericRpcHandler]:
-        service = self._service
+        service, models = self._service, self._models
         prediction = {
-            "Predict": _unary(PredictRequest, self._counted(service.predict)),
-            "GetModelMetadata": _unary(GetModelMetadataRequest, self._answered(_as_async(service.metadata))),
+            "Predict": grpc.unary_unary_rpc_method_handler(self._predict),
+            "Classify": self._unary(ClassificationRequest, service.classify),
+            "Regress": self._unary(RegressionRequest, service.regress),
+            "MultiInference": self._unary(MultiInferenceRequest, service.multi_inference),
+            "GetModelMetadata": self._unary(GetModelMetadataRequest, _now(service.inference.metadata)),
         }
         model = {
-            "GetModelStatus": _unary(GetModelStatusRequest, self._answered(_as_async(service.status))),
-            "HandleReloadConfigRequest": _unary(ReloadConfigRequest, self._answered(service.reload)),
+            "GetModelStatus": self._unary(GetModelStatusRequest, _now(models.status)),
+            "HandleReloadConfigRequest": self._unary(ReloadConfigRequest, self._reload),
         }
         return [
             grpc.method_handlers_generic_handler(PREDICTION_SERVICE, prediction),
             grpc.method_handlers_generic_handler(MODEL_SERVICE, model),
         ]
 
-    def _counted(self, answer: Answer) -> Callable[..., Awaitable[Any]]:
-        answered = self._answered(answer)
-        metrics = self._service.metrics
+    async def _predict(self, raw: bytes, context: Any) -> bytes:
+        """Predict on raw bytes: reading and writing floats is what would cost most."""
+        try:
+            return await self._service.predict(PredictCall(raw), _deadline(context))
+        except RequestError as error:
+            return await _abort(context, error)
+        except DecodeError as error:
+            return await _abort(
+                context, RequestError(StatusCode.INTERNAL, f"the request is no PredictRequest: {error}")
+            )
 
-        async def handle(request: Any, context: grpc.aio.ServicerContext) -> Any:
-            start, name, status = time.perf_counter(), request.model_spec.name, StatusCode.UNKNOWN
+    async def _reload(self, request: Any, deadline_s: float | None) -> Any:
+        timeout_s = None if deadline_s is None else deadline_s - time.monotonic()
+        return await self._models.reload(request, timeout_s)
+
+    def _unary(
+        self, request_class: Any, answer: Callable[[Any, float | None], Awaitable[Any]]
+    ) -> grpc.RpcMethodHandler:
+        async def handle(request: Any, context: Any) -> Any:
             try:
-                response = await answered(request, context)
-                status = StatusCode.OK
-                metrics.observe(REQUEST_LATENCY, (time.perf_counter() - start) * 1e6, name, "Predict", "GRPC")
-                return response
-            finally:
-                code = context.code()
-                if status != StatusCode.OK and code is not None:
-                    status = StatusCode(code.value[0] if isinstance(code, grpc.StatusCode) else code)
-                metrics.count(REQUEST_COUNT, name, status.name)
-
-        return handle
-
-    def _answered(self, answer: Answer) -> Callable[..., Awaitable[Any]]:
-        async def handle(request: Any, context: grpc.aio.ServicerContext) -> Any:
-            try:
-                return await answer(request)
+                return await answer(request, _deadline(context))
             except RequestError as error:
-                await context.abort(_GRPC_CODES[int(error.code)], error.message)
+                return await _abort(context, error)
 
-        return handle
+        return grpc.unary_unary_rpc_method_handler(
+            handle,
+            request_deserializer=request_class.FromString,
+            response_serializer=lambda message: message.SerializeToString(),
+        )
 
 
-def _as_async(answer: Callable[[Any], Any]) -> Answer:
-    async def call(request: Any) -> Any:
+def _now(answer: Callable[[Any], Any]) -> Callable[[Any, float | None], Awaitable[Any]]:
+    async def call(request: Any, _deadline_s: float | None) -> Any:
         return answer(request)
 
     return call
 
 
-def _unary(request_class: Any, handler: Callable[..., Awaitable[Any]]) -> grpc.RpcMethodHandler:
-    return grpc.unary_unary_rpc_method_handler(
-        handler,
-        request_deserializer=request_class.FromString,
-        response_serializer=lambda message: message.SerializeToString(),
-    )
+def _deadline(context: Any) -> float | None:
+    remaining = context.time_remaining()
+    return None if remaining is None or remaining > _FAR_S else time.monotonic() + remaining
+
+
+async def _abort(context: Any, error: RequestError) -> Any:
+    text = error.message if len(error.message) <= _MAX_TEXT else error.message[:_MAX_TEXT] + "...TRUNCATED"
+    await context.abort(_GRPC_CODES[int(error.code)], text)
+    raise asyncio.CancelledError

@@ -1,145 +1,192 @@
-"""The answers of PredictionService and ModelService, before either transport."""
+"""The answers of PredictionService, before either transport."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
-from forecasting.contracts.signature import SERVING_DEFAULT
-from forecasting.errors import ConfigError
+import numpy.typing as npt
+
+from forecasting.wire.fast_predict import PredictCall, TensorError, response_bytes
 from forecasting.wire.messages import (
+    ClassificationResponse,
     GetModelMetadataResponse,
-    GetModelStatusResponse,
-    PredictResponse,
-    ReloadConfigResponse,
+    MultiInferenceResponse,
+    RegressionResponse,
     SignatureDefMap,
 )
-from forecasting.wire.tensors import from_tensor, to_tensor
 from serving.model_server.backends import Arrays
-from serving.model_server.feeds import check_feeds, check_fetches
-from serving.model_server.metrics import RUNTIME_LATENCY, ServerMetrics
-from serving.model_server.model_specs import specs_of
-from serving.model_server.servables import ServableManager, ServedVersion
+from serving.model_server.examples import (
+    ExamplePlan,
+    classify_plan,
+    example_feeds,
+    examples_of,
+    multi_plans,
+    regress_plan,
+)
+from serving.model_server.executor import ModelExecutor
+from serving.model_server.metrics import EXAMPLE_COUNT_TOTAL, EXAMPLE_COUNTS, RUNTIME_LATENCY, ServerMetrics
+from serving.model_server.served_version import DEFAULT_SIGNATURE, ServedVersion
+from serving.model_server.signatures import (
+    ServedSignature,
+    feeds_by_tensor,
+    fetches_of,
+    require_input_count,
+    require_predict_method,
+)
 from serving.model_server.status import RequestError, StatusCode, invalid
+from serving.model_server.version_keeper import VersionKeeper
+
+SIGNATURE_FIELD = "signature_def"
 
 
 class InferenceService:
-    """What the server can be asked, in messages and arrays."""
+    """What a model can be asked, in messages and arrays."""
 
-    def __init__(self, manager: ServableManager, metrics: ServerMetrics) -> None:
-        """Answer from the manager's versions."""
-        self.manager = manager
-        self.metrics = metrics
+    def __init__(
+        self,
+        keeper: VersionKeeper,
+        executor: ModelExecutor,
+        metrics: ServerMetrics,
+        *,
+        check_methods: bool = False,
+        as_content: bool = False,
+    ) -> None:
+        """Answer from the keeper's versions.
+
+        Args:
+            keeper: Models and versions.
+            executor: Runs them.
+            metrics: Where to count.
+            check_methods: `--enable_signature_method_name_check`.
+            as_content: `--enable_serialization_as_tensor_content`.
+        """
+        self.keeper, self.executor, self.metrics = keeper, executor, metrics
+        self._check_methods, self._as_content = check_methods, as_content
 
     def resolve(self, spec: Any) -> ServedVersion:
         """The version that a ModelSpec message names.
 
         Raises:
-            RequestError: The name is empty, or there is no such version.
+            RequestError: The name is empty, or there is no such version or label.
         """
-        if not spec.name:
-            raise invalid("ModelSpec has no name specified.")
-        version = spec.version.value if spec.HasField("version") else None
-        return self.manager.find(spec.name, version, spec.version_label or None)
+        choice = spec.WhichOneof("version_choice")
+        version = spec.version.value if choice == "version" else None
+        return self.keeper.find(spec.name, version, spec.version_label or None)
 
-    def signature(self, served: ServedVersion, key: str) -> Any:
-        """A signature of a version.
-
-        Raises:
-            RequestError: FAILED_PRECONDITION: there is none of that key.
-        """
-        signatures = served.backend.signatures if served.backend else {}
-        if key not in signatures:
+    async def predict(self, call: PredictCall, deadline_s: float | None) -> tuple[ServedVersion, bytes]:
+        """PredictionService.Predict; the version that answered and the serialised answer."""
+        request = call.message
+        served = self.resolve(_spec_of(request))
+        key = request.model_spec.signature_name or DEFAULT_SIGNATURE
+        signature = served.signatures.get(key)
+        if signature is None:
             raise RequestError(StatusCode.FAILED_PRECONDITION, f'Serving signature key "{key}" not found.')
-        return signatures[key]
+        if self._check_methods:
+            require_predict_method(signature)
+        require_input_count(signature, request.inputs)
+        try:
+            sent = call.arrays()
+        except TensorError as error:
+            raise invalid(f"tensor parsing error: {error.alias} ({error})") from error
+        results = await self.run(served, signature, sent, list(request.output_filter), "Predict", deadline_s)
+        return served, response_bytes(results, as_content=self._as_content) + served.echo(key)
 
     async def run(
-        self, served: ServedVersion, signature: Any, feeds: Arrays, fetches: tuple[str, ...], api: str
+        self,
+        served: ServedVersion,
+        signature: ServedSignature,
+        sent: Arrays,
+        output_filter: Sequence[str],
+        api: str,
+        deadline_s: float | None,
     ) -> Arrays:
-        """Check the inputs and run the model, timed."""
-        check_feeds(signature, feeds)
+        """Check inputs by alias, run the model, timed; outputs by alias."""
+        feeds = feeds_by_tensor(signature, sent)
+        aliases = fetches_of(signature, output_filter)
         start = time.perf_counter()
-        results = await self.manager.run(served, signature, feeds, fetches)
+        values = await self.executor.run(served, feeds, [signature.outputs[alias] for alias in aliases], deadline_s)
         self.metrics.observe(RUNTIME_LATENCY, (time.perf_counter() - start) * 1e6, served.name, api, "TF1")
-        return results
+        return dict(zip(aliases, values, strict=True))
 
-    async def predict(self, request: Any) -> Any:
-        """PredictionService.Predict."""
-        if not request.HasField("model_spec"):
-            raise invalid("Missing ModelSpec")
-        served = self.resolve(request.model_spec)
-        key = request.model_spec.signature_name or SERVING_DEFAULT
-        signature = self.signature(served, key)
-        feeds = {alias: _parse(alias, tensor) for alias, tensor in request.inputs.items()}
-        fetches = check_fetches(signature, list(request.output_filter))
-        results = await self.run(served, signature, feeds, fetches, "Predict")
-        response = PredictResponse()
-        _echo(response.model_spec, served, key)
-        for alias, array in results.items():
-            response.outputs[alias].CopyFrom(to_tensor(array, as_content=False))
+    async def classify(self, request: Any, deadline_s: float | None) -> Any:
+        """PredictionService.Classify."""
+        response = ClassificationResponse()
+        served, plan = self._planned(request, classify_plan)
+        (result,) = await self._run_examples(served, [plan], request.input, "Classify", deadline_s)
+        response.result.CopyFrom(result)
+        response.model_spec.CopyFrom(served.spec(plan.signature_name))
+        return response
+
+    async def regress(self, request: Any, deadline_s: float | None) -> Any:
+        """PredictionService.Regress."""
+        response = RegressionResponse()
+        served, plan = self._planned(request, regress_plan)
+        (result,) = await self._run_examples(served, [plan], request.input, "Regress", deadline_s)
+        response.result.CopyFrom(result)
+        response.model_spec.CopyFrom(served.spec(plan.signature_name))
+        return response
+
+    async def multi_inference(self, request: Any, deadline_s: float | None) -> Any:
+        """PredictionService.MultiInference."""
+        if not request.tasks:
+            raise invalid("ModelSpec has no name specified.")
+        served = self.resolve(request.tasks[0].model_spec)
+        plans = multi_plans(served.signatures, request.tasks, check_method=self._check_methods)
+        results = await self._run_examples(served, plans, request.input, None, deadline_s)
+        response = MultiInferenceResponse()
+        for plan, result in zip(plans, results, strict=True):
+            entry = response.results.add()
+            entry.model_spec.CopyFrom(served.spec(plan.signature_name))
+            getattr(entry, f"{plan.kind}_result").CopyFrom(result)
         return response
 
     def metadata(self, request: Any) -> Any:
         """PredictionService.GetModelMetadata; the one field is `signature_def`."""
-        if not request.HasField("model_spec"):
-            raise invalid("Missing ModelSpec")
+        spec = _spec_of(request)
         if not request.metadata_field:
             raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
         for name in request.metadata_field:
-            if name != "signature_def":
+            if name != SIGNATURE_FIELD:
                 raise invalid(f"Metadata field {name} is not supported")
-        served = self.resolve(request.model_spec)
-        response = GetModelMetadataResponse()
-        _echo(response.model_spec, served, "")
-        response.metadata["signature_def"].Pack(self.signature_map(served))
+        served = self.resolve(spec)
+        response = GetModelMetadataResponse(model_spec=served.spec(None))
+        response.metadata[SIGNATURE_FIELD].Pack(self.signature_map(served))
         return response
 
     def signature_map(self, served: ServedVersion) -> Any:
         """All signatures of a version as a SignatureDefMap message."""
         found = SignatureDefMap()
-        for key, signature in (served.backend.signatures if served.backend else {}).items():
-            found.signature_def[key].CopyFrom(signature)
+        for key, signature in served.signatures.items():
+            found.signature_def[key].CopyFrom(signature.message)
         return found
 
-    def status(self, request: Any) -> Any:
-        """ModelService.GetModelStatus; labels are ignored, as TensorFlow Serving does."""
-        if not request.model_spec.name:
-            raise invalid("ModelSpec has no name specified.")
-        name = request.model_spec.name
-        wanted = request.model_spec.version.value if request.model_spec.HasField("version") else None
-        versions = self.manager.versions(name)
-        if not versions:
-            raise RequestError(StatusCode.NOT_FOUND, f"Could not find any versions of model {name}")
-        response = GetModelStatusResponse()
-        for served in versions:
-            if wanted in (None, served.version):
-                entry = response.model_version_status.add(version=served.version, state=int(served.state))
-                entry.status.error_code = int(served.error_code)
-                entry.status.error_message = served.error_message
-        if not response.model_version_status:
-            raise RequestError(StatusCode.NOT_FOUND, f"Could not find version {wanted} of model {name}")
-        return response
+    def _planned(self, request: Any, make: Any) -> tuple[ServedVersion, ExamplePlan]:
+        served = self.resolve(_spec_of(request))
+        plan = make(served.signatures, request.model_spec.signature_name, check_method=self._check_methods)
+        return served, plan
 
-    async def reload(self, request: Any) -> Any:
-        """ModelService.HandleReloadConfigRequest: replace the models, answer once they are loaded."""
-        if not request.config.HasField("model_config_list"):
-            raise invalid("Only ModelConfigList is currently supported")
-        try:
-            specs = specs_of(request.config)
-        except ConfigError as error:
-            raise invalid(str(error)) from error
-        await self.manager.configure(specs)
-        for spec in specs:
-            self.manager.find(spec.name)
-        return ReloadConfigResponse()
+    async def _run_examples(
+        self,
+        served: ServedVersion,
+        plans: Sequence[ExamplePlan],
+        message: Any,
+        api: str | None,
+        deadline_s: float | None,
+    ) -> list[Any]:
+        examples = examples_of(message)
+        feeds = example_feeds(plans, examples)
+        fetches = sorted({tensor for plan in plans for tensor in plan.fetches})
+        start = time.perf_counter()
+        values = await self.executor.run(served, feeds, fetches, deadline_s)
+        if api is not None:
+            self.metrics.observe(RUNTIME_LATENCY, (time.perf_counter() - start) * 1e6, served.name, api, "TF1")
+        self.metrics.observe(EXAMPLE_COUNTS, len(examples), served.name)
+        self.metrics.count(EXAMPLE_COUNT_TOTAL, served.name, by=len(examples))
+        found: dict[str, npt.NDArray[Any]] = dict(zip(fetches, values, strict=True))
+        return [plan.result([found[tensor] for tensor in plan.fetches], len(examples)) for plan in plans]
 
 
-def _parse(alias: str, tensor: Any) -> Any:
-    try:
-        return from_tensor(tensor)
-    except ValueError as error:
-        raise invalid(f"tensor parsing error: {alias}: {error}") from error
-
-
-def _echo(spec: Any, served: ServedVersion, signature_name: str) -> None:
-    spec.name = served.name
-    spec.version.value = served.version
-    spec.signature_name = signature_name
+def _spec_of(request: Any) -> Any:
+    if not request.HasField("model_spec"):
+        raise invalid("Missing ModelSpec")
+    return request.model_spec

@@ -1,14 +1,24 @@
-"""Which models are served from where, in which versions: `ModelServerConfig` and version policies."""
+"""Which models are served from where, in which versions: `ModelServerConfig` and version policies.
 
-from collections.abc import Iterable, Mapping
+Rules and texts follow model_servers/server_core.cc and sources/storage_path of TensorFlow Serving.
+"""
+
+import logging
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import text_format
-
-from forecasting.errors import ConfigError
 from forecasting.wire.messages import ModelServerConfig
+from serving.model_server.status import RequestError, StatusCode, invalid
+from serving.model_server.text_files import read_text_file
+
+logger = logging.getLogger(__name__)
+
+TENSORFLOW = "tensorflow"
+_VERSION_NAME = re.compile(r"[+-]?[0-9]+")
+_MAX_VERSION = 2**63
 
 
 @dataclass(frozen=True)
@@ -17,12 +27,12 @@ class VersionPolicySpec:
 
     latest: int = 1
     every: bool = False
-    specific: tuple[int, ...] = ()
+    specific: tuple[int, ...] | None = None
 
     def wanted(self, present: Iterable[int]) -> tuple[int, ...]:
         """The versions of `present` to serve, ascending."""
         ordered = sorted(present)
-        if self.specific:
+        if self.specific is not None:
             return tuple(version for version in ordered if version in self.specific)
         return tuple(ordered if self.every else ordered[-self.latest :])
 
@@ -41,41 +51,78 @@ def read_model_config(path: Path) -> tuple[ServedModelSpec, ...]:
     """Read a `--model_config_file` (protobuf text format).
 
     Raises:
-        ConfigError: The file cannot be read or is no ModelServerConfig.
+        RequestError: The file cannot be read or is no usable ModelServerConfig.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read --model_config_file {path}: {error}") from error
-    try:
-        message = text_format.Parse(text, ModelServerConfig())
-    except text_format.ParseError as error:
-        raise ConfigError(f"Error parsing text-format tensorflow.serving.ModelServerConfig: {path}: {error}") from error
-    return specs_of(message)
+    return specs_of(read_text_file(path, ModelServerConfig))
 
 
 def specs_of(message: Any) -> tuple[ServedModelSpec, ...]:
     """The models of a `ModelServerConfig` message.
 
     Raises:
-        ConfigError: A name is empty or used twice, a base path is not absolute, or the platform is not TensorFlow.
+        RequestError: A name is used twice, a base path is not absolute, or the platform is not TensorFlow.
     """
-    specs: dict[str, ServedModelSpec] = {}
+    if message.HasField("custom_model_config"):
+        raise invalid("ModelServer does not yet support custom model config.")
+    names: set[str] = set()
     for entry in message.model_config_list.config:
-        if not entry.name or entry.name in specs:
-            raise ConfigError(
-                f"every model of the configuration must have a name of its own, found {entry.name!r} twice or empty"
-            )
+        if entry.name in names:
+            raise invalid(f"Illegal to list model {entry.name} multiple times in config list")
+        names.add(entry.name)
+    for entry in message.model_config_list.config:
         if not Path(entry.base_path).is_absolute():
-            raise ConfigError(f"base_path of model {entry.name!r} must be absolute, found {entry.base_path!r}")
-        if entry.model_platform not in ("", "tensorflow"):
-            raise ConfigError(
-                f'model_platform of model {entry.name!r} must be "tensorflow", found {entry.model_platform!r}'
+            raise invalid(
+                f"Expected model {entry.name} to have an absolute path or URI; got base_path()={entry.base_path}"
             )
-        specs[entry.name] = ServedModelSpec(
-            entry.name, Path(entry.base_path), _policy(entry.model_version_policy), dict(entry.version_labels)
+    return tuple(_spec(entry) for entry in message.model_config_list.config)
+
+
+def platform_of(entry: Any) -> str:
+    """The platform of a `ModelConfig` message, which may also use the old field `model_type`.
+
+    Raises:
+        RequestError: INVALID_ARGUMENT: it has none, or both fields.
+    """
+    if entry.model_type:
+        if entry.model_platform:
+            raise invalid(
+                "Illegal setting both ModelServerConfig::model_type (deprecated) and ModelServerConfig::model_platform, "
+                f"model name is {entry.name}"
+            )
+        if entry.model_type != 1:
+            raise invalid(f"ModelServerConfig::model_type choice {entry.model_type} not supported.")
+        return TENSORFLOW
+    if not entry.model_platform:
+        raise invalid(
+            "Illegal setting neither ModelServerConfig::model_type (deprecated) nor ModelServerConfig::model_platform, "
+            f"model name is {entry.name}"
         )
-    return tuple(specs.values())
+    return str(entry.model_platform)
+
+
+def require_same_platforms(served: Iterable[str], message: Any) -> None:
+    """Check that no served model changes its platform.
+
+    Raises:
+        RequestError: INVALID_ARGUMENT: one does.
+    """
+    names = set(served)
+    for entry in message.model_config_list.config:
+        if entry.name in names and (platform := platform_of(entry)) != TENSORFLOW:
+            raise invalid(
+                f"Illegal to change a model's platform. For model {entry.name} platform was {TENSORFLOW} and new platform "
+                f"requested is {platform}"
+            )
+
+
+def _spec(entry: Any) -> ServedModelSpec:
+    platform = platform_of(entry)
+    if platform != TENSORFLOW:
+        raise invalid(f"Model {entry.name} requests unsupported platform {platform}")
+    if not entry.name:
+        raise invalid("every model of the configuration must have a name")
+    policy = _policy(entry.model_version_policy)
+    return ServedModelSpec(entry.name, Path(entry.base_path), policy, dict(entry.version_labels))
 
 
 def _policy(message: Any) -> VersionPolicySpec:
@@ -91,9 +138,53 @@ def _policy(message: Any) -> VersionPolicySpec:
 
 
 def present_versions(base_path: Path) -> dict[int, Path]:
-    """Version directories: children whose names are whole numbers; anything else is ignored."""
-    if not base_path.is_dir():
-        return {}
-    return {
-        int(child.name): child for child in sorted(base_path.iterdir()) if child.name.isdecimal() and child.is_dir()
-    }
+    """Version directories: children whose names are whole numbers; anything else is ignored.
+
+    Raises:
+        RequestError: INVALID_ARGUMENT: the base path is not there, which must not count as "no versions".
+    """
+    try:
+        children = sorted(base_path.iterdir())
+    except OSError as error:
+        raise invalid(f"Could not find base path {base_path}: {error.strerror or error}") from error
+    found: dict[int, Path] = {}
+    for child in children:
+        if not _VERSION_NAME.fullmatch(child.name) or not child.is_dir():
+            continue
+        version = int(child.name)
+        if not -_MAX_VERSION <= version < _MAX_VERSION:
+            continue
+        if version in found:
+            logger.warning("version %d is loaded from %s; %s is ignored", version, child, found[version])
+        found[version] = child
+    return found
+
+
+def require_labels(
+    specs: Sequence[ServedModelSpec],
+    *,
+    available: Mapping[str, frozenset[int]],
+    before: Mapping[str, Mapping[str, int]],
+    allow_unavailable: bool,
+) -> None:
+    """Check that labels point to available versions.
+
+    Args:
+        specs: The new configuration.
+        available: Available versions by model.
+        before: Labels so far by model.
+        allow_unavailable: Whether a label that does not exist yet may point to a version that is not available yet.
+
+    Raises:
+        RequestError: FAILED_PRECONDITION: one does not.
+    """
+    for spec in specs:
+        for label, version in spec.labels.items():
+            old = before.get(spec.name, {}).get(label)
+            allowed = allow_unavailable and old in (None, version)
+            if not allowed and version not in available.get(spec.name, frozenset()):
+                raise RequestError(
+                    StatusCode.FAILED_PRECONDITION,
+                    f"Request to assign label to version {version} of model {spec.name}, which is not currently "
+                    "available for inference",
+                )

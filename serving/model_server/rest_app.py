@@ -1,10 +1,7 @@
-"""REST: TensorFlow Serving's paths as a bare ASGI application, and liveness, readiness and metrics."""
+"""REST: TensorFlow Serving's interface as a bare ASGI application, and liveness, readiness and metrics."""
 
-import asyncio
-import gzip
 import re
 import time
-import urllib.parse
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -13,171 +10,219 @@ from typing import Any
 import orjson
 from google.protobuf import json_format
 
-from forecasting.contracts.ports import MODEL_SERVER_METRICS_PATH
-from forecasting.wire.messages import GetModelStatusRequest, ModelSpec
-from serving.model_server.feeds import check_fetches
+from forecasting.wire.messages import ClassificationRequest, GetModelStatusRequest, ModelSpec, RegressionRequest
 from serving.model_server.inference import InferenceService
-from serving.model_server.metrics import REQUEST_COUNT, REQUEST_LATENCY
-from serving.model_server.rest_json import error_body, feeds_of, parse_body, render
+from serving.model_server.metrics import OWN_REFUSED, REQUEST_COUNT, REQUEST_LATENCY
+from serving.model_server.model_service import ModelService
+from serving.model_server.observed import REST, Observation, ObservedService
+from serving.model_server.rest_examples import fill_examples
+from serving.model_server.rest_json import parse_object, signature_name_of
+from serving.model_server.rest_paths import CLASSIFY, METADATA, PREDICT, RestRoute, is_served, route_of
+from serving.model_server.rest_render import error_body, render_classifications, render_outputs, render_regressions
+from serving.model_server.rest_values import values_of
+from serving.model_server.served_version import DEFAULT_SIGNATURE
 from serving.model_server.status import RequestError, StatusCode, http_code, invalid
 
-_VERSION = r"(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?"
-_PREDICT = re.compile(r"/v1/models/([^/:]+)" + _VERSION + r":(classify|regress|predict)", re.IGNORECASE)
-_READ = re.compile(r"/v1/models(?:/([^/:]+))?" + _VERSION + r"(?:/(metadata))?", re.IGNORECASE)
+OWN_METRICS_PATH, LIVE_PATH, READY_PATH = "/metrics", "/healthz", "/readyz"
 _MAX_INFLATED_BYTES = 100 * 2**20
-_JSON = "application/json"
-_TEXT = "text/plain"
+_JSON, _TEXT, _HTML = b"application/json", b"text/plain", b"text/html"
+_ORIGIN = re.compile(rb"https?://")
+_CORS = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-allow-methods", b"POST, GET"),
+    (b"access-control-allow-headers", b"Content-Type"),
+)
+_NOT_FOUND = b"<html><head>\n<title>404 Not Found</title>\n</head><body>\n<h1>Not Found</h1>\n</body></html>\n"
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+Page = Callable[[], Awaitable[str]]
+
+
+@dataclass(frozen=True)
+class RestConfig:
+    """Limits and switches of the REST side."""
+
+    timeout_s: float = 30.0
+    max_body_bytes: int = 64 * 2**20
+    cors: bool = False
+    metrics_path: str | None = None
+    """Path of the official metrics page, or none."""
 
 
 @dataclass(frozen=True)
 class _Answer:
     code: int
     body: bytes
-    content_type: str = _JSON
+    content_type: bytes | None = _JSON
 
 
 class RestApp:
     """The ASGI application."""
 
-    def __init__(self, service: InferenceService, *, timeout_s: float, max_body_bytes: int) -> None:
-        """Answer from the service; requests that take longer than the timeout end with 504."""
-        self._service = service
-        self._timeout_s = timeout_s
-        self._max_body_bytes = max_body_bytes
+    def __init__(
+        self, config: RestConfig, service: ObservedService, models: ModelService, pages: Mapping[str, Page]
+    ) -> None:
+        """Answer from the services.
+
+        Args:
+            config: Limits and switches.
+            service: Inference, counted.
+            models: State of the models.
+            pages: Plain text pages by path, such as the metrics.
+        """
+        self._config, self._service, self._models, self._pages = config, service, models, pages
+        self._inference: InferenceService = service.inference
         self.draining = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         if scope["type"] != "http":
             return
-        answer = await self._answer(scope, receive)
-        headers = [(b"content-type", answer.content_type.encode()), (b"content-length", str(len(answer.body)).encode())]
+        path = scope["raw_path"].decode("latin-1")
+        if scope["query_string"]:
+            path += "?" + scope["query_string"].decode("latin-1")
+        served = is_served(path)
+        answer = await (self._answer(scope, path, receive) if served else self._own_page(path))
+        headers = [(b"content-length", str(len(answer.body)).encode())]
+        if answer.content_type is not None:
+            headers.append((b"content-type", answer.content_type))
+        if served and self._config.cors:
+            headers += _CORS
         await send({"type": "http.response.start", "status": answer.code, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
 
-    async def _answer(self, scope: Scope, receive: Receive) -> _Answer:
+    async def _own_page(self, path: str) -> _Answer:
+        if path in self._pages:
+            return _Answer(200, (await self._pages[path]()).encode(), _TEXT)
+        if path == LIVE_PATH:
+            return _Answer(200, b"ok\n", _TEXT)
+        if path == READY_PATH:
+            ready = self._inference.keeper.ready() and not self.draining
+            return _Answer(200, b"ready\n", _TEXT) if ready else _Answer(503, b"not ready\n", _TEXT)
+        return _Answer(404, _NOT_FOUND, _HTML)
+
+    async def _answer(self, scope: Scope, path: str, receive: Receive) -> _Answer:
         method = scope["method"]
-        path = scope.get("raw_path", scope["path"].encode()).decode("latin-1")
-        if scope["query_string"]:
-            path += "?" + scope["query_string"].decode("latin-1")
-        own = self._own_page(path)
-        if own is not None:
-            return own
+        if method == "OPTIONS":
+            return _preflight(scope)
         try:
-            body = await _read_body(scope, receive, self._max_body_bytes)
-            if method == "POST" and (match := _PREDICT.fullmatch(path)):
-                return await self._predict(match, body)
-            if method == "GET" and (match := _READ.fullmatch(path)):
-                return self._read(*match.groups())
-            raise invalid(f"Malformed request: {method} {path}")
+            body = await self._read_body(scope, receive)
+            route = route_of(method, path)
+        except RequestError as error:
+            self._service.metrics.count(REQUEST_COUNT, "", error.code.name)
+            return _Answer(http_code(error.code), error_body(error.message))
+        try:
+            if route.action in (METADATA, "status"):
+                return self._read(route)
+            return await self._infer(route, body)
         except RequestError as error:
             return _Answer(http_code(error.code), error_body(error.message))
 
-    def _own_page(self, path: str) -> _Answer | None:
-        if path == MODEL_SERVER_METRICS_PATH:
-            return _Answer(200, self._service.metrics.page().encode(), _TEXT)
-        if path == "/healthz":
-            return _Answer(200, b"ok\n", _TEXT)
-        if path == "/readyz":
-            ready = self._service.manager.ready() and not self.draining
-            return _Answer(200, b"ready\n", _TEXT) if ready else _Answer(503, b"not ready\n", _TEXT)
-        return (
-            None
-            if path.lower().startswith("/v1/")
-            else _Answer(404, b"<html><body>Not Found</body></html>\n", "text/html")
-        )
+    async def _infer(self, route: RestRoute, body: bytes) -> _Answer:
+        seen = Observation(route.model, route.action, REST)
+        deadline_s = time.monotonic() + self._config.timeout_s
+        run = self._predict if route.action == PREDICT else self._examples
+        return _Answer(200, await self._service.observe(seen, lambda: run(route, body, seen, deadline_s)))
 
-    async def _predict(self, match: re.Match[str], body: bytes) -> _Answer:
-        quoted_name, version, label, verb = match.groups()
-        name, start, status = urllib.parse.unquote(quoted_name), time.perf_counter(), StatusCode.UNKNOWN
-        metrics = self._service.metrics
+    async def _predict(self, route: RestRoute, raw: bytes, seen: Observation, deadline_s: float) -> bytes:
+        body = parse_object(raw)
+        name = signature_name_of(body.document)
+        served = self._inference.keeper.find(route.model, route.version, route.label)
+        key = name or DEFAULT_SIGNATURE
+        signature = served.signatures.get(key)
+        if signature is None:
+            raise invalid(f'Serving signature name: "{key}" not found in signature def')
+        seen.served, seen.signature = served, key
+        sent, as_rows = values_of(body, signature.inputs, name)
+        results = await self._inference.run(served, signature, sent, (), "Predict", deadline_s)
+        if self._service.log is not None:
+            self._service.log.offer_arrays(served.spec(key), sent, results)
+        return render_outputs(results, as_rows=as_rows)
+
+    async def _examples(self, route: RestRoute, raw: bytes, seen: Observation, deadline_s: float) -> bytes:
+        classify = route.action == CLASSIFY
+        request = ClassificationRequest() if classify else RegressionRequest()
+        request.model_spec.CopyFrom(_spec(route))
+        fill_examples(parse_object(raw), request)
+        answer = self._inference.classify if classify else self._inference.regress
+        response = await answer(request, deadline_s)
+        seen.signature = response.model_spec.signature_name
+        if self._service.log is not None:
+            self._service.log.offer(f"{route.action}_log", request, response)
+        return render_classifications(response.result) if classify else render_regressions(response.result)
+
+    def _read(self, route: RestRoute) -> _Answer:
+        metrics, start, status = self._service.metrics, time.perf_counter(), StatusCode.UNKNOWN
         try:
-            if verb.lower() != "predict":
-                raise RequestError(StatusCode.UNIMPLEMENTED, f"{verb} is not in this version; use predict")
-            async with asyncio.timeout(self._timeout_s):
-                answer = await self._run(name, version, label, body)
+            body = self._metadata(route) if route.action == METADATA else self._status(route)
             status = StatusCode.OK
-            metrics.observe(REQUEST_LATENCY, (time.perf_counter() - start) * 1e6, name, "predict", "REST")
-            return answer
-        except TimeoutError as error:
-            status = StatusCode.DEADLINE_EXCEEDED
-            raise RequestError(status, f"the model took longer than {self._timeout_s:g} s") from error
+            metrics.observe(REQUEST_LATENCY, (time.perf_counter() - start) * 1e6, route.model, "", REST)
+            return _Answer(200, body)
         except RequestError as error:
             status = error.code
             raise
         finally:
-            metrics.count(REQUEST_COUNT, name, status.name)
+            known = bool(self._inference.keeper.versions(route.model))
+            metrics.count(REQUEST_COUNT, route.model if known else metrics.unknown_model(route.model), status.name)
 
-    async def _run(self, name: str, version: str | None, label: str | None, body: bytes) -> _Answer:
-        request = parse_body(body)
-        served = self._service.manager.find(
-            name, int(version) if version else None, urllib.parse.unquote(label) if label else None
+    def _status(self, route: RestRoute) -> bytes:
+        response = self._models.status(GetModelStatusRequest(model_spec=_spec(route)))
+        return orjson.dumps(
+            json_format.MessageToDict(
+                response, always_print_fields_with_no_presence=True, preserving_proto_field_name=True
+            ),
+            option=orjson.OPT_INDENT_2,
         )
-        signatures = served.backend.signatures if served.backend else {}
-        if request.signature_name not in signatures:
-            raise invalid(f'Serving signature name: "{request.signature_name}" not found in signature def')
-        signature = signatures[request.signature_name]
-        feeds = feeds_of(request, signature)
-        results = await self._service.run(served, signature, feeds, check_fetches(signature, ()), "predict")
-        return _Answer(200, render(results, as_rows=request.as_rows))
 
-    def _read(self, quoted_name: str | None, version: str | None, label: str | None, metadata: str | None) -> _Answer:
-        if quoted_name is None:
-            raise invalid("Missing model name in request.")
-        start, name = time.perf_counter(), urllib.parse.unquote(quoted_name)
-        if metadata:
-            document = self._metadata(name, version, urllib.parse.unquote(label) if label else None)
-        else:
-            request = GetModelStatusRequest(model_spec=_spec(name, version))
-            document = _status_document(self._service.status(request))
-        self._service.metrics.observe(REQUEST_LATENCY, (time.perf_counter() - start) * 1e6, name, "", "REST")
-        return _Answer(200, orjson.dumps(document, option=orjson.OPT_INDENT_2))
-
-    def _metadata(self, name: str, version: str | None, label: str | None) -> dict[str, Any]:
-        served = self._service.manager.find(name, int(version) if version else None, label)
+    def _metadata(self, route: RestRoute) -> bytes:
+        served = self._inference.keeper.find(route.model, route.version, route.label)
         signatures = json_format.MessageToDict(
-            self._service.signature_map(served),
+            self._inference.signature_map(served),
             always_print_fields_with_no_presence=True,
             preserving_proto_field_name=True,
         )
-        return {
-            "model_spec": {"name": name, "signature_name": "", "version": str(served.version)},
+        document = {
+            "model_spec": {"name": served.name, "signature_name": "", "version": str(served.version)},
             "metadata": {"signature_def": signatures},
         }
+        return orjson.dumps(document, option=orjson.OPT_INDENT_2)
+
+    async def _read_body(self, scope: Scope, receive: Receive) -> bytes:
+        parts, size, more = list[bytes](), 0, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise RequestError(StatusCode.CANCELLED, "the client went away")
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > self._config.max_body_bytes:
+                self._service.metrics.count(OWN_REFUSED, "body")
+                raise RequestError(
+                    StatusCode.RESOURCE_EXHAUSTED, f"the body must not exceed {self._config.max_body_bytes} bytes"
+                )
+            more = message.get("more_body", False)
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        for name, value in scope["headers"]:
+            if name == b"content-encoding" and b"gzip" in value.lower():
+                return _inflate(body)
+        return body
 
 
-def _spec(name: str, version: str | None) -> Any:
-    spec = ModelSpec(name=name)
-    if version:
-        spec.version.value = int(version)
+def _preflight(scope: Scope) -> _Answer:
+    origin = next((value for name, value in scope["headers"] if name == b"origin"), b"")
+    code = StatusCode.OK if _ORIGIN.search(origin) else StatusCode.FAILED_PRECONDITION
+    return _Answer(http_code(code), b"", None)
+
+
+def _spec(route: RestRoute) -> Any:
+    spec = ModelSpec(name=route.model)
+    if route.version is not None:
+        spec.version.value = route.version
+    elif route.label is not None:
+        spec.version_label = route.label
     return spec
-
-
-def _status_document(response: Any) -> dict[str, Any]:
-    return json_format.MessageToDict(
-        response, always_print_fields_with_no_presence=True, preserving_proto_field_name=True
-    )
-
-
-async def _read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
-    parts, size, more = [], 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise RequestError(StatusCode.CANCELLED, "the client went away")
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > max_bytes:
-            raise RequestError(StatusCode.RESOURCE_EXHAUSTED, f"the body must not exceed {max_bytes} bytes")
-        more = message.get("more_body", False)
-    body = b"".join(parts)
-    if dict(scope["headers"]).get(b"content-encoding", b"").lower() == b"gzip":
-        return _inflate(body)
-    return body
 
 
 def _inflate(body: bytes) -> bytes:
@@ -185,7 +230,7 @@ def _inflate(body: bytes) -> bytes:
     try:
         engine = zlib.decompressobj(wbits=31)
         inflated = engine.decompress(body, _MAX_INFLATED_BYTES)
-    except (zlib.error, gzip.BadGzipFile):
+    except zlib.error:
         return b""
     if engine.unconsumed_tail:
         raise RequestError(

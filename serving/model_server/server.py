@@ -1,87 +1,156 @@
 """Put the parts together in one event loop, until SIGTERM."""
 
 import asyncio
+import contextlib
 import logging
 import signal
 import sys
+from collections.abc import Coroutine
+from dataclasses import replace
+from typing import Any
 
-from forecasting.errors import ConfigError
 from serving.asgi import HttpServer
+from serving.model_server.executor import ModelExecutor
 from serving.model_server.flags import ServerConfig
 from serving.model_server.grpc_service import GrpcServer
 from serving.model_server.inference import InferenceService
-from serving.model_server.metrics import ServerMetrics
+from serving.model_server.metrics import ServerMetrics, official_page, own_page
+from serving.model_server.model_service import ModelService
 from serving.model_server.model_specs import ServedModelSpec
-from serving.model_server.rest_app import RestApp
-from serving.model_server.servables import ServableManager
+from serving.model_server.observed import ObservedService
+from serving.model_server.request_log import RequestLog
+from serving.model_server.rest_app import OWN_METRICS_PATH, Page, RestApp
+from serving.model_server.status import RequestError
+from serving.model_server.version_keeper import VersionKeeper
 
 logger = logging.getLogger(__name__)
+
+
+class ModelServer:
+    """One process of the server: its parts, and how they start and stop."""
+
+    def __init__(self, config: ServerConfig) -> None:
+        """Bind the ports; nothing listens yet. Must be made in the running event loop.
+
+        Raises:
+            ConfigError: A port is taken, or a certificate cannot be used.
+        """
+        self._config = config
+        self.metrics = ServerMetrics()
+        self.executor = ModelExecutor(config.limits, self.metrics)
+        self.keeper = VersionKeeper(replace(config.loading, make_queues=self.executor.queues), self.metrics)
+        self._log = RequestLog(config.request_log.prefix, config.request_log.rate) if config.request_log else None
+        inference = InferenceService(
+            self.keeper,
+            self.executor,
+            self.metrics,
+            check_methods=config.check_methods,
+            as_content=config.as_content,
+        )
+        service = ObservedService(inference, self.metrics, self._log)
+        self.models = ModelService(self.keeper, self.metrics, reload_timeout_s=config.reload_timeout_s)
+        self._app = RestApp(config.rest, service, self.models, self._pages())
+        self.grpc = GrpcServer(config.grpc, service, self.models)
+        self.http: HttpServer | None = None
+        if config.rest_api_port is not None:
+            share = config.grpc.share_port
+            self.http = HttpServer(
+                self._app, config.bind_address, config.rest_api_port, drain_s=config.drain_s, share_port=share
+            )
+
+    async def start(self) -> None:
+        """Listen on both ports."""
+        await self.grpc.start()
+        if self.http is not None:
+            await self.http.start()
+
+    async def stop(self) -> None:
+        """Refuse what is new, finish what is in flight, then close the models."""
+        self._app.draining = True
+        stopping = [self.grpc.stop(self._config.drain_s)]
+        if self.http is not None:
+            stopping.append(self.http.stop())
+        await asyncio.gather(*stopping)
+        await self.keeper.close()
+        self.executor.close()
+        if self._log is not None:
+            self._log.close()
+
+    async def keep_current(self, specs: tuple[ServedModelSpec, ...]) -> None:
+        """Load the models, then follow the configuration file and the disk, until cancelled.
+
+        Raises:
+            RequestError: The first configuration cannot be used.
+        """
+        config = self._config
+        self.keeper.configure(specs)
+        following: list[Coroutine[Any, Any, Any]] = [asyncio.Event().wait()]
+        if config.file_system_poll_s > 0:
+            following.append(self._follow_disk(config.file_system_poll_s))
+        if config.config_poll_s > 0 and config.model_config_file is not None:
+            following.append(self._follow_file(config.config_poll_s))
+        await asyncio.gather(*following)
+
+    async def _follow_disk(self, pause_s: float) -> None:
+        while True:
+            await asyncio.sleep(pause_s)
+            self.keeper.poll()
+
+    async def _follow_file(self, pause_s: float) -> None:
+        while True:
+            await asyncio.sleep(pause_s)
+            try:
+                self.keeper.configure(self._config.specs())
+            except RequestError as error:
+                # A broken file must not take models away: keep the last good one and say so.
+                logger.error("keeping the last model configuration: %s", error.message)
+
+    def _pages(self) -> dict[str, Page]:
+        async def own() -> str:
+            return own_page([self.metrics.state()])
+
+        async def official() -> str:
+            return official_page([self.metrics.state()])
+
+        pages: dict[str, Page] = {OWN_METRICS_PATH: own}
+        if self._config.rest.metrics_path is not None:
+            pages[self._config.rest.metrics_path] = official
+        return pages
 
 
 async def serve_models(config: ServerConfig) -> None:
     """Listen, load, and answer until SIGTERM or SIGINT; then finish what is in flight.
 
     Raises:
-        ConfigError: A port is taken or the model configuration cannot be used.
+        ConfigError: A port is taken or a certificate cannot be used.
+        RequestError: The model configuration cannot be used.
     """
     specs = config.specs()
-    metrics = ServerMetrics()
-    manager = ServableManager(config.loading, metrics)
-    service = InferenceService(manager, metrics)
-    app = RestApp(service, timeout_s=config.rest_timeout_s, max_body_bytes=config.max_body_bytes)
-    grpc_server = GrpcServer(service, f"{config.bind_address}:{config.port}")
-    http_server = None
-    if config.rest_api_port is not None:
-        http_server = HttpServer(app, config.bind_address, config.rest_api_port, drain_s=config.drain_s)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await grpc_server.start()
-    _say(f"Running gRPC ModelServer at {config.bind_address}:{grpc_server.port}")
-    if http_server is not None:
-        await http_server.start()
-        _say(f"Exporting HTTP/REST API at {config.bind_address}:{http_server.port}")
-    keeper = asyncio.create_task(_keep_current(config, manager, specs))
+    server = ModelServer(config)
+    await server.start()
+    _announce(config, server)
+    keeping = asyncio.create_task(server.keep_current(specs))
     stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({keeper, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    app.draining = True
-    keeper.cancel()
-    await grpc_server.stop(config.drain_s)
-    if http_server is not None:
-        await http_server.stop()
-    results = await asyncio.gather(keeper, return_exceptions=True)
-    manager.close()
-    if not stop.is_set() and isinstance(results[0], Exception):
-        raise results[0]
+    await asyncio.wait({keeping, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    keeping.cancel()
+    await server.stop()
+    with contextlib.suppress(asyncio.CancelledError):
+        await keeping
+    stopping.cancel()
 
 
-async def _keep_current(config: ServerConfig, manager: ServableManager, specs: tuple[ServedModelSpec, ...]) -> None:
-    """Load the models, then follow the configuration file and the disk."""
-    await manager.configure(specs)
-    loop = asyncio.get_running_loop()
-    if config.config_poll_s <= 0 and config.file_system_poll_s <= 0:
-        await asyncio.Event().wait()
-    next_config = loop.time() + config.config_poll_s
-    while True:
-        pauses = [pause for pause in (config.file_system_poll_s, config.config_poll_s) if pause > 0]
-        await asyncio.sleep(min(pauses))
-        if config.config_poll_s > 0 and loop.time() >= next_config:
-            next_config = loop.time() + config.config_poll_s
-            await _reread(config, manager)
-        elif config.file_system_poll_s > 0:
-            await manager.poll()
+def _announce(config: ServerConfig, server: ModelServer) -> None:
+    say(f"Running gRPC ModelServer at {config.bind_address}:{server.grpc.port}")
+    if config.grpc.socket_path:
+        say(f"Running gRPC ModelServer on UNIX socket {config.grpc.socket_path}")
+    if server.http is not None:
+        say(f"Exporting HTTP/REST API at {config.bind_address}:{server.http.port}")
 
 
-async def _reread(config: ServerConfig, manager: ServableManager) -> None:
-    try:
-        specs = config.specs()
-    except ConfigError as error:
-        # A broken file must not take models away: keep the last good one and say so.
-        logger.error("keeping the last model configuration: %s", error)
-        return
-    await manager.configure(specs)
-
-
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """One line for whoever started the server."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()

@@ -11,7 +11,8 @@ from components.images import DEFAULTS
 from forecasting.contracts.layout import HOME_VARIABLE
 from forecasting.contracts.ports import GATEWAY_PORT, GRPC_PORT, REST_PORT
 from serving.gateway.__main__ import build_parser
-from serving.model_server.flags import parse_flags
+from serving.launch import MONITORING_CONFIG
+from serving.model_server import flags as server_flags
 from tests.contract.dockerfile import lineage, packages_of, read_dockerfile
 
 ROOT = Path(__file__).parents[2]
@@ -94,9 +95,10 @@ def test_the_servers_expose_the_agreed_ports_and_are_probed_without_curl():
 
 def test_the_model_server_understands_its_default_arguments():
     (arguments,) = STAGES["serving"].values("CMD")
-    config = parse_flags(json.loads(arguments))
-    assert (config.port, config.rest_api_port, config.bind_address) == (GRPC_PORT, REST_PORT, "0.0.0.0")
-    assert config.model_config_file == Path("/var/lib/almanac/models/models.config")
+    found = server_flags.build_parser().parse_args(json.loads(arguments))
+    assert (found.port, found.rest_api_port, found.bind_address) == (GRPC_PORT, REST_PORT, "0.0.0.0")
+    assert found.model_config_file == "/var/lib/almanac/models/models.config"
+    assert found.monitoring_config_file == f"/app/{MONITORING_CONFIG.relative_to(ROOT)}"
 
 
 def test_the_gateway_understands_its_default_arguments():

@@ -1,11 +1,13 @@
 """TensorFlow Lite models run by LiteRT; no TensorFlow in the process."""
 
+import queue
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from forecasting.errors import ArtifactError
 from forecasting.wire.lite_signatures import read_signatures
@@ -20,60 +22,94 @@ class _Slot:
         from ai_edge_litert.interpreter import Interpreter
 
         self._interpreter = Interpreter(model_content=model, num_threads=1)
-        self._inputs = {detail["name"]: detail["index"] for detail in self._interpreter.get_input_details()}
-        self._outputs = {detail["name"]: detail["index"] for detail in self._interpreter.get_output_details()}
-        self._shapes: dict[str, tuple[int, ...]] = {}
+        self.inputs = {detail["name"]: detail["index"] for detail in self._interpreter.get_input_details()}
+        self.outputs = {detail["name"]: detail["index"] for detail in self._interpreter.get_output_details()}
+        self._shapes: tuple[tuple[str, tuple[int, ...]], ...] | None = None
 
-    def run(self, feeds: Arrays, fetches: Sequence[str]) -> Arrays:
+    def run(self, feeds: Arrays, fetches: Sequence[str]) -> list[npt.NDArray[Any]]:
         """Feed and fetch by tensor name."""
-        shapes = {name: array.shape for name, array in feeds.items()}
+        interpreter = self._interpreter
+        shapes = tuple((name, array.shape) for name, array in feeds.items())
         if shapes != self._shapes:
             # Forget the old shapes first: after a failure in between, the next call must allocate again.
-            self._shapes = {}
-            for name, shape in shapes.items():
-                self._interpreter.resize_tensor_input(self._inputs[name], shape, strict=False)
-            self._interpreter.allocate_tensors()
+            self._shapes = None
+            for name, shape in shapes:
+                interpreter.resize_tensor_input(self.inputs[name], shape, strict=False)
+            interpreter.allocate_tensors()
             self._shapes = shapes
         for name, array in feeds.items():
-            self._interpreter.set_tensor(self._inputs[name], np.ascontiguousarray(array))
-        self._interpreter.invoke()
-        return {name: self._interpreter.get_tensor(self._outputs[name]) for name in fetches}
+            interpreter.set_tensor(self.inputs[name], np.ascontiguousarray(array))
+        interpreter.invoke()
+        return [_plain(interpreter.get_tensor(self.outputs[name])) for name in fetches]
 
 
 class LiteBackend:
-    """As many interpreters as calls ran at once, never more: an interpreter serves one call at a time."""
+    """As many interpreters as calls ran at once, up to a limit: an interpreter serves one call at a time."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, n_interpreters: int) -> None:
         """Load a model and make its first interpreter.
 
         Raises:
-            RequestError: The file is no TensorFlow Lite model.
+            RequestError: The file is no TensorFlow Lite model, or its signatures name tensors that it lacks.
         """
         self._model = path.read_bytes()
-        self._lock = threading.Lock()
+        self._lock, self._n_left = threading.Lock(), max(1, n_interpreters) - 1
+        self._idle: queue.LifoQueue[_Slot] = queue.LifoQueue()
         try:
             self.signatures: Mapping[str, Any] = read_signatures(self._model)
-            self._idle: list[_Slot] = [_Slot(self._model)]
+            first = _Slot(self._model)
         except (ArtifactError, ValueError, RuntimeError) as error:
-            raise RequestError(StatusCode.INVALID_ARGUMENT, f"cannot load {path}: {error}") from error
+            raise invalid(f"cannot load {path}: {error}") from error
+        for signature in self.signatures.values():
+            _fix_names(signature.inputs, first.inputs, "input")
+            _fix_names(signature.outputs, first.outputs, "output")
+        self._idle.put(first)
 
-    def run(self, signature: Any, feeds: Arrays, fetches: Sequence[str]) -> Arrays:
+    def run(self, feeds: Arrays, fetches: Sequence[str]) -> list[npt.NDArray[Any]]:
         """See `Backend.run`."""
-        by_tensor = {signature.inputs[alias].name: array for alias, array in feeds.items()}
-        names = [signature.outputs[alias].name for alias in fetches]
-        with self._lock:
-            slot = self._idle.pop() if self._idle else None
-        slot = slot or _Slot(self._model)
+        slot = self._take()
         try:
-            found = slot.run(by_tensor, names)
+            found = slot.run(feeds, fetches)
         except (ValueError, RuntimeError) as error:
             # The interpreter is not used again: a failed allocation leaves it in a state nobody documents.
+            self._idle.put(_Slot(self._model))
             raise invalid(f"the model refused the input: {error}") from error
-        with self._lock:
-            self._idle.append(slot)
-        return {alias: found[name] for alias, name in zip(fetches, names, strict=True)}
+        self._idle.put(slot)
+        return found
 
     def close(self) -> None:
         """Drop the interpreters."""
+        while True:
+            try:
+                self._idle.get_nowait()
+            except queue.Empty:
+                return
+
+    def _take(self) -> _Slot:
+        try:
+            return self._idle.get_nowait()
+        except queue.Empty:
+            pass
         with self._lock:
-            self._idle.clear()
+            more = self._n_left > 0
+            self._n_left -= more
+        return _Slot(self._model) if more else self._idle.get()
+
+
+def _fix_names(infos: Mapping[str, Any], known: Iterable[str], kind: str) -> None:
+    """Let a signature's tensors be found where the converter has cut ':0' off their names."""
+    names = set(known)
+    for alias, info in infos.items():
+        if info.name in names:
+            continue
+        short = info.name.partition(":")[0]
+        if short not in names:
+            raise RequestError(
+                StatusCode.INTERNAL,
+                f"Signature {kind} {alias} references an unknown tensor: Unknown tensor '{info.name}'.",
+            )
+        info.name = short
+
+
+def _plain(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return array.astype(np.object_) if array.dtype.kind == "S" else array

@@ -7,11 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from forecasting.wire.messages import SignatureDef
-from serving.model_server.backends import Arrays
+from serving.model_server.backends import Arrays, BackendConfig
 from serving.model_server.status import RequestError, StatusCode
 
 logger = logging.getLogger(__name__)
+
+_Run = Callable[..., list[npt.NDArray[Any]]]
 
 
 class SessionBackend:
@@ -21,7 +26,7 @@ class SessionBackend:
     public: where it is missing, `Session.run` takes its place.
     """
 
-    def __init__(self, version_dir: Path, *, threads: int = 1) -> None:
+    def __init__(self, version_dir: Path, config: BackendConfig) -> None:
         """Import TensorFlow and load a SavedModel.
 
         Raises:
@@ -32,12 +37,13 @@ class SessionBackend:
 
         self._tf = tf
         v1 = tf.compat.v1
-        # A negative number of inter-op threads runs operations in the caller's thread.
-        settings = v1.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=-1)
+        settings = v1.ConfigProto.FromString(config.session_config)
+        settings.intra_op_parallelism_threads = config.intra_op_threads
+        settings.inter_op_parallelism_threads = config.inter_op_threads
         self._session = v1.Session(graph=tf.Graph(), config=settings)
         try:
             with self._session.graph.as_default():
-                meta_graph = v1.saved_model.loader.load(self._session, ["serve"], str(version_dir))
+                meta_graph = v1.saved_model.loader.load(self._session, list(config.saved_model_tags), str(version_dir))
         except (tf.errors.OpError, OSError, RuntimeError, ValueError) as error:
             self._session.close()
             raise RequestError(_code(error), f"cannot load {version_dir}: {error}") from error
@@ -46,32 +52,28 @@ class SessionBackend:
             key: SignatureDef.FromString(found.SerializeToString()) for key, found in meta_graph.signature_def.items()
         }
         self._lock = threading.Lock()
-        self._callables: dict[tuple[tuple[str, ...], tuple[str, ...]], Callable[..., Any]] = {}
+        self._callables: dict[tuple[tuple[str, ...], tuple[str, ...]], _Run] = {}
 
-    def run(self, signature: Any, feeds: Arrays, fetches: Sequence[str]) -> Arrays:
+    def run(self, feeds: Arrays, fetches: Sequence[str]) -> list[npt.NDArray[Any]]:
         """See `Backend.run`."""
-        aliases = tuple(sorted(feeds))
-        key = (
-            tuple(signature.inputs[alias].name for alias in aliases),
-            tuple(signature.outputs[alias].name for alias in fetches),
-        )
+        key = (tuple(feeds), tuple(fetches))
         try:
-            results = self._callable(key)(*(feeds[alias] for alias in aliases))
+            call = self._callables.get(key) or self._kept_callable(key)
+            return [np.asarray(value) for value in call(*feeds.values())]
         except (self._tf.errors.OpError, ValueError, TypeError) as error:
             raise RequestError(_code(error), str(getattr(error, "message", error))) from error
-        return dict(zip(fetches, results, strict=True))
 
     def close(self) -> None:
         """Close the session."""
         self._session.close()
 
-    def _callable(self, key: tuple[tuple[str, ...], tuple[str, ...]]) -> Callable[..., Any]:
+    def _kept_callable(self, key: tuple[tuple[str, ...], tuple[str, ...]]) -> _Run:
         with self._lock:
             if key not in self._callables:
                 self._callables[key] = self._make_callable(*key)
             return self._callables[key]
 
-    def _make_callable(self, feeds: tuple[str, ...], fetches: tuple[str, ...]) -> Callable[..., Any]:
+    def _make_callable(self, feeds: tuple[str, ...], fetches: tuple[str, ...]) -> _Run:
         make = getattr(self._session, "_make_callable_from_options", None)
         if make is None:
             logger.warning("this TensorFlow has no Session._make_callable_from_options; using the slower Session.run")
@@ -79,7 +81,7 @@ class SessionBackend:
             return lambda *arrays: session.run(list(fetches), dict(zip(feeds, arrays, strict=True)))
         from tensorflow.core.protobuf import config_pb2
 
-        made: Callable[..., Any] = make(config_pb2.CallableOptions(feed=feeds, fetch=fetches))
+        made: _Run = make(config_pb2.CallableOptions(feed=feeds, fetch=fetches))
         return made
 
 

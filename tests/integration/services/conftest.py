@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from forecasting.wire.server_process import RunningServerRecord, model_server
+from serving.launch import MONITORING_CONFIG
 from tests.unit.serving import tiny_models
 
 
@@ -30,6 +31,7 @@ def tiny_server(models: Path, tmp_path: Path) -> Iterator[RunningServerRecord]:
         "--model_name=tiny",
         f"--model_base_path={tmp_path / 'tiny'}",
         "--prefer_tflite_model",
+        f"--monitoring_config_file={MONITORING_CONFIG}",
         "--max_num_load_retries=0",
     ]
     with model_server(flags, log=tmp_path / "server.log") as server:

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from forecasting.wire.server_process import RunningServerRecord, model_server
+from serving.launch import MONITORING_CONFIG
 from tests.unit.serving import tiny_models
 
 
@@ -19,5 +20,6 @@ def lite_server(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     base = tmp_path_factory.mktemp("lite")
     tiny_models.write_version(models, base / "7", factor=2, lite=True)
     flags = ["--model_name=tiny", f"--model_base_path={base}", "--prefer_tflite_model", "--max_num_load_retries=0"]
+    flags += [f"--monitoring_config_file={MONITORING_CONFIG}", "--enable_grpc_healthcheck_service"]
     with model_server(flags, log=base / "log") as server:
         yield server

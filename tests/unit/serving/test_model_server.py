@@ -91,7 +91,7 @@ def test_an_unknown_model_or_version_is_not_found(grpc_client, rest_client):
         (lambda inputs: inputs.update(past=inputs.pop("history")), "Signature input alias: history"),
         (
             lambda inputs: inputs.update(history=inputs["history"].astype(np.float64)),
-            "input history: type mismatch: actual double vs. expect float",
+            "input history: Type mismatch: actual double vs. expect float",
         ),
         (
             lambda inputs: inputs.update(history=inputs["history"][:, 1:]),
@@ -185,7 +185,7 @@ def test_rows_give_predictions_and_columns_give_outputs(lite_server, grpc_client
         ({"inputs": {"history": [[["NaN", 0, 0]] * 6]}}, "Missing named input: future"),
         (
             {"inputs": {"history": [[[True, 0, 0]] * 6], "future": [[[0, 0]] * 3]}},
-            "Type: Bool is not of expected type: float",
+            "Type: True is not of expected type: float",
         ),
         (
             {"inputs": {"history": [[[0, 0, 0]] * 5 + [[0, 0]]], "future": [[[0, 0]] * 3]}},

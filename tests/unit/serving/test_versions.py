@@ -102,7 +102,7 @@ def test_a_saved_model_answers_as_its_lite_model_does(models, tmp_path):
         client.wait_available("m", 1, timeout_s=120)
         answer = client.predict("m", inputs.as_dict()).quantiles
         np.testing.assert_allclose(answer, tiny_models.expected(inputs, 2.0), rtol=1e-6)
-        with pytest.raises(RemoteError, match=r"INVALID_ARGUMENT.*type mismatch"):
+        with pytest.raises(RemoteError, match=r"INVALID_ARGUMENT.*Type mismatch"):
             client.predict("m", {**inputs.as_dict(), "future": inputs.future.astype(np.float64)})
 
 

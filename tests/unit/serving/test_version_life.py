@@ -1,0 +1,178 @@
+"""The life of a version, with a backend whose calls end when the test says so."""
+
+import asyncio
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from forecasting.wire.messages import VersionState
+from serving.model_server.backends import Arrays, Backend
+from serving.model_server.executor import LimitsConfig, ModelExecutor
+from serving.model_server.metrics import ServerMetrics
+from serving.model_server.model_specs import VersionPolicySpec, present_versions, read_model_config
+from serving.model_server.served_version import Pace, ServedVersion
+from serving.model_server.status import RequestError, StatusCode
+from serving.model_server.version_keeper import VersionKeeper
+from serving.model_server.version_loading import LoadingConfig
+
+
+class _GatedBackend(Backend):
+    """Runs until the gate opens; remembers what it was doing when it was closed."""
+
+    def __init__(self) -> None:
+        self.signatures = {}
+        self.gate, self.running, self.closed_while_running = threading.Event(), False, None
+
+    def run(self, feeds: Arrays, fetches) -> list[np.ndarray]:
+        self.running = True
+        self.gate.wait(10)
+        self.running = False
+        return [np.zeros(1, np.float32)]
+
+    def close(self) -> None:
+        self.closed_while_running = self.running
+
+
+def _served(keeper: VersionKeeper, backend: Backend) -> ServedVersion:
+    served = ServedVersion("m", 1, Path("m/1"), state=VersionState.AVAILABLE, backend=backend)
+    keeper._versions["m"] = {1: served}
+    return served
+
+
+async def _unload_under_a_call(*, give_up: bool) -> _GatedBackend:
+    metrics, backend = ServerMetrics(), _GatedBackend()
+    keeper, executor = VersionKeeper(LoadingConfig(), metrics), ModelExecutor(LimitsConfig(), metrics)
+    served = _served(keeper, backend)
+    call = asyncio.create_task(executor.run(served, {}, ("quantiles",)))
+    while not backend.running:
+        await asyncio.sleep(0.01)
+    if give_up:
+        call.cancel()
+    keeper.poll()
+    await asyncio.sleep(0.1)
+    assert served.state == VersionState.UNLOADING
+    assert backend.closed_while_running is None
+    backend.gate.set()
+    while served.state != VersionState.END:
+        await asyncio.sleep(0.01)
+    await asyncio.gather(call, return_exceptions=True)
+    await keeper.close()
+    executor.close()
+    return backend
+
+
+def test_a_version_is_closed_only_after_its_last_request():
+    assert asyncio.run(_unload_under_a_call(give_up=False)).closed_while_running is False
+
+
+def test_a_version_is_not_closed_under_a_call_whose_client_went_away():
+    assert asyncio.run(_unload_under_a_call(give_up=True)).closed_while_running is False
+
+
+async def _overload() -> RequestError:
+    metrics, backend = ServerMetrics(), _GatedBackend()
+    executor = ModelExecutor(LimitsConfig(n_workers=1, max_queued=1), metrics)
+    served = ServedVersion("m", 1, Path("m/1"), state=VersionState.AVAILABLE, backend=backend)
+    calls = [asyncio.create_task(executor.run(served, {}, ("quantiles",))) for _ in range(2)]
+    await asyncio.sleep(0.05)
+    with pytest.raises(RequestError) as caught:
+        await executor.run(served, {}, ("quantiles",))
+    backend.gate.set()
+    await asyncio.gather(*calls)
+    executor.close()
+    return caught.value
+
+
+def test_more_calls_than_may_wait_are_refused_at_once():
+    assert asyncio.run(_overload()).code == StatusCode.RESOURCE_EXHAUSTED
+
+
+async def _late() -> RequestError:
+    backend = _GatedBackend()
+    executor = ModelExecutor(LimitsConfig(), ServerMetrics())
+    served = ServedVersion("m", 1, Path("m/1"), state=VersionState.AVAILABLE, backend=backend)
+    with pytest.raises(RequestError) as caught:
+        await executor.run(served, {}, ("quantiles",), time.monotonic() + 0.05)
+    backend.gate.set()
+    executor.close()
+    return caught.value
+
+
+def test_a_deadline_ends_the_wait():
+    assert asyncio.run(_late()).code == StatusCode.DEADLINE_EXCEEDED
+
+
+def test_a_version_runs_on_the_event_loop_only_after_a_row_of_quick_calls_and_for_inputs_of_that_size():
+    pace = Pace()
+    for _ in range(19):
+        pace.note(0.0001, 100)
+    assert not pace.inline(100)
+    pace.note(0.0001, 100)
+    assert pace.inline(200)
+    assert not pace.inline(201)
+    pace.note(0.1, 100)
+    assert not pace.inline(100)
+    for _ in range(20):
+        pace.note(0.0001, 100)
+    assert not pace.inline(100)
+
+
+def test_admission_is_bounded_and_given_back():
+    executor = ModelExecutor(LimitsConfig(max_concurrent=1), ServerMetrics())
+    executor.admit()
+    with pytest.raises(RequestError, match="answers 1 requests at a time"):
+        executor.admit()
+    executor.leave()
+    executor.admit()
+    executor.close()
+
+
+@pytest.mark.parametrize(
+    ("policy", "wanted"),
+    [
+        (VersionPolicySpec(), (3,)),
+        (VersionPolicySpec(latest=2), (2, 3)),
+        (VersionPolicySpec(every=True), (1, 2, 3)),
+        (VersionPolicySpec(specific=(1, 7)), (1,)),
+    ],
+)
+def test_a_policy_chooses_versions(policy, wanted):
+    assert policy.wanted([3, 1, 2]) == wanted
+
+
+def test_version_directories_are_whole_numbers_with_or_without_leading_zeros(tmp_path):
+    for name in ("00000123", "7", ".incoming-1", "8.tmp", "records"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "9").write_text("a file")
+    assert sorted(present_versions(tmp_path)) == [7, 123]
+
+
+def test_a_configuration_with_commas_colons_and_comments_is_read(tmp_path):
+    path = tmp_path / "models.config"
+    path.write_text(
+        'model_config_list: { config: { name: "a", base_path: "/x", model_platform: "tensorflow" }, # one\n'
+        '  config: { name: "b", base_path: "/y", model_platform: "tensorflow", model_version_policy: { specific: { versions: 2 } },'
+        ' version_labels { key: "stable" value: 2 } } }'
+    )
+    first, second = read_model_config(path)
+    assert (first.name, first.base_path, first.policy) == ("a", Path("/x"), VersionPolicySpec())
+    assert (second.policy.specific, second.labels) == ((2,), {"stable": 2})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('config { name: "a" base_path: "x" }', "absolute path"),
+        ('config { base_path: "/x" model_platform: "tensorflow" }', "must have a name"),
+        ('config { name: "a" base_path: "/x" } config { name: "a" base_path: "/y" }', "model a multiple times"),
+        ('config { name: "a" base_path: "/x" model_platform: "caffe" }', "unsupported platform caffe"),
+    ],
+)
+def test_a_configuration_that_cannot_be_served_is_refused(tmp_path, text, message):
+    path = tmp_path / "models.config"
+    path.write_text(f"model_config_list {{ {text} }}")
+    with pytest.raises(RequestError, match=message):
+        read_model_config(path)
