@@ -257,7 +257,7 @@ def _split(evidence: Evidence) -> Group:
         f"by time, counted back from the end; {n_train:,} of {facts.longest:,} steps of the longest series lie before"
     )
     if n_tested < n_series:
-        comment = f"{CHECK}only {n_tested:,} of {n_series:,} series reach into the test period; the others ended before it\n{comment}"
+        comment = f"{CHECK}only {n_tested:,} of {n_series:,} series reach into the test period, and errors and gates are of these alone; the others ended before it{_ended(n_tested, n_series)}\n{comment}"
     members: list[Node] = [
         Setting("validation", duration(lengths.validation * step_s), f"{lengths.validation / facts.longest:.0%} of the longest series: early stopping and calibration"),
         Setting("test", duration(lengths.test * step_s), f"{lengths.test / facts.longest:.0%}, up to {as_time(cutoff)}: the backtest and the gates"),
@@ -265,6 +265,16 @@ def _split(evidence: Evidence) -> Group:
     if not lengths.embargo:
         members.append(Setting("embargo", False, "the periods are too short to leave a horizon out between them"))
     return Group("split", tuple(members), comment)
+
+
+def _ended(n_tested: int, n_series: int) -> str:
+    """What to do where most series end before the test period."""
+    if n_tested > n_series / 2:
+        return ""
+    return (
+        ". Where they have ended for good, they help to train; where their times are made up, as in a collection of unrelated "
+        "series, move each in the table by whole weeks so that all end together"
+    )
 
 
 def _model(n_windows: int) -> tuple[Node, ...]:

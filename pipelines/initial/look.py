@@ -55,6 +55,11 @@ class ColumnLook:
         found = self.numbers[~np.isnan(self.numbers)]
         return bool(np.all(found == np.round(found)))
 
+    @property
+    def filled_ratio(self) -> float:
+        """Share of rows that have a value."""
+        return float(np.mean(self.codes >= 0))
+
 
 @dataclass(frozen=True)
 class TimingGuess:

@@ -31,6 +31,10 @@ _MAX_WORDS, _MIN_ROWS_PER_WORD = 20, 10
 """Different words of a categorical covariate at most, and rows that there must be of each on average."""
 _MAX_MISSING_WORDS = 0.5
 """Share of rows that may have no word: a column of remarks says when something was, not that nothing was."""
+_MIN_FILLED = 0.5
+"""Share of rows that a target has, where a column has as many: one that ended long ago is none."""
+_MAX_LATER_RATIO = 0.3
+"""Share of the rows that may lie after the last target; with more of them the target has ended, and nothing is a plan."""
 WIDE_TARGET = "value"
 """Name of the values of a wide table."""
 
@@ -142,6 +146,7 @@ def guess_target(look: TableLook, without: tuple[str, ...] = ()) -> ColumnGuess:
     varying = [c for c in numbers if c.kind is ColumnKind.NUMBER and c.n_distinct > 1 and not is_row_number(c)]
     if not varying:
         raise DataError(_no_number(look, numbers))
+    varying = [column for column in varying if column.filled_ratio >= _MIN_FILLED] or varying
     ranked = [(rank, c) for c in varying if (rank := target_rank(c.name)) is not None]
     if ranked:
         best = min(ranked, key=lambda pair: pair[0])[1]
@@ -217,7 +222,7 @@ def _place(guess: RolesGuess, column: ColumnLook, look: TableLook, *, later: np.
         words = ColumnGuess(name, f"{column.n_distinct:,} different words: each becomes a column of 0 and 1")
         guess = replace(guess, categorical=(*guess.categorical, words))
     n_later = int(np.count_nonzero(later & (column.codes >= 0)))
-    if n_later:
+    if n_later and np.mean(later) <= _MAX_LATER_RATIO:
         known = ColumnGuess(name, f"known ahead: {n_later:,} values after the last target")
         return replace(guess, known=(*guess.known, known))
     if names_stock_out(name):
@@ -232,7 +237,12 @@ def _place(guess: RolesGuess, column: ColumnLook, look: TableLook, *, later: np.
         if column.kind is ColumnKind.FLAG:
             known = ColumnGuess(name, "a flag; move it to observed if it is known only once it has happened", True)
             return replace(guess, known=(*guess.known, known))
-    observed = ColumnGuess(name, "no values after the last target")
+    if n_later:
+        observed = ColumnGuess(
+            name, f"{n_later:,} values after the last target, too many for a plan: the target has ended", True
+        )
+    else:
+        observed = ColumnGuess(name, "no values after the last target")
     return replace(guess, observed=(*guess.observed, observed))
 
 

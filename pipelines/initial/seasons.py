@@ -19,6 +19,8 @@ _MIN_WAVE_LEAD = 0.3
 _MAX_SEASON = 2_016
 """Steps in a season at most: the context must hold it."""
 _MAX_SEARCH = 400
+_OUTER = 0.01
+"""Share of values on each side that count as the quantile there."""
 _MAX_SERIES, _MAX_STEPS = 50, 20_000
 
 Floats = npt.NDArray[np.float64]
@@ -136,10 +138,19 @@ def _spread(targets: Sequence[Floats]) -> list[Floats]:
 
 
 def _standardised(values: Sequence[Floats]) -> list[Floats]:
-    """Each series centred and in units of its own deviation; a constant one is left out."""
+    """Each series centred and in units of its own deviation, without its extremes; a constant one is left out."""
     found = []
     for series in values:
         known = series[~np.isnan(series)]
         if len(known) > 1 and known.std() > 0:
+            # One fault of a sensor is larger than all that comes again.
+            series = _bounded(series, known)
+            known = series[~np.isnan(series)]
             found.append((series - known.mean()) / known.std())
     return found
+
+
+def _bounded(series: Floats, known: Floats) -> Floats:
+    """A series within its outer quantiles, if it varies between them."""
+    low, high = np.quantile(known, (_OUTER, 1 - _OUTER))
+    return np.clip(series, low, high) if low < high else series

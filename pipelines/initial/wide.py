@@ -13,6 +13,8 @@ _MIN_NUMBERED, _MIN_NAMED = 3, 8
 """Columns that must be there: of names that differ by a number, and of any names."""
 _MAX_NUMBERED_RATIO, _MAX_NAMED_RATIO = 1_000.0, 30.0
 """How much larger the large columns may be than the small ones, likewise."""
+_MIN_FILLED = 0.5
+"""Share of rows that a column must have to be the target of the others."""
 _PATTERN_SIGNS = re.compile(r"[\[\]*?]")
 
 
@@ -62,7 +64,9 @@ def _numbered(look: TableLook, varying: list[ColumnLook]) -> WideGuess | None:
 
 def _named(varying: list[ColumnLook]) -> WideGuess | None:
     plain = [column for column in varying if not has_word(column.name, PLAN_WORDS | SURPRISE_WORDS)]
-    if len(plain) < _MIN_NAMED or any(target_rank(column.name) is not None for column in plain):
+    # A column that ended long ago is one of the series, whatever its name says.
+    named = [column for column in plain if target_rank(column.name) is not None and column.filled_ratio >= _MIN_FILLED]
+    if len(plain) < _MIN_NAMED or named:
         return None
     ratio = _size_ratio(plain)
     if ratio > _MAX_NAMED_RATIO:

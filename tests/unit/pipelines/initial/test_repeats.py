@@ -1,4 +1,4 @@
-"""Tables with several rows of one time."""
+"""Tables with several rows of one time: of one series, or of series that are not there together."""
 
 from pathlib import Path
 
@@ -33,3 +33,16 @@ def test_rows_for_each_kind_of_weather_and_a_long_gap_are_one_series_that_valida
     assert "the longest gap being 800h from 2023-02-11 16:00 UTC on" in said
     assert "name the country in features.holidays" in " ".join(Path("made.yaml").read_text().replace("#", " ").split())
     assert len(store_of(config).series) == 1
+
+
+def test_series_that_end_before_the_test_period_are_counted_and_said_what_to_do_with(here, capsys):
+    rows = {"time": [], "id": [], "load": []}
+    for i, name in enumerate("abcde"):
+        times = stamps((140 + 40 * i) * 24, 60)[40 * i * 24 :]
+        rows["time"] += times
+        rows["id"] += [name] * len(times)
+        rows["load"] += load(len(times), 24, seed=i)
+    config_of(write(here / "t.csv", rows))
+    said = capsys.readouterr().err
+    assert "check split: only 1 of 5 series reach into the test period, and errors and gates are of these alone" in said
+    assert "move each in the table by whole weeks so that all end together" in said

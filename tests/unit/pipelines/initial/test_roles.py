@@ -147,3 +147,19 @@ def test_a_table_with_several_issues_of_a_time_is_sent_to_the_vintages():
     look = look_of(time=DAYS * 2, issued_at=days(20, "2023-01-01") + days(20, "2023-06-01"), wind=OTHER * 2)
     with pytest.raises(DataError, match=r"20 of 40 rows repeat a time of 'time', and 'issued_at' tells them apart"):
         guess_roles(look)
+
+
+def test_a_column_that_ended_long_ago_is_no_target_and_other_columns_are_no_plans_of_it():
+    load = [*wave(30), *[""] * 70]
+    columns = {"time": days(100), "aa": wave(100), "load": load}
+    roles = guess_roles(look_of(**columns))
+    assert (roles.target.name, names(roles.observed)) == ("aa", ["load"])
+    asked = guess_roles(look_of(**columns), "load")
+    assert (names(asked.known), names(asked.observed), asked.observed[0].check) == ([], ["aa"], True)
+    assert "70 values after the last target, too many for a plan" in asked.observed[0].reason
+
+
+def test_of_columns_without_a_name_one_that_is_mostly_zero_is_no_target():
+    rain = ["0"] * 40 + [str(i) for i in range(20)]
+    assert guess_target(look_of(time=days(60), aa=wave(60), rain=rain)).name == "aa"
+    assert guess_target(look_of(time=days(60), rain=rain)).name == "rain"

@@ -71,3 +71,10 @@ def test_a_long_smooth_wave_is_confirmed_by_values():
     (season,) = guess_seasons([np.sin(2 * np.pi * weeks / 52) + noise(260, 0.2)], WEEK).confirmed
     assert (season.steps, season.compared) == (52, "values")
     assert season.correlation > 0.8
+
+
+def test_single_faults_of_a_sensor_hide_no_season():
+    hours = np.arange(60 * 24)
+    values = 100 + 20 * np.sin(2 * np.pi * hours / 24) + np.random.default_rng(2).normal(0, 2, len(hours))
+    values[[100, 731, 1_205]] = 8_191.0
+    assert 24 in [season.steps for season in guess_seasons([values], 3_600).confirmed]

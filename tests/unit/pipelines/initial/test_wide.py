@@ -66,6 +66,11 @@ def test_columns_that_measure_different_things_are_no_series(columns):
     assert wide(**columns) is None
 
 
+def test_a_series_that_ended_long_ago_may_have_the_name_of_a_target():
+    columns = {**many(*"ABCDEFGH", factor=1.2), "Total_load": [*wave(20)[:8], *[""] * 12]}
+    assert wide(**columns).columns == (*"ABCDEFGH", "Total_load")
+
+
 def test_times_that_occur_twice_are_of_several_series_below_each_other():
     look = look_of(time=DAYS * 2, shop=["a"] * 20 + ["b"] * 20, **{name: wave(40) for name in ("x1", "x2", "x3")})
     assert guess_wide(look, "time") is None
