@@ -48,8 +48,8 @@ OUTLIERS = """\
 model that does not mind, lower is better. Of the target and of each observed column, `backtest.outliers.share` of the known
 past values move by `backtest.outliers.deviations` robust standard deviations (1.4826 times the median absolute
 deviation of the column in the train cut of its series; Hampel 1974), up or down by chance, and not below 0 where the column
-never was. Up to `backtest.outliers.n_windows` windows are forecast once more; the same seed disturbs them in the same way for
-every model. `gates.model.max_outlier_ratio` limits it.
+never was. `backtest.outliers.n_windows` forecasts at most are made once more, of windows at equal distances; a test period with
+fewer windows is disturbed several times, each time elsewhere. The same seed disturbs them in the same way for every model. `gates.model.max_outlier_ratio` limits it.
 """
 
 SPEED = """\

@@ -17,9 +17,9 @@ _NORMAL_SCALE = 1.4826
 
 @dataclass(frozen=True)
 class OutlierSpec:
-    """Windows to be forecast once more, from disturbed histories. chosen: which of the backtest they are, bool `[W]`."""
+    """Windows to be forecast once more, from disturbed histories. places: which windows of the whole backtest they are `[w]`."""
 
-    chosen: npt.NDArray[np.bool_]
+    places: npt.NDArray[np.int64]
     backtest: BacktestSpec
 
 
@@ -32,25 +32,38 @@ def disturb_windows(backtest: BacktestSpec, table: SeriesSpec, *, settings: Outl
     series there are.
 
     Args:
-        backtest: All windows, of which `settings.n_windows` are taken at equal distances.
+        backtest: All windows, of which `settings.n_windows` are taken at equal distances. Where there are fewer, all are taken
+            and their series are disturbed again and again, each time elsewhere: few windows meet few outliers.
         table: Columns of the series, and the end of the train cut.
         settings: Share, size and seed.
     """
-    places = np.linspace(0, backtest.n_windows - 1, min(settings.n_windows, backtest.n_windows))
+    n_asked = min(settings.n_windows, backtest.n_windows)
     chosen = np.zeros(backtest.n_windows, dtype=np.bool_)
-    chosen[np.rint(places).astype(np.int64)] = True
+    chosen[np.rint(np.linspace(0, backtest.n_windows - 1, n_asked)).astype(np.int64)] = True
     part = select_windows(backtest, chosen)
-    asked = set(part.rows.tolist())
+    asked, rows = np.unique(part.rows, return_inverse=True)
+    n_draws = max(1, settings.n_windows // n_asked)
     series = tuple(
-        disturbed_series(one, table, settings=settings) if i in asked else one for i, one in enumerate(backtest.series)
+        disturbed_series(backtest.series[i], table, settings=settings, draw=draw)
+        for draw in range(n_draws)
+        for i in asked.tolist()
     )
-    return OutlierSpec(chosen, replace(part, series=series))
+    draws = np.repeat(np.arange(n_draws), n_asked)
+    repeated = replace(
+        part,
+        series=series,
+        rows=np.tile(rows, n_draws) + draws * len(asked),
+        folds=np.tile(part.folds, n_draws),
+        origins=np.tile(part.origins, n_draws),
+        actual=np.tile(part.actual, (n_draws, 1)),
+    )
+    return OutlierSpec(np.tile(np.flatnonzero(chosen), n_draws), repeated)
 
 
-def disturbed_series(series: Series, table: SeriesSpec, *, settings: OutliersConfig) -> Series:
-    """A series with outliers in its target and observed columns; see `disturb_windows`."""
+def disturbed_series(series: Series, table: SeriesSpec, *, settings: OutliersConfig, draw: int = 0) -> Series:
+    """A series with outliers in its target and observed columns; see `disturb_windows`. Each draw has them elsewhere."""
     n_columns = 1 + len(table.observed)
-    rng = np.random.default_rng([settings.seed, zlib.crc32(series.id.encode())])
+    rng = np.random.default_rng([settings.seed, draw, zlib.crc32(series.id.encode())])
     values = series.values.copy()
     shape = (len(values), n_columns)
     hit = rng.random(shape) < settings.share
@@ -86,7 +99,7 @@ def outlier_ratio(outliers: OutlierSpec, *, before: ForecastRecord, after: Forec
         NaN where there is no such step, no error before, or a forecast that is not finite.
     """
     actual = outliers.backtest.actual
-    common = np.isfinite(actual) & before.available[outliers.chosen] & after.available
-    undisturbed = np.abs(actual - before.point[outliers.chosen])[common].sum()
+    common = np.isfinite(actual) & before.available[outliers.places] & after.available
+    undisturbed = np.abs(actual - before.point[outliers.places])[common].sum()
     disturbed = np.abs(actual - after.point)[common].sum()
     return float(disturbed / undisturbed) if undisturbed > 0 and np.isfinite(disturbed) else float("nan")

@@ -96,7 +96,7 @@ class OutliersConfig(Section):
     deviations: float = Field(
         6.0, gt=0, description="How far an outlier lies from what it was, in robust standard deviations of its column."
     )
-    n_windows: int = Field(512, gt=0, description="Windows that are forecast once more, at most.")
+    n_windows: int = Field(512, gt=0, description="Forecasts that are made once more, at most.")
     seed: int = Field(1, ge=0, description="Seed of where outliers lie and on which side.")
 
 

@@ -99,4 +99,5 @@ def _parts(report: RollingReport, names: Sequence[str]) -> list[str]:
 def _fold_lines(report: RollingReport) -> list[str]:
     rows = [["FOLD", "FROM", "TO", "CANDIDATE TRAINED BEFORE"]]
     rows += [[str(fold.number), *map(as_time, (fold.start, fold.end, fold.trained_at))] for fold in report.folds]
-    return table(rows)
+    trained = ModelRole.CANDIDATE.value in report.backtest.models
+    return table([row if trained else row[:-1] for row in rows])

@@ -53,7 +53,19 @@ def test_the_same_seed_disturbs_a_series_in_the_same_way_and_another_seed_in_ano
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
     alone = replace(BACKTEST, series=(STORE.series[1],), rows=np.zeros_like(BACKTEST.rows))
-    assert np.array_equal(target(disturb_windows(alone, TABLE, settings=OutliersConfig(share=0.2)).backtest.series[0]), first)  # fmt: skip
+    one_draw = OutliersConfig(share=0.2, n_windows=BACKTEST.n_windows)
+    assert np.array_equal(target(disturb_windows(alone, TABLE, settings=one_draw).backtest.series[0]), first)
+
+
+def test_few_windows_are_disturbed_again_and_again_each_time_elsewhere() -> None:
+    settings = OutliersConfig(share=0.2, n_windows=3 * BACKTEST.n_windows + 1)
+    outliers = disturb_windows(BACKTEST, TABLE, settings=settings)
+    assert outliers.backtest.n_windows == 3 * BACKTEST.n_windows
+    assert outliers.places.tolist() == 3 * list(range(BACKTEST.n_windows))
+    found = {target(series).tobytes() for series in outliers.backtest.series}
+    assert len(found) == 6
+    names = [outliers.backtest.series[row].id for row in outliers.backtest.rows]
+    assert names == 3 * [BACKTEST.series[row].id for row in BACKTEST.rows]
 
 
 def test_a_column_that_was_never_negative_does_not_become_so() -> None:
@@ -86,9 +98,8 @@ def test_the_series_itself_is_left_as_it_was() -> None:
 
 def test_actuals_are_not_disturbed_and_windows_are_taken_at_equal_distances() -> None:
     outliers = disturb_windows(BACKTEST, TABLE, settings=OutliersConfig(n_windows=3))
-    chosen = np.flatnonzero(outliers.chosen)
-    assert chosen.tolist() == [0, 8, BACKTEST.n_windows - 1]
-    assert np.array_equal(outliers.backtest.actual, BACKTEST.actual[chosen])
+    assert outliers.places.tolist() == [0, 8, BACKTEST.n_windows - 1]
+    assert np.array_equal(outliers.backtest.actual, BACKTEST.actual[outliers.places])
 
 
 def test_values_of_which_more_than_half_are_equal_deviate_by_their_standard_deviation() -> None:
@@ -103,7 +114,7 @@ def test_ratio_is_that_of_errors_computed_one_by_one() -> None:
     after = score_predictors(predictors, SPEC, backtest=outliers.backtest, batch_size=4)
     found = outlier_ratio(outliers, before=before["last"], after=after["last"])
     errors, disturbed_errors = [], []
-    for row, origin in zip(outliers.backtest.rows, outliers.backtest.origins, strict=True):
+    for row, origin in zip(BACKTEST.rows[outliers.places], BACKTEST.origins[outliers.places], strict=True):
         first = (origin - STORE.series[row].start) // HOUR_S
         disturbed = target(disturbed_series(STORE.series[row], TABLE, settings=OutliersConfig(share=0.2)))
         for step in range(24):
