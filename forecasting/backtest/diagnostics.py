@@ -23,6 +23,8 @@ from forecasting.predictors import Predictor
 DIAGNOSTICS_FILE = "diagnostics.json"
 _N_SEASONS = 2
 """Seasons over which errors are correlated."""
+_MAX_LAGS = 336
+"""Steps apart, at most: what it costs grows with them, and nobody reads more bars."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def diagnose_candidate(
         settings: What the importance may cost.
     """
     return DiagnosticsReport(
-        residuals=examine_residuals(backtest, record, n_lags=_N_SEASONS * spec.seasons[0]),
+        residuals=examine_residuals(backtest, record, n_lags=min(_MAX_LAGS, _N_SEASONS * spec.seasons[0])),
         importance=permutation_importance(
             candidate,
             spec,

@@ -41,8 +41,11 @@
 
   function bounds(chart) {
     if (chart.share_x) return [0, 1];
-    const pad = hasBars(chart) ? 0.6 : 0;
-    return [chart.x[0] - pad, chart.x[chart.x.length - 1] + pad];
+    const first = chart.x[0], last = chart.x[chart.x.length - 1];
+    const pad = hasBars(chart) ? 0.6 : first === last ? 0.5 : 0;
+    // Room for a forecast of one step, which would lie on the edge.
+    const step = chart.marks.some(mark => chart.zone && mark.x === last) ? last - chart.x[chart.x.length - 2] : 0;
+    return [first - pad, last + pad + step];
   }
 
   const hasBars = chart => chart.lines.some(line => line.kind === "bars");
@@ -50,15 +53,17 @@
   function seriesOf(chart) {
     return chart.lines.map((line, place) => {
       const stroke = colour(line.colour);
+      // A value without neighbours makes no line.
+      const single = line.values.filter(value => value != null).length === 1;
       const base = {
-        label: line.label, scale: "y", stroke, width: line.width, spanGaps: false, points: { show: false },
+        label: line.label, scale: "y", stroke, width: line.width, spanGaps: false, points: { show: single, size: 8, fill: stroke, stroke },
         value: (_, value, __, i) => i == null ? "" : number(value, chart.share),
       };
       switch (line.kind) {
-        case "hidden": return { ...base, stroke: "transparent", width: 0, value: (u, value, __, i) => interval(u, chart, place, i) };
+        case "hidden": return { ...base, stroke: "transparent", width: 0, points: { show: false }, value: (u, value, __, i) => interval(u, chart, place, i) };
         case "bars": return { ...base, width: 0, fill: stroke, paths: uPlot.paths.bars({ size: [0.74, 46] }) };
         case "points": return { ...base, paths: () => null, points: { show: true, size: 6, fill: stroke, stroke } };
-        case "dotted": return { ...base, points: { show: chart.x.length <= 60, size: 5, fill: stroke, stroke } };
+        case "dotted": return { ...base, points: { show: chart.x.length <= 60, size: single ? 8 : 5, fill: stroke, stroke } };
         case "dashes": return { ...base, dash: [6, 4] };
         default: return base;
       }
@@ -142,7 +147,7 @@
       tzDate: chart.zone ? seconds => uPlot.tzDate(new Date(1000 * seconds), chart.zone) : undefined,
       cursor: { y: false, drag: { x: chart.zoom, y: false, setScale: false }, points: { size: 7 } },
       legend: { live: true, markers: { width: 0, fill: (u, i) => i ? marker(chart, i - 1) : "transparent" } },
-      hooks: { draw: [marks(chart)], setSelect: [u => select(u)], ready: [u => rename(u, chart)] },
+      hooks: { drawAxes: [marks(chart)], setSelect: [u => select(u)], ready: [u => rename(u, chart)] },
     };
   }
 
@@ -174,7 +179,7 @@
 
   // Looks at a part of x; none: at all of it. The height follows what is seen.
   function show(u, range) {
-    const [first, last] = [u.data[0][0], u.data[0][u.data[0].length - 1]];
+    const [first, last] = u.extent;
     const steps = range && u.data[0].filter(at => at >= range[0] && at <= range[1]).length;
     if (range && steps < 3) return;
     u.almanacRange = range && [Math.max(first, range[0]), Math.min(last, range[1])];
@@ -184,7 +189,7 @@
 
   function look(u, chart, what) {
     const { min, max } = u.scales.x, middle = (min + max) / 2, half = (max - min) / 2;
-    const first = chart.x[0], last = chart.x[chart.x.length - 1];
+    const [first, last] = u.extent;
     const move = by => { const at = Math.min(Math.max(min + by, first), last - 2 * half); show(u, [at, at + 2 * half]); };
     switch (what) {
       case "all": return show(u, null);
@@ -201,6 +206,7 @@
     if (drawn[id]) drawn[id].destroy();
     const data = [chart.x, ...chart.lines.map(line => line.values)];
     drawn[id] = new uPlot(optionsOf(chart, box), data, box);
+    drawn[id].extent = bounds(chart);
   }
 
   const boxes = [...document.querySelectorAll("[data-chart]")];

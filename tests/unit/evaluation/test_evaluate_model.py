@@ -174,8 +174,18 @@ def test_champion_that_is_gone_is_judged_by_what_its_own_run_kept_of_it_and_a_pe
     assert "the champion could be compared at 2 of 3 origins" in outcome.summary
     report = read_backtest_report(tmp_path / "metrics.json")
     assert report.ratios["champion_ratio"] == pytest.approx(1.01, rel=1e-3)
-    # Its errors are of other steps than those of the candidate, so that no table has them side by side.
+    # Its errors are of other steps than those of the candidate, so that no table of metrics has them side by side.
     assert "champion" not in report.models
+    compared = json.loads((tmp_path / "diagnostics.json").read_text())["comparison"]
+    assert (compared["n_origins"], compared["n_points"], compared["better_share"]) == (2, 48, 0.0)
+    assert compared["champion"] == pytest.approx(0.2, rel=1e-3)
+
+
+def test_without_a_champion_there_is_nothing_to_compare_with_and_columns_have_their_importance(tmp_path: Path) -> None:
+    judge(tmp_path, KnownColumnPredictor(offset=0.2), champion=None)
+    diagnostics = json.loads((tmp_path / "diagnostics.json").read_text())
+    assert diagnostics["comparison"] is None
+    assert [column["name"] for column in diagnostics["importance"]["columns"]] == ["Copy", "Demand"]
 
 
 def test_candidate_worse_than_what_the_champion_forecast_then_is_refused(tmp_path: Path) -> None:
