@@ -3,7 +3,7 @@
 import shlex
 from typing import Any
 
-from components.reporting.tracking.spool import TRACKING_FILE
+from components.reporting.tracking.spool import NOTIFICATIONS_FILE, TRACKING_FILE
 from forecasting.command_word import command_word
 from forecasting.contracts.artifacts import DEPLOYMENT_FILE
 from forecasting.contracts.codes import KILLED, ExitCode
@@ -91,9 +91,11 @@ def _deployment(layout: RunLayout) -> dict[str, Any]:
 
 
 def _left(layout: RunLayout) -> list[str]:
-    """What trackers have yet to be told."""
-    told = found_or_none(read_document, layout.step(StepName.REPORT_RUN) / TRACKING_FILE) or {}
-    return list(told.get("problems", ()))
+    """What trackers have yet to be told, and who could not be told."""
+    report = layout.step(StepName.REPORT_RUN)
+    sent = found_or_none(read_document, report / TRACKING_FILE) or {}
+    told = found_or_none(read_document, report / NOTIFICATIONS_FILE) or {}
+    return [*sent.get("problems", ()), *told.get("problems", ())]
 
 
 def _outcome_lines(layout: RunLayout, summary: RunSummary, record: RunRecord) -> list[str]:

@@ -9,10 +9,12 @@ from pathlib import Path
 from components.reporting.charts import ahead, forecast_figure
 from components.reporting.evidence import EvidenceRecord, gather_evidence
 from components.reporting.gate_report import write_gate_report
+from components.reporting.notification.message import message_of
+from components.reporting.notification.notify import notify
 from components.reporting.page import calendar_zone, render_page
 from components.reporting.picture import ShownForecastRecord, backtest_forecasts, served_forecasts
 from components.reporting.style import chart_style, save_png
-from components.reporting.tracking.spool import TRACKING_FILE
+from components.reporting.tracking.spool import NOTIFICATIONS_FILE, TRACKING_FILE
 from components.reporting.tracking.track_run import track_run
 from components.reporting.verdict import judge_run
 from forecasting.config.root import ReportRunSettings
@@ -44,12 +46,12 @@ def report_run(
     output: Path,
     context: StepContext,
 ) -> StepOutcome:
-    """Write the pages of a run, and tell trackers of it.
+    """Write the pages of a run, tell trackers of it, and who is to be notified.
 
     Args:
-        settings: The model, and where runs are written down.
+        settings: The model, where runs are written down, and who is told.
         inputs: Empty: the run directory itself is read, with whatever steps are there.
-        output: Receives what `write_report` writes, and tracking.json.
+        output: Receives what `write_report` writes, tracking.json and notifications.json.
         context: The run.
 
     Returns:
@@ -60,11 +62,19 @@ def report_run(
         ArtifactError: The record of the run cannot be read.
     """
     evidence = gather_evidence(context.run)
-    write_report(evidence, context.run, output)
-    tracking = track_run(settings, evidence, report=output, context=context)
-    (output / TRACKING_FILE).write_text(json.dumps(asdict(tracking), indent=1), encoding="utf-8")
+    try:
+        write_report(evidence, context.run, output)
+        tracking = track_run(settings, evidence, report=output, context=context)
+        (output / TRACKING_FILE).write_text(json.dumps(asdict(tracking), indent=1), encoding="utf-8")
+    finally:
+        # Who is to be told of a run is told also where its report cannot be written.
+        told = notify(settings.notify, message_of(evidence, context.run))
+    not_told = [record.sentence for record in told if record.problem]
+    document = {"receivers": [asdict(record) for record in told], "problems": not_told}
+    (output / NOTIFICATIONS_FILE).write_text(json.dumps(document, indent=1), encoding="utf-8")
     verdict = judge_run(evidence)
-    return StepOutcome(True, "; ".join([f"{verdict.badge.lower()}: {verdict.sentence}", *tracking.problems]))
+    left = [*tracking.problems, *not_told]
+    return StepOutcome(True, "; ".join([f"{verdict.badge.lower()}: {verdict.sentence}", *left]))
 
 
 def write_report(evidence: EvidenceRecord, run: RunLayout, output: Path) -> PageReport:

@@ -11,6 +11,7 @@ from forecasting.config.derived import derived_terms
 from forecasting.config.features import FeaturesConfig
 from forecasting.config.gates import GatesConfig
 from forecasting.config.models import AnyModel, EnsembleConfig, SegmentLstmConfig
+from forecasting.config.notify import NotifyConfig
 from forecasting.config.section import Section
 from forecasting.config.sections import (
     BacktestConfig,
@@ -48,6 +49,7 @@ class AlmanacConfig(Section):
     serving: ServingConfig = Field(default_factory=ServingConfig, description="The model server.")
     deploy: DeployConfig = Field(default_factory=DeployConfig, description="Promotion.")
     tracking: TrackingConfig = Field(default_factory=TrackingConfig, description="MLflow, and trackers beside it.")
+    notify: NotifyConfig = Field(default_factory=NotifyConfig, description="Who hears what became of a run.")
 
     @field_validator("name")
     @classmethod
@@ -235,6 +237,7 @@ class ReportRunSettings(StepSettings):
     data: DataConfig
     forecast: ForecastConfig
     tracking: TrackingConfig
+    notify: NotifyConfig = Field(default_factory=NotifyConfig)
 
 
 STEP_SETTINGS: dict[StepName, type[StepSettings]] = {

@@ -25,6 +25,8 @@ PENDING_FILE = "pending.json"
 MLFLOW = "mlflow"
 TRACKING_FILE = "tracking.json"
 """In the output of report_run: where the run was written down, and what waits to be."""
+NOTIFICATIONS_FILE = "notifications.json"
+"""In the output of report_run: the receivers that were to be told, and which of them were not."""
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,10 @@ def test_what_trackers_have_yet_to_be_told_is_said(run: RunLayout) -> None:
     run.step(StepName.REPORT_RUN).mkdir()
     problem = "MLflow at http://here failed: no answer; run-1 waits: the next run sends it"
     (run.step(StepName.REPORT_RUN) / "tracking.json").write_text(json.dumps({"problems": [problem]}))
-    assert closing_lines(run, finish_run(run), "toy.yaml")[1] == f"left     {problem}"
+    not_told = "webhook ${HOOK} was not told: Connection refused"
+    (run.step(StepName.REPORT_RUN) / "notifications.json").write_text(json.dumps({"problems": [not_told]}))
+    lines = closing_lines(run, finish_run(run), "toy.yaml")
+    assert lines[1:3] == [f"left     {problem}", f"left     {not_told}"]
 
 
 @pytest.mark.parametrize(

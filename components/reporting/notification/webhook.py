@@ -1,0 +1,82 @@
+"""A message as JSON by POST, signed where there is a key.
+
+X-Almanac-Outcome    what became of the run
+X-Almanac-Delivery   the same for every repeat of one message
+X-Almanac-Timestamp  UTC epoch seconds of the attempt
+X-Almanac-Signature  sha256=HEX of the HMAC of `timestamp.body` with the key
+"""
+
+import hashlib
+import hmac
+import json
+import time
+from dataclasses import asdict
+
+import urllib3
+
+from components.reporting.notification.message import NotificationSpec
+from forecasting.config.notify import WebhookConfig
+from forecasting.environment import ResolvedSetting, resolve_setting
+from forecasting.errors import RemoteError
+from forecasting.manifests import digest_text
+
+SIGNATURE_HEADER = "X-Almanac-Signature"
+TIMESTAMP_HEADER = "X-Almanac-Timestamp"
+_PASSING = (408, 425, 429, 500, 502, 503, 504)
+"""Answers after which the same request may succeed."""
+_BACKOFF_S = 0.5
+_SHORTEST_PATH = 2
+
+
+def post_webhook(receiver: WebhookConfig, message: NotificationSpec) -> None:
+    """Send a message.
+
+    Raises:
+        ConfigError: The address or the key names a variable that is not set.
+        RemoteError: It was not taken, however often it was tried.
+    """
+    address = resolve_setting(receiver.url, setting="notify.webhooks.url")
+    body = json.dumps(asdict(message)).encode("utf-8")
+    headers = _headers(receiver, message, body)
+    retries = urllib3.Retry(
+        total=receiver.max_retries, redirect=0, backoff_factor=_BACKOFF_S, status_forcelist=_PASSING, allowed_methods=None,
+        respect_retry_after_header=False, raise_on_status=False,
+    )  # fmt: skip
+    try:
+        with urllib3.PoolManager(timeout=urllib3.Timeout(receiver.timeout_s)) as pool:
+            answer = pool.request(
+                "POST", address.value, body=body, headers=headers, retries=retries, preload_content=False
+            )
+            answer.release_conn()
+    except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+        raise RemoteError(_shown(error, address)) from error
+    if not 200 <= answer.status < 300:
+        raise RemoteError(f"it answered {answer.status} {answer.reason}")
+
+
+def _shown(error: Exception, address: ResolvedSetting) -> str:
+    """Why it was not taken, without the path of the address: of many webhooks that is the secret."""
+    cause = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason else error
+    text = address.scrubbed(" ".join(str(cause).split()))
+    path = urllib3.util.parse_url(address.value).request_uri
+    return text if len(path) < _SHORTEST_PATH else text.replace(path, "…")
+
+
+def _headers(receiver: WebhookConfig, message: NotificationSpec, body: bytes) -> dict[str, str]:
+    stamp = str(int(time.time()))
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "almanac",
+        "X-Almanac-Outcome": message.outcome.value,
+        "X-Almanac-Delivery": digest_text(f"{message.run} {message.outcome}")[:32],
+        TIMESTAMP_HEADER: stamp,
+    }
+    if receiver.secret is not None:
+        key = resolve_setting(receiver.secret, setting="notify.webhooks.secret").value
+        headers[SIGNATURE_HEADER] = "sha256=" + signature(key, stamp, body)
+    return headers
+
+
+def signature(key: str, stamp: str, body: bytes) -> str:
+    """HMAC-SHA256 of `stamp.body`, hexadecimal; who receives compares in constant time."""
+    return hmac.new(key.encode("utf-8"), stamp.encode("ascii") + b"." + body, hashlib.sha256).hexdigest()
