@@ -1,6 +1,5 @@
 """Weights & Biases beside MLflow: a real run of its library without any network, read back from its own file."""
 
-import importlib.util
 import struct
 import subprocess
 import sys
@@ -21,8 +20,6 @@ from forecasting.contracts.layout import HomeLayout
 from forecasting.contracts.steps import StepName
 from forecasting.steps import StepContext
 from tests.unit.reporting.runs import whole_run
-
-needs_wandb = pytest.mark.skipif(importlib.util.find_spec("wandb") is None, reason="needs the extra almanac[wandb]")
 
 
 def _track(home: Path) -> TrackingReport:
@@ -57,7 +54,6 @@ def _records(path: Path) -> list[Any]:
     return records
 
 
-@needs_wandb
 def test_offline_the_mirror_has_settings_metrics_and_losses_by_epoch_and_asks_no_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
