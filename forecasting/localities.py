@@ -35,6 +35,14 @@ def holiday_region(name: str) -> str:
     return name
 
 
+def holiday_regions() -> Mapping[str, tuple[str, ...]]:
+    """Countries whose public holidays are known, each with its subdivisions."""
+    # Imported here: a tenth of a second that only those with holidays pay.
+    import holidays
+
+    return {name: tuple(parts) for name, parts in holidays.list_supported_countries(include_aliases=False).items()}
+
+
 def public_holidays(region: str, years: range) -> Mapping[date, str]:
     """Public holidays of some years.
 

@@ -15,6 +15,7 @@ _LONG_YEARS = 4
 """Years of train from which the year has a second harmonic; fewer are learnt by heart."""
 _WINDOW_SCALING_RATIO = 3.0
 _COMFORT_CELSIUS, _COMFORT_FAHRENHEIT = 20, 68
+_DAYS_OFF = ("is_day_off", "is_day_off_yesterday", "is_day_off_tomorrow")
 _HIGHEST_CELSIUS = 58.0
 """Hotter than any weather in degrees Celsius."""
 
@@ -28,9 +29,11 @@ def features_section(evidence: Evidence) -> Group:
             members.append(Setting("calendar_time_zone", evidence.zone, "the zone that the times carry"))
         else:
             members.append(Setting("calendar_time_zone", "UTC", CHECK + "hours, days and holidays are counted on this clock; people follow a local one, such as Europe/Berlin"))  # fmt: skip
-    if step_s <= _DAY_S:
-        members.append(Setting("holidays", "DE-BE", "country, or country and region, whose public holidays count; add is_day_off to calendar", off=True))  # fmt: skip
-    members.append(Setting("calendar", list(_calendar(step_s)), "what people follow" if step_s <= _DAY_S else ""))
+    members += _holidays(evidence)
+    days_off = (
+        _DAYS_OFF if any(isinstance(one, Setting) and one.key == "holidays" and not one.off for one in members) else ()
+    )
+    members.append(Setting("calendar", [*_calendar(step_s), *days_off], "what people follow" if step_s <= _DAY_S else ""))  # fmt: skip
     members.append(_fourier(evidence))
     members.append(_derived(evidence))
     if len(facts.store.series) > 1:
@@ -38,6 +41,20 @@ def features_section(evidence: Evidence) -> Group:
     if facts.lowest >= 0:
         members.append(Setting("lower_bound", 0, f"the target is never negative; its smallest value is {as_number(facts.lowest)}"))  # fmt: skip
     return Group("features", tuple(members))
+
+
+def _holidays(evidence: Evidence) -> list[Node]:
+    """Public holidays: in use where the table names those of a region in words, which are no covariate."""
+    found = evidence.roles.holidays
+    if evidence.facts.frequency_s > _DAY_S:
+        return []
+    reason = "country, or country and region, whose public holidays count; add is_day_off to calendar"
+    if found is None:
+        return [Setting("holidays", "DE-BE", reason, off=True)]
+    alike = f"those of {found.region} are {found.likeness:.0%} like the days of {found.column}"
+    if found.column in {one.name for one in evidence.roles.unused}:
+        return [Setting("holidays", found.region, f"{CHECK}public holidays, known ahead: {alike}")]
+    return [Setting("holidays", found.region, f"{alike}: with is_day_off in calendar they need no column that is known ahead", off=True)]  # fmt: skip
 
 
 def _calendar(step_s: int) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from forecasting.errors import ConfigError, DataError
 from pipelines.initial.clockwork import columns_of_time
+from pipelines.initial.holiday_region import HolidayGuess, guess_region
 from pipelines.initial.keys import KeyGuess, guess_key
 from pipelines.initial.look import ColumnKind, ColumnLook, TableLook, read_times
 from pipelines.initial.wide import WideGuess, guess_wide
@@ -52,7 +53,7 @@ class ColumnGuess:
 class RolesGuess:
     """Every column of a table in one role.
 
-    categorical: those of known and observed that are words. wide: the columns that are series, where the table
+    categorical: those of known and observed that are words. holidays: the region of which a column has the holidays. wide: the columns that are series, where the table
     has one column a series; the target is then the name of their values.
     """
 
@@ -67,6 +68,7 @@ class RolesGuess:
     censored_by: ColumnGuess | None = None
     categorical: tuple[ColumnGuess, ...] = ()
     wide: WideGuess | None = None
+    holidays: HolidayGuess | None = None
 
 
 def guess_roles(look: TableLook, target: str | None = None) -> RolesGuess:
@@ -96,7 +98,7 @@ def guess_roles(look: TableLook, target: str | None = None) -> RolesGuess:
     if wide:
         chosen = ColumnGuess(WIDE_TARGET, "what the values of the series columns are called")
     chosen = chosen or guess_target(look, without=key.columns)
-    guess = RolesGuess(time, is_naive, chosen, key, wide=wide)
+    guess = RolesGuess(time, is_naive, chosen, key, wide=wide, holidays=guess_region(look, seconds))
     taken = {time.name, chosen.name, *key.columns, *(wide.columns if wide else ())}
     present = present_rows(look, guess)
     if not present.any():
@@ -209,11 +211,7 @@ def _place(guess: RolesGuess, column: ColumnLook, look: TableLook, *, later: np.
         return _place_static(guess, column)
     if column.numbers is None:
         if (n_missing := int(np.count_nonzero(column.codes < 0))) > _MAX_MISSING_WORDS * look.n_rows:
-            hint = (
-                "; name the country in features.holidays to have a flag for the whole day"
-                if names_holiday(name)
-                else ""
-            )
+            hint = "; features.holidays gives a flag for the whole day" if names_holiday(name) else ""
             reason = f"text that {n_missing:,} of {look.n_rows:,} rows lack; bring it as numbers, 0 where there is nothing, to use it{hint}"
             return replace(guess, unused=(*guess.unused, ColumnGuess(name, reason)))
         if column.n_distinct > min(_MAX_WORDS, look.n_rows // _MIN_ROWS_PER_WORD):

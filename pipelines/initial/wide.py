@@ -15,6 +15,8 @@ _MAX_NUMBERED_RATIO, _MAX_NAMED_RATIO = 1_000.0, 30.0
 """How much larger the large columns may be than the small ones, likewise."""
 _MIN_FILLED = 0.5
 """Share of rows that a column must have to be the target of the others."""
+_MAX_REPEATED = 0.01
+"""Share of rows that may repeat a time, such as the hour that a clock shows twice."""
 _PATTERN_SIGNS = re.compile(r"[\[\]*?]")
 
 
@@ -28,7 +30,7 @@ class WideGuess:
 
 
 def guess_wide(look: TableLook, time: str) -> WideGuess | None:
-    """The columns that are series; none where no time is there once, or the columns seem to measure different things.
+    """The columns that are series; none where times are there several times, or the columns seem to measure different things.
 
     Columns whose names differ by a number only are series where they are most of the numbers and no other column
     has a target's name. Without such names it takes more columns, all of like size and none with a word that tells
@@ -38,7 +40,7 @@ def guess_wide(look: TableLook, time: str) -> WideGuess | None:
         look: The table.
         time: Its time column.
     """
-    if look.column(time).n_distinct < look.n_rows:
+    if look.column(time).n_distinct < (1 - _MAX_REPEATED) * look.n_rows:
         return None
     varying = [column for column in look.of_kind(ColumnKind.NUMBER) if column.n_distinct > 1 and column.name != time]
     return _numbered(look, varying) or _named(varying)

@@ -31,7 +31,9 @@ def test_rows_for_each_kind_of_weather_and_a_long_gap_are_one_series_that_valida
     said = capsys.readouterr().err
     assert "568 rows repeat a time with other values, 100.0% of them with the same target" in said
     assert "the longest gap being 800h from 2023-02-11 16:00 UTC on" in said
-    assert "name the country in features.holidays" in " ".join(Path("made.yaml").read_text().replace("#", " ").split())
+    assert "features.holidays gives a flag for the whole day" in " ".join(
+        Path("made.yaml").read_text().replace("#", " ").split()
+    )
     assert len(store_of(config).series) == 1
 
 

@@ -76,6 +76,12 @@ def test_times_that_occur_twice_are_of_several_series_below_each_other():
     assert guess_wide(look, "time") is None
 
 
+def test_an_hour_that_a_clock_shows_twice_makes_no_long_table():
+    times = [*days(200), days(200)[70]]
+    look = look_of(time=times, **{name: wave(201) for name in ("MT_1", "MT_2", "MT_3")})
+    assert guess_wide(look, "time").columns == ("MT_1", "MT_2", "MT_3")
+
+
 def test_a_named_target_makes_the_other_columns_covariates():
     roles = guess_roles(look_of(time=DAYS, **many("MT_1", "MT_2", "MT_3")), "MT_2")
     assert roles.wide is None
