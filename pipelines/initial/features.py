@@ -14,10 +14,13 @@ _DAY_S, _YEAR_S = 86_400, 31_557_600
 _LONG_YEARS = 4
 """Years of train from which the year has a second harmonic; fewer are learnt by heart."""
 _WINDOW_SCALING_RATIO = 3.0
-_COMFORT_CELSIUS, _COMFORT_FAHRENHEIT = 20, 68
 _DAYS_OFF = ("is_day_off", "is_day_off_yesterday", "is_day_off_tomorrow")
 _HIGHEST_CELSIUS = 58.0
 """Hotter than any weather in degrees Celsius."""
+_LOWEST_KELVIN = 180.0
+"""Colder than any weather in kelvin, hotter than any in degrees Fahrenheit."""
+_SCALED_RANGE = 2.0
+"""Between the smallest and the largest of values that were brought to a common scale."""
 
 
 def features_section(evidence: Evidence) -> Group:
@@ -92,14 +95,28 @@ def _derived(evidence: Evidence) -> Setting:
     day = _DAY_S // step_s
     days = [steps for steps in (day, 3 * day) if steps <= evidence.lengths.context]
     for column in _temperatures(evidence) if step_s < _DAY_S and days else ():
-        highest = max(float(np.nanmax(series.values[:, _place(evidence, column)])) for series in evidence.facts.store)
-        base = _COMFORT_CELSIUS if highest <= _HIGHEST_CELSIUS else _COMFORT_FAHRENHEIT
         terms.append({"kind": "rolling", "column": column, "windows": days, "statistics": ["mean"]})
+        comfort = _comfort(evidence, column)
+        if comfort is None:
+            reasons.append(
+                f"{column}: heat that stays in the walls; it is in no unit of temperatures, so there are no degree days"
+            )
+            continue
+        base, unit = comfort
         terms.append({"kind": "degree_days", "column": column, "base": base, "windows": [1, *days]})
-        reasons.append(
-            f"{column}: heat that stays in the walls, and how far it is from {base} °{'C' if base == _COMFORT_CELSIUS else 'F'}"
-        )
+        reasons.append(f"{column}: heat that stays in the walls, and how far it is from {base} {unit}")
     return Setting("derived", terms, "; ".join(reasons))
+
+
+def _comfort(evidence: Evidence, column: str) -> tuple[int, str] | None:
+    """The temperature that needs neither heating nor cooling, in the unit of a column; none where it was scaled."""
+    place = _place(evidence, column)
+    values = np.concatenate([series.values[:, place] for series in evidence.facts.store])
+    if np.nanmax(values) - np.nanmin(values) <= _SCALED_RANGE:
+        return None
+    if np.nanmedian(values) > _LOWEST_KELVIN:
+        return 293, "K"
+    return (20, "°C") if np.nanmax(values) <= _HIGHEST_CELSIUS else (68, "°F")
 
 
 def _temperatures(evidence: Evidence) -> list[str]:

@@ -118,7 +118,7 @@ def test_series_of_different_size_are_scaled_by_window(here):
     assert (config.data.id_columns, config.features.target_scaling) == (("shop",), "window")
 
 
-@pytest.mark.parametrize(("warmest", "base"), [(30.0, 20), (86.0, 68)])
+@pytest.mark.parametrize(("warmest", "base"), [(30.0, 20), (86.0, 68), (303.0, 293)])
 def test_a_temperature_brings_the_heat_of_the_last_days_and_its_distance_from_comfort(here, warmest, base):
     n = 120 * 24
     air = [f"{warmest - 15 * abs(math.sin(i / 70)):.1f}" for i in range(n)]
@@ -127,6 +127,13 @@ def test_a_temperature_brings_the_heat_of_the_last_days_and_its_distance_from_co
     assert [(one["kind"], one["windows"], one.get("base")) for one in of_air] == [
         ("rolling", [24, 72], None), ("degree_days", [1, 24, 72], base),
     ]  # fmt: skip
+
+
+def test_a_temperature_that_was_scaled_has_no_degree_days(here):
+    n = 120 * 24
+    air = [f"{abs(math.sin(i / 70)):.3f}" for i in range(n)]
+    config = config_of(write(here / "t.csv", {"time": stamps(n, 60), "load": load(n, 24), "temp": air}))
+    assert [one.kind for one in config.features.derived if one.column == "temp"] == ["rolling"]
 
 
 def test_a_target_that_can_be_negative_has_no_bound(here):
