@@ -1,6 +1,7 @@
 """Charts of forecasts and of how far they were off."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -10,11 +11,13 @@ import numpy.typing as npt
 from components.reporting.chart_spec import BandSpec, ChartSpec, LineKind, LineSpec, MarkSpec, numbers
 from components.reporting.charts import legend_label, step_unit
 from components.reporting.picture import ShownForecastRecord
+from forecasting.backtest.examples import TYPICAL, WORST
 from forecasting.backtest.slices import HOURS, WEEKDAYS
 from forecasting.backtest.summary import BacktestReport, ModelReport
 from forecasting.contracts.signature import POINT_QUANTILE
 from forecasting.metrics.registry import intervals
 
+EXAMPLE_TITLES = {TYPICAL: "A usual forecast of the backtest", WORST: "Its worst forecast"}
 _MAIN = ("candidate", "champion")
 _HALF = 0.5
 """Nominal share of the interval that is drawn inside the outer one, or the next to it."""
@@ -65,6 +68,12 @@ def forecast_spec(forecast: ShownForecastRecord, zone: ZoneInfo, *, number: int,
         zoom=True,
         wide=True,
     )
+
+
+def example_spec(forecast: ShownForecastRecord, zone: ZoneInfo, *, kind: str) -> ChartSpec:
+    """One forecast of the backtest as an example, in half the width."""
+    chart = forecast_spec(forecast, zone, number=0, title=EXAMPLE_TITLES[kind])
+    return replace(chart, id=f"example-{kind}", zoom=False, wide=False)
 
 
 def error_by_step_spec(report: BacktestReport, *, step_s: int) -> ChartSpec:

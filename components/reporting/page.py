@@ -9,7 +9,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import yaml
 from markupsafe import Markup
 
-from components.reporting.accuracy_charts import comparison_spec, error_by_step_spec, forecast_spec, slice_specs
+from components.reporting.accuracy_charts import (
+    comparison_spec,
+    error_by_step_spec,
+    example_spec,
+    forecast_spec,
+    slice_specs,
+)
 from components.reporting.chart_spec import ChartSpec, charts_document
 from components.reporting.charts import histogram_svg, model_label
 from components.reporting.error_charts import (
@@ -44,15 +50,22 @@ class CardRecord:
     note: str
 
 
-def render_page(evidence: EvidenceRecord, *, forecasts: list[ShownForecastRecord], step_s: int | None) -> str:
+def render_page(
+    evidence: EvidenceRecord,
+    *,
+    forecasts: list[ShownForecastRecord],
+    step_s: int | None,
+    examples: Mapping[str, ShownForecastRecord] | None = None,
+) -> str:
     """The whole page as HTML that needs no network.
 
     Args:
         evidence: What the run left behind.
         forecasts: To be drawn, at most a few.
         step_s: Step of the series in seconds; none before validate_data has said it.
+        examples: Forecasts of the backtest by kind, to be drawn beside each other.
     """
-    charts = _charts(evidence, forecasts, step_s=step_s)
+    charts = _charts(evidence, forecasts, step_s=step_s, examples=examples or {})
     report, diagnostics = evidence.backtest, evidence.diagnostics
     return (
         template_environment()
@@ -71,6 +84,7 @@ def render_page(evidence: EvidenceRecord, *, forecasts: list[ShownForecastRecord
             comparison=diagnostics.get("comparison"),
             residuals=diagnostics.get("residuals"),
             importance=diagnostics.get("importance"),
+            examples={example["kind"]: example for example in diagnostics.get("examples", ())},
             columns_importance=importance_records(diagnostics["importance"]) if diagnostics.get("importance") else (),
             learning=_learning(evidence),
             outlier_ratio=_outlier_ratio(evidence),
@@ -126,7 +140,11 @@ def _cards(evidence: EvidenceRecord) -> list[CardRecord]:
 
 
 def _charts(
-    evidence: EvidenceRecord, forecasts: list[ShownForecastRecord], *, step_s: int | None
+    evidence: EvidenceRecord,
+    forecasts: list[ShownForecastRecord],
+    *,
+    step_s: int | None,
+    examples: Mapping[str, ShownForecastRecord],
 ) -> dict[str, ChartSpec]:
     """Every chart of the page by its id, in no order: the template says where each stands."""
     zone = calendar_zone(evidence.config)
@@ -135,6 +153,7 @@ def _charts(
         forecast_spec(forecast, zone, number=i, title=f"Series {forecast.id}" if len(forecasts) > 1 else "")
         for i, forecast in enumerate(forecasts)
     ]
+    charts += [example_spec(forecast, zone, kind=kind) for kind, forecast in examples.items()]
     if report:
         charts += [*slice_specs(report), calibration_spec(report), pit_spec(report)]
         if step_s:

@@ -1,7 +1,7 @@
 """What the picture of a forecast shows: from the running server, or from the backtest of a run that went no further."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,14 @@ from forecasting.contracts.artifacts import FEATURE_SPEC_FILE, SCORES_FILE
 from forecasting.contracts.layout import RunLayout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole
-from forecasting.features.spec import read_feature_spec
-from forecasting.series_store import read_series_store
+from forecasting.features.spec import FeatureSpec, read_feature_spec
+from forecasting.schema import Series
+from forecasting.series_store import SeriesReader
 from forecasting.served_forecast import shown_history
 
 MAX_SERIES = 3
+EXAMPLE_SEASONS = 3
+"""Seasons of history before an example; its chart has half the width."""
 
 
 @dataclass(frozen=True)
@@ -67,42 +70,76 @@ def backtest_forecasts(run: RunLayout) -> list[ShownForecastRecord]:
     scores = run.step(StepName.EVALUATE_MODEL) / SCORES_FILE
     if not scores.exists():
         return []
-    store = read_series_store(run.step(StepName.VALIDATE_DATA))
-    spec = read_feature_spec(run.step(StepName.TRAIN_MODEL) / FEATURE_SPEC_FILE)
-    forecasts = []
-    for series in store.series[:MAX_SERIES]:
-        rows = _last_forecast(scores, series.id)
-        if rows is None:
-            continue
-        stamps = series.timestamps(spec.step_s)
-        origin = int(rows["origin"][0])
-        past = shown_history(stamps, spec, origin)
-        forecasts.append(
-            ShownForecastRecord(
-                id=series.id,
-                target=spec.target,
-                history_timestamps=stamps[past],
-                history=series.values[past, 0],
-                timestamps=origin + spec.step_s * (rows["step"].astype(np.int64) - 1),
-                actuals=rows["actual"].astype(np.float64),
-                quantiles=np.stack([rows[quantile_column(level)] for level in spec.quantiles], axis=1).astype(
-                    np.float64
-                ),
-                levels=spec.quantiles,
-                source="the candidate's last forecast of the backtest; it is not served",
-                mean=rows[MEAN_COLUMN].astype(np.float64) if spec.mean else None,
-            )
-        )
-    return forecasts
+    table, spec = _table_and_spec(run)
+    source = "the candidate's last forecast of the backtest; it is not served"
+    found = [(place, _candidate_rows(scores, name)) for place, name in enumerate(table.index.ids[:MAX_SERIES])]
+    return [_shown(table.series(place), spec, rows, source=source) for place, rows in found if rows is not None]
 
 
-def _last_forecast(scores: Path, series: str) -> dict[str, npt.NDArray[Any]] | None:
-    """Columns of the candidate's rows at the last origin of a series, in order of step."""
+def example_forecasts(run: RunLayout, examples: Sequence[Mapping[str, Any]]) -> dict[str, ShownForecastRecord]:
+    """The examples of diagnostics.json by their kind, with a few seasons of history; those that are not found are left out.
+
+    Args:
+        run: A run that has come past evaluate_model.
+        examples: Series and origin of each.
+    """
+    scores = run.step(StepName.EVALUATE_MODEL) / SCORES_FILE
+    if not examples or not scores.exists():
+        return {}
+    table, spec = _table_and_spec(run)
+    places = {name: place for place, name in enumerate(table.index.ids)}
+    shown = {}
+    for example in examples:
+        rows = _candidate_rows(scores, example["series"], origin=example["origin"])
+        if rows is not None and example["series"] in places:
+            one = _shown(table.series(places[example["series"]]), spec, rows, source="a forecast of the backtest")
+            shown[example["kind"]] = _with_less_history(one, EXAMPLE_SEASONS * min(spec.seasons))
+    return shown
+
+
+def _table_and_spec(run: RunLayout) -> tuple[SeriesReader, FeatureSpec]:
+    table = SeriesReader(run.step(StepName.VALIDATE_DATA))
+    return table, read_feature_spec(run.step(StepName.TRAIN_MODEL) / FEATURE_SPEC_FILE)
+
+
+def _shown(
+    series: Series, spec: FeatureSpec, rows: Mapping[str, npt.NDArray[Any]], *, source: str
+) -> ShownForecastRecord:
+    """One forecast of the table of scores, with what came before it."""
+    stamps = series.timestamps(spec.step_s)
+    origin = int(rows["origin"][0])
+    past = shown_history(stamps, spec, origin)
+    quantiles = [rows[quantile_column(level)] for level in spec.quantiles]
+    return ShownForecastRecord(
+        id=series.id,
+        target=spec.target,
+        history_timestamps=stamps[past],
+        history=series.values[past, 0],
+        timestamps=origin + spec.step_s * (rows["step"].astype(np.int64) - 1),
+        actuals=rows["actual"].astype(np.float64),
+        quantiles=np.stack(quantiles, axis=1).astype(np.float64),
+        levels=spec.quantiles,
+        source=source,
+        mean=rows[MEAN_COLUMN].astype(np.float64) if spec.mean else None,
+    )
+
+
+def _with_less_history(forecast: ShownForecastRecord, n_steps: int) -> ShownForecastRecord:
+    return replace(
+        forecast, history_timestamps=forecast.history_timestamps[-n_steps:], history=forecast.history[-n_steps:]
+    )
+
+
+def _candidate_rows(scores: Path, series: str, *, origin: int | None = None) -> dict[str, npt.NDArray[Any]] | None:
+    """Columns of the candidate's rows of a series at one origin, none: the last one, in order of step."""
     chosen = (pc.field("model") == ModelRole.CANDIDATE.value) & (pc.field("series") == series)
     table = ds.dataset(scores).to_table(filter=chosen)
     if not table.num_rows:
         return None
-    table = table.filter(pc.equal(table["origin"], pc.max(table["origin"]))).sort_by("step")
+    seconds = _seconds(table["origin"])
+    table = table.filter(pc.equal(seconds, pc.max(seconds) if origin is None else origin)).sort_by("step")
+    if not table.num_rows:
+        return None
     columns = {name: table[name] for name in table.column_names if name not in ("model", "series")}
     return {name: (_seconds(column) if name == "origin" else column).to_numpy() for name, column in columns.items()}
 

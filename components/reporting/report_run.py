@@ -12,7 +12,7 @@ from components.reporting.gate_report import write_gate_report
 from components.reporting.notification.message import message_of
 from components.reporting.notification.notify import notify
 from components.reporting.page import calendar_zone, render_page
-from components.reporting.picture import ShownForecastRecord, backtest_forecasts, served_forecasts
+from components.reporting.picture import ShownForecastRecord, backtest_forecasts, example_forecasts, served_forecasts
 from components.reporting.style import chart_style, save_png
 from components.reporting.tracking.spool import NOTIFICATIONS_FILE, TRACKING_FILE
 from components.reporting.tracking.track_run import track_run
@@ -87,7 +87,8 @@ def write_report(evidence: EvidenceRecord, run: RunLayout, output: Path) -> Page
     """
     forecasts = _forecasts(evidence, run)
     step_s = (evidence.profile or {}).get("step_s")
-    page = render_page(evidence, forecasts=forecasts, step_s=step_s)
+    examples = example_forecasts(run, evidence.diagnostics.get("examples", ()))
+    page = render_page(evidence, forecasts=forecasts, step_s=step_s, examples=examples)
     (output / RUN_REPORT_FILE).write_text(page, encoding="utf-8")
     write_gate_report(evidence, output)
     if forecasts and step_s:

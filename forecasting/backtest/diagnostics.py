@@ -1,4 +1,4 @@
-"""Why a candidate errs as it does, beside how much: residuals, importance of columns, the champion on the same steps.
+"""Why a candidate errs as it does, beside how much: residuals, importance of columns, the champion, examples.
 
 `diagnostics.json` is `DiagnosticsReport` as JSON; a value that is not finite is null there.
 """
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from forecasting.backtest.examples import ExampleReport, pick_examples
 from forecasting.backtest.grouped import window_ranges
 from forecasting.backtest.importance import ImportanceReport, permutation_importance
 from forecasting.backtest.origins import BacktestSpec
@@ -48,11 +49,15 @@ class ComparisonReport:
 
 @dataclass(frozen=True)
 class DiagnosticsReport:
-    """What diagnostics.json holds; none where it could not be measured, was switched off, or there is no champion."""
+    """What diagnostics.json holds; none where it could not be measured, was switched off, or there is no champion.
+
+    examples: a usual forecast and the worst one.
+    """
 
     residuals: ResidualsReport | None
     importance: ImportanceReport | None
     comparison: ComparisonReport | None
+    examples: tuple[ExampleReport, ...] = ()
 
 
 def diagnose_candidate(
@@ -85,6 +90,7 @@ def diagnose_candidate(
             batch_size=settings.batch_size,
         ),
         comparison=None if champion is None else compare_with_champion(backtest, record, champion),
+        examples=pick_examples(backtest, record),
     )
 
 

@@ -142,7 +142,7 @@
       value: (_, at) => at == null ? "" : chart.zone ? clock(chart.zone).whole(at) : chart.names.length ? chart.names[at] : `${tick(at, chart.share_x)} ${chart.x_label}`,
     };
     return {
-      ...size(box, chart), padding: [10, 20, 0, 0], scales, axes: axesOf(chart), series: [first, ...seriesOf(chart)],
+      ...size(box, chart), padding: [10, 26, 0, 0], scales, axes: axesOf(chart), series: [first, ...seriesOf(chart)],
       bands: chart.bands.map((band, place) => ({ series: [band.high + 1, band.low + 1], fill: shade(band, place) })),
       tzDate: chart.zone ? seconds => uPlot.tzDate(new Date(1000 * seconds), chart.zone) : undefined,
       cursor: { y: false, drag: { x: chart.zoom, y: false, setScale: false }, points: { size: 7 } },

@@ -221,7 +221,7 @@ def test_every_chart_of_the_page_has_its_numbers_and_every_number_its_chart(tmp_
     assert sorted(places) == sorted(figures(html))
     assert set(places) == {
         "forecast-0", "error-by-step", "error-by-hour", "error-by-weekday", "calibration", "pit", "autocorrelation", "qq",
-        "learning-curve",
+        "learning-curve", "example-typical", "example-worst",
     }  # fmt: skip
 
 
@@ -318,6 +318,38 @@ def test_forecast_of_the_backtest_is_the_last_one_with_its_history(tmp_path: Pat
     assert forecast.actuals == pytest.approx(DEMAND[216:])
     assert forecast.history == pytest.approx(DEMAND[48:216])
     assert forecast.quantiles[:, 1] == pytest.approx(DEMAND[216:] + 0.55, rel=1e-5)
+
+
+class LaterWorsePredictor(KnownColumnPredictor):
+    """Off by a twentieth of the level, which rises from day to day."""
+
+    def predict(self, inputs: ModelInputs) -> npt.NDArray[np.float32]:
+        return super().predict(inputs) + 0.05 * inputs.future[:, :, :1].mean(axis=1, keepdims=True)
+
+
+def test_a_usual_forecast_and_the_worst_one_are_shown_with_three_seasons_of_history(tmp_path: Path) -> None:
+    run = begin_run(tmp_path)
+    add_validation(run)
+    add_training(run)
+    add_evaluation(run, candidate=LaterWorsePredictor())
+    page, output = report(run)
+    charts = figures((output / "report.html").read_text())
+    worst, typical = MONDAY + 9 * DAY_S, MONDAY + 8 * DAY_S
+    for kind, origin in (("worst", worst), ("typical", typical)):
+        chart = charts[f"example-{kind}"]
+        assert chart["x"] == [origin + hour * HOUR_S for hour in range(-72, 24)]
+        median = next(line for line in chart["lines"] if line["label"] == "forecast (median)")
+        day = DEMAND[192:216] if kind == "typical" else DEMAND[216:]
+        assert median["values"][72:] == pytest.approx(day + 0.05 * day.mean(), rel=1e-5)
+    assert "1970-01-14 00:00 UTC: MAE 5.45, 5.0 % of the mean size of the series." in page.text
+
+
+def test_examples_whose_forecasts_are_gone_are_left_out(tmp_path: Path) -> None:
+    run = whole_run(tmp_path)
+    (run.step(StepName.EVALUATE_MODEL) / "scores.parquet").unlink()
+    page, output = report(run)
+    assert "example-worst" not in figures((output / "report.html").read_text())
+    assert "A usual forecast of the backtest" not in page.words
 
 
 class MeanPredictor(KnownColumnPredictor):
