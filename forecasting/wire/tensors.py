@@ -55,12 +55,12 @@ def type_number(dtype: npt.DTypeLike) -> int:
         ValueError: TensorFlow has no such type.
     """
     found = np.dtype(dtype)
+    number = _NUMBERS.get(found)
+    if number is not None:
+        return number
     if found.name == _BFLOAT16:
         return int(DataType.DT_BFLOAT16)
-    try:
-        return _NUMBERS[found]
-    except KeyError:
-        raise ValueError(f"a tensor cannot hold NumPy's {found}") from None
+    raise ValueError(f"a tensor cannot hold NumPy's {found}")
 
 
 def numpy_type(number: int) -> np.dtype[Any]:

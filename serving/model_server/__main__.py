@@ -8,6 +8,7 @@ import uvloop
 
 from forecasting.errors import AlmanacError
 from serving.model_server.flags import build_parser, config_of
+from serving.model_server.processes import run_processes
 from serving.model_server.server import serve_models
 from serving.model_server.status import RequestError
 from serving.model_server.version_text import version_lines
@@ -25,6 +26,8 @@ def main() -> int:
         return 0
     try:
         config = config_of(flags)
+        if config.n_processes > 1:
+            return run_processes(config, sys.argv[1:])
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve_models(config))
     except RequestError as error:

@@ -42,6 +42,14 @@ class RequestLogConfig:
 
 
 @dataclass(frozen=True)
+class WorkerConfig:
+    """Place of a process among the processes of one server."""
+
+    folder: Path
+    index: int
+
+
+@dataclass(frozen=True)
 class ServerConfig:
     """Resolved flags."""
 
@@ -61,6 +69,7 @@ class ServerConfig:
     as_content: bool = False
     request_log: RequestLogConfig | None = None
     n_processes: int = 1
+    worker: WorkerConfig | None = None
 
     @property
     def port(self) -> int:
@@ -86,6 +95,9 @@ def build_parser() -> argparse.ArgumentParser:
         for spec in specs:
             _add(group, spec)
     parser.set_defaults(rest_api_port=None)
+    # For the processes that --num_processes starts, not for people.
+    parser.add_argument("--worker_folder", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--worker_index", type=int, default=0, help=argparse.SUPPRESS)
     return parser
 
 
@@ -110,6 +122,8 @@ def config_of(flags: argparse.Namespace) -> ServerConfig:
     model = None
     if not flags.model_config_file:
         model = ServedModelSpec(flags.model_name, Path(flags.model_base_path).absolute())
+    if flags.num_processes < 1:
+        raise invalid(f"--num_processes must be at least 1, found {flags.num_processes}")
     batching, n_batch_threads = _batching(flags)
     log = None
     if flags.request_log_prefix:
@@ -144,6 +158,7 @@ def config_of(flags: argparse.Namespace) -> ServerConfig:
         as_content=flags.enable_serialization_as_tensor_content,
         request_log=log,
         n_processes=flags.num_processes,
+        worker=WorkerConfig(Path(flags.worker_folder), flags.worker_index) if flags.worker_folder else None,
     )
 
 
@@ -156,10 +171,12 @@ def _grpc(flags: argparse.Namespace) -> GrpcConfig:
         arguments.append((key, int(value) if value.lstrip("-").isdecimal() else value))
     return GrpcConfig(
         address=f"{flags.bind_address}:{flags.port}",
-        socket_path=flags.grpc_socket_path,
+        # A Unix socket cannot be shared: the first process has it.
+        socket_path="" if flags.worker_index else flags.grpc_socket_path,
         ssl=read_ssl_config(Path(flags.ssl_config_file)) if flags.ssl_config_file else None,
         channel_arguments=tuple(arguments),
         health=flags.enable_grpc_healthcheck_service,
+        share_port=bool(flags.worker_folder),
         max_message_bytes=flags.max_message_bytes,
     )
 

@@ -57,14 +57,14 @@ class GrpcServer:
             ConfigError: The port is taken, the address is not ours or the certificate cannot be used.
         """
         self._service, self._models = service, models
-        options = (
-            ("grpc.max_receive_message_length", config.max_message_bytes),
-            ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+        options: dict[str, int | str] = {
+            "grpc.max_receive_message_length": config.max_message_bytes,
+            "grpc.max_send_message_length": _MAX_MESSAGE_BYTES,
             # Without this a second server on the same port would start and share its requests unnoticed.
-            ("grpc.so_reuseport", int(config.share_port)),
-            *config.channel_arguments,
-        )
-        self._server = grpc.aio.server(options=options)
+            "grpc.so_reuseport": int(config.share_port),
+            **dict(config.channel_arguments),
+        }
+        self._server = grpc.aio.server(options=tuple(options.items()))
         self._server.add_generic_rpc_handlers(tuple(self._handlers()))
         self._health = health.aio.HealthServicer() if config.health else None
         if self._health is not None:

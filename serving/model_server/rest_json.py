@@ -14,6 +14,7 @@ import orjson
 from serving.model_server.status import RequestError, invalid
 
 DEBUG_BYTES = 256
+_MAX_LOOKS = 64
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|-?(?:NaN|Inf(?:inity)?)', re.DOTALL)
 _RAPIDJSON = (
     ("Expecting property name", "Missing a name for object member."),
@@ -45,7 +46,7 @@ def parse_object(body: bytes) -> JsonBody:
     document, null_is_nan = _parse(body)
     if not isinstance(document, dict):
         raise invalid(f"JSON Value: {debug_text(document)} Is not object")
-    may_hold_bool = b"true" in body or b"false" in body
+    may_hold_bool = _holds(body, b"true") or _holds(body, b"false")
     return JsonBody(document, may_hold_bool, null_is_nan)
 
 
@@ -76,6 +77,18 @@ def kind_of(value: Any) -> str:
     return kinds[type(value)]
 
 
+def _holds(body: bytes, word: bytes) -> bool:
+    """Whether a word occurs; quick where its first letter is rare, as it is among numbers."""
+    first, place = word[:1], -1
+    for _ in range(_MAX_LOOKS):
+        place = body.find(first, place + 1)
+        if place < 0:
+            return False
+        if body.startswith(word, place):
+            return True
+    return word in body
+
+
 def _inline(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)[:DEBUG_BYTES]
 
@@ -89,10 +102,20 @@ def _parse(body: bytes) -> tuple[Any, bool]:
         pass
     if b"NaN" in body and b"null" not in body:
         try:
-            return orjson.loads(_TOKENS.sub(_null_for_nan, body)), True
+            return orjson.loads(_nulls_for_nan(body)), True
         except orjson.JSONDecodeError:
             pass
     return _parse_slowly(body), False
+
+
+def _nulls_for_nan(body: bytes) -> bytes:
+    """A body with nulls in the place of NaN tokens; strings are left alone."""
+    if b"\\" in body:
+        return _TOKENS.sub(_null_for_nan, body)
+    # Without escapes, every other piece between quotes is a string.
+    pieces = body.split(b'"')
+    pieces[::2] = [piece.replace(b"-NaN", b"null").replace(b"NaN", b"null") for piece in pieces[::2]]
+    return b'"'.join(pieces)
 
 
 def _null_for_nan(match: re.Match[bytes]) -> bytes:

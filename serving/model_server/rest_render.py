@@ -95,6 +95,8 @@ def _batch_size(results: Arrays) -> int:
 
 
 def _value(name: str, array: npt.NDArray[Any]) -> Any:
+    if array.dtype == np.float32 and array.flags.c_contiguous:
+        return array
     number = type_number(array.dtype)
     if number not in _WRITTEN:
         raise invalid(f"Failed to write JSON value for tensor type: {type_name(number)}")

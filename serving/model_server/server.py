@@ -2,39 +2,40 @@
 
 import asyncio
 import contextlib
+import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any
 
+from forecasting.wire.messages import ReloadConfigRequest
 from serving.asgi import HttpServer
 from serving.model_server.executor import ModelExecutor
 from serving.model_server.flags import ServerConfig
 from serving.model_server.grpc_service import GrpcServer
 from serving.model_server.inference import InferenceService
-from serving.model_server.metrics import ServerMetrics, official_page, own_page
+from serving.model_server.metrics import ServerMetrics, State, official_page, own_page
 from serving.model_server.model_service import ModelService
-from serving.model_server.model_specs import ServedModelSpec
+from serving.model_server.model_specs import ServedModelSpec, specs_of
 from serving.model_server.observed import ObservedService
 from serving.model_server.request_log import RequestLog
 from serving.model_server.rest_app import OWN_METRICS_PATH, Page, RestApp
+from serving.model_server.siblings import METRICS, RELOAD, Siblings
 from serving.model_server.status import RequestError
 from serving.model_server.version_keeper import VersionKeeper
 
 logger = logging.getLogger(__name__)
+_SETTLE_LOOK_S = 0.05
 
 
 class ModelServer:
     """One process of the server: its parts, and how they start and stop."""
 
     def __init__(self, config: ServerConfig) -> None:
-        """Bind the ports; nothing listens yet. Must be made in the running event loop.
-
-        Raises:
-            ConfigError: A port is taken, or a certificate cannot be used.
-        """
+        """Put the parts together; no port is bound yet. Must be made in the running event loop."""
         self._config = config
         self.metrics = ServerMetrics()
         self.executor = ModelExecutor(config.limits, self.metrics)
@@ -47,19 +48,29 @@ class ModelServer:
             check_methods=config.check_methods,
             as_content=config.as_content,
         )
-        service = ObservedService(inference, self.metrics, self._log)
+        self._service = ObservedService(inference, self.metrics, self._log)
         self.models = ModelService(self.keeper, self.metrics, reload_timeout_s=config.reload_timeout_s)
-        self._app = RestApp(config.rest, service, self.models, self._pages())
-        self.grpc = GrpcServer(config.grpc, service, self.models)
+        self._app = RestApp(config.rest, self._service, self.models, self._pages())
+        self._siblings = Siblings(config.worker.folder, config.worker.index) if config.worker else None
+        self.grpc: GrpcServer | None = None
         self.http: HttpServer | None = None
+
+    async def start(self) -> None:
+        """Bind the ports and listen on them.
+
+        Raises:
+            ConfigError: A port is taken, or a certificate cannot be used.
+        """
+        config = self._config
+        self.grpc = GrpcServer(config.grpc, self._service, self.models)
         if config.rest_api_port is not None:
             share = config.grpc.share_port
             self.http = HttpServer(
                 self._app, config.bind_address, config.rest_api_port, drain_s=config.drain_s, share_port=share
             )
-
-    async def start(self) -> None:
-        """Listen on both ports."""
+        if self._siblings is not None:
+            await self._siblings.listen({METRICS: self._tell_metrics, RELOAD: self._take_reload})
+            self.models.reloaded = self._tell_reload
         await self.grpc.start()
         if self.http is not None:
             await self.http.start()
@@ -67,10 +78,12 @@ class ModelServer:
     async def stop(self) -> None:
         """Refuse what is new, finish what is in flight, then close the models."""
         self._app.draining = True
-        stopping = [self.grpc.stop(self._config.drain_s)]
+        stopping = [] if self.grpc is None else [self.grpc.stop(self._config.drain_s)]
         if self.http is not None:
             stopping.append(self.http.stop())
         await asyncio.gather(*stopping)
+        if self._siblings is not None:
+            self._siblings.close()
         await self.keeper.close()
         self.executor.close()
         if self._log is not None:
@@ -105,17 +118,40 @@ class ModelServer:
                 # A broken file must not take models away: keep the last good one and say so.
                 logger.error("keeping the last model configuration: %s", error.message)
 
+    async def settle(self) -> None:
+        """Wait until every version that is wanted is available or has ended in an error."""
+        while not self.keeper.settled():
+            await asyncio.sleep(_SETTLE_LOOK_S)
+
     def _pages(self) -> dict[str, Page]:
         async def own() -> str:
-            return own_page([self.metrics.state()])
+            return own_page(await self._states())
 
         async def official() -> str:
-            return official_page([self.metrics.state()])
+            return official_page(await self._states())
 
         pages: dict[str, Page] = {OWN_METRICS_PATH: own}
         if self._config.rest.metrics_path is not None:
             pages[self._config.rest.metrics_path] = official
         return pages
+
+    async def _states(self) -> list[State]:
+        own: State = self.metrics.state()
+        return [own] if self._siblings is None else await self._siblings.states(own)
+
+    async def _tell_metrics(self, _payload: bytes) -> bytes:
+        return json.dumps(self.metrics.state()).encode()
+
+    async def _tell_reload(self, payload: bytes) -> None:
+        if self._siblings is not None:
+            await self._siblings.ask_others(RELOAD, payload)
+
+    async def _take_reload(self, payload: bytes) -> bytes:
+        try:
+            self.keeper.configure(specs_of(ReloadConfigRequest.FromString(payload).config))
+        except RequestError as error:
+            logger.error("a reload of another process cannot be followed: %s", error.message)
+        return b""
 
 
 async def serve_models(config: ServerConfig) -> None:
@@ -130,24 +166,49 @@ async def serve_models(config: ServerConfig) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     server = ModelServer(config)
-    await server.start()
-    _announce(config, server)
     keeping = asyncio.create_task(server.keep_current(specs))
     stopping = asyncio.create_task(stop.wait())
+    orphaned = asyncio.create_task(_stop_when_orphaned(stop)) if config.worker is not None else None
+    if config.worker is not None:
+        # Ports are shared: whoever listens gets requests, so the models come first.
+        settling = asyncio.create_task(server.settle())
+        await asyncio.wait({keeping, stopping, settling}, return_when=asyncio.FIRST_COMPLETED)
+        settling.cancel()
+    if not keeping.done() and not stop.is_set():
+        await server.start()
+        _announce(config, server)
     await asyncio.wait({keeping, stopping}, return_when=asyncio.FIRST_COMPLETED)
     keeping.cancel()
     await server.stop()
     with contextlib.suppress(asyncio.CancelledError):
         await keeping
     stopping.cancel()
+    if orphaned is not None:
+        orphaned.cancel()
+
+
+async def _stop_when_orphaned(stop: asyncio.Event) -> None:
+    """End with the process that started this one, even where that one had no time to say so."""
+    parent = os.getppid()
+    while os.getppid() == parent:
+        await asyncio.sleep(1.0)
+    stop.set()
 
 
 def _announce(config: ServerConfig, server: ModelServer) -> None:
-    say(f"Running gRPC ModelServer at {config.bind_address}:{server.grpc.port}")
+    if server.grpc is not None:
+        for line in announce_lines(config, server.grpc.port, None if server.http is None else server.http.port):
+            say(line)
+
+
+def announce_lines(config: ServerConfig, grpc_port: int, rest_port: int | None) -> list[str]:
+    """One line for each port and socket."""
+    lines = [f"Running gRPC ModelServer at {config.bind_address}:{grpc_port}"]
     if config.grpc.socket_path:
-        say(f"Running gRPC ModelServer on UNIX socket {config.grpc.socket_path}")
-    if server.http is not None:
-        say(f"Exporting HTTP/REST API at {config.bind_address}:{server.http.port}")
+        lines.append(f"Running gRPC ModelServer on UNIX socket {config.grpc.socket_path}")
+    if rest_port is not None:
+        lines.append(f"Exporting HTTP/REST API at {config.bind_address}:{rest_port}")
+    return lines
 
 
 def say(line: str) -> None:

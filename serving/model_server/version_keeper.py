@@ -106,6 +106,11 @@ class VersionKeeper:
         """Whether there is a model and every configured one has an available version."""
         return bool(self._specs) and all(self._available(name) for name in self._specs)
 
+    def settled(self) -> bool:
+        """Whether the disk was looked at and every version that is wanted is available or was given up."""
+        states = [one for wanted in self._wanted.values() for one in wanted.values()]
+        return bool(self._specs) and all(one.failed or one.state == VersionState.AVAILABLE for one in states)
+
     def versions(self, name: str) -> tuple[ServedVersion, ...]:
         """Every version that was ever wanted, highest first."""
         return tuple(sorted(self._versions.get(name, {}).values(), key=lambda served: -served.version))

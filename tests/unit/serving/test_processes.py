@@ -1,0 +1,95 @@
+"""Several processes behind one pair of ports."""
+
+import http.client
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from forecasting.wire.client import GrpcClient
+from forecasting.wire.messages import ModelServerConfig, ReloadConfigRequest, ReloadConfigResponse
+from forecasting.wire.server_process import model_server
+from serving.launch import MONITORING_CONFIG
+from tests.unit.serving import tiny_models
+
+
+def _ask(address, method, path, body=None):
+    """One request on a connection of its own, which the system gives to any of the processes."""
+    connection = http.client.HTTPConnection(address, timeout=20)
+    connection.request(method, path, body)
+    response = connection.getresponse()
+    text = response.read()
+    connection.close()
+    return response.status, text
+
+
+@pytest.fixture
+def server(models, tmp_path):
+    for name, factor in (("one", 1), ("two", 2)):
+        tiny_models.write_version(models, tmp_path / name / "1", factor=factor, lite=True)
+    flags = ["--model_name=one", f"--model_base_path={tmp_path / 'one'}", "--prefer_tflite_model", "--num_processes=2"]
+    flags.append(f"--monitoring_config_file={MONITORING_CONFIG}")
+    with model_server(flags, log=tmp_path / "log") as found:
+        yield found
+
+
+def _columns():
+    return json.dumps(
+        {"inputs": {name: array.tolist() for name, array in tiny_models.window().as_dict().items()}}
+    ).encode()
+
+
+def _reload(server, base):
+    import grpc
+
+    request = ReloadConfigRequest(config=ModelServerConfig())
+    request.config.model_config_list.config.add(name="two", base_path=str(base), model_platform="tensorflow")
+    with grpc.insecure_channel(server.grpc_address) as channel:
+        call = channel.unary_unary(
+            "/tensorflow.serving.ModelService/HandleReloadConfigRequest",
+            request_serializer=ReloadConfigRequest.SerializeToString,
+            response_deserializer=ReloadConfigResponse.FromString,
+        )
+        return call(request, timeout=30)
+
+
+def test_each_connection_is_answered_and_the_metrics_are_those_of_all(server):
+    for _ in range(20):
+        assert _ask(server.rest_address, "POST", "/v1/models/one:predict", _columns())[0] == 200
+    with GrpcClient(server.grpc_address) as client:
+        assert client.predict("one", tiny_models.window().as_dict()).version == 1
+    for path in ("/metrics", "/monitoring/prometheus/metrics"):
+        page = _ask(server.rest_address, "GET", path)[1].decode()
+        assert ':tensorflow:serving:request_count{model_name="one",status="OK"} 21\n' in page
+
+
+def test_a_reload_reaches_every_process(server, tmp_path):
+    assert _reload(server, tmp_path / "two").status.error_code == 0
+    pause, left = threading.Event(), 200
+    # The process that was asked answers once it has the model; the other loads it at about the same time.
+    while left and any(
+        _ask(server.rest_address, "POST", "/v1/models/two:predict", _columns())[0] != 200 for _ in range(10)
+    ):
+        left -= 1
+        pause.wait(0.05)
+    codes = {_ask(server.rest_address, "POST", "/v1/models/two:predict", _columns())[0] for _ in range(20)}
+    assert codes == {200}
+    codes = {_ask(server.rest_address, "POST", "/v1/models/one:predict", _columns())[0] for _ in range(20)}
+    assert codes == {404}
+
+
+def _children(pid):
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_sigterm_ends_all_of_them_with_code_zero(server):
+    children = _children(server.pid)
+    assert len(children) == 2
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(30) == 0
+    for pid in children:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
