@@ -60,7 +60,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
         _option("--target", metavar="COLUMN", help="column to forecast; none: it is guessed"),
         _option("--horizon", metavar="STEPS", type=int, help="steps ahead; none: what the frequency suggests"),
         _option("--set", metavar="KEY=VALUE", action="append", default=[], dest="overrides",
-                help="how the table is read, such as data.csv.delimiter=';' or data.table=NAME of a database; may be given again"),
+                help="how the table is read, such as data.csv.delimiter=';', data.time_parts.hour=COLUMN or data.table=NAME of a database; may be given again"),
         _option("--force", action="store_true", help="write over a file that exists"),
     ), "pipelines.commands.init:init"),
     CommandSpec("run", "Run the whole pipeline on this machine.", (

@@ -45,7 +45,7 @@ def data_section(
     members: list[Node] = [
         Setting("uri", uri, "" if "://" in uri or uri.startswith("/") else "relative to this file"),
         *(Setting(key, value, "as asked for by --set") for key, value in reading.items()),
-        *_times(roles, look),
+        *(one for one in _times(roles, look) if not isinstance(one, Setting) or one.key not in reading),
         *_zone(roles, step_s),
         Setting("target", roles.target.name, _reason(roles.target)),
         *_layout(roles),

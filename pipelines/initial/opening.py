@@ -19,8 +19,10 @@ PLACEHOLDER_GATES = {
 """Of drafts, which are never run."""
 
 
-READING_KEYS = ("csv", "query", "table")
-"""Settings of `data` that say how a table is read, and that nobody guesses."""
+TIMING_KEYS = ("time_format", "time_parts")
+"""Settings of `data` that say how times are written; they are guessed where nobody says them."""
+READING_KEYS = ("csv", "query", "table", *TIMING_KEYS)
+"""Settings of `data` that say how a table is read."""
 
 
 def reading_overrides(overrides: Sequence[str]) -> dict[str, Any]:
@@ -33,11 +35,13 @@ def reading_overrides(overrides: Sequence[str]) -> dict[str, Any]:
     apply_overrides(document, overrides)
     data = document.pop("data", {})
     if not isinstance(data, dict):
-        raise ConfigError("--set must have the form data.csv.KEY=VALUE, data.query=… or data.table=…")
+        raise ConfigError(
+            "--set must have the form data.csv.KEY=VALUE, data.query=…, data.table=…, data.time_format=… or data.time_parts.PART=COLUMN"
+        )
     others = [*document, *(f"data.{key}" for key in data if key not in READING_KEYS)]
     if others:
         raise ConfigError(
-            f"--set of init says how the table is read: data.csv.…, data.query or data.table; change {others[0]} in the file that it writes"
+            f"--set of init says how the table is read: data.csv.…, data.query, data.table, data.time_format or data.time_parts.…; change {others[0]} in the file that it writes"
         )
     return data
 

@@ -30,7 +30,7 @@ from pipelines.initial.facts import TableFacts, copies_of_target, measure, model
 from pipelines.initial.judging import judge, without
 from pipelines.initial.lengths import LengthsGuess, fit_lengths
 from pipelines.initial.look import TableLook, read_times
-from pipelines.initial.opening import PLACEHOLDER_GATES, open_whole, reading_settings
+from pipelines.initial.opening import PLACEHOLDER_GATES, TIMING_KEYS, open_whole, reading_settings
 from pipelines.initial.publication import guess_lags
 from pipelines.initial.roles import ColumnGuess, RolesGuess, guess_roles
 from pipelines.initial.seasons import SeasonsGuess, guess_seasons
@@ -72,7 +72,8 @@ def propose(spec: ProposalSpec, home: HomeLayout) -> Proposal:
         ConfigError: The address is of no known kind, or `target` is no column of numbers.
         DataError: The table cannot be read, or cannot be forecast; the message says what must hold.
     """
-    look = look_at_table(open_whole(reading_settings({"uri": spec.read_uri, **spec.reading}), home))
+    stated = {key: value for key, value in spec.reading.items() if key in TIMING_KEYS}
+    look = look_at_table(open_whole(reading_settings({"uri": spec.read_uri, **spec.reading}), home), stated)
     roles = guess_roles(look, spec.target)
     seconds, _ = read_times(look.source, roles.time.name)
     step_s = table_step(seconds, roles.key.series, where=look.name)

@@ -1,7 +1,7 @@
 """Guess how a table writes its times where no column holds them in ISO 8601, or where several columns together do."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -15,7 +15,7 @@ from components.validation.sources import SourceTable
 from components.validation.times import parse_times
 from forecasting.config.source import TimePartsConfig
 from forecasting.config.table import DataConfig
-from forecasting.errors import DataError
+from forecasting.errors import ConfigError, DataError
 from pipelines.initial.look import ColumnKind, ColumnLook, TableLook, TimingGuess, look_at_columns
 from pipelines.initial.words import TIME_WORDS, has_word, names_issue, words_of
 
@@ -63,14 +63,19 @@ class _DateGuess:
     check: bool = False
 
 
-def look_at_table(source: SourceTable) -> TableLook:
+def look_at_table(source: SourceTable, stated: Mapping[str, Any] | None = None) -> TableLook:
     """Look at the columns of a table, with its times as one column of times where they are written otherwise.
 
     Args:
         source: The table, read with all of its columns.
+        stated: Settings of `data` that say how times are written; none: guess.
+
+    Raises:
+        ConfigError: A stated part of the time is no column.
+        DataError: Times are not written as stated.
     """
     look = look_at_columns(source)
-    timing = _guess_timing(look)
+    timing = _stated_timing(look, dict(stated)) if stated else _guess_timing(look)
     if timing is None:
         return look
     stamps = pa.array(_seconds(source, timing.settings, timing.column).astype("datetime64[s]"))
@@ -79,6 +84,35 @@ def look_at_table(source: SourceTable) -> TableLook:
     made = {**columns, timing.column: stamps}
     table = pa.table({name: made[name] for name in order if name in made})
     return replace(look_at_columns(replace(source, table=table)), timing=timing)
+
+
+def _stated_timing(look: TableLook, settings: dict[str, Any]) -> TimingGuess:
+    """What was stated, with the column of times that it fits where it names none."""
+    if "time_parts" in settings:
+        used = TimePartsConfig.model_validate(settings["time_parts"]).columns
+        if absent := [name for name in used if name not in look.source.table.column_names]:
+            raise ConfigError(f"data.time_parts must name columns of {look.name}, found {absent[0]!r}; it has {', '.join(look.source.table.column_names)}")  # fmt: skip
+        _seconds(look.source, settings, "")
+        return TimingGuess(_new_name(look), settings, used, "")
+    texts = [
+        column.name
+        for column in look.of_kind(ColumnKind.TEXT, ColumnKind.TIME, ColumnKind.NUMBER)
+        if _texts(look, column.name)
+    ]
+    fits = [name for name in texts if _reads(look, settings, name) is not None]
+    if not fits:
+        named = min(
+            texts,
+            key=lambda name: (not _DATE.match(_texts(look, name)[0]), not has_word(name, TIME_WORDS)),
+            default=None,
+        )
+        if named is not None:
+            _seconds(look.source, settings, named)
+        raise DataError(
+            f"{look.name} must have a column of text with times of the form {settings['time_format']}, and it has none"
+        )
+    best = min(fits, key=lambda name: not has_word(name, TIME_WORDS))
+    return TimingGuess(best, settings, (best,), "")
 
 
 def _guess_timing(look: TableLook) -> TimingGuess | None:

@@ -9,6 +9,7 @@ import pytest
 from components.validation.sources import SourceTable
 from components.validation.sources.table import RowPlaces
 from forecasting.config.source import TimePartsConfig
+from pipelines.cli import main
 from pipelines.initial.timing import look_at_table
 from tests.unit.pipelines.initial.stores import store_of
 from tests.unit.pipelines.initial.tables import wave
@@ -105,3 +106,54 @@ def test_a_date_in_another_form_beside_an_hour_becomes_a_configuration_that_vali
     assert (config.data.id_columns, config.data.known, config.data.frequency) == ((), (), "1h")
     (series,) = store_of(config).series
     assert (series.start, series.n_steps) == (1_672_531_200, 120 * 24)
+
+
+def ambiguous(path: Path) -> Path:
+    """Rows whose days and months are all below 13, with a gap, so that the table may be of January or of a year."""
+    days = [f"{i:02d}/01/2023" for i in range(1, 13)] + [f"{i:02d}/02/2023" for i in range(1, 13)]
+    hours = [str(hour) for hour in range(24)]
+    rows = [(day, hour) for day in days for hour in hours]
+    loads = load(len(rows), 24)
+    return write(path, {"when": [day for day, _ in rows], "o'clock": [hour for _, hour in rows], "load": loads})
+
+
+def test_how_times_are_written_may_be_stated(here):
+    words = [
+        "--set",
+        'data.time_format="%d/%m/%Y"',
+        "--set",
+        "data.time_parts.date=when",
+        "--set",
+        "data.time_parts.hour=o'clock",
+    ]
+    config = config_of(ambiguous(here / "t.csv"), *words)
+    assert (config.data.time_format, config.data.time_parts) == (
+        "%d/%m/%Y",
+        TimePartsConfig(date="when", hour="o'clock"),
+    )
+    text = Path("made.yaml").read_text()
+    assert text.count("\n  time_format:") == text.count("\n  time_parts:") == 1
+
+
+def test_a_form_that_is_stated_finds_its_column(here):
+    table = write(
+        here / "t.csv",
+        {"note": ["x"] * 400, "when": written("%m/%d/%y", 400, step=timedelta(days=1)), "visits": load(400, 1)},
+    )
+    config = config_of(table, "--set", 'data.time_format="%m/%d/%y"')
+    assert (config.data.time_column, config.data.time_format) == ("when", "%m/%d/%y")
+
+
+@pytest.mark.parametrize(
+    ("setting", "code", "message"),
+    [
+        ('data.time_format="%d/%m/%Y"', 3, "column 'when' must hold times of the form %d/%m/%Y"),
+        ("data.time_parts={year: y, month: m, day: d}", 2, "data.time_parts must name columns of"),
+        ('data.time_format="%d"', 2, "must tell year, month and day"),
+    ],
+)
+def test_what_is_stated_and_does_not_fit_is_refused(here, capsys, setting, code, message):
+    days = written("%m/%d/%Y", 400, step=timedelta(days=1))
+    table = write(here / "t.csv", {"note": ["x"] * 400, "when": days, "visits": load(400, 1)})
+    assert main(["init", str(table), "-o", "made.yaml", "--set", setting]) == code
+    assert message in capsys.readouterr().err
