@@ -14,28 +14,37 @@ from forecasting.backtest.diagnostics import (
     DiagnosticsReport,
     write_diagnostics,
 )
+from forecasting.backtest.examples import ExampleReport, pick_examples
 from forecasting.backtest.importance import ColumnImportanceReport, ImportanceReport
+from forecasting.backtest.report import open_backtest
 from forecasting.backtest.residuals import ResidualsReport
+from forecasting.backtest.score import ForecastRecord as BacktestForecastRecord
+from forecasting.backtest.score import write_scores
 from forecasting.backtest.summary import BacktestReport, ModelReport, write_backtest_report
 from forecasting.cache import STEP_KINDS
+from forecasting.config.sections import BacktestConfig
 from forecasting.contracts.artifacts import (
     DECISION_FILE,
     DEPLOYMENT_FILE,
+    FEATURE_SPEC_FILE,
     FORECAST_FILE,
     HISTORY_FILE,
     METRICS_FILE,
     PROFILE_FILE,
+    SCORES_FILE,
     TOURNAMENT_FILE,
 )
 from forecasting.contracts.layout import RunLayout, home_layout
 from forecasting.contracts.steps import PARENTS, StepName
 from forecasting.contracts.vocabulary import RunStatus
+from forecasting.features.spec import write_feature_spec
 from forecasting.gates import GateRule, decide, write_decision
 from forecasting.manifests import write_manifest
 from forecasting.runs import RunRecord, StepRecord, create_run, write_step
+from forecasting.schema import SeriesStore
 from forecasting.served_forecast import ForecastRecord, SeriesForecastRecord
 from forecasting.tournament import VariantRecord, VariantStatus, write_tournament
-from tests.unit.backtest.tables import hourly_store
+from tests.unit.backtest.tables import hourly_spec, hourly_store
 from tests.unit.forecasting.series_stores import write_series_store
 
 HOUR_S = 3_600
@@ -59,7 +68,7 @@ def finished_run(home: Path) -> RunLayout:
         for n in range(1, 9)
     ]
     (run.step(StepName.TRAIN_MODEL) / HISTORY_FILE).write_text(json.dumps(epochs))
-    _write_evaluation(run)
+    _write_evaluation(run, _write_scores(run, store))
     _write_compression(run)
     _write_deployment(run)
     for step, kind in STEP_KINDS.items():
@@ -80,7 +89,7 @@ def _model(error: float) -> ModelReport:
     return ModelReport(overall, steps, hours | days | {"holiday": part}, intervals=intervals, levels=levels)
 
 
-def diagnostics() -> DiagnosticsReport:
+def diagnostics(examples: tuple[ExampleReport, ...]) -> DiagnosticsReport:
     """Residuals, importance and comparison of the candidate."""
     levels = np.linspace(-2.5, 2.5, 101)
     columns = (
@@ -99,14 +108,27 @@ def diagnostics() -> DiagnosticsReport:
         ),
         importance=ImportanceReport(56, 3, 111.0, columns),
         comparison=ComparisonReport(1344, 56, 1, 111.0, 123.0, steps, tuple(12 + error for error in steps), 1.0, 0.0),
+        examples=examples,
     )
 
 
-def _write_evaluation(run: RunLayout) -> None:
+def _write_scores(run: RunLayout, store: SeriesStore) -> tuple[ExampleReport, ...]:
+    """Forecasts of three days, each off by a little more than the one before."""
+    spec = hourly_spec()
+    write_feature_spec(spec, run.step(StepName.TRAIN_MODEL) / FEATURE_SPEC_FILE)
+    backtest = open_backtest(store, spec, settings=BacktestConfig(stride=24))
+    median = backtest.actual + 50.0 * (1 + backtest.folds[:, None])
+    quantiles = np.stack([median - 150, median, median + 150], axis=2).astype(np.float32)
+    record = BacktestForecastRecord(spec.quantiles, quantiles, np.ones(median.shape, dtype=bool))
+    write_scores(run.step(StepName.EVALUATE_MODEL) / SCORES_FILE, backtest, forecasts={"candidate": record})
+    return pick_examples(backtest, record)
+
+
+def _write_evaluation(run: RunLayout, examples: tuple[ExampleReport, ...]) -> None:
     models = {"candidate": _model(111.0), "champion": _model(123.0), "seasonal_naive_24": _model(315.0)}
     report = BacktestReport(models, 56, 1, 1344, "Demand", 0.8, {"naive_ratio": 111 / 315})
     decision = decide([GateRule("max_mae", 111.0, 189.0), GateRule("max_naive_ratio", 111 / 315, 0.6)])
-    write_diagnostics(diagnostics(), run.step(StepName.EVALUATE_MODEL) / DIAGNOSTICS_FILE)
+    write_diagnostics(diagnostics(examples), run.step(StepName.EVALUATE_MODEL) / DIAGNOSTICS_FILE)
     for step in (StepName.EVALUATE_MODEL, StepName.EVALUATE_COMPRESSED):
         write_backtest_report(report, run.step(step) / METRICS_FILE)
         write_decision(decision, run.step(step) / DECISION_FILE)

@@ -29,7 +29,7 @@ GATES = {
 }
 CHARTS = {
     "forecast-0", "error-by-step", "error-by-hour", "error-by-weekday", "champion-by-step", "calibration", "pit",
-    "autocorrelation", "qq", "learning-curve",
+    "autocorrelation", "qq", "learning-curve", "example-typical", "example-worst",
 }  # fmt: skip
 DRAWN = """
 Object.fromEntries(Object.entries(almanac.charts).map(([id, chart]) => {
@@ -164,7 +164,7 @@ def test_figures_of_the_charts_are_those_of_the_files_of_the_run(run, report, tm
         steps, hours = lines(page, "error-by-step"), lines(page, "error-by-hour")
         calibration, champion = lines(page, "calibration"), lines(page, "champion-by-step")
         correlation, normal = lines(page, "autocorrelation"), lines(page, "qq")
-        learning, drawn = lines(page, "learning-curve"), lines(page, "forecast-0")
+        learning, drawn, worst = (lines(page, name) for name in ("learning-curve", "forecast-0", "example-worst"))
     for name, label in (("candidate", "candidate"), ("champion", "champion"), ("seasonal_naive_24", "naive, 24 steps")):
         assert steps[label] == metrics[name]["by_step"]["mae"]
         assert hours[label] == [metrics[name]["slices"][f"hour_{hour:02d}"]["mae"] for hour in range(24)]
@@ -173,6 +173,8 @@ def test_figures_of_the_charts_are_those_of_the_files_of_the_run(run, report, tm
     assert correlation["autocorrelation"] == diagnostics["residuals"]["autocorrelation"]
     assert normal["errors"] == diagnostics["residuals"]["observed"]
     assert learning["validation"] == [row["validation_loss"] for row in history]
+    # The worst of three days is the last one, off by 150.
+    assert np.array(worst["forecast (median)"][72:]) - worst["actual"][72:] == pytest.approx(150, abs=0.01)
     assert drawn["history"][:168] == forecast["history"]
     assert drawn["actual"][168:] == forecast["actuals"]
     assert drawn["forecast (median)"][168:] == [row[1] for row in forecast["quantiles"]]
