@@ -21,6 +21,7 @@ from forecasting.backtest.rolling import (
     score_rolling,
 )
 from forecasting.backtest.score import ForecastRecord, write_scores
+from forecasting.backtest.summary import write_series_scores
 from forecasting.config import AlmanacConfig, step_settings
 from forecasting.config.root import BuildFeaturesSettings
 from forecasting.contracts.artifacts import FEATURE_SPEC_FILE, SAVED_MODEL_DIR
@@ -39,6 +40,8 @@ from pipelines.fits import FitSpec, backtest_home, fold_config, make_fit
 logger = logging.getLogger(__name__)
 
 CANDIDATE = ModelRole.CANDIDATE.value
+SERIES_SUFFIX = ".series.parquet"
+"""In the place of .parquet: the metrics of each model and series."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class VersionSpec:
 
 
 def run_backtest(config: AlmanacConfig, home: HomeLayout, request: BacktestRequestSpec) -> RollingReport:
-    """Score models over the folds of a table and write every forecast.
+    """Score models over the folds of a table; writes every forecast, and the metrics by series.
 
     Raises:
         ConfigError: A version that was asked for is not there.
@@ -81,7 +84,9 @@ def run_backtest(config: AlmanacConfig, home: HomeLayout, request: BacktestReque
     forecasts, notes = _add_versions(home, config.name, rolling, versions=versions, forecasts=forecasts)
     forecasts |= forecast_naives(rolling)
     write_scores(request.out, rolling.backtest, forecasts=forecasts)
-    return rolling_report(rolling, forecasts, scores=score_rolling(rolling, forecasts), notes=notes)
+    scores = score_rolling(rolling, forecasts)
+    write_series_scores(request.out.with_suffix(SERIES_SUFFIX), rolling.backtest, scores=scores.series)
+    return rolling_report(rolling, forecasts, scores=scores, notes=notes)
 
 
 def _default_models(home: HomeLayout, model: str) -> tuple[str, ...]:

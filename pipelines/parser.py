@@ -95,7 +95,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
                 help="train the candidate again for each K folds; short for --set backtest.refit_every=K"),
         _option("--stride", metavar="STEPS", type=int, help="steps between origins; short for --set backtest.stride=STEPS"),
         _option("--cutoff", metavar="T", help="use the table up to this ISO 8601 time with zone only; none: all of it"),
-        _option("--out", metavar="FILE.parquet", help="every forecast; the metrics go beside it as FILE.json; "
+        _option("--out", metavar="FILE.parquet", help="every forecast; the metrics go beside it as FILE.json and, by series, FILE.series.parquet; "
                 "none: into the folder backtests of the state directory"),
         _JSON,
     ), "pipelines.commands.backtest:backtest"),

@@ -14,7 +14,7 @@ from forecasting.contracts.vocabulary import ModelRole
 from forecasting.cutoffs import parse_cutoff
 from forecasting.errors import ConfigError
 from forecasting.formats import as_number, as_share, as_signed_share, as_time
-from pipelines.backtests import BacktestRequestSpec, run_backtest
+from pipelines.backtests import SERIES_SUFFIX, BacktestRequestSpec, run_backtest
 from pipelines.fits import backtest_home
 from pipelines.records import table
 
@@ -36,7 +36,7 @@ def backtest(arguments: argparse.Namespace) -> int:
     text = json.dumps(rolling_document(report), indent=1, allow_nan=False)
     metrics.write_text(text, encoding="utf-8")
     print(text if arguments.json else "\n".join(backtest_lines(report, config)))
-    for line in (*report.notes, f"wrote {out} and {metrics}"):
+    for line in (*report.notes, f"wrote {out}, {out.with_suffix(SERIES_SUFFIX)} and {metrics}"):
         print(line, file=sys.stderr)
     return 0
 

@@ -1,13 +1,26 @@
 """`almanac backtest` as a user types it: refits that know nothing of their folds, tables, exit codes."""
 
 import json
+import re
+import signal
 from datetime import UTC, datetime
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from tests.integration.load_home import LoadHome, document, error_lines, load_rows, make_home, write_rows
+from forecasting.contracts.layout import HomeLayout, RunLayout
+from forecasting.contracts.steps import StepName
+from forecasting.runs import load_step
+from tests.integration.load_home import (
+    LoadHome,
+    document,
+    error_lines,
+    load_rows,
+    make_home,
+    wait_until,
+    write_rows,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -43,6 +56,8 @@ def test_table_and_metrics_tell_the_same(home: LoadHome) -> None:
     assert pc.mean(errors).as_py() == pytest.approx(metrics["backtest"]["models"]["candidate"]["overall"]["mae"])
     assert sorted(pc.unique(rows["fold"]).to_pylist()) == [1, 2]
     assert metrics["skill"]["candidate"] > 0.5
+    by_series = pq.read_table(home.folder / "scores.series.parquet").filter(pc.field("model") == "candidate")
+    assert by_series["mae"].to_pylist() == pytest.approx([pc.mean(errors).as_py()])
 
 
 def test_no_fit_has_read_anything_from_its_fold_on(home: LoadHome) -> None:
@@ -90,3 +105,23 @@ def test_wrong_words_are_refused_before_anything_runs(home: LoadHome, words: tup
     assert done.returncode == 2
     assert said in done.stderr
     assert "[1/" not in done.stderr
+
+
+def test_a_backtest_that_was_stopped_goes_on_where_it_was(home: LoadHome) -> None:
+    words = ("backtest", "-c", str(home.config), *WORDS, "--set", "training.seed=5", "--out", "stopped.parquet")
+    runs = HomeLayout(home.home / "backtests").runs
+    before = set(runs.iterdir())
+    process = home.start(*words)
+
+    def trains() -> bool:
+        new = [path for path in runs.iterdir() if path not in before and path.is_dir()]
+        return any(load_step(RunLayout(path), StepName.TRAIN_MODEL) is not None for path in new)
+
+    wait_until(trains, process)
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 143
+    assert "almanac: the backtest was stopped; the same command goes on from here" in said
+    done = home.almanac(*words)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"build_features .*done already", done.stderr)

@@ -265,6 +265,20 @@ def test_sigterm_ends_serving_with_0_and_leaves_no_process_behind(promoted):
     assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
 
 
+def test_a_backtest_of_the_champion_finds_the_error_that_its_run_had_found(changeable):
+    done = changeable.almanac("backtest", "-c", str(changeable.config), "--model", "champion", "--json")
+    assert done.returncode == 0, done.stderr
+    run = changeable.latest()
+    variant = document(run.step(StepName.EVALUATE_COMPRESSED) / "decision.json")["variant"]
+    found = document(run.step(StepName.EVALUATE_COMPRESSED) / "metrics.json")["models"][variant]["overall"]
+    backtest = json.loads(done.stdout)
+    champion = backtest["backtest"]["models"]["champion"]["overall"]
+    assert champion["n_points"] == found["n_points"]
+    assert champion["mae"] == pytest.approx(found["mae"], rel=1e-6)
+    assert backtest["skill"]["champion"] > 0.5
+    assert backtest["notes"] == []
+
+
 def test_a_model_of_shuffled_targets_is_refused_and_the_champion_untouched(changeable, tmp_path):
     rows = load_rows()
     targets = np.random.default_rng(0).permutation([row["load"] for row in rows[:-24]])
