@@ -18,6 +18,7 @@ from serving.model_server.observed import REST, Observation, ObservedService
 from serving.model_server.rest_examples import fill_examples
 from serving.model_server.rest_json import parse_object, signature_name_of
 from serving.model_server.rest_paths import CLASSIFY, METADATA, PREDICT, RestRoute, is_served, route_of
+from serving.model_server.rest_quick import quick_body
 from serving.model_server.rest_render import error_body, render_classifications, render_outputs, render_regressions
 from serving.model_server.rest_values import values_of
 from serving.model_server.served_version import DEFAULT_SIGNATURE
@@ -127,15 +128,19 @@ class RestApp:
         return _Answer(200, await self._service.observe(seen, lambda: run(route, body, seen, deadline_s)))
 
     async def _predict(self, route: RestRoute, raw: bytes, seen: Observation, deadline_s: float) -> bytes:
-        body = parse_object(raw)
-        name = signature_name_of(body.document)
+        quick = quick_body(raw)
+        body = parse_object(raw) if quick is None else None
+        name = quick.signature_name if quick is not None else signature_name_of(body.document if body else {})
         served = self._inference.keeper.find(route.model, route.version, route.label)
         key = name or DEFAULT_SIGNATURE
         signature = served.signatures.get(key)
         if signature is None:
             raise invalid(f'Serving signature name: "{key}" not found in signature def')
         seen.served, seen.signature = served, key
-        sent, as_rows = values_of(body, signature.inputs, name)
+        sent = quick.arrays(signature.inputs) if quick is not None else None
+        as_rows = quick.as_rows if quick is not None else False
+        if sent is None:
+            sent, as_rows = values_of(body or parse_object(raw), signature.inputs, name)
         results = await self._inference.run(served, signature, sent, (), "Predict", deadline_s)
         if self._service.log is not None:
             self._service.log.offer_arrays(served.spec(key), sent, results)

@@ -26,12 +26,15 @@ import numpy as np
 import numpy.typing as npt
 import uvloop
 
+from forecasting.contracts.artifacts import WARMUP_FILE
 from forecasting.contracts.layout import home_layout
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.repository import ModelRepository
 from forecasting.wire.client import GrpcClient, predict_request
-from forecasting.wire.lite_signatures import read_signatures
+from forecasting.wire.messages import PredictionLog
+from forecasting.wire.records import read_records
 from forecasting.wire.server_process import model_server
+from forecasting.wire.tensors import from_tensor
 from tests.benchmarks.bench_file import write_bench
 from tests.benchmarks.load import GrpcLoad, HttpLoad, family, latency, rss_mib, throughput
 from tests.benchmarks.peers.environment import ROOT, peer_python
@@ -85,10 +88,9 @@ def demo(home: Path) -> Payload:
         subprocess.run(words, cwd=ROOT, env={**os.environ, "ALMANAC_HOME": str(home)}, check=True)
     version = repository.role("electricity", ModelRole.CHAMPION)
     base = home_layout(home).models / "electricity"
-    signature = read_signatures((base / str(version) / "model.tflite").read_bytes())["serving_default"]
-    random = np.random.default_rng(0)
-    shapes = {alias: [max(1, dim.size) for dim in info.tensor_shape.dim] for alias, info in signature.inputs.items()}
-    inputs = {alias: random.normal(4000, 500, shape).astype(np.float32) for alias, shape in shapes.items()}
+    # A real window: the first request of the version's own warm-up file.
+    log = PredictionLog.FromString(next(read_records(base / str(version) / WARMUP_FILE)))
+    inputs = {alias: from_tensor(tensor)[:1] for alias, tensor in log.predict_log.request.inputs.items()}
     return Payload("electricity", base, inputs, ("--prefer_tflite_model",))
 
 
@@ -145,10 +147,14 @@ def _mean_runtime_us(rest_address: str) -> float:
 
 
 @contextlib.contextmanager
-def _process(words: Sequence[str], log: Path, **variables: str) -> Iterator[subprocess.Popen[str]]:
+def _process(
+    words: Sequence[str], log: Path, *, piped: bool = False, **variables: str
+) -> Iterator[subprocess.Popen[str]]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
     with log.open("ab") as stream:
-        process = subprocess.Popen(list(words), stdout=subprocess.PIPE, stderr=stream, text=True, env=environment)
+        # A pipe that nobody empties would stop a server that logs each request.
+        output = subprocess.PIPE if piped else stream
+        process = subprocess.Popen(list(words), stdout=output, stderr=stream, text=True, env=environment)
     try:
         yield process
     finally:
@@ -196,7 +202,9 @@ async def _peer(pid: int, address: str, path: str, body: bytes) -> dict[str, Any
 @contextlib.contextmanager
 def _fastapi(model: Path, folder: Path) -> Iterator[tuple[int, str, str]]:
     python = peer_python("fastapi", "fastapi", "orjson", "uvicorn[standard]", *LITERT)
-    with _process([str(python), str(PEERS / "serve_fastapi.py"), str(model)], folder / "fastapi.log") as process:
+    with _process(
+        [str(python), str(PEERS / "serve_fastapi.py"), str(model)], folder / "fastapi.log", piped=True
+    ) as process:
         port = process.stdout.readline().strip() if process.stdout else ""
         address = f"127.0.0.1:{port}"
         _wait_listening(address, process)
