@@ -72,7 +72,7 @@ def _finished(
             LearningState.OVERFITTING,
             f"{best_said} and rose by {as_share(rise)} after it, while the training loss fell by another {as_share(fall)}: "
             "the network went on to learn the training period by heart.",
-            "The weights of the best epoch were kept. More history, more dropout or a smaller network may lower the best loss itself.",
+            "The best epoch was taken. More history, more dropout or a smaller network may lower the best loss itself.",
         )
     recent = min(last - 1, math.floor(len(epochs) * (1 - _RECENT_SHARE)))
     gain = 1 - validation[best] / min(validation[: recent + 1])
