@@ -63,6 +63,11 @@ def run_is_going(layout: RunLayout) -> bool:
     return lock_holder(_run_lease_path(layout)) is not None
 
 
+def step_is_going(layout: RunLayout, step: StepName) -> bool:
+    """Whether a process runs this step of a run now, which may have outlived the run."""
+    return lock_holder(_step_lease_path(layout, step)) is not None
+
+
 def effective_run(layout: RunLayout) -> RunRecord:
     """A run and its steps as they stand: what a killed process left as running is stopped.
 

@@ -350,9 +350,7 @@ class ModelRepository:
     def prune(self, name: str, keep: int) -> list[int]:
         """Delete all but the newest `keep` versions; never one that has a role. Returns what was deleted."""
         with self._locked():
-            roles = self.roles(name)
-            held = {roles.champion, roles.candidate, roles.previous}
-            dropped = [version for version in self.versions(name)[:-keep] if version not in held]
+            dropped = self.prunable(name, keep)
             for version in dropped:
                 # Out of a server's sight by one rename first: it must never see half of a version.
                 hidden = self.root / name / f".dropped-{version}-{uuid4().hex}"
@@ -361,6 +359,12 @@ class ModelRepository:
                 (self.root / name / RECORDS_DIR / f"{version}.json").unlink(missing_ok=True)
             self._clear_leftovers(name)
         return dropped
+
+    def prunable(self, name: str, keep: int) -> list[int]:
+        """What `prune` would delete."""
+        roles = self.roles(name)
+        held = {roles.champion, roles.candidate, roles.previous}
+        return [version for version in self.versions(name)[:-keep] if version not in held]
 
     def write_server_config(self) -> Path:
         """Derive `models.config` from all roles anew; returns its path."""

@@ -160,7 +160,9 @@ COMMANDS: tuple[CommandSpec, ...] = (
             _option("--budget", metavar="SECONDS", type=float, default=600.0, help="seconds for each tracker (default: 600)"), _JSON,
         ), "pipelines.commands.track:upload_waiting"),
     )),
-    CommandSpec("gc", "Remove old runs and versions that nothing needs."),
+    CommandSpec("gc", "Remove old runs, versions and fits of backtests, as retention of a configuration says.", (
+        _CONFIG, _SET, _option("--dry-run", action="store_true", help="list what would go, with bytes, and remove nothing"), _JSON,
+    ), "pipelines.commands.gc:collect_garbage"),
     CommandSpec("config", "Look at configurations.", children=(
         CommandSpec("show", "Print a configuration with all defaults.", (_CONFIG, _SET, _JSON), "pipelines.commands.config:show"),
         CommandSpec("schema", "Print the JSON Schema of configurations, for editors.", (), "pipelines.commands.config:schema"),

@@ -12,6 +12,7 @@ from forecasting.config.features import FeaturesConfig
 from forecasting.config.gates import GatesConfig
 from forecasting.config.models import AnyModel, EnsembleConfig, SegmentLstmConfig
 from forecasting.config.notify import NotifyConfig
+from forecasting.config.retention import RetentionConfig
 from forecasting.config.section import Section
 from forecasting.config.sections import (
     BacktestConfig,
@@ -50,6 +51,7 @@ class AlmanacConfig(Section):
     deploy: DeployConfig = Field(default_factory=DeployConfig, description="Promotion.")
     tracking: TrackingConfig = Field(default_factory=TrackingConfig, description="MLflow, and trackers beside it.")
     notify: NotifyConfig = Field(default_factory=NotifyConfig, description="Who hears what became of a run.")
+    retention: RetentionConfig = Field(default_factory=RetentionConfig, description="What `almanac gc` leaves.")
 
     @field_validator("name")
     @classmethod

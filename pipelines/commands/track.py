@@ -5,6 +5,7 @@ import json
 import sys
 from dataclasses import asdict
 
+from components.reporting.tracking.removals import removals, removals_name
 from components.reporting.tracking.spool import registries, spooled
 from components.reporting.tracking.upload import upload
 from forecasting.contracts.codes import ExitCode
@@ -22,6 +23,7 @@ def list_waiting(arguments: argparse.Namespace) -> int:
     ]
     waiting = {model: record for model, record in registries(home).items() if record.waits}
     rows += [(f"aliases of {model}", "mlflow", record.problem) for model, record in waiting.items()]
+    rows += [(removals_name(model), "mlflow", record.problem) for model, record in removals(home).items()]
     if arguments.json:
         print(json.dumps([dict(zip(("waits", "tracker", "problem"), row, strict=True)) for row in rows], indent=1))
     elif not rows:

@@ -49,7 +49,7 @@ def send_model(client: Any, experiment: str, run_id: str, bundle: BundleRecord, 
     if bundle.version is None:
         raise ValueError(f"the bundle of {bundle.run} must have a version to send its model")
     _require_model(client, bundle.model)
-    if (found := _registered(client, bundle.model, bundle.version)) is not None:
+    if (found := registered_version(client, bundle.model, bundle.version)) is not None:
         return str(found.version)
     tags = {VERSION_TAG: str(bundle.version.number), DIGEST_TAG: bundle.version.digest}
     logged = _logged(client, experiment, run_id, tags=tags, variant=bundle.variant)
@@ -79,7 +79,7 @@ def point_aliases(client: Any, model: str, held: Mapping[ModelRole, VersionSpec]
     aliases = client.get_registered_model(model).aliases
     missing = []
     for role in _ROLES:
-        registered = _registered(client, model, held[role]) if role in held else None
+        registered = registered_version(client, model, held[role]) if role in held else None
         if registered is not None:
             if aliases.get(role.value) != str(registered.version):
                 client.set_registered_model_alias(model, role.value, str(registered.version))
@@ -91,8 +91,8 @@ def point_aliases(client: Any, model: str, held: Mapping[ModelRole, VersionSpec]
     return missing
 
 
-def _registered(client: Any, model: str, wanted: VersionSpec) -> Any:
-    """The registered version that is this version, or none."""
+def registered_version(client: Any, model: str, wanted: VersionSpec) -> Any:
+    """The registered version that is this version of the repository, or none."""
     tags = {VERSION_TAG: str(wanted.number), DIGEST_TAG: wanted.digest}.items()
     for found in client.search_model_versions(f"name = '{model}'"):
         if tags <= found.tags.items():

@@ -1,6 +1,6 @@
 """The process that talks to MLflow; nothing else imports it.
 
-    python -m components.reporting.tracking.mlflow_sender HOME [BUNDLE…] [--aliases MODEL…]
+    python -m components.reporting.tracking.mlflow_sender HOME [BUNDLE…] [--aliases MODEL…] [--removals MODEL…]
 
 It prints one line of JSON a bundle or model, `SentRecord`, as soon as it is done with it. It is a process of
 its own so that whoever started it can end it: no number of slow answers costs a run more than its budget.
@@ -18,7 +18,9 @@ from typing import Any
 
 from components.reporting.tracking.bundle import read_bundle
 from components.reporting.tracking.mlflow_models import held_versions, point_aliases, send_model
+from components.reporting.tracking.mlflow_removal import remove_tracked
 from components.reporting.tracking.mlflow_runs import experiment_id, send_runs
+from components.reporting.tracking.removals import removals, removals_name
 from components.reporting.tracking.spool import SentRecord, alias_name, registry_of, remember_registry
 from forecasting.config.tracking import TrackingConfig
 from forecasting.contracts.layout import HomeLayout
@@ -42,12 +44,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("home", type=Path)
     parser.add_argument("bundles", nargs="*", type=Path)
     parser.add_argument("--aliases", nargs="*", default=[])
+    parser.add_argument("--removals", nargs="*", default=[])
     parsed = parser.parse_args(arguments)
     home, down = HomeLayout(parsed.home), dict[str, str]()
     for directory in parsed.bundles:
         _tell(_send_bundle(home, directory, down))
     for model in parsed.aliases:
         _tell(_send_aliases(home, model, down))
+    for model in parsed.removals:
+        _tell(_send_removals(home, model, down))
     return 0
 
 
@@ -86,6 +91,16 @@ def _send_aliases(home: HomeLayout, model: str, down: dict[str, str]) -> SentRec
     except AlmanacError as error:
         return SentRecord(name, problem=str(error))
     return SentRecord(name)
+
+
+def _send_removals(home: HomeLayout, model: str, down: dict[str, str]) -> SentRecord:
+    name = removals_name(model)
+    try:
+        record = removals(home)[model]
+        with _client(record.tracking, home, down) as (client, _):
+            return SentRecord(name, note=remove_tracked(client, model, record, home=home))
+    except AlmanacError as error:
+        return SentRecord(name, problem=str(error))
 
 
 @contextmanager

@@ -34,7 +34,7 @@ class SentRecord:
     """What a tracker made of a bundle, or of the aliases of a model.
 
     name: of the run, or of the model. problem: why it is not done, empty where it is. version: number of the registered
-    version, empty where nothing was deployed.
+    version, empty where nothing was deployed. note: what is to be known although it is done.
     """
 
     name: str
@@ -42,6 +42,7 @@ class SentRecord:
     experiment: str = ""
     run_id: str = ""
     version: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 
+from components.reporting.tracking.removals import note_removed, removals, removals_name
 from components.reporting.tracking.spool import (
     MLFLOW,
     SentRecord,
-    SpooledRecord,
     alias_name,
     note_aliases,
     note_sent,
@@ -66,7 +66,7 @@ def require_trackers(tracking: TrackingConfig) -> None:
 
 
 def upload(home: HomeLayout, *, budget_s: float) -> UploadReport:
-    """Send every bundle that waits, the oldest first, and set the aliases that wait.
+    """Send every bundle that waits, the oldest first, set the aliases and remove what waits for it.
 
     Args:
         home: The home.
@@ -107,28 +107,30 @@ def later() -> str:
 def _upload_to(tracker: str, home: HomeLayout, budget_s: float) -> dict[str, SentRecord]:
     bundles = [found for found in spooled(home) if tracker in found.pending]
     aliases = list(waiting_aliases(home)) if tracker == MLFLOW else []
-    if not bundles and not aliases:
+    gone = list(removals(home)) if tracker == MLFLOW else []
+    if not bundles and not aliases and not gone:
         return {}
     if tracker in EXTRAS and find_spec(tracker) is None:
         told = {found.name: SentRecord(found.name, f"{EXTRAS[tracker]} is not installed here") for found in bundles}
     else:
         command = [sys.executable, "-m", SENDERS[tracker], str(home.root), *(str(found.directory) for found in bundles)]
-        told = _ask([*command, *(["--aliases", *aliases] if aliases else [])], tracker, budget_s, [*bundles], aliases)
+        words = [*(["--aliases", *aliases] if aliases else []), *(["--removals", *gone] if gone else [])]
+        expected = [*(found.name for found in bundles), *map(alias_name, aliases), *map(removals_name, gone)]
+        told = _ask([*command, *words], tracker, budget_s, expected)
     for found in bundles:
         note_sent(found.directory, tracker, told[found.name].problem)
     for model in aliases:
         record = told[alias_name(model)]
         note_aliases(home, model, waits=bool(record.problem), problem=record.problem)
+    for model in gone:
+        note_removed(home, model, told[removals_name(model)].problem)
     return told
 
 
-def _ask(
-    command: Sequence[str], tracker: str, budget_s: float, bundles: Sequence[SpooledRecord], aliases: Sequence[str]
-) -> dict[str, SentRecord]:
+def _ask(command: Sequence[str], tracker: str, budget_s: float, expected: Sequence[str]) -> dict[str, SentRecord]:
     """Run a sender; whatever it has not answered for when it ends was not sent."""
     output, why = _run_bounded(command, budget_s)
     told = {record.name: record for record in map(_record, output.splitlines()) if record is not None}
-    expected = [*(found.name for found in bundles), *map(alias_name, aliases)]
     return {name: told.get(name) or SentRecord(name, f"{tracker}: {why}") for name in expected}
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from components.reporting.report_run import report_run
+from components.reporting.tracking.bundle import VersionSpec
+from components.reporting.tracking.removals import note_removals, removals
 from components.reporting.tracking.spool import spooled
 from components.reporting.tracking.track_run import TrackingReport, track_run
 from components.reporting.tracking.upload import upload
@@ -215,3 +217,31 @@ def test_what_a_bundle_holds_outlives_its_run(tmp_path: Path, request: pytest.Fi
     assert (waits.directory / "files" / "run" / "config.yaml").is_file()
     assert (waits.directory / "model" / "model.tflite").is_file()
     assert "NO_SUCH_SERVER" in (waits.directory / "bundle.json").read_text()
+
+
+def test_what_is_collected_here_goes_in_mlflow_too_but_never_what_has_an_alias(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    run = deployed_run(tmp_path, request.config.cache.mkdir("tiny-models"))
+    home = HomeLayout(tmp_path)
+    assert _track(run, StepContext(home, run)).problems == ()
+    gone = {"runs": ["run-1"], "versions": [VersionSpec(1, DIGEST)]}
+    note_removals(home, "demand", TrackingConfig(), **gone)
+    kept = upload(home, budget_s=120).sent["mlflow"]["removals of demand"]
+    assert kept.note == (
+        "version 1 of demand stays in MLflow: it has the alias champion there; "
+        "the run run-1 stays in MLflow: a registered version came from it"
+    )
+    client = client_of(tmp_path)
+    (experiment,) = (found.experiment_id for found in client.search_experiments(filter_string="name = 'demand'"))
+    assert len(client.search_runs([experiment])) == 9
+
+    repository = ModelRepository(home.models)
+    for _ in range(2):
+        repository.promote("demand", repository.publish("demand", tmp_path / "source", {"digest": "another"}))
+    note_removals(home, "demand", TrackingConfig(), **gone)
+    assert upload(home, budget_s=120).sent["mlflow"]["removals of demand"].note == ""
+    assert removals(home) == {}
+    assert client.search_model_versions("name = 'demand'") == []
+    assert client.search_runs([experiment]) == []
+    assert [path for path in (tmp_path / "mlartifacts").rglob("*") if path.is_file()] == []
