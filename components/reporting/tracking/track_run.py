@@ -10,9 +10,10 @@ from components.reporting.tracking.files import link_files
 from components.reporting.tracking.gather import gather_bundle
 from components.reporting.tracking.revision import code_revision
 from components.reporting.tracking.spool import put_bundle
-from components.reporting.tracking.upload import upload
+from components.reporting.tracking.upload import UploadReport, upload
 from forecasting.config.root import ReportRunSettings
 from forecasting.contracts.layout import HomeLayout
+from forecasting.errors import ArtifactError
 from forecasting.repository import ModelRepository
 from forecasting.steps import StepContext
 
@@ -48,8 +49,12 @@ def track_run(
     def fill(directory: Path) -> None:
         link_files(evidence, context.run, report=report, version_dir=version_dir, target=directory)
 
-    put_bundle(context.home, bundle, fill)
-    done = upload(context.home, budget_s=settings.tracking.time_budget_s)
+    try:
+        put_bundle(context.home, bundle, fill)
+        done = upload(context.home, budget_s=settings.tracking.time_budget_s)
+    except (ArtifactError, OSError) as error:
+        # A full disk, or a spool that somebody has damaged: said, and no reason to lose a report.
+        done = UploadReport({}, (f"trackers were not told of {bundle.run}: {error}",))
     own = done.of(bundle.run)
     for problem in done.problems:
         logger.warning("%s", problem)

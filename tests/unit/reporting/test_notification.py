@@ -14,8 +14,9 @@ from components.reporting.evidence import gather_evidence
 from components.reporting.notification.message import NotificationSpec, message_of
 from components.reporting.notification.notify import notify
 from components.reporting.report_run import report_run
+from forecasting.config.loading import parse_config
 from forecasting.config.notify import EmailConfig, NotifyConfig, RunOutcome, WebhookConfig
-from forecasting.config.root import ReportRunSettings
+from forecasting.config.root import ReportRunSettings, step_settings
 from forecasting.config.sections import ForecastConfig
 from forecasting.config.table import DataConfig
 from forecasting.config.tracking import TrackingConfig
@@ -23,6 +24,7 @@ from forecasting.contracts.layout import HomeLayout, RunLayout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.steps import StepContext
+from pipelines.initial.opening import PLACEHOLDER_GATES
 from tests.unit.reporting.receivers import free_port, smtp_server, webhook_receiver
 from tests.unit.reporting.runs import add_evaluation, add_training, add_validation, begin_run, fail_step, whole_run
 
@@ -210,3 +212,26 @@ def test_a_variable_that_is_not_set_is_said_where_its_message_was_due(tmp_path: 
 def test_settings_that_would_leak_or_reach_nobody_are_refused(kind: type, values: dict[str, object], why: str) -> None:
     with pytest.raises(ValidationError, match=why):
         kind.model_validate(values)
+
+
+def test_what_a_pipeline_is_compiled_from_has_the_names_of_secrets_and_not_the_secrets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("HOOK", "HOOK_SECRET", "MAIL_PASSWORD", "TRACKER_PASSWORD"):
+        monkeypatch.setenv(name, SECRET)
+    document = {
+        "gates": PLACEHOLDER_GATES,
+        "tracking": {"uri": "postgresql://almanac:${TRACKER_PASSWORD}@db/mlflow"},
+        "notify": {
+            "webhooks": [{"url": "${HOOK}", "secret": "${HOOK_SECRET}"}],
+            "emails": [
+                {
+                    "host": "mail.example.com", "sender": "a@b.example", "recipients": ["c@d.example"],
+                    "username": "almanac", "password": "${MAIL_PASSWORD}",
+                }
+            ],
+        },
+    }  # fmt: skip
+    settings = step_settings(parse_config(document, "here"), StepName.REPORT_RUN).model_dump_json()
+    assert SECRET not in settings
+    assert all(f"${{{name}}}" in settings for name in ("HOOK", "HOOK_SECRET", "MAIL_PASSWORD", "TRACKER_PASSWORD"))

@@ -23,6 +23,7 @@ from forecasting.contracts.steps import StepName
 from forecasting.repository import ModelRepository
 from forecasting.runs import load_run, write_step
 from forecasting.steps import StepContext
+from tests.unit.reporting.runs import whole_run
 from tests.unit.reporting.tracked import DIGEST, deployed_run
 
 SETTINGS = ReportRunSettings(name="demand", data=DataConfig(), forecast=ForecastConfig(), tracking=TrackingConfig())
@@ -245,3 +246,14 @@ def test_what_is_collected_here_goes_in_mlflow_too_but_never_what_has_an_alias(
     assert client.search_model_versions("name = 'demand'") == []
     assert client.search_runs([experiment]) == []
     assert [path for path in (tmp_path / "mlartifacts").rglob("*") if path.is_file()] == []
+
+
+def test_a_damaged_spool_is_said_and_costs_no_report(tmp_path: Path) -> None:
+    run = whole_run(tmp_path)
+    damaged = tmp_path / "tracking" / "spool" / "run-0"
+    damaged.mkdir(parents=True)
+    (damaged / "bundle.json").write_text("{")
+    (damaged / "pending.json").write_text("{")
+    told = _track(run, StepContext(HomeLayout(tmp_path), run))
+    assert told.problems[0].startswith(f"trackers were not told of run-1: {damaged / 'pending.json'} cannot be read: ")
+    assert (tmp_path / "tracking" / "spool" / "run-1" / "bundle.json").is_file()
