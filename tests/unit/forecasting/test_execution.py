@@ -359,3 +359,14 @@ def test_an_artifact_that_was_not_copied_whole_has_no_manifest(home: HomeLayout,
     with pytest.raises(IsADirectoryError):
         hand_over(run.step(StepName.VALIDATE_DATA), Artifact("minio://bucket/output", mounted))
     assert not (mounted / "manifest.json").exists()
+
+
+def test_the_run_that_the_pipeline_system_opened_for_a_task_is_in_the_record(
+    home: HomeLayout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = _new_run(home)
+    monkeypatch.setenv("MLFLOW_RUN_ID", "0123456789abcdef")
+    _execute(home, run, WritingStep())
+    record = load_step(run, StepName.VALIDATE_DATA)
+    assert record is not None
+    assert record.mlflow_run == "0123456789abcdef"
