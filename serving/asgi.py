@@ -48,6 +48,9 @@ class HttpServer:
             log_level="warning",
             access_log=False,
             server_header=False,
+            # Nobody here asks for the client's address: the middleware that guesses it costs each request.
+            proxy_headers=False,
+            ws="none",
             timeout_graceful_shutdown=int(drain_s),
         )
         self._server = _EmbeddedServer(settings)

@@ -16,7 +16,6 @@ from serving.model_server.served_version import ServedVersion
 from serving.model_server.status import RequestError, StatusCode
 
 Results = list[npt.NDArray[Any]]
-_WAITING_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -135,15 +134,13 @@ class ModelExecutor:
 
 
 def _timed(backend: Backend, feeds: Arrays, fetches: Sequence[str]) -> tuple[Results, float]:
-    """Run a model; the results and how long it held its thread, seconds.
+    """Run a model; the results and the seconds it took.
 
-    CPU time tells that on a busy machine, where the clock would also count the turns of other processes;
-    the clock counts where it ran far ahead, as it does for a model that waits for threads of its own.
+    By the clock, not by CPU time: asking for the CPU time of a thread can cost more than a small model.
     """
-    start, cpu = time.perf_counter(), time.thread_time()
+    start = time.perf_counter()
     results = backend.run(feeds, fetches)
-    wall_s, cpu_s = time.perf_counter() - start, time.thread_time() - cpu
-    return results, wall_s if wall_s > _WAITING_S else cpu_s
+    return results, time.perf_counter() - start
 
 
 async def _within(answer: Awaitable[Results], deadline_s: float | None) -> Results:

@@ -195,7 +195,8 @@ def _loading(flags: argparse.Namespace, batching: BatchingConfig | None) -> Load
         )
     backend = BackendConfig(
         prefer_tflite=flags.prefer_tflite_model,
-        n_interpreters=max(flags.num_tflite_pools, flags.n_worker_threads),
+        # One for each thread, and one for the event loop.
+        n_interpreters=max(flags.num_tflite_pools, flags.n_worker_threads) + 1,
         intra_op_threads=intra or both or 1,
         inter_op_threads=inter or both or -1,
         saved_model_tags=tuple(flags.saved_model_tags.split(",")),

@@ -62,6 +62,8 @@ class GrpcServer:
             "grpc.max_send_message_length": _MAX_MESSAGE_BYTES,
             # Without this a second server on the same port would start and share its requests unnoticed.
             "grpc.so_reuseport": int(config.share_port),
+            # A window of some thousand values then comes in one frame, not in several of 16 KiB.
+            "grpc.http2.max_frame_size": 2**20,
             **dict(config.channel_arguments),
         }
         self._server = grpc.aio.server(options=tuple(options.items()))

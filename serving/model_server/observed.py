@@ -1,5 +1,6 @@
 """Inference with what surrounds it: admission, latency, counts by status, the request log."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -85,6 +86,9 @@ class ObservedService:
             return result
         except RequestError as error:
             seen.status = error.code
+            raise
+        except asyncio.CancelledError:
+            seen.status = StatusCode.CANCELLED
             raise
         finally:
             if admitted:

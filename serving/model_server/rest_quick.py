@@ -7,7 +7,7 @@ careful reader, `rest_json` and `rest_values`, which also finds the words for wh
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -41,14 +41,24 @@ class QuickBody:
     plain: npt.NDArray[np.float64] | None
     as_rows: bool
 
+    def with_nan(self) -> "QuickBody":
+        """The same with NaN where its stand-in is."""
+
+        def put(array: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+            return np.where(array == _NAN_VALUE, np.nan, array)
+
+        named = None if self.named is None else {name: put(array) for name, array in self.named.items()}
+        return replace(self, named=named, plain=None if self.plain is None else put(self.plain))
+
     def arrays(self, inputs: Mapping[str, InputSpec]) -> Arrays | None:
         """The inputs of a signature, or none where the body does not simply hold its floats."""
         found: Arrays = {}
-        for alias, spec in inputs.items():
-            source = self.plain if self.named is None else self.named.get(alias)
-            if source is None or spec.dtype not in _FLOATS:
-                return None
-            with np.errstate(over="ignore"):
+        # What is too large for a float32 becomes infinite, as it does in TensorFlow Serving.
+        with np.errstate(over="ignore"):
+            for alias, spec in inputs.items():
+                source = self.plain if self.named is None else self.named.get(alias)
+                if source is None or spec.dtype not in _FLOATS:
+                    return None
                 found[alias] = source.astype(_FLOATS[spec.dtype])
         if self.named is None:
             return found if len(inputs) == 1 else None
@@ -59,7 +69,8 @@ def quick_body(body: bytes) -> QuickBody | None:
     """Read a body, or none where it is not of the simple kind."""
     if len(body) < MIN_BYTES:
         return None
-    holds_nan = b"NaN" in body
+    # One letter is found ten times faster than three, and there is hardly any among numbers.
+    holds_nan = b"N" in body and b"NaN" in body
     if holds_nan:
         if b"\\" in body or _NAN_BYTES in body:
             return None
@@ -71,9 +82,7 @@ def quick_body(body: bytes) -> QuickBody | None:
     except (ValueError, TypeError, KeyError, IndexError, RuntimeError):
         return None
     if found is not None and holds_nan:
-        for array in [found.plain] if found.named is None else found.named.values():
-            if array is not None:
-                array[array == _NAN_VALUE] = np.nan
+        return found.with_nan()
     return found
 
 
@@ -135,7 +144,7 @@ def _numbers(value: Any) -> tuple[npt.NDArray[np.float64], bytes]:
         shape.append(len(inner))
         inner = inner[0]
     flat = np.frombuffer(value.as_buffer(of_type="d"), dtype=np.float64)
-    return np.array(flat.reshape(shape)), _skeleton(tuple(shape))
+    return flat.reshape(shape), _skeleton(tuple(shape))
 
 
 @lru_cache(maxsize=64)

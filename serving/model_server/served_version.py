@@ -15,36 +15,42 @@ if TYPE_CHECKING:
     from serving.model_server.batching import BatchQueues
 
 DEFAULT_SIGNATURE = "serving_default"
-QUICK_S = 0.0005
-SLOW_S = 0.005
+QUICK_S, SLOW_S, BLOCKING_S = 0.0005, 0.005, 0.1
 N_QUICK = 20
 _MAX_N_QUICK = 2000
+_STRIKE, _MAX_STRIKES = 2, 8
 
 
 class Pace:
     """Whether calls of a version are so short that a thread would cost more than the call.
 
-    A version earns calls on the event loop by a row of quick calls on a thread, for inputs no larger
-    than twice the largest quick one; a slow call takes the right away, and the next row must be longer.
+    A version earns calls on the event loop by some quick calls on a thread, for inputs no larger than twice the
+    largest quick one. It loses that right by one call that blocks the loop for long, or when slow calls are no
+    longer an exception (a busy machine makes some of any), and must then earn it by more.
     """
 
     def __init__(self) -> None:
         """Start on threads."""
-        self._needed, self._row = N_QUICK, 0
+        self._needed, self._n_quick, self._strikes = N_QUICK, 0, 0
         self._largest_bytes = 0
 
     def inline(self, n_bytes: int) -> bool:
         """Whether a call with inputs of that size may run on the event loop."""
-        return self._row >= self._needed and n_bytes <= 2 * self._largest_bytes
+        return self._n_quick >= self._needed and n_bytes <= 2 * self._largest_bytes
 
     def note(self, seconds: float, n_bytes: int) -> None:
-        """Remember how long a call took."""
+        """Remember how long a call took, by the clock."""
         if seconds <= QUICK_S:
-            self._row += 1
+            self._n_quick += 1
+            self._strikes = max(0, self._strikes - 1)
             self._largest_bytes = max(self._largest_bytes, n_bytes)
-        elif seconds > SLOW_S and self._row:
-            self._needed = min(2 * self._needed, _MAX_N_QUICK) if self._row >= self._needed else self._needed
-            self._row, self._largest_bytes = 0, 0
+            return
+        if seconds > SLOW_S:
+            self._strikes += _STRIKE
+        if seconds > BLOCKING_S or self._strikes >= _MAX_STRIKES:
+            if self._n_quick >= self._needed:
+                self._needed = min(2 * self._needed, _MAX_N_QUICK)
+            self._n_quick, self._strikes, self._largest_bytes = 0, 0, 0
 
 
 @dataclass(eq=False)

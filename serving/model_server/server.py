@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -165,6 +166,8 @@ async def serve_models(config: ServerConfig) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    # Requests leave little behind for the collector, which by default would look at it every dozen of them.
+    gc.set_threshold(20_000, 20, 20)
     server = ModelServer(config)
     keeping = asyncio.create_task(server.keep_current(specs))
     stopping = asyncio.create_task(stop.wait())

@@ -64,6 +64,7 @@ class HttpLoad:
     async def __aexit__(self, *_: object) -> None:
         for _, writer in self._streams:
             writer.close()
+        self._streams.clear()
 
     async def _ask(self, number: int) -> None:
         reader, writer = self._streams[number % self._n]
@@ -104,6 +105,8 @@ class GrpcLoad:
     async def __aexit__(self, *_: object) -> None:
         for channel in self._channels:
             await channel.close()
+        self._channels.clear()
+        self._calls.clear()
 
     async def _ask(self, number: int) -> None:
         await self._calls[number % self._n](self._request, timeout=30)

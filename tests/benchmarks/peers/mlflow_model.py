@@ -1,6 +1,7 @@
 """The same interpreter as an MLflow model: `mlflow_model.py MODEL.tflite FOLDER` saves it; `mlflow models serve` runs it."""
 
 import sys
+import threading
 
 import mlflow.pyfunc
 import numpy as np
@@ -16,11 +17,14 @@ class Forecaster(mlflow.pyfunc.PythonModel):
         interpreter = Interpreter(model_path=context.artifacts["model"], num_threads=1)
         interpreter.allocate_tensors()
         self._runner = interpreter.get_signature_runner()
+        # The scoring server calls from several threads, an interpreter serves one.
+        self._lock = threading.Lock()
 
     def predict(self, context, model_input, params=None):
         """Inputs by name to outputs."""
         arrays = {name: np.asarray(values, dtype=np.float32) for name, values in model_input.items()}
-        return next(iter(self._runner(**arrays).values()))
+        with self._lock:
+            return next(iter(self._runner(**arrays).values()))
 
 
 if __name__ == "__main__":

@@ -139,26 +139,26 @@ def test_a_full_file_is_closed_and_the_next_begun(tmp_path):
 
 
 def test_sigterm_lets_what_is_in_flight_finish(base, tmp_path):
-    inputs, done = tiny_models.window(n=2000).as_dict(), []
+    parameters = tmp_path / "batching"
+    parameters.write_text("batch_timeout_micros { value: 2000000 }")
+    flags = _flags(base, "--enable_batching", f"--batching_parameters_file={parameters}")
+    done = []
     with (
-        model_server(_flags(base), log=tmp_path / "log") as server,
+        model_server(flags, log=tmp_path / "log") as server,
         GrpcClient(server.grpc_address) as client,
     ):
         client.wait_available("m", 1)
-
-        def ask():
-            done.append(client.predict("m", inputs).version)
-
-        threads = [threading.Thread(target=ask) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        while _ask(server.rest_address, "GET", "/metrics")[1].count(b'status="OK"') == 0:
-            continue
+        thread = threading.Thread(
+            target=lambda: done.append(client.predict("m", tiny_models.window().as_dict()).version)
+        )
+        thread.start()
+        pause = threading.Event()
+        while b"batching_session:input_batch_size_count" not in _ask(server.rest_address, "GET", "/metrics")[1]:
+            pause.wait(0.02)
         server.process.send_signal(signal.SIGTERM)
-        for thread in threads:
-            thread.join()
+        thread.join()
         assert server.process.wait(20) == 0
-    assert done == [1, 1, 1, 1]
+    assert done == [1]
 
 
 def test_names_of_models_that_do_not_exist_become_one_label_after_the_first_fifty():

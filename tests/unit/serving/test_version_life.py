@@ -113,10 +113,27 @@ def test_a_version_runs_on_the_event_loop_only_after_a_row_of_quick_calls_and_fo
     pace.note(0.0001, 100)
     assert pace.inline(200)
     assert not pace.inline(201)
-    pace.note(0.1, 100)
+    pace.note(0.01, 100)
+    assert pace.inline(100)
+    pace.note(0.2, 100)
     assert not pace.inline(100)
     for _ in range(20):
         pace.note(0.0001, 100)
+    assert not pace.inline(100)
+    for _ in range(20):
+        pace.note(0.0001, 100)
+    assert pace.inline(100)
+
+
+def test_a_version_whose_slow_calls_are_no_exception_goes_back_to_threads():
+    pace = Pace()
+    for _ in range(20):
+        pace.note(0.0001, 100)
+    for seconds in (0.01, 0.0001, 0.01, 0.0001, 0.01, 0.0001, 0.01, 0.0001):
+        pace.note(seconds, 100)
+    assert pace.inline(100)
+    for _ in range(2):
+        pace.note(0.01, 100)
     assert not pace.inline(100)
 
 
