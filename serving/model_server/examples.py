@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from forecasting.contracts.signature import SERVING_DEFAULT
 from forecasting.wire.messages import ClassificationResult, RegressionResult
 from forecasting.wire.tensors import type_name, type_number
 from serving.model_server.backends import Arrays
@@ -19,7 +20,6 @@ from serving.model_server.status import RequestError, StatusCode, invalid
 CLASSIFY_METHOD = "tensorflow/serving/classify"
 REGRESS_METHOD = "tensorflow/serving/regress"
 INPUTS, OUTPUTS, CLASSES, SCORES = "inputs", "outputs", "classes", "scores"
-DEFAULT_SIGNATURE = "serving_default"
 
 Results = Sequence[npt.NDArray[Any]]
 Signatures = Mapping[str, ServedSignature]
@@ -101,7 +101,7 @@ def multi_plans(signatures: Signatures, tasks: Sequence[Any], *, check_method: b
         if model and spec.name != model:
             raise invalid("All ModelSpecs in a MultiInferenceRequest must access the same model name.")
         model = spec.name
-        name = spec.signature_name or DEFAULT_SIGNATURE
+        name = spec.signature_name or SERVING_DEFAULT
         if name in seen:
             raise invalid(f"Duplicate evaluation of signature: {name}")
         seen.add(name)
@@ -116,7 +116,7 @@ def multi_plans(signatures: Signatures, tasks: Sequence[Any], *, check_method: b
 
 
 def _signature(signatures: Signatures, name: str, text: str) -> ServedSignature:
-    key = name or DEFAULT_SIGNATURE
+    key = name or SERVING_DEFAULT
     if key not in signatures:
         raise invalid(f"{text}{key}")
     return signatures[key]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from forecasting.contracts.signature import SERVING_DEFAULT
 from forecasting.wire.fast_predict import PredictCall, TensorError, response_bytes
 from forecasting.wire.messages import (
     ClassificationResponse,
@@ -25,7 +26,7 @@ from serving.model_server.examples import (
 )
 from serving.model_server.executor import ModelExecutor
 from serving.model_server.metrics import EXAMPLE_COUNT_TOTAL, EXAMPLE_COUNTS, RUNTIME_LATENCY, ServerMetrics
-from serving.model_server.served_version import DEFAULT_SIGNATURE, ServedVersion
+from serving.model_server.served_version import ServedVersion
 from serving.model_server.signatures import (
     ServedSignature,
     feeds_by_tensor,
@@ -77,7 +78,7 @@ class InferenceService:
         """PredictionService.Predict; the version that answered and the serialised answer."""
         request = call.message
         served = self.resolve(_spec_of(request))
-        key = request.model_spec.signature_name or DEFAULT_SIGNATURE
+        key = request.model_spec.signature_name or SERVING_DEFAULT
         signature = served.signatures.get(key)
         if signature is None:
             raise RequestError(StatusCode.FAILED_PRECONDITION, f'Serving signature key "{key}" not found.')

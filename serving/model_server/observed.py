@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from forecasting.contracts.signature import SERVING_DEFAULT
 from forecasting.wire.fast_predict import PredictCall
 from serving.model_server.inference import InferenceService
 from serving.model_server.metrics import OWN_LATENCY, OWN_REQUESTS, REQUEST_COUNT, REQUEST_LATENCY, ServerMetrics
 from serving.model_server.request_log import RequestLog
-from serving.model_server.served_version import DEFAULT_SIGNATURE, ServedVersion
+from serving.model_server.served_version import ServedVersion
 from serving.model_server.status import RequestError, StatusCode
 
 GRPC, REST = "GRPC", "REST"
@@ -40,7 +41,7 @@ class ObservedService:
     async def predict(self, call: PredictCall, deadline_s: float | None) -> bytes:
         """Predict over gRPC."""
         spec = call.message.model_spec
-        seen = Observation(spec.name, "Predict", GRPC, spec.signature_name or DEFAULT_SIGNATURE)
+        seen = Observation(spec.name, "Predict", GRPC, spec.signature_name or SERVING_DEFAULT)
 
         async def answer() -> bytes:
             seen.served, response = await self.inference.predict(call, deadline_s)
@@ -99,7 +100,7 @@ class ObservedService:
         self, request: Any, answer: Callable[[Any, float | None], Awaitable[Any]], api: str, deadline_s: float | None
     ) -> Any:
         spec = request.model_spec
-        seen = Observation(spec.name, api, GRPC, spec.signature_name or DEFAULT_SIGNATURE)
+        seen = Observation(spec.name, api, GRPC, spec.signature_name or SERVING_DEFAULT)
         response = await self.observe(seen, lambda: answer(request, deadline_s))
         if self.log is not None:
             self.log.offer(f"{api.lower()}_log", request, response)

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from google.protobuf import json_format
 
+from forecasting.contracts.signature import SERVING_DEFAULT
 from forecasting.wire.messages import ClassificationRequest, GetModelStatusRequest, ModelSpec, RegressionRequest
 from serving.model_server.inference import InferenceService
 from serving.model_server.metrics import OWN_REFUSED, REQUEST_COUNT, REQUEST_LATENCY
@@ -21,7 +22,6 @@ from serving.model_server.rest_paths import CLASSIFY, METADATA, PREDICT, RestRou
 from serving.model_server.rest_quick import quick_body
 from serving.model_server.rest_render import error_body, render_classifications, render_outputs, render_regressions
 from serving.model_server.rest_values import values_of
-from serving.model_server.served_version import DEFAULT_SIGNATURE
 from serving.model_server.status import RequestError, StatusCode, http_code, invalid
 
 OWN_METRICS_PATH, LIVE_PATH, READY_PATH = "/metrics", "/healthz", "/readyz"
@@ -132,7 +132,7 @@ class RestApp:
         body = parse_object(raw) if quick is None else None
         name = quick.signature_name if quick is not None else signature_name_of(body.document if body else {})
         served = self._inference.keeper.find(route.model, route.version, route.label)
-        key = name or DEFAULT_SIGNATURE
+        key = name or SERVING_DEFAULT
         signature = served.signatures.get(key)
         if signature is None:
             raise invalid(f'Serving signature name: "{key}" not found in signature def')

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forecasting.contracts.signature import SERVING_DEFAULT
 from forecasting.wire.messages import ModelSpec, PredictResponse, VersionState
 from serving.model_server.backends import Backend
 from serving.model_server.signatures import ServedSignature
@@ -14,7 +15,6 @@ from serving.model_server.status import RequestError, StatusCode
 if TYPE_CHECKING:
     from serving.model_server.batching import BatchQueues
 
-DEFAULT_SIGNATURE = "serving_default"
 QUICK_S, SLOW_S, BLOCKING_S = 0.0005, 0.005, 0.1
 N_QUICK = 20
 _MAX_N_QUICK = 2000
@@ -93,7 +93,7 @@ class ServedVersion:
         spec = ModelSpec(name=self.name)
         spec.version.value = self.version
         if signature_name is not None:
-            spec.signature_name = signature_name or DEFAULT_SIGNATURE
+            spec.signature_name = signature_name or SERVING_DEFAULT
         return spec
 
     def echo(self, signature_name: str) -> bytes:

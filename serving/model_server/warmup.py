@@ -12,6 +12,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from forecasting.contracts.artifacts import WARMUP_FILE
+from forecasting.contracts.signature import SERVING_DEFAULT
 from forecasting.errors import ArtifactError
 from forecasting.wire.messages import PredictionLog
 from forecasting.wire.records import read_records
@@ -19,7 +20,6 @@ from forecasting.wire.tensors import from_tensor
 from serving.model_server.backends import Backend
 from serving.model_server.examples import classify_plan, example_feeds, examples_of, multi_plans, regress_plan
 from serving.model_server.metrics import WARMUP_LATENCY, WARMUP_RECORDS, ServerMetrics
-from serving.model_server.served_version import DEFAULT_SIGNATURE
 from serving.model_server.signatures import ServedSignature, feeds_by_tensor, fetches_of, require_input_count
 from serving.model_server.status import RequestError, StatusCode, invalid
 
@@ -94,7 +94,7 @@ def _replay(backend: Backend, signatures: Signatures, log: Any) -> None:
 
 
 def _replay_predict(backend: Backend, signatures: Signatures, request: Any) -> None:
-    key = request.model_spec.signature_name or DEFAULT_SIGNATURE
+    key = request.model_spec.signature_name or SERVING_DEFAULT
     if key not in signatures:
         raise RequestError(StatusCode.FAILED_PRECONDITION, f'Serving signature key "{key}" not found.')
     signature = signatures[key]
