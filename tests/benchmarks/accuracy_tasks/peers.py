@@ -72,7 +72,7 @@ def _lightgbm(task: TaskSpec, every: TaskWindows) -> dict[str, Any]:
     python = peer_python("mlforecast", *LIGHTGBM)
     asked, out = every.folder / "asked.csv", every.folder / "lightgbm.npy"
     windows.windows.to_csv(asked, index=False)
-    words = ["--horizon", str(windows.horizon), "--zone", task.zone]
+    words = ["--horizon", str(windows.horizon), "--step", str(windows.step_s), "--zone", task.zone]
     script = str(SCRIPTS / "lightgbm_forecasts.py")
     done = subprocess.run(
         [str(python), script, str(every.folder / "series.parquet"), str(asked), str(out), *words],
