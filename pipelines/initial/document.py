@@ -22,11 +22,14 @@ from pipelines.initial.words import TOTAL_WORDS, has_word
 
 _DAY_S = 86_400
 _FEW_WINDOWS, _MANY_WINDOWS = 2_000, 500_000
+_SLOW_RATE, _SLOW_WINDOWS = 0.001, 5_000
 _NAIVE_SHARE = 0.9
 _MAX_MISSING_RATIO = 0.1
 _MAX_BEYOND_RATIO = 0.1
 """Share of series that may be left out for their missing steps."""
 _MAX_STEPS_PER_EPOCH = 600
+_MIN_STEPS, _MAX_EPOCHS, _FEW_BATCHES_PATIENCE = 300, 60, 10
+"""Batches that a training sees at least, by more epochs where the table is small, and the patience that goes with them."""
 
 
 def duration(seconds: int) -> str:
@@ -283,10 +286,18 @@ def _model(n_windows: int) -> tuple[Node, ...]:
         size for most, size in ((2_000, (32, 20)), (50_000, (64, 10)), (500_000, (128, 10)), (math.inf, (256, 10))) if n_windows <= most
     )  # fmt: skip
     n_batches = math.ceil(n_windows / batch)
+    few = n_batches * epochs < _MIN_STEPS
+    epochs = min(_MAX_EPOCHS, math.ceil(_MIN_STEPS / n_batches)) if few else epochs
     training: list[Node] = [
         Setting("batch_size", batch, f"{n_batches:,} batches hold every window once"),
         Setting("max_epochs", epochs, "training stops early"),
-        Setting("warmup_steps", min(100, max(10, n_batches))),
+        *([Setting("patience", _FEW_BATCHES_PATIENCE, "so few batches change a model little")] if few else []),
+        *(
+            [Setting("learning_rate", _SLOW_RATE, "slow: so few windows are soon learnt by heart")]
+            if n_windows <= _SLOW_WINDOWS
+            else []
+        ),
+        Setting("warmup_steps", _MIN_STEPS // 10 if few else min(100, max(10, n_batches))),
     ]
     if n_batches > _MAX_STEPS_PER_EPOCH:
         training.append(Setting("max_steps_per_epoch", _MAX_STEPS_PER_EPOCH, "a part of the windows, another one in each epoch"))  # fmt: skip

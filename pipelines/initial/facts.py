@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from components.validation.grid import RowTable, StepReport, first_run, infer_step
-from components.validation.leaks import absolute_correlation, most_alike_shift
 from components.validation.reading import ParsedTable, SortingReport
 from components.validation.series_measures import longest_run, missing_ratio
 from components.validation.storing import StoreReport
@@ -18,8 +17,6 @@ from pipelines.initial.lengths import LengthsGuess
 
 _DAY_S, _QUARTER_S = 86_400, 900
 _MIN_COARSE_STEPS = 1_000
-_MAX_COPY_CORRELATION = 0.98
-_COPY_STEPS = 5_000
 _MAX_OFF_GRID_RATIO = 0.05
 """Share of rows off the grid that may be faults of single series; more say that there is no regular step."""
 _MIN_STEP_RATIO = 0.9
@@ -147,22 +144,6 @@ def measure(
         gap_steps=gap_steps,
         gap_start=gap_start,
     )
-
-
-def copies_of_target(store: SeriesStore, horizon: int) -> dict[str, float]:
-    """Known covariates whose changes are those of the target, at the same time or shifted within a horizon."""
-    spec = store.spec
-    one = max(store, key=lambda series: series.n_steps)
-    changes = np.diff(one.values[: (spec.split.cutoff - one.start) // spec.step_s], axis=0)[-_COPY_STEPS:]
-    found = {}
-    for name in spec.known:
-        column = changes[:, spec.columns.index(name)]
-        together = absolute_correlation(changes[:, 0], column)
-        reach = min(horizon, len(changes) // 2)
-        shifted = most_alike_shift(changes[:, 0], column, range(-reach, reach))[1] if reach else 0.0
-        if max(together, shifted) > _MAX_COPY_CORRELATION:
-            found[name] = max(together, shifted)
-    return found
 
 
 def _longest_gap(made: StoreReport) -> tuple[int, int]:

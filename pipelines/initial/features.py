@@ -14,6 +14,8 @@ _DAY_S, _YEAR_S = 86_400, 31_557_600
 _LONG_YEARS = 4
 """Years of train from which the year has a second harmonic; fewer are learnt by heart."""
 _WINDOW_SCALING_RATIO = 3.0
+_HIGH, _MIN_SPREAD = 0.95, 3.0
+"""A high value as a quantile, and how many times the median it is where seasons multiply."""
 _DAYS_OFF = ("is_day_off", "is_day_off_yesterday", "is_day_off_tomorrow")
 _HIGHEST_CELSIUS = 58.0
 """Hotter than any weather in degrees Celsius."""
@@ -41,6 +43,8 @@ def features_section(evidence: Evidence) -> Group:
     members.append(_derived(evidence))
     if len(facts.store.series) > 1:
         members.append(_scaling(facts.level_ratio))
+    if facts.level_ratio <= _WINDOW_SCALING_RATIO and (spread := _spread_of_counts(evidence)) > _MIN_SPREAD:
+        members.append(Setting("scaling", {"columns": {"target": "log1p"}}, f"counts whose high values are {spread:.0f} times the usual one: by their logarithm"))  # fmt: skip
     if facts.lowest >= 0:
         members.append(Setting("lower_bound", 0, f"the target is never negative; its smallest value is {as_number(facts.lowest)}"))  # fmt: skip
     return Group("features", tuple(members))
@@ -82,6 +86,15 @@ def _scaling(ratio: float) -> Setting:
         return Setting("target_scaling", "train", f"one scale: large series are only {ratio:.1f} times as large as small ones")  # fmt: skip
     size = f"{ratio:.1f} times as large" if math.isfinite(ratio) else "far larger"
     return Setting("target_scaling", "window", f"each window by its own level: large series are {size} {'as' if math.isfinite(ratio) else 'than'} small ones")  # fmt: skip
+
+
+def _spread_of_counts(evidence: Evidence) -> float:
+    """How many times the median a high value of a target is that counts something; 0 where it does not."""
+    values = np.concatenate([target[np.isfinite(target)] for target in evidence.facts.targets()])
+    if evidence.facts.lowest < 0 or np.any(values != np.round(values)):
+        return 0.0
+    middle, high = np.quantile(values, (0.5, _HIGH))
+    return float(high / max(middle, 1.0))
 
 
 def _derived(evidence: Evidence) -> Setting:

@@ -24,15 +24,16 @@ from forecasting.localities import time_zone
 from forecasting.schema import SplitSpec
 from forecasting.splits import split_spec
 from pipelines.initial.commented import Group, Listing, Node, Setting, commented_yaml, to_check
+from pipelines.initial.covariates import unfit_covariates, without_covariates
 from pipelines.initial.document import data_section, duration, sections, split_settings, stride
 from pipelines.initial.evidence import Evidence
-from pipelines.initial.facts import TableFacts, copies_of_target, measure, model_step, table_step
+from pipelines.initial.facts import TableFacts, measure, model_step, table_step
 from pipelines.initial.judging import judge, without
 from pipelines.initial.lengths import LengthsGuess, fit_lengths
 from pipelines.initial.look import TableLook, read_times
 from pipelines.initial.opening import PLACEHOLDER_GATES, TIMING_KEYS, open_whole, reading_settings
 from pipelines.initial.publication import guess_lags
-from pipelines.initial.roles import ColumnGuess, RolesGuess, guess_roles
+from pipelines.initial.roles import RolesGuess, guess_roles
 from pipelines.initial.seasons import SeasonsGuess, guess_seasons
 from pipelines.initial.thresholds import NaiveReport, score_naive
 from pipelines.initial.timing import look_at_table
@@ -85,8 +86,10 @@ def propose(spec: ProposalSpec, home: HomeLayout) -> Proposal:
     facts = _measure(_draft_settings(drafted(roles), frequency_s), home)
     seasons = guess_seasons(facts.targets(), frequency_s)
     lengths = _lengths(facts, seasons, spec.horizon, look.name)
-    if copies := copies_of_target(facts.store, lengths.horizon):
-        roles = _without_copies(roles, copies)
+    if unfit := unfit_covariates(facts.store, lengths.horizon):
+        roles = without_covariates(roles, unfit)
+        lags = tuple(one for one in lags if one.column not in unfit)
+        drafted = partial(drafted, lags=lags)
         facts = _measure(_draft_settings(drafted(roles), frequency_s), home)
     evidence = replace(_evidence(spec, look, roles=roles, facts=facts, seasons=seasons, lengths=lengths), lags=lags)
     evidence = _judged(evidence, created=spec.created)
@@ -157,20 +160,6 @@ def _lengths(facts: TableFacts, seasons: SeasonsGuess, horizon: int | None, wher
         return fit_lengths(facts.longest, facts.frequency_s, steps, horizon=horizon)
     except DataError as error:
         raise DataError(f"{where}: {error}") from error
-
-
-def _without_copies(roles: RolesGuess, copies: Mapping[str, float]) -> RolesGuess:
-    # A word's column of 0 and 1 is named COLUMN=VALUE.
-    words = {one.name for one in roles.categorical}
-    copies = {column if (column := name.partition("=")[0]) in words else name: like for name, like in copies.items()}
-    gone = tuple(
-        ColumnGuess(name, f"its changes are those of the target (correlation {like:.3f}): the target in disguise")
-        for name, like in copies.items()
-    )
-    known, categorical = (
-        tuple(one for one in guesses if one.name not in copies) for guesses in (roles.known, roles.categorical)
-    )
-    return replace(roles, known=known, categorical=categorical, unused=(*roles.unused, *gone))
 
 
 def _evidence(

@@ -136,6 +136,27 @@ def test_a_temperature_that_was_scaled_has_no_degree_days(here):
     assert [one.kind for one in config.features.derived if one.column == "temp"] == ["rolling"]
 
 
+@pytest.mark.parametrize(("high", "methods"), [(900, {"target": "log1p"}), (200, {})])
+def test_counts_of_a_wide_range_are_scaled_by_their_logarithm(here, high, methods):
+    n = 120 * 24
+    counts = [str(high + i % 7 if i % 24 in (8, 17) else 90 + i % 24) for i in range(n)]
+    config = config_of(write(here / "t.csv", {"time": stamps(n, 60), "rides": counts}))
+    assert config.features.scaling.columns == methods
+
+
+def test_a_short_history_is_learnt_for_more_epochs(here):
+    config = config_of(write(here / "t.csv", {"day": stamps(270, 1440), "sales": load(270, 7)}))
+    n_batches = 4
+    assert config.training.batch_size * n_batches >= 100
+    training = config.training
+    assert (training.max_epochs, training.patience, training.warmup_steps, training.learning_rate) == (
+        60,
+        10,
+        30,
+        0.001,
+    )
+
+
 def test_a_target_that_can_be_negative_has_no_bound(here):
     values = [f"{float(value) - 250:.2f}" for value in load(120 * 24, 24)]
     config = config_of(write(here / "t.csv", {"time": stamps(120 * 24, 60), "flow": values}))
