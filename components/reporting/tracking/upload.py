@@ -95,8 +95,10 @@ def set_aliases(home: HomeLayout, model: str) -> str:
     if record is None:
         return ""
     note_aliases(home, model, waits=True)
-    upload(home, budget_s=record.tracking.time_budget_s)
-    return registries(home)[model].problem
+    report = upload(home, budget_s=record.tracking.time_budget_s)
+    record = registries(home)[model]
+    # Nobody has asked for them where another process holds the lock: then only the upload knows why they wait.
+    return record.problem or "; ".join(report.problems) if record.waits else ""
 
 
 def later() -> str:

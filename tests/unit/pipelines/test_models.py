@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from components.reporting.tracking.spool import remember_registry
+from components.reporting.tracking.spool import registries, remember_registry
 from components.reporting.tracking.upload import set_aliases
 from forecasting.config.tracking import TrackingConfig
 from forecasting.contracts.layout import HomeLayout
 from forecasting.contracts.vocabulary import ModelRole
+from forecasting.leases import exclusive_lock
 from forecasting.repository import ModelRepository
 from pipelines.cli import main
 
@@ -54,6 +55,20 @@ def _aliases(uri: str) -> dict[str, str]:
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     numbers = {one.version: one.tags["repository_version"] for one in client.search_model_versions("name = 'toy'")}
     return {role: numbers[version] for role, version in client.get_registered_model("toy").aliases.items()}
+
+
+def test_a_rollback_while_an_upload_is_going_says_that_the_aliases_are_as_they_were(
+    home: HomeLayout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    remember_registry(home, "toy", TrackingConfig())
+    with exclusive_lock(home.root / "tracking" / ".lock", "taken"):
+        assert main(["models", "rollback", "toy", "--json"]) == 0
+        assert main(["models", "rollback", "toy"]) == 0
+    out, err = capsys.readouterr()
+    problem = json.loads(out.splitlines()[0])["problem"]
+    assert problem.startswith("an upload to trackers is going already (process ")
+    assert f"MLflow's aliases are as they were: {problem}; the next run sets them, or" in err
+    assert registries(home)["toy"].waits
 
 
 def test_a_rollback_moves_the_aliases_of_mlflow_at_once_and_so_does_one_back(
