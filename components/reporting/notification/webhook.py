@@ -58,7 +58,11 @@ def _shown(error: Exception, address: ResolvedSetting) -> str:
     """Why it was not taken, without the path of the address: of many webhooks that is the secret."""
     cause = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason else error
     text = address.scrubbed(" ".join(str(cause).split()))
-    path = urllib3.util.parse_url(address.value).request_uri
+    try:
+        path = urllib3.util.parse_url(address.value).request_uri
+    except urllib3.exceptions.LocationParseError:
+        # Of such an address nobody knows which part is the secret, and the library repeats all of it.
+        return f"{address.name} must hold an address such as https://example.com/hook, and does not"
     return text if len(path) < _SHORTEST_PATH else text.replace(path, "…")
 
 

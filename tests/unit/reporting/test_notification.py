@@ -192,6 +192,22 @@ def test_a_variable_that_is_not_set_is_said_where_its_message_was_due(tmp_path: 
 
 
 @pytest.mark.parametrize(
+    "address",
+    ["https://hooks.example.com:abc/services/a-key-nobody-else-has", "https://[::1/services/a-key-nobody-else-has"],
+)
+def test_an_address_that_is_none_is_said_without_it_and_the_next_receiver_is_told(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("HOOK", address)
+    with webhook_receiver() as (listens, posts):
+        settings = NotifyConfig(webhooks=(WebhookConfig(url="${HOOK}"), WebhookConfig(url=listens)))
+        wrong, right = notify(settings, _message(_failed(tmp_path)))
+    assert wrong.problem == "${HOOK} must hold an address such as https://example.com/hook, and does not"
+    assert (right.problem, len(posts)) == ("", 1)
+    assert "a-key-nobody-else-has" not in caplog.text + wrong.sentence
+
+
+@pytest.mark.parametrize(
     ("kind", "values", "why"),
     [
         (WebhookConfig, {"url": "https://a.example", "secret": "written down"}, "name of an environment variable"),
