@@ -434,6 +434,14 @@ def test_lineage_shows_the_digest_of_every_step(tmp_path: Path, step: StepName) 
     assert digest[:12] in page.words
 
 
+def test_lineage_calls_the_digest_of_a_version_that_of_its_files(tmp_path: Path) -> None:
+    run = whole_run(tmp_path)
+    path = run.step(StepName.DEPLOY_MODEL) / "deployment.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "digest": "d" * 64}))
+    page, _ = report(run)
+    assert "Files of the version dddddddddddd" in page.text
+
+
 def _quarantine(run: RunLayout) -> None:
     path = run.step(StepName.VALIDATE_DATA) / "report.json"
     record = {"series": "shop <7>", "rules": ["constant", "gaps"], "reason": "its target never changes"}
