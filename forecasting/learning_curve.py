@@ -64,9 +64,13 @@ def _finished(
     epochs: Sequence[Mapping[str, Any]], train: list[float], validation: list[float], best: int
 ) -> LearningReport:
     last = len(epochs) - 1
-    rise = validation[last] / validation[best] - 1
-    fall = 1 - train[last] / train[best]
+    rise = -_fall(validation[best], validation[last])
+    fall = _fall(train[best], train[last])
     best_said = f"The validation loss was lowest, {as_number(validation[best])}, in epoch {epochs[best]['epoch']} of {epochs[last]['epoch']}"
+    if validation[best] == 0:
+        return LearningReport(
+            LearningState.CONVERGED, f"{best_said}: it is learnt exactly, and more epochs would not help.", ""
+        )
     if best < last and rise > _APART_RATIO and fall > _STEADY_RATIO:
         return LearningReport(
             LearningState.OVERFITTING,
@@ -75,7 +79,7 @@ def _finished(
             "The best epoch was taken. More history, more dropout or a smaller network may lower the best loss itself.",
         )
     recent = min(last - 1, math.floor(len(epochs) * (1 - _RECENT_SHARE)))
-    gain = 1 - validation[best] / min(validation[: recent + 1])
+    gain = _fall(min(validation[: recent + 1]), validation[best])
     if best == last and gain > _STEADY_RATIO:
         return LearningReport(
             LearningState.STILL_LEARNING,
@@ -84,6 +88,11 @@ def _finished(
         )
     after = f" and stayed within {as_share(max(rise, 0.0))} of it after that" if best < last else ", the last one"
     return LearningReport(LearningState.CONVERGED, f"{best_said}{after}: more epochs would not help.", "")
+
+
+def _fall(before: float, after: float) -> float:
+    """By which share of its size a loss fell, negative where it rose; none from a loss of 0, which has no shares."""
+    return (before - after) / abs(before) if before else 0.0
 
 
 def _diverged(epochs: Sequence[Mapping[str, Any]], known: list[int]) -> LearningReport:

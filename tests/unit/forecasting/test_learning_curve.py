@@ -65,3 +65,26 @@ def test_steps_that_were_retried_are_told_of() -> None:
 
 def test_one_epoch_makes_no_curve() -> None:
     assert diagnose_learning(epochs([1.0], [1.0])).state is LearningState.TOO_SHORT
+
+
+@pytest.mark.parametrize("losses", [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 0.5, 0.0], [1.0, 0.0, 0.1]])
+def test_a_target_that_is_learnt_exactly_is_converged(losses: list[float]) -> None:
+    found = diagnose_learning(epochs(losses, losses))
+    assert (found.state, found.advice) == (LearningState.CONVERGED, "")
+    assert found.finding.endswith(
+        f"lowest, 0, in epoch {losses.index(0.0) + 1} of 3: it is learnt exactly, and more epochs would not help."
+    )
+
+
+def test_a_training_loss_of_zero_beside_a_validation_loss_is_converged() -> None:
+    assert diagnose_learning(epochs([1.0, 0.0, 0.0], [1.0, 0.5, 0.501])).state is LearningState.CONVERGED
+
+
+def test_a_loss_below_zero_falls_and_rises_by_shares_of_its_size() -> None:
+    """Of a likelihood, a loss may be negative."""
+    found = diagnose_learning(epochs([-1.0, -2.0, -2.5, -3.0], [-1.0, -2.0, -1.5, -1.0]))
+    assert found.state is LearningState.OVERFITTING
+    assert "rose by 50.0 % after it, while the training loss fell by another 50.0 %" in found.finding
+    found = diagnose_learning(epochs([-1.0, -2.0, -3.0, -4.0], [-1.0, -2.0, -3.0, -4.0]))
+    assert found.state is LearningState.STILL_LEARNING
+    assert "fell by 33.3 %" in found.finding
