@@ -9,7 +9,7 @@ from email.utils import formatdate, make_msgid
 from components.reporting.notification.message import NotificationSpec
 from forecasting.config.notify import EmailConfig
 from forecasting.environment import ResolvedSetting, resolve_setting
-from forecasting.errors import RemoteError
+from forecasting.errors import ConfigError, RemoteError
 
 _BACKOFF_S = 0.5
 _PERMANENT = (500, 600)
@@ -20,14 +20,14 @@ def send_email(receiver: EmailConfig, message: NotificationSpec) -> None:
     """Send a message to all recipients.
 
     Raises:
-        ConfigError: A setting names a variable that is not set.
+        ConfigError: A setting names a variable that is not set, or one of a login is not of ASCII characters.
         RemoteError: It was not taken, however often it was tried.
     """
     login = None
     if receiver.username is not None and receiver.password is not None:
         login = (
-            resolve_setting(receiver.username, setting="notify.emails.username"),
-            resolve_setting(receiver.password, setting="notify.emails.password"),
+            _credential(receiver.username, setting="notify.emails.username"),
+            _credential(receiver.password, setting="notify.emails.password"),
         )
     mail = _mail(receiver, message)
     for attempt in range(receiver.max_retries + 1):
@@ -39,6 +39,15 @@ def send_email(receiver: EmailConfig, message: NotificationSpec) -> None:
             time.sleep(_BACKOFF_S * 2**attempt)
         else:
             return
+
+
+def _credential(text: str, *, setting: str) -> ResolvedSetting:
+    found = resolve_setting(text, setting=setting)
+    if not found.value.isascii():
+        raise ConfigError(
+            f"{setting}, {found.name}, must be of ASCII characters, as a login by SMTP knows no others, and is not"
+        )
+    return found
 
 
 def _mail(receiver: EmailConfig, message: NotificationSpec) -> EmailMessage:

@@ -13,6 +13,8 @@ from forecasting.errors import AlmanacError
 
 logger = logging.getLogger(__name__)
 
+_UNUSABLE = "its settings, and what their variables hold, must be such that it can be written to"
+
 
 @dataclass(frozen=True)
 class NotificationRecord:
@@ -56,7 +58,11 @@ def _tell(kind: str, name: str, send: Callable[[], None]) -> NotificationRecord:
         send()
     except AlmanacError as error:
         record = NotificationRecord(kind, name, str(error))
-        logger.warning("%s", record.sentence)
-        return record
-    logger.info("%s %s was told", kind, name)
-    return NotificationRecord(kind, name)
+    except ValueError as error:
+        # A library refuses a value; its words may repeat what a variable holds.
+        record = NotificationRecord(kind, name, f"{_UNUSABLE} ({type(error).__name__})")
+    else:
+        logger.info("%s %s was told", kind, name)
+        return NotificationRecord(kind, name)
+    logger.warning("%s", record.sentence)
+    return record

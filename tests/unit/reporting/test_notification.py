@@ -191,6 +191,36 @@ def test_a_variable_that_is_not_set_is_said_where_its_message_was_due(tmp_path: 
     assert record.problem == "notify.webhooks.url names the environment variable NO_HOOK, which must be set, and is not"
 
 
+def test_a_password_that_no_login_can_send_is_said_without_it_before_anybody_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAIL_PASSWORD", "schl\u00e4gel")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+    with smtp_server(tmp_path, password=SECRET) as (port, mailbox):
+        (record,) = notify(NotifyConfig(emails=(_email(port),)), _message(_failed(tmp_path)))
+    assert record.problem == (
+        "notify.emails.password, ${MAIL_PASSWORD}, must be of ASCII characters, as a login by SMTP knows no others, and is not"
+    )
+    assert mailbox.logins == []
+
+
+def test_a_receiver_whose_variable_fits_no_header_does_not_end_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("MAIL_PASSWORD", SECRET)
+    monkeypatch.setenv("TEAM", "team@example.com\nBcc: spy@example.com")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+    with smtp_server(tmp_path, password=SECRET) as (port, mailbox):
+        wrong = _email(port).model_copy(update={"recipients": ("${TEAM}",)})
+        first, second = notify(NotifyConfig(emails=(wrong, _email(port))), _message(_failed(tmp_path)))
+    assert (
+        first.problem
+        == "its settings, and what their variables hold, must be such that it can be written to (ValueError)"
+    )
+    assert (second.problem, len(mailbox.mails)) == ("", 1)
+    assert "spy" not in caplog.text + first.sentence
+
+
 @pytest.mark.parametrize(
     "address",
     ["https://hooks.example.com:abc/services/a-key-nobody-else-has", "https://[::1/services/a-key-nobody-else-has"],
