@@ -16,11 +16,13 @@ from pipelines.records import table
 def list_waiting(arguments: argparse.Namespace) -> int:
     """One line a run and tracker that has yet to be told of it, and a model whose aliases have yet to be set."""
     home = home_layout()
+    bundles = spooled(home)
     rows = [
         (found.name, tracker, problem or "nobody tried yet")
-        for found in spooled(home)
+        for found in bundles
         for tracker, problem in found.pending.items()
     ]
+    rows += [(found.name, "unknown", found.problem) for found in bundles if found.problem]
     waiting = {model: record for model, record in registries(home).items() if record.waits}
     rows += [(f"aliases of {model}", "mlflow", record.problem) for model, record in waiting.items()]
     rows += [(removals_name(model), "mlflow", record.problem) for model, record in removals(home).items()]

@@ -47,11 +47,15 @@ class SentRecord:
 
 @dataclass(frozen=True)
 class SpooledRecord:
-    """A bundle that waits. pending: tracker and why it does not have the bundle, empty where nobody tried."""
+    """A bundle that waits. pending: tracker and why it does not have the bundle, empty where nobody tried.
+
+    problem: why nobody can tell what is pending, with its path; empty where the bundle is whole.
+    """
 
     name: str
     directory: Path
     pending: dict[str, str]
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,9 +109,9 @@ def put_bundle(home: HomeLayout, bundle: BundleRecord, fill: Callable[[Path], No
 
 
 def spooled(home: HomeLayout) -> list[SpooledRecord]:
-    """Bundles that wait, the oldest first."""
+    """Bundles that wait, the oldest first; a damaged one is no reason not to send the others, and says so."""
     found = sorted(_spool(home).glob(f"[!.]*/{BUNDLE_FILE}"))
-    return [SpooledRecord(path.parent.name, path.parent, _read_pending(path.parent)) for path in found]
+    return [record for path in found if (record := _spooled(path.parent)) is not None]
 
 
 def note_sent(directory: Path, tracker: str, problem: str) -> None:
@@ -161,6 +165,16 @@ def _spool(home: HomeLayout) -> Path:
     return tracking_root(home) / "spool"
 
 
+def _spooled(directory: Path) -> SpooledRecord | None:
+    """One bundle; none where it was sent while we looked."""
+    try:
+        return SpooledRecord(directory.name, directory, _read_pending(directory))
+    except ArtifactError as error:
+        if not (directory / BUNDLE_FILE).exists():
+            return None
+        return SpooledRecord(directory.name, directory, {}, str(error))
+
+
 def _registry_path(home: HomeLayout, model: str) -> Path:
     return tracking_root(home) / "registries" / f"{model}.json"
 
@@ -192,7 +206,9 @@ def _write_pending(directory: Path, pending: dict[str, str]) -> None:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        if not isinstance(document, dict):
+            raise TypeError("it holds no JSON object")
+    except (OSError, ValueError, TypeError) as error:
         raise ArtifactError(
             f"{path} cannot be read: {error}; remove its directory to forget what it was to send"
         ) from error

@@ -83,7 +83,8 @@ def upload(home: HomeLayout, *, budget_s: float) -> UploadReport:
                 sent[tracker] = _upload_to(tracker, home, budget_s)
     except RetryableError as error:
         return UploadReport(sent, (str(error),))
-    return UploadReport(sent, tuple(_problems(sent)))
+    damaged = [found.problem for found in spooled(home) if found.problem]
+    return UploadReport(sent, (*_problems(sent), *damaged))
 
 
 def set_aliases(home: HomeLayout, model: str) -> str:

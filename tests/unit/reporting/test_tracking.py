@@ -23,6 +23,7 @@ from forecasting.contracts.steps import StepName
 from forecasting.repository import ModelRepository
 from forecasting.runs import load_run, write_step
 from forecasting.steps import StepContext
+from pipelines.cli import main
 from tests.unit.reporting.runs import whole_run
 from tests.unit.reporting.tracked import DIGEST, deployed_run
 
@@ -248,12 +249,28 @@ def test_what_is_collected_here_goes_in_mlflow_too_but_never_what_has_an_alias(
     assert [path for path in (tmp_path / "mlartifacts").rglob("*") if path.is_file()] == []
 
 
-def test_a_damaged_spool_is_said_and_costs_no_report(tmp_path: Path) -> None:
+def test_a_damaged_bundle_is_named_and_keeps_no_other_from_being_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = whole_run(tmp_path)
-    damaged = tmp_path / "tracking" / "spool" / "run-0"
-    damaged.mkdir(parents=True)
-    (damaged / "bundle.json").write_text("{")
-    (damaged / "pending.json").write_text("{")
+    for name, text in {"run-0": "{", "run-00": "[]"}.items():
+        damaged = tmp_path / "tracking" / "spool" / name
+        damaged.mkdir(parents=True)
+        (damaged / "bundle.json").write_text("{")
+        (damaged / "pending.json").write_text(text)
     told = _track(run, StepContext(HomeLayout(tmp_path), run))
-    assert told.problems[0].startswith(f"trackers were not told of run-1: {damaged / 'pending.json'} cannot be read: ")
-    assert (tmp_path / "tracking" / "spool" / "run-1" / "bundle.json").is_file()
+    spool = tmp_path / "tracking" / "spool"
+    assert told.run_id != ""
+    assert [problem.partition(":")[0] for problem in told.problems] == [
+        f"{spool / 'run-0' / 'pending.json'} cannot be read",
+        f"{spool / 'run-00' / 'pending.json'} cannot be read",
+    ]
+    assert not (spool / "run-1").exists()
+    monkeypatch.setenv("ALMANAC_HOME", str(tmp_path))
+    assert main(["track", "list", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [(row["waits"], row["problem"]) for row in rows] == [
+        ("run-0", told.problems[0]),
+        ("run-00", told.problems[1]),
+    ]
+    assert main(["track", "upload"]) == 5
