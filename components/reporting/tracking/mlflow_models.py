@@ -7,11 +7,13 @@ from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from components.reporting.tracking.bundle import GOLDEN_FILE, MODEL_DIR, BundleRecord, VersionSpec
 from forecasting.contracts.artifacts import TFLITE_FILE
 from forecasting.contracts.signature import QUANTILES
 from forecasting.contracts.vocabulary import ModelRole
+from forecasting.errors import ArtifactError
 from forecasting.repository import ModelRepository
 
 VERSION_TAG = "repository_version"
@@ -128,9 +130,14 @@ def _save_model(target: Path, directory: Path, *, run_id: str, model_id: str) ->
     from mlflow.models import Model, ModelSignature
     from mlflow.types.schema import Schema, TensorSpec
 
-    with np.load(directory / GOLDEN_FILE, allow_pickle=False) as arrays:
-        example = {name: arrays[name] for name in arrays.files if name != QUANTILES}
-        answer = arrays[QUANTILES]
+    try:
+        with np.load(directory / GOLDEN_FILE, allow_pickle=False) as arrays:
+            example = {name: arrays[name] for name in arrays.files if name != QUANTILES}
+            answer = arrays[QUANTILES]
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
+        raise ArtifactError(
+            f"{directory / GOLDEN_FILE} must hold a request and its answer: {error}; remove {directory} to forget it"
+        ) from error
     inputs = [TensorSpec(array.dtype, (-1, *array.shape[1:]), name) for name, array in example.items()]
     signature = ModelSignature(Schema(inputs), Schema([TensorSpec(answer.dtype, (-1, *answer.shape[1:]))]))
     packages = (

@@ -21,11 +21,17 @@ from components.reporting.tracking.mlflow_models import held_versions, point_ali
 from components.reporting.tracking.mlflow_removal import remove_tracked
 from components.reporting.tracking.mlflow_runs import experiment_id, send_runs
 from components.reporting.tracking.removals import removals, removals_name
-from components.reporting.tracking.spool import SentRecord, alias_name, registry_of, remember_registry
+from components.reporting.tracking.spool import (
+    CONNECTION_ERRORS,
+    SentRecord,
+    alias_name,
+    registry_of,
+    remember_registry,
+)
 from forecasting.config.tracking import TrackingConfig
 from forecasting.contracts.layout import HomeLayout
 from forecasting.environment import ResolvedSetting, resolve_setting
-from forecasting.errors import AlmanacError, RemoteError
+from forecasting.errors import AlmanacError, ArtifactError, RemoteError
 from forecasting.repository import ModelRepository
 
 ARTIFACTS_DIR = "mlartifacts"
@@ -107,10 +113,12 @@ def _send_removals(home: HomeLayout, model: str, down: dict[str, str]) -> SentRe
 def _client(tracking: TrackingConfig, home: HomeLayout, down: dict[str, str]) -> Iterator[tuple[Any, str | None]]:
     """An `MlflowClient` with bounded requests, and where a new experiment of it keeps its files.
 
-    A server that failed once is not asked again by this process, one that only refused a bundle is.
+    A server that failed once is not asked again by this process, one that only refused a bundle is, and so is one
+    for which a file could not be read here.
 
     Raises:
         RemoteError: MLflow failed, or did before.
+        ArtifactError: A file of what is sent cannot be read, or MLflow's files here cannot be written.
     """
     address = tracking_address(tracking, home)
     if address.name in down:
@@ -119,6 +127,7 @@ def _client(tracking: TrackingConfig, home: HomeLayout, down: dict[str, str]) ->
     import mlflow
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
+    from requests import RequestException
     from sqlalchemy.exc import SQLAlchemyError
 
     # Some of MLflow looks models up where the process says, whatever client asks.
@@ -127,11 +136,15 @@ def _client(tracking: TrackingConfig, home: HomeLayout, down: dict[str, str]) ->
     direct = address.value.startswith(_DATABASES)
     try:
         yield MlflowClient(address.value, address.value), (home.root / ARTIFACTS_DIR).as_uri() if direct else None
-    except (MlflowException, SQLAlchemyError, OSError) as error:
+    except (MlflowException, SQLAlchemyError, RequestException, *CONNECTION_ERRORS) as error:
         text = f"MLflow at {address.name} failed: {' '.join(address.scrubbed(str(error)).split())}"
         if getattr(error, "error_code", None) not in _REFUSALS:
             down[address.name] = text
         raise RemoteError(text) from error
+    except OSError as error:
+        # Of the files of this bundle: the server is well, and the next bundle has files of its own.
+        text = " ".join(address.scrubbed(str(error)).split())
+        raise ArtifactError(f"what MLflow was to be sent cannot be read or written here: {text}") from error
 
 
 def _bound_requests(tracking: TrackingConfig) -> None:

@@ -10,6 +10,7 @@ A bundle becomes visible by one rename and is gone once every tracker has it.
 import json
 import os
 import shutil
+import socket
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from forecasting.manifests import sync_directory, write_text_atomically
 
 PENDING_FILE = "pending.json"
 MLFLOW = "mlflow"
+CONNECTION_ERRORS = (ConnectionError, TimeoutError, socket.gaierror)
+"""Errors of the operating system that are about a server; every other one is about files here."""
 TRACKING_FILE = "tracking.json"
 """In the output of report_run: where the run was written down, and what waits to be."""
 NOTIFICATIONS_FILE = "notifications.json"

@@ -23,9 +23,9 @@ from components.reporting.tracking.bundle import (
     TrackedPartRecord,
     read_bundle,
 )
-from components.reporting.tracking.spool import SentRecord
+from components.reporting.tracking.spool import CONNECTION_ERRORS, SentRecord
 from forecasting.contracts.layout import HomeLayout
-from forecasting.errors import AlmanacError, RemoteError
+from forecasting.errors import AlmanacError, ArtifactError, RemoteError
 from forecasting.manifests import digest_text
 
 GATE_TABLE = "gates.json"
@@ -40,22 +40,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parser.parse_args(arguments)
     # The library prints; what is ours must be alone on its stream.
     told, sys.stdout = sys.stdout, sys.stderr
-    problem = ""
+    down: list[str] = []
     for directory in parsed.bundles:
-        record = SentRecord(directory.name, problem=problem) if problem else _send(HomeLayout(parsed.home), directory)
-        problem = record.problem
+        record = (
+            SentRecord(directory.name, problem=down[0]) if down else _send(HomeLayout(parsed.home), directory, down)
+        )
         told.write(json.dumps(asdict(record)) + "\n")
         told.flush()
     return 0
 
 
-def _send(home: HomeLayout, directory: Path) -> SentRecord:
+def _send(home: HomeLayout, directory: Path, down: list[str]) -> SentRecord:
+    """Send a bundle; why the server failed goes into `down`, a fault of the bundle does not."""
     try:
         bundle = read_bundle(directory)
         run_id = _send_part(home, bundle, bundle.pipeline, directory)
         for part in bundle.steps:
             if part.curves:
                 _send_part(home, bundle, part, directory)
+    except RemoteError as error:
+        down.append(str(error))
+        return SentRecord(directory.name, problem=str(error))
     except AlmanacError as error:
         return SentRecord(directory.name, problem=str(error))
     return SentRecord(directory.name, experiment=_project(bundle), run_id=run_id)
@@ -83,8 +88,13 @@ def _send_part(home: HomeLayout, bundle: BundleRecord, part: TrackedPartRecord, 
             settings=settings,
         ) as run:
             _fill(run, part, directory / FILES_DIR / part.part)
-    except (wandb.Error, OSError) as error:
+    except (wandb.Error, *CONNECTION_ERRORS) as error:
         raise RemoteError(f"Weights & Biases failed: {' '.join(str(error).split())}") from error
+    except (OSError, ValueError) as error:
+        raise ArtifactError(
+            f"a file of {directory} cannot be sent to Weights & Biases: {' '.join(str(error).split())}; "
+            "remove the directory to forget it"
+        ) from error
     return run_id
 
 

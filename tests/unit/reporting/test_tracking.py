@@ -1,6 +1,7 @@
 """What MLflow has of a run, written by the real sender into a real SQLite store and read back through MLflow."""
 
 import json
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -206,8 +207,6 @@ def test_a_server_that_is_down_costs_no_run_and_has_it_later(tmp_path: Path, req
 
 
 def test_what_a_bundle_holds_outlives_its_run(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    import shutil
-
     run = deployed_run(tmp_path, request.config.cache.mkdir("tiny-models"))
     context = StepContext(HomeLayout(tmp_path), run)
     _track(run, context, TrackingConfig(uri="${NO_SUCH_SERVER}"))
@@ -247,6 +246,31 @@ def test_what_is_collected_here_goes_in_mlflow_too_but_never_what_has_an_alias(
     assert client.search_model_versions("name = 'demand'") == []
     assert client.search_runs([experiment]) == []
     assert [path for path in (tmp_path / "mlartifacts").rglob("*") if path.is_file()] == []
+
+
+def test_a_file_that_is_missing_or_damaged_is_the_problem_of_its_bundle_alone(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    run = deployed_run(tmp_path, request.config.cache.mkdir("tiny-models"))
+    home, spool = HomeLayout(tmp_path), tmp_path / "tracking" / "spool"
+    _track(run, StepContext(home, run), TrackingConfig(uri="${NO_SUCH_SERVER}"))
+    path = spool / "run-1" / "bundle.json"
+    path.write_text(path.read_text().replace('"${NO_SUCH_SERVER}"', "null"))
+    for name in ("run-01", "run-02"):
+        shutil.copytree(spool / "run-1", spool / name)
+        (spool / name / "bundle.json").write_text(path.read_text().replace("run-1", name))
+    (spool / "run-01" / "files" / "run" / "gone.txt").symlink_to(tmp_path / "nowhere")
+    (spool / "run-02" / "golden.npz").write_bytes((spool / "run-02" / "golden.npz").read_bytes()[:200])
+    report = upload(home, budget_s=120)
+    missing, damaged, whole = (report.of(name) for name in ("run-01", "run-02", "run-1"))
+    assert missing is not None
+    assert damaged is not None
+    assert whole is not None
+    assert missing.problem.startswith("what MLflow was to be sent cannot be read or written here: ")
+    assert "gone.txt" in missing.problem
+    assert damaged.problem.startswith(f"{spool / 'run-02' / 'golden.npz'} must hold a request and its answer: ")
+    assert (whole.problem, whole.version) == ("", "1")
+    assert [found.name for found in spooled(home)] == ["run-01", "run-02"]
 
 
 def test_a_damaged_bundle_is_named_and_keeps_no_other_from_being_sent(

@@ -88,6 +88,20 @@ def test_offline_the_mirror_has_settings_metrics_and_losses_by_epoch_and_asks_no
     assert any((tmp_path / "wandb").rglob("config.yaml"))
 
 
+def test_a_damaged_bundle_keeps_no_later_one_from_the_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    damaged = tmp_path / "tracking" / "spool" / "run-0"
+    damaged.mkdir(parents=True)
+    (damaged / "bundle.json").write_text("{")
+    (damaged / "pending.json").write_text('{"wandb": ""}')
+    told = _track(tmp_path)
+    assert any(problem.startswith(f"{damaged / 'bundle.json'} must describe a run") for problem in told.problems)
+    assert {found.name: list(found.pending) for found in spooled(HomeLayout(tmp_path))} == {
+        "run-0": ["wandb"],
+        "run-1": ["mlflow"],
+    }
+
+
 WITHOUT = """
 import sys
 sys.path[:] = [path for path in sys.path if "site-packages" not in path] + [sys.argv[1]]
