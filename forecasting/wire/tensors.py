@@ -45,6 +45,10 @@ _TYPES: dict[int, _TypeSpec] = {
 }
 _NUMBERS = {spec.dtype: int(number) for number, spec in _TYPES.items()}
 _BFLOAT16 = "bfloat16"
+_WIDE_FIELDS = ("int_val", "half_val")
+_MAX_DIMENSIONS = 64
+MAX_REPEATED_BYTES = 2**28
+"""Memory that a short list of values may be spread over: a few bytes on the wire must not fill the machine."""
 _NAMES = {int(number): number.name.removeprefix("DT_").lower() for number in DataType}
 
 
@@ -108,7 +112,11 @@ def from_tensor(tensor: Any) -> npt.NDArray[Any]:
     if tensor.tensor_content:
         return _from_content(tensor.tensor_content, spec.dtype, shape)
     field = getattr(tensor, spec.field)
-    if spec.bits is not None:
+    if spec.field in _WIDE_FIELDS:
+        # The field is wider than the type: what does not fit loses its upper bits, as in TensorFlow.
+        narrow = np.array(field, dtype=np.int64).astype(spec.dtype if spec.bits is None else spec.bits)
+        values = narrow if spec.bits is None else narrow.view(spec.dtype)
+    elif spec.bits is not None:
         values = np.array(field, dtype=spec.bits).view(spec.dtype)
     elif spec.dtype.kind == "O":
         values = np.empty(len(field), dtype=np.object_)
@@ -122,11 +130,13 @@ def tensor_shape(tensor: Any) -> tuple[int, ...]:
     """The shape of a `TensorProto`.
 
     Raises:
-        ValueError: It is not known.
+        ValueError: It is not known, or has more dimensions than NumPy.
     """
     shape = tuple(dim.size for dim in tensor.tensor_shape.dim)
     if tensor.tensor_shape.unknown_rank or (shape and min(shape) < 0):
         raise ValueError(f"tensor shape must be known, found {shape}")
+    if len(shape) > _MAX_DIMENSIONS:
+        raise ValueError(f"a tensor must have at most {_MAX_DIMENSIONS} dimensions, found {len(shape)}")
     return shape
 
 
@@ -142,6 +152,11 @@ def _fitted(values: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any
     if values.size > size or (values.size == 0 and size > 0):
         raise ValueError(f"shape {shape} takes {size} values, found {values.size}")
     if values.size < size:
+        if size * values.itemsize > MAX_REPEATED_BYTES:
+            raise ValueError(
+                f"values that repeat must not take more than {MAX_REPEATED_BYTES} bytes, found {values.size} values for shape "
+                f"{shape}; send all of them"
+            )
         values = np.concatenate([values, np.full(size - values.size, values[-1], dtype=values.dtype)])
     return values.reshape(shape)
 

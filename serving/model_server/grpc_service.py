@@ -1,6 +1,7 @@
 """gRPC: tensorflow.serving.PredictionService, ModelService and grpc.health.v1.Health."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -24,12 +25,15 @@ from forecasting.wire.messages import (
 )
 from serving.model_server.model_service import ModelService
 from serving.model_server.observed import ObservedService
-from serving.model_server.status import RequestError, StatusCode
+from serving.model_server.status import INTERNAL_TEXT, RequestError, StatusCode
+
+logger = logging.getLogger(__name__)
 
 _GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
 _MAX_MESSAGE_BYTES = 2**31 - 1
 _MAX_TEXT = 1024
 _FAR_S = 1e8
+_FAULT = "%s ends in a fault of this server"
 HEALTH_NAMES = ("", "PredictionService", "ModelService")
 
 
@@ -132,6 +136,10 @@ class GrpcServer:
             return await _abort(
                 context, RequestError(StatusCode.INTERNAL, f"the request is no PredictRequest: {error}")
             )
+        # The last boundary of a request: a fault of ours is told as one and kept in the log, and the server goes on.
+        except Exception:
+            logger.exception(_FAULT, "Predict")
+            return await _abort(context, RequestError(StatusCode.INTERNAL, INTERNAL_TEXT))
 
     async def _reload(self, request: Any, deadline_s: float | None) -> Any:
         timeout_s = None if deadline_s is None else deadline_s - time.monotonic()
@@ -145,6 +153,10 @@ class GrpcServer:
                 return await answer(request, _deadline(context))
             except RequestError as error:
                 return await _abort(context, error)
+            # As in `_predict`.
+            except Exception:
+                logger.exception(_FAULT, request_class.DESCRIPTOR.name)
+                return await _abort(context, RequestError(StatusCode.INTERNAL, INTERNAL_TEXT))
 
         return grpc.unary_unary_rpc_method_handler(
             handle,

@@ -27,7 +27,7 @@ class Observation:
     entrypoint: str
     signature: str = ""
     served: ServedVersion | None = None
-    status: StatusCode = StatusCode.UNKNOWN
+    status: StatusCode = StatusCode.INTERNAL
     start_s: float = 0.0
 
 

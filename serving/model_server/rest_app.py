@@ -1,5 +1,6 @@
 """REST: TensorFlow Serving's interface as a bare ASGI application, and liveness, readiness and metrics."""
 
+import logging
 import re
 import time
 import zlib
@@ -22,7 +23,9 @@ from serving.model_server.rest_paths import CLASSIFY, METADATA, PREDICT, RestRou
 from serving.model_server.rest_quick import quick_body
 from serving.model_server.rest_render import error_body, render_classifications, render_outputs, render_regressions
 from serving.model_server.rest_values import values_of
-from serving.model_server.status import RequestError, StatusCode, http_code, invalid
+from serving.model_server.status import INTERNAL_TEXT, RequestError, StatusCode, http_code, invalid
+
+logger = logging.getLogger(__name__)
 
 OWN_METRICS_PATH, LIVE_PATH, READY_PATH = "/metrics", "/healthz", "/readyz"
 _MAX_INFLATED_BYTES = 100 * 2**20
@@ -120,6 +123,10 @@ class RestApp:
             return await self._infer(route, body)
         except RequestError as error:
             return _Answer(http_code(error.code), error_body(error.message))
+        # The last boundary of a request: a fault of ours is told as one and kept in the log, and the server goes on.
+        except Exception:
+            logger.exception("%s %s ends in a fault of this server", method, path)
+            return _Answer(http_code(StatusCode.INTERNAL), error_body(INTERNAL_TEXT))
 
     async def _infer(self, route: RestRoute, body: bytes) -> _Answer:
         seen = Observation(route.model, route.action, REST)
@@ -159,7 +166,7 @@ class RestApp:
         return render_classifications(response.result) if classify else render_regressions(response.result)
 
     def _read(self, route: RestRoute) -> _Answer:
-        metrics, start, status = self._service.metrics, time.perf_counter(), StatusCode.UNKNOWN
+        metrics, start, status = self._service.metrics, time.perf_counter(), StatusCode.INTERNAL
         try:
             body = self._metadata(route) if route.action == METADATA else self._status(route)
             status = StatusCode.OK

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from serving.model_server.rest_json import JsonBody, debug_text, kind_of, signature_name_of
-from serving.model_server.rest_values import decode_base64, is_base64
+from serving.model_server.rest_json import JsonBody, debug_text, is_unicode, kind_of, signature_name_of
+from serving.model_server.rest_values import as_double, decode_base64, is_base64
 from serving.model_server.status import RequestError, invalid
 
 CONTEXT, EXAMPLES = "context", "examples"
@@ -39,6 +39,8 @@ def _fill_example(value: Any, example: Any, body: JsonBody) -> None:
         raise invalid(f"Example must be JSON object but got JSON {kind_of(value)}")
     example.features.SetInParent()
     for name, content in value.items():
+        if not is_unicode(name):
+            raise invalid(f"Feature: {debug_text(name)} has half of a surrogate pair in its name")
         feature = example.features.feature[name]
         for item in content if isinstance(content, list) else [content]:
             _add(float("nan") if item is None and body.null_is_nan else item, name, feature)
@@ -50,7 +52,7 @@ def _add(value: Any, name: str, feature: Any) -> None:
     elif isinstance(value, str):
         _list_of(feature, "bytes_list", name).append(value.encode("utf-8", "surrogatepass"))
     elif isinstance(value, float) or (isinstance(value, int) and not -_INT64_END <= value < _UINT64_END):
-        _list_of(feature, "float_list", name).append(float(value))
+        _list_of(feature, "float_list", name).append(as_double(value))
     elif isinstance(value, int):
         target = _list_of(feature, "int64_list", name)
         if value >= _INT64_END:

@@ -57,7 +57,7 @@ def signature_name_of(document: dict[str, Any]) -> str:
         RequestError: It is no string.
     """
     found = document.get("signature_name", "")
-    if not isinstance(found, str):
+    if not isinstance(found, str) or not is_unicode(found):
         raise invalid(
             f"JSON Value: {debug_text(document)} not formatted correctly. 'signature_name' key must be a string value."
         )
@@ -66,7 +66,11 @@ def signature_name_of(document: dict[str, Any]) -> str:
 
 def debug_text(value: Any) -> str:
     """A value as it appears in error texts, cut short."""
-    return json.dumps(value, indent=4, ensure_ascii=False)[:DEBUG_BYTES] if isinstance(value, dict) else _inline(value)
+    try:
+        text = json.dumps(value, indent=4 if isinstance(value, dict) else None, ensure_ascii=False)
+    except RecursionError:
+        return "(nested too deeply to be shown)"
+    return text[:DEBUG_BYTES]
 
 
 def kind_of(value: Any) -> str:
@@ -89,8 +93,13 @@ def _holds(body: bytes, word: bytes) -> bool:
     return word in body
 
 
-def _inline(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)[:DEBUG_BYTES]
+def is_unicode(text: str) -> bool:
+    """Whether no half of a surrogate pair is left, which only the slow parser lets through."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _parse(body: bytes) -> tuple[Any, bool]:

@@ -45,6 +45,9 @@ _INTEGERS: dict[int, npt.DTypeLike] = {
 _FLOATS: dict[int, npt.DTypeLike] = {DataType.DT_FLOAT: np.float32, DataType.DT_DOUBLE: np.float64}
 _STRING, _BOOL = int(DataType.DT_STRING), int(DataType.DT_BOOL)
 
+_MAX_NESTED = 63
+"""NumPy has 64 dimensions; the rows of a request may be one of them."""
+
 Inputs = Mapping[str, InputSpec]
 
 
@@ -212,7 +215,7 @@ def _fast(value: Any, dtype: int, body: JsonBody) -> npt.NDArray[Any] | None:
             flat = list(chain.from_iterable(flat))
             shape.append(size)
         return _packed(flat, dtype, body, shape)
-    except (TypeError, OverflowError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
@@ -245,6 +248,8 @@ def _walked(value: Any, dtype: int, body: JsonBody) -> npt.NDArray[Any]:
         if not inner:
             break
         inner = inner[0]
+    if len(shape) > _MAX_NESTED:
+        raise invalid(f"lists must not be nested deeper than {_MAX_NESTED} levels, found {len(shape)}")
     flat: list[Any] = []
     _fill(value, 0, shape, flat, dtype, body)
     return _typed(flat, dtype).reshape(shape)
@@ -298,7 +303,7 @@ def _checked(value: Any, dtype: int, body: JsonBody) -> Any:
             return value
     elif dtype in _FLOATS:
         if isinstance(value, int | float) and not isinstance(value, bool):
-            return _float(value)
+            return as_double(value)
     elif dtype in _INTEGERS:
         low, high = _RANGES[dtype]
         if type(value) is int and low <= value <= high:
@@ -310,7 +315,12 @@ def _checked(value: Any, dtype: int, body: JsonBody) -> Any:
     raise _type_error(value, dtype)
 
 
-def _float(value: float) -> float:
+def as_double(value: float) -> float:
+    """A number as a float.
+
+    Raises:
+        RequestError: It is an integer beyond what a double holds.
+    """
     try:
         return float(value)
     except OverflowError as error:

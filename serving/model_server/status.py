@@ -50,6 +50,10 @@ def http_code(code: StatusCode) -> int:
     return _HTTP_CODES.get(code, 500)
 
 
+INTERNAL_TEXT = "a fault of this server; its log tells more"
+"""What a client is told of an exception that is no `RequestError`; the details may not be the client's."""
+
+
 class RequestError(AlmanacError):
     """A request, or the loading of a version, ends with a status other than OK."""
 

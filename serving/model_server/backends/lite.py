@@ -14,6 +14,9 @@ from forecasting.wire.lite_signatures import read_signatures
 from serving.model_server.backends import Arrays
 from serving.model_server.status import RequestError, StatusCode, invalid
 
+_MAX_SIZE = 2**31 - 1
+"""LiteRT keeps sizes in 32 bits."""
+
 
 class _Slot:
     """One interpreter and the shapes it is allocated for."""
@@ -53,7 +56,7 @@ class LiteBackend:
             RequestError: The file is no TensorFlow Lite model, or its signatures name tensors that it lacks.
         """
         self._model = path.read_bytes()
-        self._lock, self._n_left = threading.Lock(), max(1, n_interpreters) - 1
+        self._free = threading.Semaphore(max(1, n_interpreters))
         self._idle: queue.LifoQueue[_Slot] = queue.LifoQueue()
         try:
             self.signatures: Mapping[str, Any] = read_signatures(self._model)
@@ -67,14 +70,16 @@ class LiteBackend:
 
     def run(self, feeds: Arrays, fetches: Sequence[str]) -> list[npt.NDArray[Any]]:
         """See `Backend.run`."""
-        slot = self._take()
-        try:
-            found = slot.run(feeds, fetches)
-        except (ValueError, RuntimeError) as error:
-            # The interpreter is not used again: a failed allocation leaves it in a state nobody documents.
-            self._idle.put(_Slot(self._model))
-            raise invalid(f"the model refused the input: {error}") from error
-        self._idle.put(slot)
+        _require_sizes(feeds)
+        # An interpreter comes back only from a call that succeeded: a failed allocation leaves it in a state nobody
+        # documents. Its place is free again whatever happens, and the next call makes another.
+        with self._free:
+            slot = self._take()
+            try:
+                found = slot.run(feeds, fetches)
+            except (ValueError, RuntimeError, OverflowError) as error:
+                raise invalid(f"the model refused the input: {error}") from error
+            self._idle.put(slot)
         return found
 
     def close(self) -> None:
@@ -89,11 +94,13 @@ class LiteBackend:
         try:
             return self._idle.get_nowait()
         except queue.Empty:
-            pass
-        with self._lock:
-            more = self._n_left > 0
-            self._n_left -= more
-        return _Slot(self._model) if more else self._idle.get()
+            return _Slot(self._model)
+
+
+def _require_sizes(feeds: Arrays) -> None:
+    for name, array in feeds.items():
+        if max(array.shape, default=0) > _MAX_SIZE:
+            raise invalid(f"input {name}: sizes must not exceed {_MAX_SIZE}, found shape {list(array.shape)}")
 
 
 def _fix_names(infos: Mapping[str, Any], known: Iterable[str], kind: str) -> None:

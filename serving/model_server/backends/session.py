@@ -59,7 +59,7 @@ class SessionBackend:
         key = (tuple(feeds), tuple(fetches))
         try:
             call = self._callables.get(key) or self._kept_callable(key)
-            return [np.asarray(value) for value in call(*feeds.values())]
+            return [_array(value) for value in call(*feeds.values())]
         except (self._tf.errors.OpError, ValueError, TypeError) as error:
             raise RequestError(_code(error), str(getattr(error, "message", error))) from error
 
@@ -83,6 +83,11 @@ class SessionBackend:
 
         made: _Run = make(config_pb2.CallableOptions(feed=feeds, fetch=fetches))
         return made
+
+
+def _array(value: Any) -> npt.NDArray[Any]:
+    # A scalar string comes as bytes, of which NumPy would make its own type of fixed length.
+    return np.asarray(value, dtype=np.object_) if isinstance(value, bytes) else np.asarray(value)
 
 
 def _code(error: Exception) -> StatusCode:
