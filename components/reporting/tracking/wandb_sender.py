@@ -71,9 +71,11 @@ def _send_part(home: HomeLayout, bundle: BundleRecord, part: TrackedPartRecord, 
     import wandb
 
     run_id = digest_text(f"{bundle.run}/{part.part}")[:16]
+    # Without links to files of the bundle, which is gone when `wandb sync` comes.
     settings = wandb.Settings(
         init_timeout=float(bundle.tracking.request_timeout_s * (1 + bundle.tracking.max_retries)),
-        disable_git=True, disable_code=True, save_code=False, x_disable_stats=True, x_disable_meta=True, console="off",
+        disable_git=True, disable_code=True, save_code=False, symlink=False, x_disable_stats=True, x_disable_meta=True,
+        console="off",
     )  # fmt: skip
     try:
         with wandb.init(
@@ -111,7 +113,8 @@ def _fill(run: Any, part: TrackedPartRecord, files: Path) -> None:
         table = json.loads((files / GATE_TABLE).read_text(encoding="utf-8"))
         run.log({"gates": wandb.Table(columns=table["columns"], data=table["data"], allow_mixed_types=True)})
     for path in sorted(found for found in files.rglob("*") if found.is_file()):
-        run.save(str(path), base_path=str(files), policy="now")
+        # In a folder of the part's name: beside it the library keeps files of its own, among them another config.yaml.
+        run.save(str(path), base_path=str(files.parent), policy="now")
 
 
 def _rows(part: TrackedPartRecord) -> Iterator[tuple[int, dict[str, float]]]:

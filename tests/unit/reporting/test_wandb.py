@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from components.reporting.evidence import gather_evidence
-from components.reporting.tracking.spool import spooled
+from components.reporting.tracking.spool import note_sent, spooled
 from components.reporting.tracking.track_run import TrackingReport, track_run
 from forecasting.code_closure import PROJECT_ROOT
 from forecasting.config.root import ReportRunSettings
@@ -86,6 +86,17 @@ def test_offline_the_mirror_has_settings_metrics_and_losses_by_epoch_and_asks_no
     logged = {"/".join(item.nested_key) or item.key for record in runs["run"] for item in record.history.item}
     assert {"gates/_type", "figures/error_by_step/_type", "figures/learning_curve/_type"} <= logged
     assert any((tmp_path / "wandb").rglob("config.yaml"))
+
+    tracked = waits.directory / "files" / "run"
+    contents = {path.relative_to(tracked): path.read_bytes() for path in tracked.rglob("*") if path.is_file()}
+    assert {"config.yaml", "gates.json"} <= {path.name for path in contents}
+    note_sent(waits.directory, "mlflow", "")
+    assert spooled(HomeLayout(tmp_path)) == []
+    (saved,) = (tmp_path / "wandb").glob("offline-run-*/files/run")
+    assert {path: (saved / path).read_bytes() for path in contents} == contents
+    # The library writes a file of this name itself, which must not be the run's own.
+    assert not (saved.parent / "config.yaml").exists()
+    assert [path for path in (tmp_path / "wandb").glob("offline-run-*/files/**/*") if not path.exists()] == []
 
 
 def test_a_damaged_bundle_keeps_no_later_one_from_the_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
