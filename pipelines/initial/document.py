@@ -28,8 +28,8 @@ _MAX_MISSING_RATIO = 0.1
 _MAX_BEYOND_RATIO = 0.1
 """Share of series that may be left out for their missing steps."""
 _MAX_STEPS_PER_EPOCH = 600
-_MIN_STEPS, _MAX_EPOCHS, _FEW_BATCHES_PATIENCE = 300, 60, 10
-"""Batches that a training sees at least, by more epochs where the table is small, and the patience that goes with them."""
+_MIN_STEPS, _MAX_EPOCHS, _PATIENCE = 300, 60, 10
+"""Batches that a training sees at least, by more epochs where the table is small, and the patience of small tables."""
 
 
 def duration(seconds: int) -> str:
@@ -283,7 +283,7 @@ def _ended(n_tested: int, n_series: int) -> str:
 def _model(n_windows: int) -> tuple[Node, ...]:
     """Sizes where the defaults are too large or too small, and how long to train."""
     batch, epochs = next(
-        size for most, size in ((2_000, (32, 20)), (50_000, (64, 10)), (500_000, (128, 10)), (math.inf, (256, 10))) if n_windows <= most
+        size for most, size in ((2_000, (32, 30)), (50_000, (64, 10)), (500_000, (128, 10)), (math.inf, (256, 10))) if n_windows <= most
     )  # fmt: skip
     n_batches = math.ceil(n_windows / batch)
     few = n_batches * epochs < _MIN_STEPS
@@ -291,7 +291,11 @@ def _model(n_windows: int) -> tuple[Node, ...]:
     training: list[Node] = [
         Setting("batch_size", batch, f"{n_batches:,} batches hold every window once"),
         Setting("max_epochs", epochs, "training stops early"),
-        *([Setting("patience", _FEW_BATCHES_PATIENCE, "so few batches change a model little")] if few else []),
+        *(
+            [Setting("patience", _PATIENCE, "so few batches change a model little")]
+            if n_windows <= _FEW_WINDOWS
+            else []
+        ),
         *(
             [Setting("learning_rate", _SLOW_RATE, "slow: so few windows are soon learnt by heart")]
             if n_windows <= _SLOW_WINDOWS

@@ -13,6 +13,8 @@ from pipelines.initial.words import TEMPERATURE_WORDS, has_word
 _DAY_S, _YEAR_S = 86_400, 31_557_600
 _LONG_YEARS = 4
 """Years of train from which the year has a second harmonic; fewer are learnt by heart."""
+_FEW_YEARS = 1.5
+"""Years of train that weeks must have."""
 _WINDOW_SCALING_RATIO = 3.0
 _HIGH, _MIN_SPREAD = 0.95, 3.0
 """A high value as a quantile, and how many times the median it is where seasons multiply."""
@@ -65,19 +67,21 @@ def _holidays(evidence: Evidence) -> list[Node]:
 
 
 def _calendar(step_s: int) -> tuple[str, ...]:
-    if step_s <= _DAY_S:
-        return ("day_of_week", "is_weekend", "day_of_month") if step_s == _DAY_S else ("day_of_week", "is_weekend")
-    return ("month_of_year",)
+    if step_s > _DAY_S:
+        return ()
+    return ("day_of_week", "is_weekend", "day_of_month") if step_s == _DAY_S else ("day_of_week", "is_weekend")
 
 
 def _fourier(evidence: Evidence) -> Setting:
-    """Periods of which the training cut has at least two."""
+    """The day, and the year where the training cut has enough of them."""
     step_s = evidence.facts.frequency_s
     held_out = (evidence.lengths.validation + evidence.lengths.test) * step_s
     years = (evidence.facts.longest * step_s - held_out) / _YEAR_S
     terms = [{"period": "24h", "order": min(2, max(1, _DAY_S // step_s // 4))}] if step_s < _DAY_S else []
-    if years >= 2:
-        return Setting("fourier", [*terms, {"period": "8766h", "order": 1 if years < _LONG_YEARS else 2}], f"the year too: {years:.1f} of them lie before the validation period")  # fmt: skip
+    # Weeks of less than two years are all that most shops have, and their year is what there is to forecast.
+    if years >= (_FEW_YEARS if step_s > _DAY_S else 2):
+        order = 2 if years >= _LONG_YEARS or step_s > _DAY_S else 1
+        return Setting("fourier", [*terms, {"period": "8766h", "order": order}], f"the year too: {years:.1f} of them lie before the validation period")  # fmt: skip
     return Setting("fourier", terms, f"no year: of {years:.1f} years a model can only learn it by heart")
 
 
