@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from components.deployment.ask_forecast import ask_forecast
 from components.deployment.golden import read_golden
@@ -67,6 +68,7 @@ class DeploymentRecord:
     golden_difference_ratio: float
     grpc_rest_max_difference: float
     approval: str = ""
+    pruned: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,11 +95,15 @@ def deploy_model(
         package = replace(package, approval="deploy.approval is manual")
     repository = ModelRepository(context.home.models)
     switch = _publish_and_switch(package, repository, context)
-    record = _record(package, repository, switch, home=context.home.root)
+    keep = settings.serving.keep_versions
+    record = replace(
+        _record(package, repository, switch, home=context.home.root), pruned=_pruned(repository, package.name, keep)
+    )
     for name in (DEPLOYMENT_FILE, REPORT_FILE):
         (output / name).write_text(json.dumps(asdict(record), indent=1), encoding="utf-8")
     (output / FORECAST_FILE).write_text(json.dumps(switch.forecast.as_document()), encoding="utf-8")
-    dropped = repository.prune(package.name, settings.serving.keep_versions)
+    # Written down before they go, for whoever else remembers them.
+    dropped = repository.prune(package.name, keep)
     logger.info("roles of %s: %s, pruned %s", package.name, repository.roles(package.name), dropped or "none")
     if record.approval:
         waits = f"version {record.version} ({package.variant}) waits for approval: {record.approval}"
@@ -128,6 +134,14 @@ def _publish_and_switch(package: PackageSpec, repository: ModelRepository, conte
             )
         golden, forecast = _switch(package, repository, version, context, changes=changes)
     return _Switch(version, already, golden, forecast)
+
+
+def _pruned(repository: ModelRepository, name: str, keep: int) -> tuple[dict[str, Any], ...]:
+    """Number and digest of the versions that are about to go."""
+    return tuple(
+        {"number": number, "digest": str(repository.record(name, number).get("digest", ""))}
+        for number in repository.prunable(name, keep)
+    )
 
 
 def _record(package: PackageSpec, repository: ModelRepository, switch: _Switch, *, home: Path) -> DeploymentRecord:

@@ -111,6 +111,15 @@ class AlmanacConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _check_retention(self) -> "AlmanacConfig":
+        kept, deployed = self.retention.keep_versions, self.serving.keep_versions
+        if kept is not None and kept > deployed:
+            raise ValueError(
+                f"retention.keep_versions must be at most serving.keep_versions ({deployed}), for a deployment keeps no more; found {kept}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_gates(self) -> "AlmanacConfig":
         gates, levels = self.gates, self.forecast.quantiles
         for band in gates.model.coverage_bands:
@@ -240,6 +249,7 @@ class ReportRunSettings(StepSettings):
     forecast: ForecastConfig
     tracking: TrackingConfig
     notify: NotifyConfig = Field(default_factory=NotifyConfig)
+    retention: RetentionConfig = Field(default_factory=RetentionConfig)
 
 
 STEP_SETTINGS: dict[StepName, type[StepSettings]] = {

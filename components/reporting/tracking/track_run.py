@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from components.reporting.evidence import EvidenceRecord
-from components.reporting.tracking.bundle import BundleRecord
+from components.reporting.tracking.bundle import BundleRecord, VersionSpec
 from components.reporting.tracking.files import link_files
 from components.reporting.tracking.gather import gather_bundle
+from components.reporting.tracking.removals import note_removals
 from components.reporting.tracking.revision import code_revision
 from components.reporting.tracking.spool import put_bundle
 from components.reporting.tracking.upload import UploadReport, upload
@@ -50,6 +51,7 @@ def track_run(
         link_files(evidence, context.run, report=report, version_dir=version_dir, target=directory)
 
     try:
+        _note_pruned(settings, evidence, context.home)
         put_bundle(context.home, bundle, fill)
         done = upload(context.home, budget_s=settings.tracking.time_budget_s)
     except (ArtifactError, OSError) as error:
@@ -64,6 +66,14 @@ def track_run(
         version=own.version if own else "",
         problems=done.problems,
     )
+
+
+def _note_pruned(settings: ReportRunSettings, evidence: EvidenceRecord, home: HomeLayout) -> None:
+    """Let MLflow forget the versions that the deployment has dropped."""
+    pruned = (evidence.deployment or {}).get("pruned", ())
+    if pruned and settings.retention.tracked:
+        versions = [VersionSpec(int(one["number"]), str(one["digest"])) for one in pruned]
+        note_removals(home, settings.name, settings.tracking, runs=(), versions=versions)
 
 
 def _version_dir(bundle: BundleRecord, home: HomeLayout) -> Path | None:

@@ -137,6 +137,17 @@ def test_the_same_model_is_not_published_twice_and_a_new_one_keeps_the_old_as_pr
     assert (second["version"], second["previous_version"]) == (2, 1)
 
 
+def test_the_record_names_the_versions_that_had_to_make_room(validated, context, tmp_path):
+    repository, source = ModelRepository(context.home.models), tmp_path / "source"
+    source.mkdir()
+    (source / "weights").write_text("old")
+    for number in range(5):
+        repository.publish("tiny", source, {"digest": f"old {number + 1}"})
+    record = _deploy(validated, tmp_path / "out", context)
+    assert record["pruned"] == [{"number": 1, "digest": "old 1"}]
+    assert repository.versions("tiny") == [2, 3, 4, 5, 6]
+
+
 def test_a_golden_request_that_is_answered_differently_leaves_no_trace_in_the_roles(validated, context, tmp_path):
     golden = validated[StepName.VALIDATE_SERVING] / "golden.npz"
     inputs, quantiles = read_golden(golden)

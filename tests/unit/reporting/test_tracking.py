@@ -298,3 +298,13 @@ def test_a_damaged_bundle_is_named_and_keeps_no_other_from_being_sent(
         ("run-00", told.problems[1]),
     ]
     assert main(["track", "upload"]) == 5
+
+
+def test_versions_that_a_deployment_has_dropped_are_to_go_in_mlflow_too(tmp_path: Path) -> None:
+    run = whole_run(tmp_path)
+    place = run.step(StepName.DEPLOY_MODEL) / "deployment.json"
+    document = json.loads(place.read_text()) | {"pruned": [{"number": 1, "digest": "old"}]}
+    place.write_text(json.dumps(document))
+    home = HomeLayout(tmp_path)
+    _track(run, StepContext(home, run), TrackingConfig(uri="${NO_SUCH_SERVER}"))
+    assert removals(home)["demand"].versions == (VersionSpec(1, "old"),)

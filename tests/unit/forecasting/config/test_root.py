@@ -92,3 +92,11 @@ def test_a_limit_that_could_never_be_judged_or_met_is_refused_when_it_is_read(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_config({"gates": GATES, **sections}, source="toy.yaml")
+
+
+def test_more_versions_than_a_deployment_leaves_cannot_be_retained() -> None:
+    with pytest.raises(
+        ConfigError, match=r"retention.keep_versions must be at most serving.keep_versions \(5\).*found 6"
+    ):
+        read(retention={"keep_versions": 6})
+    assert read(retention={"keep_versions": 6}, serving={"keep_versions": 6}).retention.keep_versions == 6
