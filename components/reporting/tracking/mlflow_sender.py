@@ -53,10 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--removals", nargs="*", default=[])
     parsed = parser.parse_args(arguments)
     home, down = HomeLayout(parsed.home), dict[str, str]()
-    for directory in parsed.bundles:
-        _tell(_send_bundle(home, directory, down))
+    # In a moment, and a bundle that registers a version points them again.
     for model in parsed.aliases:
         _tell(_send_aliases(home, model, down))
+    for directory in parsed.bundles:
+        _tell(_send_bundle(home, directory, down))
     for model in parsed.removals:
         _tell(_send_removals(home, model, down))
     return 0

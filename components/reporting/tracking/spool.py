@@ -52,13 +52,15 @@ class SentRecord:
 class SpooledRecord:
     """A bundle that waits. pending: tracker and why it does not have the bundle, empty where nobody tried.
 
-    problem: why nobody can tell what is pending, with its path; empty where the bundle is whole.
+    problem: why nobody can tell what is pending, with its path; empty where the bundle is whole. noted: when pending
+    was written, in epoch seconds.
     """
 
     name: str
     directory: Path
     pending: dict[str, str]
     problem: str = ""
+    noted: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -171,8 +173,9 @@ def _spool(home: HomeLayout) -> Path:
 def _spooled(directory: Path) -> SpooledRecord | None:
     """One bundle; none where it was sent while we looked."""
     try:
-        return SpooledRecord(directory.name, directory, _read_pending(directory))
-    except ArtifactError as error:
+        pending = _read_pending(directory)
+        return SpooledRecord(directory.name, directory, pending, noted=(directory / PENDING_FILE).stat().st_mtime)
+    except (ArtifactError, FileNotFoundError) as error:
         if not (directory / BUNDLE_FILE).exists():
             return None
         return SpooledRecord(directory.name, directory, {}, str(error))

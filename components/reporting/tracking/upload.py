@@ -66,7 +66,10 @@ def require_trackers(tracking: TrackingConfig) -> None:
 
 
 def upload(home: HomeLayout, *, budget_s: float) -> UploadReport:
-    """Send every bundle that waits, the oldest first, set the aliases and remove what waits for it.
+    """Set the aliases, send every bundle that waits and remove what waits for it.
+
+    Bundles that nobody tried to send go first, then those that were tried longest ago, so that one too large for the
+    budget keeps no other waiting for ever.
 
     Args:
         home: The home.
@@ -108,20 +111,23 @@ def later() -> str:
 
 
 def _upload_to(tracker: str, home: HomeLayout, budget_s: float) -> dict[str, SentRecord]:
-    bundles = [found for found in spooled(home) if tracker in found.pending]
+    waiting = [found for found in spooled(home) if tracker in found.pending]
+    bundles = sorted(waiting, key=lambda found: (bool(found.pending[tracker]), found.noted))
     aliases = list(waiting_aliases(home)) if tracker == MLFLOW else []
     gone = list(removals(home)) if tracker == MLFLOW else []
     if not bundles and not aliases and not gone:
         return {}
+    untried: set[str] = set()
     if tracker in EXTRAS and find_spec(tracker) is None:
         told = {found.name: SentRecord(found.name, f"{EXTRAS[tracker]} is not installed here") for found in bundles}
     else:
         command = [sys.executable, "-m", SENDERS[tracker], str(home.root), *(str(found.directory) for found in bundles)]
         words = [*(["--aliases", *aliases] if aliases else []), *(["--removals", *gone] if gone else [])]
-        expected = [*(found.name for found in bundles), *map(alias_name, aliases), *map(removals_name, gone)]
-        told = _ask([*command, *words], tracker, budget_s, expected)
+        expected = [*map(alias_name, aliases), *(found.name for found in bundles), *map(removals_name, gone)]
+        told, untried = _ask([*command, *words], tracker, budget_s, expected)
     for found in bundles:
-        note_sent(found.directory, tracker, told[found.name].problem)
+        if found.name not in untried:
+            note_sent(found.directory, tracker, told[found.name].problem)
     for model in aliases:
         record = told[alias_name(model)]
         note_aliases(home, model, waits=bool(record.problem), problem=record.problem)
@@ -130,11 +136,15 @@ def _upload_to(tracker: str, home: HomeLayout, budget_s: float) -> dict[str, Sen
     return told
 
 
-def _ask(command: Sequence[str], tracker: str, budget_s: float, expected: Sequence[str]) -> dict[str, SentRecord]:
-    """Run a sender; whatever it has not answered for when it ends was not sent."""
+def _ask(
+    command: Sequence[str], tracker: str, budget_s: float, expected: Sequence[str]
+) -> tuple[dict[str, SentRecord], set[str]]:
+    """Run a sender; whatever it has not answered for when it ends was not sent, and what comes after the first was not tried."""
     output, why = _run_bounded(command, budget_s)
     told = {record.name: record for record in map(_record, output.splitlines()) if record is not None}
-    return {name: told.get(name) or SentRecord(name, f"{tracker}: {why}") for name in expected}
+    left = [name for name in expected if name not in told]
+    told = {name: told.get(name) or SentRecord(name, f"{tracker}: {why}") for name in expected}
+    return told, set(left[1:])
 
 
 def _run_bounded(command: Sequence[str], budget_s: float) -> tuple[str, str]:

@@ -273,6 +273,24 @@ def test_a_file_that_is_missing_or_damaged_is_the_problem_of_its_bundle_alone(
     assert [found.name for found in spooled(home)] == ["run-01", "run-02"]
 
 
+def test_a_bundle_that_is_not_done_in_time_goes_behind_the_others(tmp_path: Path) -> None:
+    run, home, spool = whole_run(tmp_path), HomeLayout(tmp_path), tmp_path / "tracking" / "spool"
+    _track(run, StepContext(home, run), TrackingConfig(uri="${NO_SUCH_SERVER}"))
+    for name in ("run-a", "run-b"):
+        shutil.copytree(spool / "run-1", spool / name)
+        (spool / name / "pending.json").write_text('{"mlflow": ""}')
+    shutil.rmtree(spool / "run-1")
+    # No interpreter has begun by then, so that the first is the one that takes too long.
+    assert list(upload(home, budget_s=0.01).sent["mlflow"]) == ["run-a", "run-b"]
+    problem = "mlflow: it was not done within tracking.time_budget_s (0.01 s)"
+    assert {found.name: found.pending["mlflow"] for found in spooled(home)} == {"run-a": problem, "run-b": ""}
+    assert list(upload(home, budget_s=120).sent["mlflow"]) == ["run-b", "run-a"]
+
+    shutil.copytree(spool / "run-b", spool / "run-z")
+    (spool / "run-z" / "pending.json").write_text('{"mlflow": ""}')
+    assert next(iter(upload(home, budget_s=120).sent["mlflow"])) == "run-z"
+
+
 def test_a_damaged_bundle_is_named_and_keeps_no_other_from_being_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
