@@ -23,7 +23,9 @@ from serving.model_server.metrics import (
     WRAPPED_RUN_COUNT,
     ServerMetrics,
 )
-from serving.model_server.status import RequestError, StatusCode, invalid
+from serving.model_server.status import RequestError, StatusCode, deadline_passed, invalid
+
+_QUEUED_TOO_LONG = "Run() timeout exceeded while waiting in batching queue"
 
 Results = list[npt.NDArray[Any]]
 Run = Callable[[Arrays, Sequence[str]], Awaitable[Results]]
@@ -71,6 +73,7 @@ class _Task:
     deadline_s: float | None
     enqueued_s: float
     answer: asyncio.Future[Results]
+    begun: bool = False
 
 
 @dataclass(eq=False)
@@ -139,7 +142,12 @@ class _Queue:
         self._running: set[asyncio.Task[None]] = set()
 
     async def submit(self, parts: Sequence[Arrays], deadline_s: float | None) -> list[Results]:
-        """Put the parts of one request into batches; their answers."""
+        """Put the parts of one request into batches; their answers.
+
+        Raises:
+            RequestError: The queue is full, the time is over (RESOURCE_EXHAUSTED for a request that still waits, as in
+                TensorFlow Serving, DEADLINE_EXCEEDED for one that runs), or what the batch ended with.
+        """
         loop = asyncio.get_running_loop()
         tasks = [
             _Task(feeds, _count_rows(feeds), deadline_s, time.monotonic(), loop.create_future()) for feeds in parts
@@ -147,7 +155,13 @@ class _Queue:
         self._require_room(tasks)
         for task in tasks:
             self._place(task)
-        return await asyncio.gather(*(task.answer for task in tasks))
+        try:
+            async with asyncio.timeout(None if deadline_s is None else deadline_s - time.monotonic()):
+                return await asyncio.gather(*(task.answer for task in tasks))
+        except TimeoutError as error:
+            if all(task.begun for task in tasks):
+                raise deadline_passed() from error
+            raise RequestError(StatusCode.RESOURCE_EXHAUSTED, _QUEUED_TOO_LONG) from error
 
     def _require_room(self, tasks: Sequence[_Task]) -> None:
         limit = self._config.max_execution_batch_size
@@ -184,7 +198,21 @@ class _Queue:
         batch.scheduled = True
         running = asyncio.get_running_loop().create_task(self._process(batch))
         self._running.add(running)
-        running.add_done_callback(self._running.discard)
+        running.add_done_callback(lambda ended: self._ended(batch, ended))
+
+    def _ended(self, batch: _Batch, ended: asyncio.Task[None]) -> None:
+        """Hand whatever ended a batch to all its requests: none must wait for an answer that will not come."""
+        self._running.discard(ended)
+        error = None if ended.cancelled() else ended.exception()
+        for task in batch.tasks:
+            if task.answer.done():
+                continue
+            if error is None:
+                task.answer.cancel()
+            else:
+                # Each gets a RequestError of its own: raising one adds to its traceback.
+                own = RequestError(error.code, error.message) if isinstance(error, RequestError) else error
+                task.answer.set_exception(own)
 
     async def _process(self, batch: _Batch) -> None:
         async with self._slots:
@@ -194,21 +222,15 @@ class _Queue:
 
     async def _execute(self, batch: _Batch) -> None:
         now = time.monotonic()
-        try:
-            if all(task.deadline_s is not None and task.deadline_s < now for task in batch.tasks):
-                raise RequestError(
-                    StatusCode.RESOURCE_EXHAUSTED, "Run() timeout exceeded while waiting in batching queue"
-                )
-            self._note_waits(batch, now)
-            results = await self._run(self._merge(batch), self._fetches)
-            self._hand_out(batch, results)
-        except RequestError as error:
-            for task in batch.tasks:
-                if not task.answer.done():
-                    task.answer.set_exception(RequestError(error.code, error.message))
+        if all(task.deadline_s is not None and task.deadline_s < now for task in batch.tasks):
+            raise RequestError(StatusCode.RESOURCE_EXHAUSTED, _QUEUED_TOO_LONG)
+        self._note_waits(batch, now)
+        results = await self._run(self._merge(batch), self._fetches)
+        self._hand_out(batch, results)
 
     def _note_waits(self, batch: _Batch, now: float) -> None:
         for task in batch.tasks:
+            task.begun = True
             self._metrics.observe(QUEUING_LATENCY, (now - task.enqueued_s) * 1e6, self._config.thread_pool_name)
         self._metrics.count(WRAPPED_RUN_COUNT)
 

@@ -13,7 +13,7 @@ from serving.model_server.backends import Arrays, Backend
 from serving.model_server.batching import BatchingConfig, BatchQueues
 from serving.model_server.metrics import OWN_REFUSED, ServerMetrics
 from serving.model_server.served_version import ServedVersion
-from serving.model_server.status import RequestError, StatusCode
+from serving.model_server.status import RequestError, StatusCode, deadline_passed
 
 Results = list[npt.NDArray[Any]]
 
@@ -100,6 +100,8 @@ class ModelExecutor:
         if served.pace.inline(n_bytes):
             results, seconds = _timed(backend, feeds, fetches)
             served.pace.note(seconds, n_bytes)
+            if deadline_s is not None and time.monotonic() > deadline_s:
+                raise deadline_passed()
             return results
         return await _within(self._on_thread(served, feeds, fetches), deadline_s)
 
@@ -150,4 +152,4 @@ async def _within(answer: Awaitable[Results], deadline_s: float | None) -> Resul
         async with asyncio.timeout(deadline_s - time.monotonic()):
             return await answer
     except TimeoutError as error:
-        raise RequestError(StatusCode.DEADLINE_EXCEEDED, "the deadline passed before the model answered") from error
+        raise deadline_passed() from error

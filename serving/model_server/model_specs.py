@@ -141,16 +141,18 @@ def present_versions(base_path: Path) -> dict[int, Path]:
     """Version directories: children whose names are whole numbers; anything else is ignored.
 
     Raises:
-        RequestError: INVALID_ARGUMENT: the base path is not there, which must not count as "no versions".
+        RequestError: INVALID_ARGUMENT: the base path or a version cannot be looked at, which must not count as "no versions".
     """
     try:
-        children = sorted(base_path.iterdir())
+        # One that cannot be looked at (no permission, a stale mount) must not count as gone.
+        children = [
+            child for child in sorted(base_path.iterdir()) if _VERSION_NAME.fullmatch(child.name) and child.is_dir()
+        ]
     except OSError as error:
-        raise invalid(f"Could not find base path {base_path}: {error.strerror or error}") from error
+        where = "" if error.filename in (None, str(base_path)) else f" ({error.filename})"
+        raise invalid(f"Could not find base path {base_path}: {error.strerror or error}{where}") from error
     found: dict[int, Path] = {}
     for child in children:
-        if not _VERSION_NAME.fullmatch(child.name) or not child.is_dir():
-            continue
         version = int(child.name)
         if not -_MAX_VERSION <= version < _MAX_VERSION:
             continue

@@ -21,6 +21,8 @@ from serving.model_server.backends import Arrays
 
 logger = logging.getLogger(__name__)
 
+_LOOK_S = 0.1
+
 
 class RequestLog:
     """Samples and writes."""
@@ -77,7 +79,13 @@ class RequestLog:
 
     def close(self) -> None:
         """Write what waits, then end."""
-        self._records.put(None)
+        # A writer that ended (the disk is full) takes nothing more: an unlimited wait for room would never end.
+        while self._writer.is_alive():
+            try:
+                self._records.put(None, timeout=_LOOK_S)
+                break
+            except queue.Full:
+                continue
         self._writer.join()
 
     def _put(self, log: Any) -> None:

@@ -238,7 +238,11 @@ def _spec(route: RestRoute) -> Any:
 
 
 def _inflate(body: bytes) -> bytes:
-    """Unpack gzip; anything else counts as an empty body, as TensorFlow Serving has it."""
+    """Unpack gzip; anything else counts as an empty body, as TensorFlow Serving has it.
+
+    Raises:
+        RequestError: It ends too early, so that only its beginning can be read, or is too large.
+    """
     try:
         engine = zlib.decompressobj(wbits=31)
         inflated = engine.decompress(body, _MAX_INFLATED_BYTES)
@@ -248,4 +252,6 @@ def _inflate(body: bytes) -> bytes:
         raise RequestError(
             StatusCode.RESOURCE_EXHAUSTED, f"the unpacked body must not exceed {_MAX_INFLATED_BYTES} bytes"
         )
+    if body and not engine.eof:
+        raise invalid("the gzip body must be complete, but it ends early")
     return inflated

@@ -64,6 +64,11 @@ class RequestError(AlmanacError):
         self.message = message
 
 
+def deadline_passed() -> RequestError:
+    """A DEADLINE_EXCEEDED."""
+    return RequestError(StatusCode.DEADLINE_EXCEEDED, "the deadline passed before the model answered")
+
+
 def invalid(message: str) -> RequestError:
     """An INVALID_ARGUMENT."""
     return RequestError(StatusCode.INVALID_ARGUMENT, message)

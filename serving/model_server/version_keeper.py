@@ -160,9 +160,12 @@ class VersionKeeper:
     def _look(self, spec: ServedModelSpec) -> None:
         present = present_versions(spec.base_path)
         known, wanted = self._versions.setdefault(spec.name, {}), dict[int, ServedVersion]()
+        before = self._wanted.get(spec.name, {})
         for version in spec.policy.wanted(present):
             served, path = known.get(version), present[version]
-            gone = served is not None and served.state == VersionState.END and not served.failed
+            # A version that failed is tried again only after it was not wanted for a while, its directory removed, say.
+            ended = served is not None and served.state == VersionState.END
+            gone = ended and served is not None and not (served.failed and version in before)
             moved = (
                 served is not None and served.path != path and served.state in (VersionState.END, VersionState.START)
             )

@@ -1,6 +1,7 @@
 """Requests that are odd enough to reach a conversion's own exception: each is refused in words, none ends in silence."""
 
 import asyncio
+import gzip
 import json
 import logging
 
@@ -11,7 +12,7 @@ from forecasting.wire.fast_predict import PredictCall, TensorError
 from forecasting.wire.messages import ClassificationRequest, DataType, PredictRequest, TensorProto
 from serving.model_server.backends import session
 from serving.model_server.grpc_service import GrpcConfig, GrpcServer
-from serving.model_server.rest_app import RestApp, RestConfig
+from serving.model_server.rest_app import RestApp, RestConfig, _inflate
 from serving.model_server.rest_examples import fill_examples
 from serving.model_server.rest_json import parse_object, signature_name_of
 from serving.model_server.rest_values import values_of
@@ -85,6 +86,14 @@ def test_more_dimensions_than_numpy_has_are_refused():
 )
 def test_integers_wider_than_their_type_lose_the_upper_bits(dtype, sent, wanted):
     assert _call(_tensor([len(sent)], dtype=dtype, int_val=sent)).arrays()["x"].tolist() == wanted
+
+
+def test_a_gzip_body_that_ends_early_is_refused():
+    whole = gzip.compress(b'{"instances": [1]} and more', mtime=0)
+    assert _inflate(whole) == b'{"instances": [1]} and more'
+    with pytest.raises(RequestError, match="must be complete") as caught:
+        _inflate(whole[:-9])
+    assert caught.value.code == StatusCode.INVALID_ARGUMENT
 
 
 class _FaultyInference:

@@ -1,6 +1,7 @@
 """The life of a version, with a backend whose calls end when the test says so."""
 
 import asyncio
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -8,15 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from forecasting.wire.messages import VersionState
-from serving.model_server.backends import Arrays, Backend
+from forecasting.wire.messages import ClassificationRequest, ClassificationResponse, VersionState
+from serving.model_server.backends import Arrays, Backend, BackendConfig
+from serving.model_server.batching import BatchingConfig
 from serving.model_server.executor import LimitsConfig, ModelExecutor
 from serving.model_server.metrics import ServerMetrics
-from serving.model_server.model_specs import VersionPolicySpec, present_versions, read_model_config
-from serving.model_server.served_version import Pace, ServedVersion
+from serving.model_server.model_specs import ServedModelSpec, VersionPolicySpec, present_versions, read_model_config
+from serving.model_server.request_log import RequestLog
+from serving.model_server.served_version import N_QUICK, Pace, ServedVersion
 from serving.model_server.status import RequestError, StatusCode
 from serving.model_server.version_keeper import VersionKeeper
 from serving.model_server.version_loading import LoadingConfig
+from tests.unit.serving import tiny_models
 
 
 class _GatedBackend(Backend):
@@ -103,6 +107,116 @@ async def _late() -> RequestError:
 
 def test_a_deadline_ends_the_wait():
     assert asyncio.run(_late()).code == StatusCode.DEADLINE_EXCEEDED
+
+
+async def _late_inline() -> RequestError:
+    backend = _GatedBackend()
+    backend.gate.set()
+    executor = ModelExecutor(LimitsConfig(), ServerMetrics())
+    served = ServedVersion("m", 1, Path("m/1"), state=VersionState.AVAILABLE, backend=backend)
+    for _ in range(N_QUICK):
+        served.pace.note(0.0, 0)
+    with pytest.raises(RequestError) as caught:
+        await executor.run(served, {}, ("quantiles",), time.monotonic() - 1)
+    executor.close()
+    return caught.value
+
+
+def test_a_deadline_that_passed_during_a_call_on_the_event_loop_is_told():
+    assert asyncio.run(_late_inline()).code == StatusCode.DEADLINE_EXCEEDED
+
+
+async def _late_batch(*, n_slots: int) -> RequestError:
+    backend = _GatedBackend()
+    executor = ModelExecutor(LimitsConfig(n_batch_slots=n_slots), ServerMetrics())
+    served = ServedVersion("m", 1, Path("m/1"), state=VersionState.AVAILABLE, backend=backend)
+    served.queues = executor.queues(served, BatchingConfig(max_batch_size=1, max_execution_batch_size=1))
+    feeds = {"x": np.zeros(1, np.float32)}
+    first = asyncio.create_task(executor.run(served, feeds, ("quantiles",)))
+    while not backend.running:
+        await asyncio.sleep(0.01)
+    with pytest.raises(RequestError) as caught:
+        await asyncio.wait_for(executor.run(served, feeds, ("quantiles",), time.monotonic() + 0.2), 5)
+    backend.gate.set()
+    await first
+    executor.close()
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("n_slots", "code"), [(2, StatusCode.DEADLINE_EXCEEDED), (1, StatusCode.RESOURCE_EXHAUSTED)], ids=["runs", "waits"]
+)
+def test_a_deadline_ends_a_batched_request_that_runs_and_one_that_waits(n_slots, code):
+    assert asyncio.run(_late_batch(n_slots=n_slots)).code == code
+
+
+class _FaultyBackend(_GatedBackend):
+    def run(self, feeds: Arrays, fetches) -> list[np.ndarray]:
+        raise MemoryError("no room")
+
+
+async def _faulty_batch() -> list[object]:
+    executor = ModelExecutor(LimitsConfig(), ServerMetrics())
+    served = ServedVersion("m", 1, Path("m/1"), state=VersionState.AVAILABLE, backend=_FaultyBackend())
+    served.queues = executor.queues(served, BatchingConfig(max_batch_size=2, max_execution_batch_size=2))
+    calls = [executor.run(served, {"x": np.zeros(1, np.float32)}, ("quantiles",)) for _ in range(2)]
+    found = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 5)
+    executor.close()
+    return found
+
+
+def test_whatever_ends_a_batch_reaches_each_of_its_requests():
+    assert [type(found) for found in asyncio.run(_faulty_batch())] == [MemoryError, MemoryError]
+
+
+async def _replaced(base: Path, good: Path) -> list[VersionState]:
+    (base / "1").mkdir(parents=True)
+    metrics = ServerMetrics()
+    keeper = VersionKeeper(LoadingConfig(BackendConfig(prefer_tflite=True), max_retries=0), metrics)
+    seen = []
+
+    async def settled() -> None:
+        while not keeper.settled():
+            await asyncio.sleep(0.01)
+        seen.append(keeper.versions("m")[0].state)
+
+    keeper.configure([ServedModelSpec("m", base, VersionPolicySpec(), {})])
+    await settled()
+    keeper.poll()
+    await settled()
+    (base / "1").rmdir()
+    keeper.poll()
+    shutil.copytree(good, base / "1")
+    keeper.poll()
+    await settled()
+    await keeper.close()
+    return seen
+
+
+def test_a_version_that_failed_is_loaded_once_it_was_removed_and_put_there_again(models, tmp_path):
+    good = tiny_models.write_version(models, tmp_path / "good", factor=2, lite=True)
+    states = asyncio.run(_replaced(tmp_path / "m", good))
+    assert states == [VersionState.END, VersionState.END, VersionState.AVAILABLE]
+
+
+def test_a_version_directory_that_cannot_be_looked_at_is_an_error_and_not_gone(tmp_path):
+    (tmp_path / "7").mkdir()
+    # A stat of such a link fails with ENAMETOOLONG, for root as well.
+    (tmp_path / "8").symlink_to("x" * 300)
+    with pytest.raises(RequestError, match=r"File name too long .*/8"):
+        present_versions(tmp_path)
+
+
+def test_a_request_log_whose_disk_refuses_is_closed_at_once(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    log = RequestLog(tmp_path / "file" / "log", 1.0, limit=1)
+    log.offer("classify_log", ClassificationRequest(), ClassificationResponse())
+    log._writer.join(5)
+    log.offer("classify_log", ClassificationRequest(), ClassificationResponse())
+    closing = threading.Thread(target=log.close, daemon=True)
+    closing.start()
+    closing.join(5)
+    assert not closing.is_alive()
 
 
 def test_a_version_runs_on_the_event_loop_only_after_a_row_of_quick_calls_and_for_inputs_of_that_size():
