@@ -92,7 +92,7 @@ def _send_part(home: HomeLayout, bundle: BundleRecord, part: TrackedPartRecord, 
             _fill(run, part, directory / FILES_DIR / part.part)
     except (wandb.Error, *CONNECTION_ERRORS) as error:
         raise RemoteError(f"Weights & Biases failed: {' '.join(str(error).split())}") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise ArtifactError(
             f"a file of {directory} cannot be sent to Weights & Biases: {' '.join(str(error).split())}; "
             "remove the directory to forget it"

@@ -1,5 +1,7 @@
 """Weights & Biases beside MLflow: a real run of its library without any network, read back from its own file."""
 
+import json
+import shutil
 import struct
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import pytest
 from components.reporting.evidence import gather_evidence
 from components.reporting.tracking.spool import note_sent, spooled
 from components.reporting.tracking.track_run import TrackingReport, track_run
+from components.reporting.tracking.upload import upload
 from forecasting.code_closure import PROJECT_ROOT
 from forecasting.config.root import ReportRunSettings
 from forecasting.config.sections import ForecastConfig
@@ -111,6 +114,32 @@ def test_a_damaged_bundle_keeps_no_later_one_from_the_mirror(tmp_path: Path, mon
         "run-0": ["wandb"],
         "run-1": ["mlflow"],
     }
+
+
+def _waiting_again(home: Path, name: str) -> Path:
+    """Another bundle that waits for the mirror, made of that of run-1."""
+    place = home / "tracking" / "spool" / name
+    shutil.copytree(place.with_name("run-1"), place)
+    bundle = json.loads((place / "bundle.json").read_text())
+    (place / "bundle.json").write_text(json.dumps({**bundle, "run": name}))
+    (place / "pending.json").write_text(json.dumps({"wandb": ""}))
+    return place
+
+
+def test_a_file_that_is_refused_keeps_no_other_bundle_from_the_mirror(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    _track(tmp_path)
+    (_waiting_again(tmp_path, "run-2") / "files" / "run" / "figures" / "error_by_step.png").write_bytes(b"no picture")
+    (_waiting_again(tmp_path, "run-3") / "files" / "run" / "gates.json").write_text("[]")
+    (_waiting_again(tmp_path, "run-4") / "files" / "run" / "gates.json").write_text('{"columns": []}')
+    _waiting_again(tmp_path, "run-5")
+    sent = upload(HomeLayout(tmp_path), budget_s=300.0).sent["wandb"]
+    for name in ("run-2", "run-3", "run-4"):
+        assert f"a file of {tmp_path / 'tracking' / 'spool' / name} cannot be sent" in sent[name].problem
+    assert (sent["run-5"].problem, sent["run-5"].experiment) == ("", "mirror")
+    assert [waits.name for waits in spooled(HomeLayout(tmp_path))] == ["run-1", "run-2", "run-3", "run-4"]
 
 
 WITHOUT = """
