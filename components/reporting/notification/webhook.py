@@ -37,27 +37,29 @@ def post_webhook(receiver: WebhookConfig, message: NotificationSpec) -> None:
     """
     address = resolve_setting(receiver.url, setting="notify.webhooks.url")
     body = json.dumps(asdict(message)).encode("utf-8")
-    headers = _headers(receiver, message, body)
-    retries = urllib3.Retry(
-        total=receiver.max_retries, redirect=0, backoff_factor=_BACKOFF_S, status_forcelist=_PASSING, allowed_methods=None,
-        respect_retry_after_header=False, raise_on_status=False,
-    )  # fmt: skip
-    try:
-        with urllib3.PoolManager(timeout=urllib3.Timeout(receiver.timeout_s)) as pool:
-            answer = pool.request(
-                "POST", address.value, body=body, headers=headers, retries=retries, preload_content=False
-            )
-            answer.release_conn()
-    except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-        raise RemoteError(_shown(error, address)) from error
-    if not 200 <= answer.status < 300:
-        raise RemoteError(f"it answered {answer.status} {answer.reason}")
+    with urllib3.PoolManager(timeout=urllib3.Timeout(receiver.timeout_s)) as pool:
+        for attempt in range(receiver.max_retries + 1):
+            try:
+                # Tried again here, as the library logs the whole address whenever it does so.
+                answer = pool.request(
+                    "POST", address.value, body=body, headers=_headers(receiver, message, body), retries=False,
+                    redirect=False, preload_content=False,
+                )  # fmt: skip
+                answer.close()
+            except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+                if attempt == receiver.max_retries or isinstance(error, ValueError):
+                    raise RemoteError(_shown(error, address)) from error
+            else:
+                if 200 <= answer.status < 300:
+                    return
+                if attempt == receiver.max_retries or answer.status not in _PASSING:
+                    raise RemoteError(f"it answered {answer.status} {answer.reason}")
+            time.sleep(_BACKOFF_S * 2**attempt)
 
 
 def _shown(error: Exception, address: ResolvedSetting) -> str:
     """Why it was not taken, without the path of the address: of many webhooks that is the secret."""
-    cause = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason else error
-    text = address.scrubbed(" ".join(str(cause).split()))
+    text = address.scrubbed(" ".join(str(error).split()))
     try:
         path = urllib3.util.parse_url(address.value).request_uri
     except urllib3.exceptions.LocationParseError:

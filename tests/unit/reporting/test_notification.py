@@ -191,6 +191,22 @@ def test_a_variable_that_is_not_set_is_said_where_its_message_was_due(tmp_path: 
     assert record.problem == "notify.webhooks.url names the environment variable NO_HOOK, which must be set, and is not"
 
 
+def test_an_attempt_that_is_repeated_logs_no_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("HOOK", f"http://127.0.0.1:{free_port()}/services/a-key-nobody-else-has")
+    settings = NotifyConfig(webhooks=(WebhookConfig(url="${HOOK}", max_retries=1),))
+    (record,) = notify(settings, _message(_failed(tmp_path)))
+    assert "refused" in record.problem
+    assert "webhook ${HOOK} was not told" in caplog.text
+    assert "a-key-nobody-else-has" not in caplog.text
+    with webhook_receiver((503, 503, 204)) as (address, posts):
+        monkeypatch.setenv("HOOK", f"{address}/services/a-key-nobody-else-has")
+        notify(settings, _message(_failed(tmp_path / "answered")))
+    assert len(posts) == 2
+    assert "a-key-nobody-else-has" not in caplog.text
+
+
 def test_a_password_that_no_login_can_send_is_said_without_it_before_anybody_is_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
