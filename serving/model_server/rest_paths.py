@@ -57,7 +57,8 @@ def malformed(method: str, path: str) -> RequestError:
 
 
 def _decoded(text: str) -> str:
-    return urllib.parse.unquote(text, errors="surrogateescape")
+    # Names are valid UTF-8 in messages and metrics; what is none can name nothing, and is told as not found.
+    return urllib.parse.unquote(text, errors="replace")
 
 
 def _number(text: str | None) -> int | None:

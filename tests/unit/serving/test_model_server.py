@@ -228,6 +228,23 @@ def test_the_metrics_page_has_the_official_names(lite_server, grpc_client):
     assert "# TYPE :tensorflow:serving:request_latency histogram\n" in page
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [
+        ("GET", "/v1/models/%ff", 404),
+        ("GET", "/v1/models/%ff/metadata", 404),
+        ("POST", "/v1/models/%ff:predict", 404),
+        ("POST", "/v1/models/%ff:classify", 404),
+        ("GET", "/v1/models/tiny/labels/%ff/metadata", 400),
+    ],
+)
+def test_a_name_that_is_no_utf8_is_not_found_and_leaves_the_metrics_readable(lite_server, method, path, code):
+    body = b'{"instances": [1], "examples": [{"x": 1}]}' if method == "POST" else None
+    assert _http(lite_server, method, path, body)[0] == code
+    assert _http(lite_server, "GET", "/metrics")[0] == 200
+    assert _http(lite_server, "GET", "/monitoring/prometheus/metrics")[0] == 200
+
+
 def test_readiness_tells_whether_every_model_is_available(lite_server, grpc_client, tmp_path):
     assert _http(lite_server, "GET", "/healthz")[0] == 200
     assert _http(lite_server, "GET", "/readyz")[0] == 200
