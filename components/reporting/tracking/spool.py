@@ -3,15 +3,18 @@
     tracking/spool/<run>/             a bundle, and pending.json: the trackers that do not have it yet, and why
     tracking/registries/<model>.json  `RegistryRecord`: where its versions are registered
     tracking/.lock                    held by who sends
+    tracking/.notes.lock              held for the moment in which something of this is changed
 
 A bundle becomes visible by one rename and is gone once every tracker has it.
 """
 
+import fcntl
 import json
 import os
 import shutil
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -53,7 +56,7 @@ class SpooledRecord:
     """A bundle that waits. pending: tracker and why it does not have the bundle, empty where nobody tried.
 
     problem: why nobody can tell what is pending, with its path; empty where the bundle is whole. noted: when pending
-    was written, in epoch seconds.
+    was written, in epoch seconds. stamp: another one for each bundle of a run.
     """
 
     name: str
@@ -61,6 +64,7 @@ class SpooledRecord:
     pending: dict[str, str]
     problem: str = ""
     noted: float = 0.0
+    stamp: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -95,21 +99,20 @@ def put_bundle(home: HomeLayout, bundle: BundleRecord, fill: Callable[[Path], No
     """
     spool = _spool(home)
     spool.mkdir(parents=True, exist_ok=True)
-    for left in spool.glob(f".{bundle.run}.*"):
-        shutil.rmtree(left)
+    _clear(home, bundle.run)
     partial, final = spool / f".{bundle.run}.{os.getpid()}.partial", spool / bundle.run
     partial.mkdir()
     try:
         fill(partial)
         _write_pending(partial, dict.fromkeys((MLFLOW, *bundle.tracking.also), ""))
         write_bundle(bundle, partial)
-        if final.exists():
-            final.rename(spool / f".{bundle.run}.{os.getpid()}.dropped")
-        partial.rename(final)
-        sync_directory(spool)
+        with notes_lock(home):
+            if final.exists():
+                final.rename(spool / f".{bundle.run}.{os.getpid()}.dropped")
+            partial.rename(final)
+            sync_directory(spool)
     finally:
-        for left in spool.glob(f".{bundle.run}.*"):
-            shutil.rmtree(left)
+        _clear(home, bundle.run)
     return final
 
 
@@ -119,16 +122,31 @@ def spooled(home: HomeLayout) -> list[SpooledRecord]:
     return [record for path in found if (record := _spooled(path.parent)) is not None]
 
 
-def note_sent(directory: Path, tracker: str, problem: str) -> None:
-    """Write down that a tracker has a bundle, or why it does not; a bundle that all have is removed."""
-    pending = _read_pending(directory) | {tracker: problem}
-    if not problem:
-        del pending[tracker]
-    _write_pending(directory, pending)
-    if not pending:
-        hidden = directory.with_name(f".{directory.name}.{os.getpid()}.dropped")
-        directory.rename(hidden)
-        shutil.rmtree(hidden)
+def note_sent(home: HomeLayout, sent: SpooledRecord, tracker: str, problem: str) -> None:
+    """Write down that a tracker has a bundle, or why it does not; a bundle that all have is removed.
+
+    A bundle that has taken the place of the one that was sent is left to wait.
+    """
+    with notes_lock(home):
+        found = _spooled(sent.directory)
+        if found is None or found.problem or found.stamp != sent.stamp:
+            return
+        pending = found.pending | {tracker: problem}
+        if not problem:
+            del pending[tracker]
+        _write_pending(sent.directory, pending)
+        if not pending:
+            hidden = sent.directory.with_name(f".{sent.name}.{os.getpid()}.dropped")
+            sent.directory.rename(hidden)
+            shutil.rmtree(hidden)
+
+
+@contextmanager
+def notes_lock(home: HomeLayout) -> Iterator[None]:
+    """Change what waits, after whoever does it now."""
+    with (tracking_root(home) / ".notes.lock").open("a") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
 
 
 def registries(home: HomeLayout) -> dict[str, RegistryRecord]:
@@ -174,11 +192,19 @@ def _spooled(directory: Path) -> SpooledRecord | None:
     """One bundle; none where it was sent while we looked."""
     try:
         pending = _read_pending(directory)
-        return SpooledRecord(directory.name, directory, pending, noted=(directory / PENDING_FILE).stat().st_mtime)
+        noted, bundle = (directory / PENDING_FILE).stat().st_mtime, (directory / BUNDLE_FILE).stat()
+        return SpooledRecord(directory.name, directory, pending, noted=noted, stamp=(bundle.st_ino, bundle.st_mtime_ns))
     except (ArtifactError, FileNotFoundError) as error:
         if not (directory / BUNDLE_FILE).exists():
             return None
         return SpooledRecord(directory.name, directory, {}, str(error))
+
+
+def _clear(home: HomeLayout, run: str) -> None:
+    """Remove what a killed process has left of bundles of a run."""
+    with notes_lock(home):
+        for left in _spool(home).glob(f".{run}.*"):
+            shutil.rmtree(left)
 
 
 def _registry_path(home: HomeLayout, model: str) -> Path:

@@ -127,7 +127,7 @@ def _upload_to(tracker: str, home: HomeLayout, budget_s: float) -> dict[str, Sen
         told, untried = _ask([*command, *words], tracker, budget_s, expected)
     for found in bundles:
         if found.name not in untried:
-            note_sent(found.directory, tracker, told[found.name].problem)
+            note_sent(home, found, tracker, told[found.name].problem)
     for model in aliases:
         record = told[alias_name(model)]
         note_aliases(home, model, waits=bool(record.problem), problem=record.problem)

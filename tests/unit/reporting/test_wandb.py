@@ -93,7 +93,7 @@ def test_offline_the_mirror_has_settings_metrics_and_losses_by_epoch_and_asks_no
     tracked = waits.directory / "files" / "run"
     contents = {path.relative_to(tracked): path.read_bytes() for path in tracked.rglob("*") if path.is_file()}
     assert {"config.yaml", "gates.json"} <= {path.name for path in contents}
-    note_sent(waits.directory, "mlflow", "")
+    note_sent(HomeLayout(tmp_path), waits, "mlflow", "")
     assert spooled(HomeLayout(tmp_path)) == []
     (saved,) = (tmp_path / "wandb").glob("offline-run-*/files/run")
     assert {path: (saved / path).read_bytes() for path in contents} == contents
