@@ -5,11 +5,11 @@ tracking/removals/<model>.json   `RemovalsRecord`
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from components.reporting.tracking.bundle import VersionSpec
-from components.reporting.tracking.spool import tracking_root
+from components.reporting.tracking.spool import notes_lock, tracking_root
 from forecasting.config.tracking import TrackingConfig
 from forecasting.contracts.layout import HomeLayout
 from forecasting.errors import ArtifactError
@@ -35,20 +35,27 @@ def note_removals(
     home: HomeLayout, model: str, tracking: TrackingConfig, *, runs: Sequence[str], versions: Sequence[VersionSpec]
 ) -> None:
     """Add to what MLflow is to forget of a model."""
-    known = removals(home).get(model, RemovalsRecord(tracking))
-    record = RemovalsRecord(
-        tracking, tuple(dict.fromkeys((*known.runs, *runs))), tuple(dict.fromkeys((*known.versions, *versions)))
-    )
-    _write(_path(home, model), record)
+    with notes_lock(home):
+        known = removals(home).get(model, RemovalsRecord(tracking))
+        record = RemovalsRecord(
+            tracking, tuple(dict.fromkeys((*known.runs, *runs))), tuple(dict.fromkeys((*known.versions, *versions)))
+        )
+        _write(_path(home, model), record)
 
 
-def note_removed(home: HomeLayout, model: str, problem: str) -> None:
-    """Write down that MLflow has forgotten all of it, or why it has not."""
-    if not problem:
-        _path(home, model).unlink(missing_ok=True)
-        return
-    record = removals(home)[model]
-    _write(_path(home, model), RemovalsRecord(record.tracking, record.runs, record.versions, problem))
+def note_removed(home: HomeLayout, model: str, sent: RemovalsRecord, problem: str) -> None:
+    """Write down that MLflow has forgotten all of `sent`, or why it has not; what was added since waits on."""
+    with notes_lock(home):
+        known = removals(home)[model]
+        if problem:
+            _write(_path(home, model), replace(known, problem=problem))
+            return
+        runs = tuple(name for name in known.runs if name not in sent.runs)
+        versions = tuple(version for version in known.versions if version not in sent.versions)
+        if runs or versions:
+            _write(_path(home, model), RemovalsRecord(known.tracking, runs, versions))
+        else:
+            _path(home, model).unlink()
 
 
 def removals(home: HomeLayout) -> dict[str, RemovalsRecord]:

@@ -13,9 +13,9 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +69,15 @@ class SpooledRecord:
 
 @dataclass(frozen=True)
 class RegistryRecord:
-    """Where the versions of a model are registered. waits: whether its aliases have yet to be set. problem: why."""
+    """Where the versions of a model are registered. waits: whether its aliases have yet to be set. problem: why.
+
+    asked: how often it was asked to set them, so that an answer to an earlier time is known as such.
+    """
 
     tracking: TrackingConfig
     waits: bool = False
     problem: str = ""
+    asked: int = 0
 
 
 def alias_name(model: str) -> str:
@@ -144,6 +148,7 @@ def note_sent(home: HomeLayout, sent: SpooledRecord, tracker: str, problem: str)
 @contextmanager
 def notes_lock(home: HomeLayout) -> Iterator[None]:
     """Change what waits, after whoever does it now."""
+    tracking_root(home).mkdir(parents=True, exist_ok=True)
     with (tracking_root(home) / ".notes.lock").open("a") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
@@ -170,18 +175,31 @@ def registry_of(home: HomeLayout, model: str) -> TrackingConfig:
 
 
 def remember_registry(home: HomeLayout, model: str, tracking: TrackingConfig) -> None:
-    """Write down where the versions of a model are registered."""
-    _write_registry(_registry_path(home, model), RegistryRecord(tracking))
+    """Write down where the versions of a model are registered; aliases that wait go on doing so."""
+    path = _registry_path(home, model)
+    with notes_lock(home):
+        known = _read_registry(path) if path.is_file() else RegistryRecord(tracking)
+        _write_registry(path, replace(known, tracking=tracking))
 
 
-def note_aliases(home: HomeLayout, model: str, *, waits: bool, problem: str = "") -> None:
-    """Write down whether the aliases of a registered model have yet to be set."""
-    _write_registry(_registry_path(home, model), RegistryRecord(registry_of(home, model), waits, problem))
+def ask_aliases(home: HomeLayout, model: str) -> None:
+    """Write down that the aliases of a registered model have yet to be set."""
+    with notes_lock(home):
+        known = _read_registry(_registry_path(home, model))
+        _write_registry(_registry_path(home, model), RegistryRecord(known.tracking, True, asked=known.asked + 1))
 
 
-def waiting_aliases(home: HomeLayout) -> Iterable[str]:
-    """Models whose aliases have yet to be set."""
-    return [model for model, record in registries(home).items() if record.waits]
+def note_aliases(home: HomeLayout, model: str, problem: str, *, asked: int) -> None:
+    """Write down that the aliases are set, or why not, unless somebody has asked again since `asked`."""
+    with notes_lock(home):
+        known = _read_registry(_registry_path(home, model))
+        if known.asked == asked:
+            _write_registry(_registry_path(home, model), replace(known, waits=bool(problem), problem=problem))
+
+
+def waiting_aliases(home: HomeLayout) -> dict[str, int]:
+    """Models whose aliases have yet to be set, and how often that was asked for."""
+    return {model: record.asked for model, record in registries(home).items() if record.waits}
 
 
 def _spool(home: HomeLayout) -> Path:

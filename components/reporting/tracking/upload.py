@@ -15,6 +15,7 @@ from components.reporting.tracking.spool import (
     MLFLOW,
     SentRecord,
     alias_name,
+    ask_aliases,
     note_aliases,
     note_sent,
     registries,
@@ -98,7 +99,7 @@ def set_aliases(home: HomeLayout, model: str) -> str:
     record = registries(home).get(model)
     if record is None:
         return ""
-    note_aliases(home, model, waits=True)
+    ask_aliases(home, model)
     report = upload(home, budget_s=record.tracking.time_budget_s)
     record = registries(home)[model]
     # Nobody has asked for them where another process holds the lock: then only the upload knows why they wait.
@@ -113,8 +114,8 @@ def later() -> str:
 def _upload_to(tracker: str, home: HomeLayout, budget_s: float) -> dict[str, SentRecord]:
     waiting = [found for found in spooled(home) if tracker in found.pending]
     bundles = sorted(waiting, key=lambda found: (bool(found.pending[tracker]), found.noted))
-    aliases = list(waiting_aliases(home)) if tracker == MLFLOW else []
-    gone = list(removals(home)) if tracker == MLFLOW else []
+    aliases = waiting_aliases(home) if tracker == MLFLOW else {}
+    gone = removals(home) if tracker == MLFLOW else {}
     if not bundles and not aliases and not gone:
         return {}
     untried: set[str] = set()
@@ -128,11 +129,10 @@ def _upload_to(tracker: str, home: HomeLayout, budget_s: float) -> dict[str, Sen
     for found in bundles:
         if found.name not in untried:
             note_sent(home, found, tracker, told[found.name].problem)
-    for model in aliases:
-        record = told[alias_name(model)]
-        note_aliases(home, model, waits=bool(record.problem), problem=record.problem)
-    for model in gone:
-        note_removed(home, model, told[removals_name(model)].problem)
+    for model, asked in aliases.items():
+        note_aliases(home, model, told[alias_name(model)].problem, asked=asked)
+    for model, record in gone.items():
+        note_removed(home, model, record, told[removals_name(model)].problem)
     return told
 
 
