@@ -170,7 +170,7 @@ def test_a_single_missing_threshold_is_named(home, tmp_path):
         ("submit -c load.yaml", "submit"),
         ("tune -c load.yaml", "tune"),
         ("worker", "worker"),
-        ("gc", "gc"),
+        ("monitor", "monitor"),
     ],
 )
 def test_a_command_that_is_not_in_this_version_says_so(home, words, command):
