@@ -156,7 +156,8 @@ def _run_bounded(command: Sequence[str], budget_s: float) -> tuple[str, str]:
     try:
         output, errors = process.communicate(timeout=budget_s)
         lines = errors.strip().splitlines()
-        logger.info("%s ended with code %s: %s", command[2], process.returncode, "\n".join(lines[-20:]))
+        level = logging.WARNING if process.returncode else logging.DEBUG
+        logger.log(level, "%s ended with code %s: %s", command[2], process.returncode, "\n".join(lines[-20:]))
         why = f"it ended with code {process.returncode}: {lines[-1] if lines else 'no message'}"
     except subprocess.TimeoutExpired:
         _kill_group(process)
