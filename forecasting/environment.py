@@ -24,10 +24,20 @@ class ResolvedSetting:
 
     def scrubbed(self, text: str) -> str:
         """A text of somebody else, such as the message of a library, without what variables hold."""
-        for name, value in self.secrets:
-            for form in {value, quote(value, safe="")} - {""}:
-                text = text.replace(form, f"${{{name}}}")
-        return text
+        return scrubbed(text, self.secrets)
+
+
+def scrubbed(text: str, secrets: tuple[tuple[str, str], ...]) -> str:
+    """A text with the names of variables, as `${NAME}`, in the place of what they hold, also where that is quoted.
+
+    Args:
+        text: Of somebody else, such as the message of a library.
+        secrets: Name and value of each variable.
+    """
+    for name, value in secrets:
+        for form in {value, quote(value, safe="")} - {""}:
+            text = text.replace(form, f"${{{name}}}")
+    return text
 
 
 def resolve_setting(text: str, *, setting: str) -> ResolvedSetting:

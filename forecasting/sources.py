@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from forecasting.contracts.layout import HomeLayout
+from forecasting.environment import scrubbed
 from forecasting.errors import AlmanacError, ConfigError, DataError
 
 EXAMPLE_SCHEME = "example://"
@@ -51,10 +52,7 @@ class SourceAddress:
 
     def scrubbed(self, text: str) -> str:
         """A text of somebody else, such as the message of a driver, without what variables hold."""
-        for name, value in self.secrets:
-            for form in {value, quote(value, safe="")} - {""}:
-                text = text.replace(form, f"${{{name}}}")
-        return text
+        return scrubbed(text, self.secrets)
 
 
 def source_address(uri: str, home: HomeLayout) -> SourceAddress:
