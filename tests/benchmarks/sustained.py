@@ -88,6 +88,9 @@ async def _run(server, repository: ModelRepository, payload: Payload, *, rate: f
     async with rest as ask_rest, grpc as ask_grpc:
         disturbing = asyncio.create_task(_disturb(repository, course, server.pid, seconds * 0.95))
         await _drive([ask_rest, ask_grpc], course, rate=rate, seconds=seconds)
+        # What went wrong with the swaps is no success of the load.
+        if disturbing.done():
+            disturbing.result()
         disturbing.cancel()
     return course
 
