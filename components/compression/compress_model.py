@@ -162,7 +162,7 @@ class _Tournament:
         return _record(FLOAT_REFERENCE, "", size, compressed, latency)
 
     def _build(self, name: str) -> VariantRecord:
-        from forecasting.neural.conversion import convert_to_lite
+        from forecasting.neural.compression.conversion import convert_to_lite
 
         sparsity = self._prune() if name.startswith("pruned") else 0.0
         quantised = name.endswith("int8")
@@ -195,7 +195,7 @@ class _Tournament:
         )
 
     def _prune(self) -> float:
-        from forecasting.neural.pruning import prune_network
+        from forecasting.neural.compression.magnitude import prune_network
 
         settings = self._settings.compression
         train = learning_windows(self._store, with_validation=self._settings.training.refit)

@@ -11,7 +11,7 @@ from forecasting.features.numpy_namespace import NUMPY
 from forecasting.features.spec import history_length, read_feature_spec, write_feature_spec
 from forecasting.features.terms import RollingTerm
 from forecasting.features.transform import feature_blocks, past_columns, window_features
-from forecasting.neural.conversion import convert_to_lite
+from forecasting.neural.compression.conversion import convert_to_lite
 from forecasting.neural.export import CalibrationSpec, ForecastModule
 from forecasting.neural.losses import pinball_loss
 from forecasting.neural.models import NetworkSpec, build_network

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from forecasting.neural.conversion import convert_to_lite
+from forecasting.neural.compression.conversion import convert_to_lite
 from forecasting.neural.export import CalibrationSpec, ForecastModule, export_saved_model
 from forecasting.neural.models import NetworkSpec, build_network
 from forecasting.windows import window_inputs

@@ -10,7 +10,7 @@ from forecasting.errors import ArtifactError
 from forecasting.features.spec import ScalerSpec, read_feature_spec
 from forecasting.features.terms import TERM_KINDS
 from forecasting.features.transform import feature_blocks
-from forecasting.neural.conversion import convert_to_lite
+from forecasting.neural.compression.conversion import convert_to_lite
 from forecasting.neural.export import CalibrationSpec, ForecastModule, export_saved_model
 from forecasting.neural.models import NetworkSpec, build_network
 from forecasting.neural.predictor import SavedModelPredictor

@@ -10,7 +10,7 @@ from forecasting.config.models import SegmentLstmConfig
 from forecasting.config.training import TrainingConfig
 from forecasting.feature_store import window_index
 from forecasting.features.transform import feature_blocks
-from forecasting.neural.conversion import convert_to_lite
+from forecasting.neural.compression.conversion import convert_to_lite
 from forecasting.neural.export import CalibrationSpec, ForecastModule, export_saved_model
 from forecasting.neural.loop import TrainingLoop
 from forecasting.neural.losses import squared_loss

@@ -21,7 +21,7 @@ from forecasting.feature_store import FeatureStore, window_index
 from forecasting.features.spec import CalendarSpec, ScalerSpec
 from forecasting.features.terms import RollingTerm
 from forecasting.features.transform import feature_blocks
-from forecasting.neural.conversion import convert_to_lite
+from forecasting.neural.compression.conversion import convert_to_lite
 from forecasting.neural.export import CalibrationSpec, ForecastModule, export_saved_model
 from forecasting.neural.fit_plan import FitReport
 from forecasting.neural.loop import TrainingLoop

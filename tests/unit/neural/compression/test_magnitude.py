@@ -1,9 +1,9 @@
 import numpy as np
 import tensorflow as tf
 
+from forecasting.neural.compression.magnitude import magnitude_mask, prune_network
 from forecasting.neural.loop import TrainingLoop
 from forecasting.neural.models import NetworkSpec
-from forecasting.neural.pruning import magnitude_mask, prune_network
 from tests.unit.neural.conftest import SHORT, SMALL
 
 
