@@ -15,6 +15,7 @@ import forecasting.contracts
 import forecasting.features
 import forecasting.gates
 import forecasting.metrics
+import forecasting.store
 from forecasting.contracts.steps import StepName
 
 ROOT = Path(__file__).parents[2]
@@ -41,6 +42,7 @@ LIGHT_ROOMS = {
         "forecasting.errors", "forecasting.manifests", "forecasting.schema", "forecasting.windows", "forecasting.scaling",
         "forecasting.predictors", "forecasting.repository", "forecasting.runs", "forecasting.cache", "forecasting.execution",
     ],
+    "store": modules_of(forecasting.store),
     "wire": ["forecasting.wire.messages", "forecasting.wire.client", "forecasting.wire.server_process"],
     "model server": ["serving.model_server.__main__"],
     "gateway and client": ["serving.client", "serving.gateway"],

@@ -1,0 +1,10 @@
+"""The tables of the service: forecasts, observations, retrain requests, in SQLite or PostgreSQL.
+
+    opening.py      open_store: engine, migrations, who may write
+    tables.py       every table and what its columns hold
+    packing.py      arrays as bytes
+    forecasts.py    write and read forecasts
+    observations.py write observations, read the recent history of many series
+
+Times are UTC epoch seconds.
+"""

@@ -1,0 +1,66 @@
+"""Which database the store is in."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from forecasting.environment import ResolvedSetting, resolve_setting
+from forecasting.errors import ConfigError
+
+_DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
+
+
+@dataclass(frozen=True)
+class StoreAddress:
+    """A database by its URL; what it prints has no password, and neither has `shown`."""
+
+    url: URL
+    setting: ResolvedSetting
+
+    @property
+    def file(self) -> Path | None:
+        """The file of SQLite; none on PostgreSQL."""
+        return Path(str(self.url.database)) if self.url.get_backend_name() == "sqlite" else None
+
+    @property
+    def shown(self) -> str:
+        """For messages and logs."""
+        if self.file is not None:
+            return str(self.file)
+        return self.url.set(query=dict.fromkeys(self.url.query, "…")).render_as_string(hide_password=True)
+
+    def scrubbed(self, text: str) -> str:
+        """A message of the driver without secrets."""
+        found = self.setting.scrubbed(text)
+        password = self.url.password
+        return found.replace(str(password), "***") if password else found
+
+
+def store_address(url: str | None, default: Path) -> StoreAddress:
+    """Read the setting `store.url`.
+
+    Args:
+        url: `sqlite:///FILE` or `postgresql://USER:${PASSWORD}@HOST/NAME`; none: the default.
+        default: SQLite file.
+
+    Raises:
+        ConfigError: It is another kind of URL, or a variable in it is not set.
+    """
+    if url is None:
+        return StoreAddress(URL.create("sqlite", database=str(default)), ResolvedSetting("", ""))
+    setting = resolve_setting(url, setting="store.url")
+    must = "store.url must be sqlite:///FILE or postgresql://USER:${PASSWORD}@HOST/NAME"
+    try:
+        found = make_url(setting.value)
+    except (ArgumentError, ValueError):
+        raise ConfigError(f"{must}, found {setting.name}") from None
+    backend = found.get_backend_name()
+    if backend not in _DRIVERS or found.drivername not in (backend, _DRIVERS[backend]):
+        raise ConfigError(f"{must}, found {setting.name}")
+    if not found.database or found.database == ":memory:":
+        raise ConfigError(
+            f"{must}; found {setting.name}, which names no {'file' if backend == 'sqlite' else 'database'}"
+        )
+    return StoreAddress(found.set(drivername=_DRIVERS[backend]), setting)

@@ -1,0 +1,153 @@
+"""Every table of the store. This is the one place that says how rows are laid out.
+
+forecasts — one row for each series of a request and role; 24 steps of 3 quantiles are 288 bytes, not 72 rows
+    created_at   when it was answered; the partitions of PostgreSQL are by this
+    request      id of the request; champion and shadow of one request share it
+    role         `ForecastRole`
+    model, version, series
+    origin       first step of the forecast
+    step_s, n_steps
+    levels       quantile levels, float64 × Q
+    answers      float32 × n_steps × A, row by row; A is Q, or Q + 1 where the mean comes last; NULL where there is no answer
+    flags        sum of 1 degraded, 2 imputed, 4 stale
+    latency_us   time of the model's answer; NULL where it was not measured
+    problem      why there is no answer, or why the fallback gave it; NULL where nothing was wrong
+
+observed_columns — one row for each column of a series that was ever observed
+    key          short name of the rest of the row in the tables below
+    model, series, name
+    step_s, phase_s   its grid: every time is phase_s more than a multiple of step_s
+
+observation_blocks — one row for `BLOCK_STEPS` steps of an observed column: what is known now
+    block_start  time of the first step, whose number on the grid is a multiple of BLOCK_STEPS; the partitions are by this
+    key
+    numbers      float64 × BLOCK_STEPS, NaN where there is none
+    known_at     int64 × BLOCK_STEPS: since when each is known; `NOT_OBSERVED` where nothing ever was
+
+superseded_observations — one row for a value that is no longer the one of observation_blocks
+    key, time, known_at, number (NULL: it was stated to be missing)
+
+observation_posts — one row for each write with an idempotency key, so that a repetition of it changes nothing
+    idempotency_key, digest (of its content), created_at, n_written
+
+retrain_requests — one row a request
+    id           in the order of arrival
+    created_at, model
+    reason       in words
+    source       who asks
+    dedup_key    no two open requests of a model share one
+    state        `RequestState`
+    lease_owner, lease_until   the worker that has it, and until when it is taken for alive
+    attempts     how often it was claimed
+    run          the run it became; NULL before
+    finished_at, detail
+
+Packed arrays are little-endian. Strings are as the model has them.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+METADATA = MetaData()
+_ROW_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite numbers rows by itself only where the type is INTEGER."""
+
+FORECASTS = Table(
+    "forecasts",
+    METADATA,
+    Column("created_at", BigInteger, nullable=False),
+    Column("request", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("series", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("origin", BigInteger, nullable=False),
+    Column("step_s", BigInteger, nullable=False),
+    Column("n_steps", Integer, nullable=False),
+    Column("levels", LargeBinary, nullable=False),
+    Column("answers", LargeBinary),
+    Column("flags", SmallInteger, nullable=False),
+    Column("latency_us", BigInteger),
+    Column("problem", Text),
+    # By time first, so that rows are appended to the index and not spread over it.
+    PrimaryKeyConstraint("created_at", "request", "role", "series"),
+    Index("forecasts_of_series", "model", "series", "origin"),
+    Index("forecasts_of_origin", "model", "origin"),
+    postgresql_partition_by="RANGE (created_at)",
+)
+
+OBSERVED_COLUMNS = Table(
+    "observed_columns",
+    METADATA,
+    Column("key", _ROW_NUMBER, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("series", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("step_s", BigInteger, nullable=False),
+    Column("phase_s", BigInteger, nullable=False),
+    UniqueConstraint("model", "step_s", "phase_s", "series", "name"),
+)
+
+OBSERVATION_BLOCKS = Table(
+    "observation_blocks",
+    METADATA,
+    Column("block_start", BigInteger, nullable=False),
+    Column("key", BigInteger, nullable=False),
+    Column("numbers", LargeBinary, nullable=False),
+    Column("known_at", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("key", "block_start"),
+    postgresql_partition_by="RANGE (block_start)",
+)
+
+SUPERSEDED_OBSERVATIONS = Table(
+    "superseded_observations",
+    METADATA,
+    Column("key", BigInteger, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Column("known_at", BigInteger, nullable=False),
+    Column("number", Double),
+    PrimaryKeyConstraint("key", "time", "known_at"),
+)
+
+OBSERVATION_POSTS = Table(
+    "observation_posts",
+    METADATA,
+    Column("idempotency_key", Text, primary_key=True),
+    Column("digest", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False, index=True),
+    Column("n_written", BigInteger, nullable=False),
+)
+
+_OPEN = text("state IN ('waiting', 'claimed')")
+
+RETRAIN_REQUESTS = Table(
+    "retrain_requests",
+    METADATA,
+    Column("id", _ROW_NUMBER, primary_key=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("dedup_key", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("lease_owner", Text),
+    Column("lease_until", BigInteger),
+    Column("attempts", Integer, nullable=False),
+    Column("run", Text),
+    Column("finished_at", BigInteger),
+    Column("detail", Text),
+    Index("retrain_requests_open", "model", "dedup_key", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
+)
