@@ -66,6 +66,7 @@ docs: setup ## Write the generated pages of docs/
 	@$(BIN)/python -m pipelines.docs_config > build/config.md && mv build/config.md docs/config.md
 	@$(BIN)/python -m pipelines.docs_features > build/features.md && mv build/features.md docs/features.md
 	@$(BIN)/python -m pipelines.docs_metrics > build/metrics.md && mv build/metrics.md docs/metrics.md
+	@$(BIN)/python -m serving.gateway.openapi > build/openapi.json && mv build/openapi.json docs/openapi.json
 
 golden: setup ## Write the golden files of the compiled pipeline
 	@$(BIN)/almanac compile -c pipelines/configs/electricity.yaml -o tests/contract/golden/electricity.yaml

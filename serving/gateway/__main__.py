@@ -18,6 +18,7 @@ from serving.asgi import HttpServer
 from serving.gateway.app import GatewayApp
 from serving.gateway.forecaster import Forecaster, ModelLoader
 from serving.gateway.metrics import GatewayMetrics
+from serving.gateway.pages import StatePages
 from serving.gateway.served_model import load_served_model
 
 DRAIN_S = 30.0
@@ -63,7 +64,8 @@ async def serve_gateway(flags: argparse.Namespace) -> None:
         flags.model, repository, ModelLoader(load, known_series), flags.grpc, timeout_s=flags.timeout_s,
         has_fallback=flags.fallback, count=functools.partial(metrics.count_degraded, flags.model),
     )  # fmt: skip
-    app = GatewayApp(forecaster, repository, metrics, max_body_bytes=flags.max_body_bytes)
+    pages = StatePages(forecaster, repository, metrics)
+    app = GatewayApp(forecaster, pages, metrics, max_body_bytes=flags.max_body_bytes)
     server = HttpServer(app, flags.bind_address, flags.port, drain_s=DRAIN_S)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -72,7 +74,7 @@ async def serve_gateway(flags: argparse.Namespace) -> None:
     sys.stdout.write(f"Gateway at {flags.bind_address}:{server.port}\n")
     sys.stdout.flush()
     await stop.wait()
-    app.draining = True
+    pages.draining = True
     await server.stop()
     await forecaster.close()
 

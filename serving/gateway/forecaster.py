@@ -42,6 +42,8 @@ from serving.missing_champion import missing_champion
 logger = logging.getLogger(__name__)
 
 BATCH = 256
+REQUEST_ID = "x-request-id"
+"""Header of a request and of its answer, and key of the metadata that the model server is sent."""
 _ATTEMPTS = 20
 _PAUSE_S = 0.1
 RECONNECT_OPTIONS = (("grpc.initial_reconnect_backoff_ms", 250), ("grpc.max_reconnect_backoff_ms", 2_000))
@@ -86,8 +88,10 @@ class Forecaster:
             response_deserializer=GetModelStatusResponse.FromString,
         )
 
-    async def forecast(self, request: ForecastRequest) -> dict[str, Any]:
+    async def forecast(self, request: ForecastRequest, request_id: str = "") -> dict[str, Any]:
         """Answer a request: by the model, and where it cannot be asked by the fallback, unless that is refused.
+
+        The request id goes to the model server as metadata.
 
         Raises:
             AnswerError: The request cannot be answered; 4xx where the client must change it, 502 where the model
@@ -97,7 +101,7 @@ class Forecaster:
         request = replace(request, fallback=request.fallback and self.has_fallback)
         answered = await self._planned(await self._champion(), request)
         try:
-            answered = await self._answer(answered, request)
+            answered = await self._answer(answered, request, request_id)
         except RetryableError as error:
             if not request.fallback:
                 raise AnswerError(503, str(error)) from error
@@ -115,12 +119,12 @@ class Forecaster:
         plan = await asyncio.get_running_loop().run_in_executor(None, plan_windows, served, request)
         return _AnsweredRecord(served, plan)
 
-    async def _answer(self, planned: "_AnsweredRecord", request: ForecastRequest) -> "_AnsweredRecord":
+    async def _answer(self, planned: "_AnsweredRecord", request: ForecastRequest, request_id: str) -> "_AnsweredRecord":
         """Ask the model for what is not left to the fallback."""
         for _ in range(_ATTEMPTS):
             windows = [window for window in planned.plan.windows if window.degraded is None]
             try:
-                answers = await self._ask(planned.served, windows)
+                answers = await self._ask(planned.served, windows, request_id)
             except ServedModelMissingError:
                 planned = await self._planned(await self._available(), request)
                 continue
@@ -175,17 +179,20 @@ class Forecaster:
             return await self._champion()
         return await self._models.load(versions[0])
 
-    async def _ask(self, served: ServedModel, windows: Sequence[WindowSpec]) -> npt.NDArray[np.float32]:
+    async def _ask(
+        self, served: ServedModel, windows: Sequence[WindowSpec], request_id: str
+    ) -> npt.NDArray[np.float32]:
         loop, parts = asyncio.get_running_loop(), []
         for start in range(0, len(windows), BATCH):
             inputs = await loop.run_in_executor(None, batch_inputs, windows[start : start + BATCH], served.spec)
-            parts.append(await self._answers(served, inputs))
+            parts.append(await self._answers(served, inputs, request_id))
         return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
-    async def _answers(self, served: ServedModel, inputs: ModelInputs) -> npt.NDArray[np.float32]:
+    async def _answers(self, served: ServedModel, inputs: ModelInputs, request_id: str) -> npt.NDArray[np.float32]:
         message = predict_request(self.name, inputs.as_dict(), version=served.version)
+        metadata = ((REQUEST_ID, request_id),) if request_id else ()
         try:
-            answer = read_prediction(await self._predict(message, timeout=self._timeout_s)).quantiles
+            answer = read_prediction(await self._predict(message, timeout=self._timeout_s, metadata=metadata)).quantiles
         except grpc.RpcError as error:
             raise grpc_error(error, self._address) from error
         shape = (len(inputs), served.spec.horizon, served.spec.signature.n_columns)

@@ -21,6 +21,7 @@ from forecasting.series_store import read_series_store
 from forecasting.windows import window_inputs
 from forecasting.wire.client import GrpcClient
 from forecasting.wire.server_process import listening_process, model_server
+from serving.gateway.schemas import ErrorDocument, ForecastsDocument, ModelDocument, SeriesListDocument
 from serving.launch import serve
 from tests.unit.forecasting.series_stores import write_series_store
 from tests.unit.serving import tiny_models
@@ -215,9 +216,53 @@ def test_bad_requests_get_one_clear_line(address, body, status, message):
 
 
 def test_wrong_paths_and_methods_are_named(address):
-    assert _ask(address, "GET", "/v1/forecast")[0] == 405
-    assert _ask(address, "GET", "/nothing")[0] == 404
+    status, document = _ask(address, "GET", "/v1/forecast")
+    assert (status, document["error"]) == (405, "/v1/forecast takes POST, found GET")
+    status, document = _ask(address, "GET", "/nothing")
+    assert status == 404
+    assert document["error"].startswith("there is no '/nothing'")
+    assert _ask(address, "GET", "/v1/series/")[0] == 404
     assert _ask(address, "GET", "/v1/models/other")[0] == 404
+
+
+def _with_id(address, request_id):
+    connection = http.client.HTTPConnection(address, timeout=20)
+    connection.request("GET", "/v1/models/other", headers={"X-Request-ID": request_id} if request_id else {})
+    response = connection.getresponse()
+    found = response.getheader("x-request-id"), json.loads(response.read())
+    connection.close()
+    return found
+
+
+def test_every_error_has_one_form_with_the_clients_request_id(address):
+    header, document = _with_id(address, "order-17:retry_2.a")
+    assert header == "order-17:retry_2.a"
+    text = "there is no model 'other' here; this gateway serves 'tiny'"
+    assert document == {"error": text, "status": 404, "request_id": "order-17:retry_2.a"}
+
+
+@pytest.mark.parametrize("given", ["", "two words", "x" * 129])
+def test_a_request_without_a_usable_id_gets_one(address, given):
+    header, document = _with_id(address, given)
+    assert re.fullmatch("[0-9a-f]{32}", header)
+    assert document["request_id"] == header
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "model"),
+    [
+        ("POST", "/v1/forecast", ForecastsDocument),
+        ("GET", "/v1/series", SeriesListDocument),
+        ("GET", "/v1/models/tiny", ModelDocument),
+        ("GET", "/nothing", ErrorDocument),
+    ],
+)
+def test_answers_are_as_the_openapi_document_has_them(address, method, path, model):
+    assert model.model_validate(_ask(address, method, path)[1])
+
+
+def test_the_openapi_document_is_served(address):
+    assert "/v1/forecast" in _ask(address, "GET", "/openapi.json")[1]["paths"]
 
 
 def test_the_model_page_shows_roles_and_what_the_server_has(address):

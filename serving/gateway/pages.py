@@ -1,0 +1,120 @@
+"""What the gateway answers besides forecasts: its model, its series, its state and its metrics."""
+
+from typing import Any
+
+from forecasting.errors import AlmanacError
+from forecasting.repository import ModelRepository
+from forecasting.schema import Series
+from serving.gateway.answers import READY, TEXT, Answer, AnswerError, as_json, iso_time
+from serving.gateway.forecaster import Forecaster
+from serving.gateway.metrics import GatewayMetrics
+from serving.gateway.origins import next_origin, past_origins, possible_origins
+from serving.gateway.served_model import ServedModel, roles_document
+
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class StatePages:
+    """Pages about one gateway."""
+
+    def __init__(self, forecaster: Forecaster, repository: ModelRepository, metrics: GatewayMetrics) -> None:
+        """Tell of a forecaster."""
+        self._forecaster, self._repository, self._metrics = forecaster, repository, metrics
+        self.draining = False
+
+    async def series(self) -> Answer:
+        """Ids and origins of all series."""
+        served = await self._forecaster.current()
+        return as_json({"series": [_series_entry(served, one) for one in served.series.values()]})
+
+    async def ready(self) -> Answer:
+        """Whether forecasts are answered, and by whom.
+
+        Raises:
+            AnswerError: 503: they are not.
+        """
+        if self.draining:
+            raise AnswerError(503, "stopping")
+        served = await self._forecaster.current()
+        _, problem = await self._server_state(served.name)
+        if not problem:
+            return Answer(200, f"{READY}\n".encode(), TEXT)
+        if not self._forecaster.has_fallback:
+            raise AnswerError(503, problem)
+        # Not ready would take the gateway out of traffic, and the fallback with it.
+        return Answer(200, f"degraded: {problem}\n".encode(), TEXT)
+
+    async def model(self, name: str) -> Answer:
+        """Versions, roles and what the model reads.
+
+        Raises:
+            AnswerError: 404: another model.
+        """
+        if name != self._forecaster.name:
+            raise AnswerError(404, f"there is no model {name!r} here; this gateway serves {self._forecaster.name!r}")
+        served = await self._forecaster.current()
+        versions, problem = await self._server_state(name)
+        spec = served.spec
+        return as_json(
+            {
+                "model": name,
+                **roles_document(self._repository, name),
+                "available_versions": versions,
+                "problem": problem,
+                "cutoff": iso_time(served.cutoff),
+                "target": spec.target,
+                "step_s": spec.step_s,
+                "horizon": spec.horizon,
+                "history_length": spec.history_length,
+                "quantiles": spec.quantiles,
+                "mean": spec.mean,
+                "known": spec.known,
+                "observed": spec.observed,
+                "static": spec.static,
+                "n_series": len(served.series),
+                "fallback": self._forecaster.has_fallback,
+                "quarantined": [{"series": one, "reason": reason} for one, reason in served.quarantine.items()],
+            }
+        )
+
+    async def metrics(self) -> Answer:
+        """The Prometheus page of what was counted, with the roles as they are now."""
+        name = self._forecaster.name
+        # Cleared first: a role that was given up must not keep its last version.
+        self._metrics.version.clear()
+        try:
+            for role, version in roles_document(self._repository, name).items():
+                if version is not None:
+                    self._metrics.version.labels(name, role).set(version)
+            self._metrics.cutoff.labels(name).set((await self._forecaster.current()).cutoff)
+        except AlmanacError:
+            # No champion, or damaged roles: the page goes without, and /readyz says why.
+            self._metrics.cutoff.clear()
+        return Answer(200, self._metrics.page(), METRICS_TYPE)
+
+    async def _server_state(self, name: str) -> tuple[list[int], str]:
+        """Versions that the model server has available, and why it cannot be asked; empty where it can."""
+        try:
+            versions = await self._forecaster.available_versions()
+        except AlmanacError as error:
+            return [], str(error)
+        return versions, "" if versions else f"the model server has no version of {name!r} available"
+
+
+def _series_entry(served: ServedModel, series: Series) -> dict[str, Any]:
+    """Origins of a series; `next_origin`, after its last target, needs known covariates that its store may not have."""
+    reason = served.quarantine.get(series.id)
+    following = next_origin(series, served.spec)
+    if reason is None:
+        possible = possible_origins(series, served.spec)
+    else:
+        possible = past_origins(series, served.spec, cutoff=served.cutoff)
+    return {
+        "id": series.id,
+        "first_origin": iso_time(possible.first) if possible else None,
+        "last_origin": iso_time(possible.last) if possible else None,
+        "default_origin": iso_time(possible.default) if possible else None,
+        "next_origin": None if following is None else iso_time(following),
+        "degraded": reason is not None,
+        "reason": reason,
+    }

@@ -1,0 +1,134 @@
+"""Bodies of the gateway's interface as classes, for its OpenAPI document only; see `routes.py`."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ForecastBody(_Document):
+    """What is asked for; every key may be left out."""
+
+    series: list[str] | None = Field(None, description="Ids; null: all series.", min_length=1)
+    origin: str | None = Field(
+        None, description="First step to forecast, ISO 8601 with a zone; null: the latest possible of each series."
+    )
+    quantiles: list[float] | None = Field(None, description="Levels of the model to give; null: all.")
+    known: dict[str, dict[str, list[float] | dict[str, float]]] | None = Field(
+        None,
+        description="Known covariates of the horizon by series and column: a list of one value a step from the origin "
+        "on, or values by time. They go before those of the series store.",
+    )
+    fallback: bool | None = Field(
+        None, description="false: the answer is the model's or an error, never the seasonal naive forecast."
+    )
+
+
+class ForecastDocument(_Document):
+    """The forecast of one series; lists have one entry a step."""
+
+    series: str
+    origin: str = Field(description="First step, the first of `timestamps`.")
+    limited_by: str | None = Field(
+        description="Why it does not begin after the last target, where none asked for that."
+    )
+    degraded: bool = Field(description="Whether the seasonal naive forecast stands in for the model.")
+    reason: str | None = Field(description="Why it does.")
+    timestamps: list[str] = Field(description="ISO 8601, UTC.")
+    point: list[float] = Field(description="The 0.5 quantile.")
+    mean: list[float] | None = Field(None, description="What to add up over steps and series; where the model has it.")
+    quantiles: dict[str, list[float]] = Field(description="By level, ascending.")
+
+
+class SkippedDocument(_Document):
+    """A series without a forecast, where all were asked for."""
+
+    series: str
+    reason: str
+
+
+class ForecastsDocument(_Document):
+    """Forecasts of one version of the model, in the unit of the target."""
+
+    model: str
+    version: int
+    target: str
+    step_s: int = Field(description="Seconds from step to step.")
+    forecasts: list[ForecastDocument]
+    skipped: list[SkippedDocument]
+
+
+class SeriesDocument(_Document):
+    """One series and from when it can be forecast."""
+
+    id: str
+    first_origin: str | None
+    last_origin: str | None
+    default_origin: str | None = Field(description="The origin taken where none is asked for.")
+    next_origin: str | None = Field(description="The step after the last target.")
+    degraded: bool = Field(description="Whether it is in quarantine, so that the fallback answers.")
+    reason: str | None
+
+
+class SeriesListDocument(_Document):
+    """All series."""
+
+    series: list[SeriesDocument]
+
+
+class ModelDocument(_Document):
+    """The model that this gateway serves."""
+
+    model: str
+    champion: int | None
+    candidate: int | None
+    previous: int | None
+    available_versions: list[int] = Field(description="What the model server has.")
+    problem: str = Field(description="Why the model server cannot be asked; empty where it can.")
+    cutoff: str = Field(description="End of the history that the champion came with.")
+    target: str
+    step_s: int
+    horizon: int = Field(description="Steps of a forecast.")
+    history_length: int = Field(description="Steps that the model reads.")
+    quantiles: list[float]
+    mean: bool
+    known: list[str] = Field(description="Covariates that are known over the horizon.")
+    observed: list[str] = Field(description="Covariates that are known up to the origin.")
+    static: list[str] = Field(description="Columns with one value a series.")
+    n_series: int
+    fallback: bool
+    quarantined: list[SkippedDocument]
+
+
+class ErrorDocument(_Document):
+    """The one form of every error."""
+
+    error: str = Field(description="What must hold, what was found, where.")
+    status: int
+    request_id: str = Field(description="Also in the header x-request-id and in the gateway's log.")
+    series: str | None = Field(None, description="Series that it is about.")
+    column: str | None = Field(None, description="Column that it is about.")
+    place: str | None = Field(None, description="Where in that column: a time, or the number of a row.")
+
+
+FORECAST_EXAMPLES: dict[str, Any] = {
+    "latest": {"summary": "The latest forecast of one series", "value": {"series": ["north"]}},
+    "all": {"summary": "Every series, two levels", "value": {"quantiles": [0.1, 0.9]}},
+    "past": {
+        "summary": "A forecast as it would have been made then",
+        "value": {"series": ["north", "south"], "origin": "2026-01-31T00:00:00Z"},
+    },
+    "known": {
+        "summary": "With covariates of the horizon, by step and by time",
+        "value": {
+            "series": ["north", "south"],
+            "known": {
+                "north": {"temperature": [4.5, 4.1, 3.8]},
+                "south": {"temperature": {"2026-01-31T00:00:00Z": 6.0, "2026-01-31T01:00:00Z": 5.7}},
+            },
+        },
+    },
+}
