@@ -34,8 +34,11 @@ class TensorFlowNamespace:
     def shift(self, x: Array, n_steps: int, fill: float) -> Array:
         """Move to later steps; T must be static."""
         moved = min(n_steps, x.shape[1])
-        kept = x[:, : x.shape[1] - moved]
-        return tf.pad(kept, [[0, 0], [moved, 0]], constant_values=tf.constant(fill, x.dtype))
+        kept, places = x[:, : x.shape[1] - moved], [[0, 0], [moved, 0]]
+        if fill == 0.0:
+            # Of its own in TensorFlow Lite, where the fast kernels have this one alone.
+            return tf.pad(kept, places)
+        return tf.pad(kept, places, constant_values=tf.constant(fill, x.dtype))
 
     def sort_last(self, x: Array) -> Array:
         """Ascending along the last axis; as the largest of the negated values, which TensorFlow Lite has."""

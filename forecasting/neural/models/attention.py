@@ -6,8 +6,9 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import layers
 from typing_extensions import override
+
+from forecasting.neural.models.dense import Dense
 
 Tensor = Any
 _HIDDEN = 1e4
@@ -25,8 +26,8 @@ class LuongAttention(keras.layers.Layer):
         """Create the layers."""
         super().__init__(name=name)
         self._units = units
-        self.score = layers.Dense(units, use_bias=False, name="score")
-        self.combine = layers.Dense(units, activation="tanh", use_bias=False, name="combine")
+        self.score = Dense(units, use_bias=False, name="score")
+        self.combine = Dense(units, activation="tanh", use_bias=False, name="combine")
 
     @override
     def call(self, queries: Tensor, values: Tensor, counting: Tensor) -> Tensor:
@@ -56,10 +57,10 @@ class MemoryAttention(keras.layers.Layer):
         """
         super().__init__(name=name)
         self._units, self._heads, self._chunk = units, heads, chunk
-        self.query = layers.Dense(units, name="query")
-        self.key = layers.Dense(units, use_bias=False, name="key")
-        self.value = layers.Dense(units, name="value")
-        self.out = layers.Dense(units, name="out")
+        self.query = Dense(units, name="query")
+        self.key = Dense(units, use_bias=False, name="key")
+        self.value = Dense(units, name="value")
+        self.out = Dense(units, name="out")
 
     @override
     def build(self, input_shape: tuple[int | None, ...]) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import layers
 from typing_extensions import override
 
 from forecasting.config.models import ModelConfig
 from forecasting.contracts.signature import POINT_QUANTILE
 from forecasting.features.spec import FeatureSpec
+from forecasting.neural.models.dense import Dense
 from forecasting.neural.models.dropout import Dropout
 
 Tensor = Any
@@ -29,13 +29,11 @@ class QuantileHead(keras.layers.Layer):
         """Create the layers; where the median is given, they make the gaps around it only."""
         super().__init__(name="quantile_head")
         self._levels = spec.quantiles
-        self.hidden = layers.Dense(model.head_units, activation="gelu", name="head")
+        self.hidden = Dense(model.head_units, activation="gelu", name="head")
         self.dropout = Dropout(model.dropout, seed=0)
-        self.gaps = layers.Dense(max(len(spec.quantiles) - given_median, 1), kernel_initializer="zeros", name="gaps")
-        self.skip = (
-            None if given_median else layers.Dense(1, kernel_initializer=_lag_mean(len(spec.seasons)), name="skip")
-        )
-        self.mean = layers.Dense(1, kernel_initializer="zeros", name="mean") if spec.mean else None
+        self.gaps = Dense(max(len(spec.quantiles) - given_median, 1), kernel_initializer="zeros", name="gaps")
+        self.skip = None if given_median else Dense(1, kernel_initializer=_lag_mean(len(spec.seasons)), name="skip")
+        self.mean = Dense(1, kernel_initializer="zeros", name="mean") if spec.mean else None
 
     @override
     def call(self, message: Tensor, lags: Tensor, given: Tensor | None = None, training: bool = False) -> Tensor:

@@ -10,12 +10,12 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import layers
 from typing_extensions import override
 
 from forecasting.config.models import LinearConfig
 from forecasting.features.spec import FeatureSpec
 from forecasting.neural.models.contract import HorizonMessage, HorizonModel, NetworkSpec
+from forecasting.neural.models.dense import Dense
 from forecasting.neural.models.lags import lag_rows
 from forecasting.neural.models.projection import TimeProjection
 from forecasting.neural.models.segment import repeated
@@ -42,7 +42,7 @@ class LinearModel(HorizonModel):
         )
         has_covariates = spec.features.known or spec.features.calendar.names
         self.covariates = (
-            layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="covariates") if has_covariates else None
+            Dense(1, use_bias=False, kernel_initializer="zeros", name="covariates") if has_covariates else None
         )
 
     @override

@@ -9,11 +9,11 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras import layers
 from typing_extensions import override
 
 from forecasting.config.models import TsmixerConfig
 from forecasting.neural.models.contract import HorizonMessage, HorizonModel, NetworkSpec
+from forecasting.neural.models.dense import Dense
 from forecasting.neural.models.dropout import Dropout
 from forecasting.neural.models.normalisation import make_normalisation
 from forecasting.neural.models.projection import TimeProjection
@@ -35,7 +35,7 @@ class MixerModel(HorizonModel):
         self.history_mixing = FeatureMixing(model, model.units, name="history_mixing")
         self.future_mixing = FeatureMixing(model, model.units, name="future_mixing")
         self.blocks = [MixerBlock(model, horizon, f"block_{i}") for i in range(model.layers)]
-        self.to_message = layers.Dense(model.step_units, activation="gelu", name="to_message")
+        self.to_message = Dense(model.step_units, activation="gelu", name="to_message")
 
     @override
     def messages(self, window: Window, *, training: bool) -> HorizonMessage:
@@ -78,9 +78,9 @@ class FeatureMixing(keras.layers.Layer):
         super().__init__(name=name)
         self._units = units
         self.norm = make_normalisation(model.normalisation, "norm")
-        self.hidden = layers.Dense(model.hidden_units, activation="relu", name="hidden")
-        self.out = layers.Dense(units, name="out")
-        self.around = layers.Dense(units, use_bias=False, name="around")
+        self.hidden = Dense(model.hidden_units, activation="relu", name="hidden")
+        self.out = Dense(units, name="out")
+        self.around = Dense(units, use_bias=False, name="around")
         self.dropouts = [Dropout(model.dropout, seed=3), Dropout(model.dropout, seed=4)]
 
     @override

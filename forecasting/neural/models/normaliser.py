@@ -10,11 +10,11 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras import layers
 from typing_extensions import override
 
 from forecasting.features.spec import FeatureSpec
 from forecasting.features.transform import feature_blocks
+from forecasting.neural.models.dense import Dense
 
 Tensor = Any
 WINDOW_SCALE_FLOOR = 0.02
@@ -46,9 +46,7 @@ class WindowNormaliser(keras.layers.Layer):
         self._spec = spec
         self._divided, self._shifted = _relative_columns(spec)
         self.static_embedding = (
-            layers.Dense(_STATIC_UNITS, activation="tanh", name="static_embedding")
-            if spec.static and embeds_static
-            else None
+            Dense(_STATIC_UNITS, activation="tanh", name="static_embedding") if spec.static and embeds_static else None
         )
 
     @override

@@ -99,18 +99,22 @@ class Recurrence(keras.layers.Layer):
         Returns:
             Outputs `[B,T,units]` and the state after the last step.
         """
-        first = state if state is not None else self._zero_state(inputs)
-        return self._run(inputs, first, counting, padding=padding, training=training)
+        return self._run(inputs, state, counting, padding=padding, training=training)
 
     @abstractmethod
-    def _step(self, projected: Tensor, state: State, recurrent: Tensor) -> State:
+    def _step(self, projected: Tensor, state: State | None, recurrent: Tensor | None, kernel: Tensor) -> State:
         """Next state; its first part is the output.
 
         Args:
             projected: Input through kernel and bias `[B, gates × units]`.
-            state: `[B,units]` each.
-            recurrent: What of the state goes through the recurrent kernel `[B,units]`.
+            state: `[B,units]` each; none: zeros.
+            recurrent: What of the state goes through the recurrent kernel `[B,units]`; none: zeros.
+            kernel: The recurrent kernel, its gates in the order of `_in_step_order`.
         """
+
+    def _in_step_order(self, gates: Tensor) -> Tensor:
+        """Weights `[...,gates × units]` with the gates as `_step` takes them."""
+        return gates
 
     def _first_bias(self, shape: tuple[int, ...], dtype: Any = None) -> Tensor:
         return ops.zeros(shape, dtype=dtype)
@@ -120,32 +124,38 @@ class Recurrence(keras.layers.Layer):
         return (zeros,) * self.n_states
 
     def _run(
-        self, inputs: Tensor, state: State, counting: Tensor | None, *,
-        padding: Literal["before", "after"], training: bool,  # noqa: ARG002 - a step that does not count leaves the state
+        self, inputs: Tensor, state: State | None, counting: Tensor | None, *,
+        padding: Literal["before", "after"], training: bool,
     ) -> tuple[Tensor, State]:  # fmt: skip
         """As `call`; a kind with a faster way takes it here where it can."""
         # The whole sequence goes through the kernel at once; only the state has to wait its turn.
-        n_steps = inputs.shape[1]
-        projected = tf.matmul(tf.reshape(inputs, [-1, inputs.shape[2]]), self.kernel) + self._input_bias()
-        projected = tf.reshape(projected, [-1, n_steps, self.n_gates * self.units])
-        kept = self._kept(state[0]) if training and self.recurrent_dropout else None
-        limit = _UNROLLED_STEPS_EXPORTED if is_portable() else _UNROLLED_STEPS
+        n_steps, width = inputs.shape[1], self.n_gates * self.units
+        rows = tf.reshape(inputs, [-1, inputs.shape[2]])
+        projected = tf.matmul(rows, self._in_step_order(self.kernel)) + self._in_step_order(self._input_bias())
+        projected = tf.reshape(projected, [-1, n_steps, width])
+        kept = self._kept(projected[:, 0, : self.units]) if training and self.recurrent_dropout else None
+        kernel = self._in_step_order(tf.convert_to_tensor(self.recurrent_kernel))
 
-        def advance(projected_step: Tensor, state: State, counting_step: Tensor | None) -> State:
-            recurrent = state[0] if kept is None else state[0] * kept
-            following = self._step(projected_step, state, recurrent)
-            if counting_step is None:
+        def advance(projected_step: Tensor, state: State | None, share: Tensor | None) -> State:
+            recurrent = None if state is None else state[0] if kept is None else state[0] * kept
+            following = self._step(projected_step, state, recurrent, kernel)
+            if share is None:
                 return following
-            share = tf.cast(counting_step, state[0].dtype)[:, None]
+            if padding == "before" or state is None:
+                # Until the first step that counts the state is zeros, and a product keeps it there.
+                return tuple(share * new for new in following)
             return tuple(share * new + (1.0 - share) * old for new, old in zip(following, state, strict=True))
 
-        if n_steps > limit:
-            return _looped(advance, projected, state, counting)
+        shares = None if counting is None else tf.cast(counting, projected.dtype)[:, :, None]
+        if n_steps > (_UNROLLED_STEPS_EXPORTED if is_portable() else _UNROLLED_STEPS):
+            return _looped(advance, projected, state or self._zero_state(inputs), shares)
+        by_step = tf.unstack(projected, axis=1)
+        share_by_step = [None] * n_steps if shares is None else tf.unstack(shares, axis=1)
         outputs = []
-        for step in range(n_steps):
-            state = advance(projected[:, step], state, None if counting is None else counting[:, step])
+        for projected_step, share in zip(by_step, share_by_step, strict=True):
+            state = advance(projected_step, state, share)
             outputs.append(state[0])
-        return tf.stack(outputs, axis=1), state
+        return tf.stack(outputs, axis=1), state or self._zero_state(inputs)
 
     def _input_bias(self) -> Tensor:
         return self.bias
@@ -170,11 +180,12 @@ class LSTM(Recurrence):
 
     @override
     def _run(
-        self, inputs: Tensor, state: State, counting: Tensor | None, *,
+        self, inputs: Tensor, state: State | None, counting: Tensor | None, *,
         padding: Literal["before", "after"], training: bool,
     ) -> tuple[Tensor, State]:  # fmt: skip
         if not self._runs_fused(training=training):
             return super()._run(inputs, state, counting, padding=padding, training=training)
+        state = state or self._zero_state(inputs)
         if counting is None:
             outputs, states = self._fused(inputs, self.kernel, state)
         elif padding == "before":
@@ -218,11 +229,20 @@ class LSTM(Recurrence):
         return outputs, (outputs, tf.transpose(found.cs, [1, 0, 2]))
 
     @override
-    def _step(self, projected: Tensor, state: State, recurrent: Tensor) -> State:
-        gates = projected + tf.matmul(recurrent, self.recurrent_kernel)
-        entry, candidate, forget, exit_ = tf.split(gates, 4, axis=1)
-        memory = tf.sigmoid(forget) * state[1] + tf.sigmoid(entry) * tf.tanh(candidate)
-        return tf.sigmoid(exit_) * tf.tanh(memory), memory
+    def _in_step_order(self, gates: Tensor) -> Tensor:
+        # The three that go through a sigmoid side by side, so that it is one operation a step.
+        gates, n = tf.convert_to_tensor(gates), self.units
+        return tf.concat([gates[..., :n], gates[..., 2 * n :], gates[..., n : 2 * n]], axis=-1)
+
+    @override
+    def _step(self, projected: Tensor, state: State | None, recurrent: Tensor | None, kernel: Tensor) -> State:
+        gates = projected if recurrent is None else projected + tf.matmul(recurrent, kernel)
+        n = 3 * self.units
+        entry, forget, exit_ = tf.split(tf.sigmoid(gates[:, :n]), 3, axis=1)
+        memory = entry * tf.tanh(gates[:, n:])
+        if state is not None:
+            memory = forget * state[1] + memory
+        return exit_ * tf.tanh(memory), memory
 
 
 class GRU(Recurrence):
@@ -237,13 +257,14 @@ class GRU(Recurrence):
         return self.bias[: 3 * self.units]
 
     @override
-    def _step(self, projected: Tensor, state: State, recurrent: Tensor) -> State:
-        inner = tf.matmul(recurrent, self.recurrent_kernel) + self.bias[3 * self.units :]
-        update_in, reset_in, candidate_in = tf.split(projected, 3, axis=1)
-        update_state, reset_state, candidate_state = tf.split(inner, 3, axis=1)
-        update = tf.sigmoid(update_in + update_state)
-        candidate = tf.tanh(candidate_in + tf.sigmoid(reset_in + reset_state) * candidate_state)
-        return (update * state[0] + (1.0 - update) * candidate,)
+    def _step(self, projected: Tensor, state: State | None, recurrent: Tensor | None, kernel: Tensor) -> State:
+        n, bias = 2 * self.units, self.bias[3 * self.units :]
+        inner = bias[None] if recurrent is None else tf.matmul(recurrent, kernel) + bias
+        update, reset = tf.split(tf.sigmoid(projected[:, :n] + inner[:, :n]), 2, axis=1)
+        candidate = tf.tanh(projected[:, n:] + reset * inner[:, n:])
+        if state is None:
+            return (candidate - update * candidate,)
+        return (candidate + update * (state[0] - candidate),)
 
 
 RECURRENCES: dict[str, type[Recurrence]] = {"lstm": LSTM, "gru": GRU}
@@ -256,15 +277,15 @@ def _last_counting(values: Tensor, counting: Tensor, otherwise: Tensor) -> Tenso
     return tf.where((n_counting > 0)[:, None], last, otherwise)
 
 
-def _looped(advance: Any, projected: Tensor, state: State, counting: Tensor | None) -> tuple[Tensor, State]:
+def _looped(advance: Any, projected: Tensor, state: State, shares: Tensor | None) -> tuple[Tensor, State]:
     """The steps as one loop in the graph."""
     n_steps, n_states = projected.shape[1], len(state)
     by_step = tf.transpose(projected, [1, 0, 2])
-    counting_by_step = None if counting is None else tf.transpose(counting)
+    share_by_step = None if shares is None else tf.transpose(shares, [1, 0, 2])
     outputs = tf.TensorArray(projected.dtype, n_steps, element_shape=state[0].shape)
 
     def body(step: Tensor, outputs: Any, *state: Tensor) -> list[Any]:
-        following = advance(by_step[step], state, None if counting_by_step is None else counting_by_step[step])
+        following = advance(by_step[step], state, None if share_by_step is None else share_by_step[step])
         return [step + 1, outputs.write(step, following[0]), *following]
 
     found = tf.while_loop(

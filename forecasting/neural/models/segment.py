@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from forecasting.config.models import SegmentConfig
 from forecasting.neural.models.contract import HorizonMessage, HorizonModel, NetworkSpec
+from forecasting.neural.models.dense import Dense
 from forecasting.neural.models.dropout import Dropout
 from forecasting.neural.models.normalisation import make_normalisation
 from forecasting.neural.models.recurrence import RECURRENCES, Recurrence
@@ -34,11 +35,11 @@ class SegmentModel(HorizonModel):
         self._n_ahead = spec.n_horizon_segments
         make = RECURRENCES[cell]
         self.step_embeddings = {
-            name: layers.Dense(model.embedding_units, activation="gelu", name=f"{name}_step_embedding")
+            name: Dense(model.embedding_units, activation="gelu", name=f"{name}_step_embedding")
             for name in ("past", "ahead")
             if model.embedding_units
         }
-        self.segment_embedding = layers.Dense(model.units, activation="gelu", name="segment_embedding")
+        self.segment_embedding = Dense(model.units, activation="gelu", name="segment_embedding")
         self.encoders: list[Recurrence] = [
             make(model.units, recurrent_dropout=model.recurrent_dropout, name=f"encoder_{i}")
             for i in range(model.layers)
@@ -48,11 +49,9 @@ class SegmentModel(HorizonModel):
         self.segment_dropouts = {
             name: Dropout(model.segment_dropout, seed=2 + i) for i, name in enumerate(("past", "ahead", "decoded"))
         }
-        self.horizon_embedding = layers.Dense(model.units, activation="gelu", name="horizon_embedding")
+        self.horizon_embedding = Dense(model.units, activation="gelu", name="horizon_embedding")
         self.decoder: Recurrence = make(model.units, recurrent_dropout=model.recurrent_dropout, name="decoder")
-        self.step_message = layers.Dense(
-            spec.features.segment * model.step_units, activation="gelu", name="step_message"
-        )
+        self.step_message = Dense(spec.features.segment * model.step_units, activation="gelu", name="step_message")
 
     @override
     def messages(self, window: Window, *, training: bool) -> HorizonMessage:

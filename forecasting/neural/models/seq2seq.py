@@ -8,12 +8,12 @@ its own outputs, so that both recurrences run in one piece and no error is carri
 from typing import Any
 
 import tensorflow as tf
-from keras import layers
 from typing_extensions import override
 
 from forecasting.config.models import Seq2seqConfig
 from forecasting.neural.models.attention import LuongAttention
 from forecasting.neural.models.contract import HorizonMessage, HorizonModel, NetworkSpec
+from forecasting.neural.models.dense import Dense
 from forecasting.neural.models.dropout import Dropout
 from forecasting.neural.models.recurrence import LSTM
 from forecasting.neural.models.segment import repeated
@@ -36,7 +36,7 @@ class Seq2seqModel(HorizonModel):
         self.decoder = LSTM(units, recurrent_dropout=model.recurrent_dropout, name="decoder")
         self.attention = LuongAttention(units)
         self.dropout = Dropout(model.dropout, seed=5)
-        self.to_message = layers.Dense(model.step_units, activation="gelu", name="to_message")
+        self.to_message = Dense(model.step_units, activation="gelu", name="to_message")
 
     @override
     def messages(self, window: Window, *, training: bool) -> HorizonMessage:

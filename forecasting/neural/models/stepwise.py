@@ -4,11 +4,11 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras import layers
 from typing_extensions import override
 
 from forecasting.config.models import StepwiseConfig
 from forecasting.neural.models.contract import HorizonMessage, HorizonModel, NetworkSpec
+from forecasting.neural.models.dense import Dense
 from forecasting.neural.models.segment import repeated
 from forecasting.neural.models.stack import RecurrentStack
 from forecasting.neural.models.window import Window
@@ -41,7 +41,7 @@ class SpreadOverHorizon(keras.layers.Layer):
         """Create the layer."""
         super().__init__(name="spread_over_horizon")
         self._horizon, self._step_units = horizon, step_units
-        self.spread = layers.Dense(horizon * step_units, activation="gelu", name="spread")
+        self.spread = Dense(horizon * step_units, activation="gelu", name="spread")
 
     @override
     def call(self, last: list[Tensor], group: Tensor) -> Tensor:

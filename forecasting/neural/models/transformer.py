@@ -15,6 +15,7 @@ from typing_extensions import override
 from forecasting.config.models import TransformerLstmConfig
 from forecasting.neural.models.attention import MemoryAttention
 from forecasting.neural.models.contract import HorizonMessage, HorizonModel, NetworkSpec
+from forecasting.neural.models.dense import Dense
 from forecasting.neural.models.dropout import Dropout
 from forecasting.neural.models.segment import segment_inputs
 from forecasting.neural.models.stack import RecurrentStack
@@ -31,7 +32,7 @@ class TransformerModel(HorizonModel):
         """Create the layers."""
         super().__init__(name="transformer")
         self._patch, self._chunk = model.patch or spec.features.segment, model.chunk
-        self.embedding = layers.Dense(model.units, name="embedding")
+        self.embedding = Dense(model.units, name="embedding")
         self.blocks = [TransformerBlock(model, f"block_{i}") for i in range(model.layers)]
         self.norm = layers.LayerNormalization(name="norm")
         self.stack = RecurrentStack(model, model.recurrent_units)
@@ -63,8 +64,8 @@ class TransformerBlock(keras.layers.Layer):
         self.attention_norm = layers.LayerNormalization(name="attention_norm")
         self.attention = MemoryAttention(model.units, model.heads, model.chunk)
         self.mixing_norm = layers.LayerNormalization(name="mixing_norm")
-        self.hidden = layers.Dense(2 * model.units, activation="gelu", name="hidden")
-        self.out = layers.Dense(model.units, name="out")
+        self.hidden = Dense(2 * model.units, activation="gelu", name="hidden")
+        self.out = Dense(model.units, name="out")
         self.dropouts = [Dropout(model.dropout, seed=6), Dropout(model.dropout, seed=7)]
 
     @override
