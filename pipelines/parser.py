@@ -72,6 +72,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
         _option("--to", metavar="STEP", choices=RUN_STEPS, dest="last", help="end the run after this step"),
         _option("--force", metavar="STEP", choices=RUN_STEPS, action="append", default=[], dest="forced",
                 help="run this step again although nothing changed; may be given again"),
+        _option("--profile", choices=["quick", "full"], help="which compressed variants to try, with the time of that profile"),
         _option("--promote", action="store_true", help="let this run replace a champion of a later cutoff, if it passes its gates"),
         _JSON,
     ), "pipelines.commands.run:run"),

@@ -15,6 +15,7 @@ import numpy as np
 
 from components.compression.measure import LatencyReport, directory_sizes, file_sizes, measure_latency, parity_ratios
 from forecasting.config.root import CompressModelSettings
+from forecasting.config.tournament_plan import plan_tournament
 from forecasting.config.training import TrainingConfig
 from forecasting.contracts.artifacts import (
     MODEL_SPEC_FILE,
@@ -34,6 +35,7 @@ from forecasting.schema import SeriesStore
 from forecasting.series_store import read_series_store
 from forecasting.steps import StepContext, StepOutcome
 from forecasting.tournament import FLOAT_REFERENCE, VariantRecord, VariantStatus, write_tournament
+from forecasting.variants import VariantSpec
 from forecasting.windows import ModelInputs, stack_inputs, window_inputs
 
 logger = logging.getLogger(__name__)
@@ -137,9 +139,11 @@ class _Tournament:
         """Reports of all variants, the float SavedModel first."""
         variants = [self._float_variant()]
         # The pruned variant changes the network, so it comes last whatever the order in the settings.
-        for name in sorted(self._settings.compression.variants, key=lambda name: name.startswith("pruned")):
+        plan = plan_tournament(self._settings.compression, self._settings.model)
+        for spec in sorted(plan.variants, key=lambda spec: spec.pruning.sparsity):
+            name = spec.name
             elapsed = time.monotonic() - self._began
-            left = self._settings.compression.time_budget_s - elapsed
+            left = self._settings.compression.budget_s - elapsed
             slowest = max(self.durations_s.values(), default=0.0)
             if left < slowest:
                 reason = (
@@ -148,7 +152,7 @@ class _Tournament:
                 variants.append(VariantRecord(name, "", VariantStatus.LEFT_OUT, reason))
                 continue
             began = time.monotonic()
-            variants.append(self._build(name))
+            variants.append(self._build(spec))
             self.durations_s[name] = round(time.monotonic() - began, 2)
             logger.info("%s: %s in %.1f s", name, variants[-1].status.value, self.durations_s[name])
         return variants
@@ -161,11 +165,11 @@ class _Tournament:
         size, compressed = directory_sizes(directory)
         return _record(FLOAT_REFERENCE, "", size, compressed, latency)
 
-    def _build(self, name: str) -> VariantRecord:
+    def _build(self, spec: VariantSpec) -> VariantRecord:
         from forecasting.neural.compression.conversion import convert_to_lite
 
-        sparsity = self._prune() if name.startswith("pruned") else 0.0
-        quantised = name.endswith("int8")
+        name, sparsity = spec.name, self._prune(spec.pruning.sparsity) if spec.pruning.sparsity else 0.0
+        quantised = spec.precision.is_quantised
         path = self._output / VARIANTS_DIR / name / TFLITE_FILE
         path.parent.mkdir(parents=True)
         try:
@@ -194,14 +198,12 @@ class _Tournament:
             else (windows.history, windows.future, windows.static)
         )
 
-    def _prune(self) -> float:
+    def _prune(self, sparsity: float) -> float:
         from forecasting.neural.compression.magnitude import prune_network
 
         settings = self._settings.compression
         train = learning_windows(self._store, with_validation=self._settings.training.refit)
-        report = prune_network(
-            self._loop, self._store, train, sparsity=settings.sparsity, n_steps=settings.finetune_steps
-        )
+        report = prune_network(self._loop, self._store, train, sparsity=sparsity, n_steps=settings.finetune_steps)
         return round(report.sparsity, 4)
 
 

@@ -4,19 +4,21 @@ No TensorFlow here: variants run in LiteRT, and the float model was scored by ev
 """
 
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from components.evaluation.choose_variant import ScoredVariantRecord, choose_variant
+from components.evaluation.judge_variants import CHAMPION_RATIO, VariantMeasures, judge_variants
+from forecasting.backtest.origins import BacktestSpec
 from forecasting.backtest.report import open_backtest, score_backtest
-from forecasting.backtest.sanity import SanityReport, check_sanity
+from forecasting.backtest.sanity import check_sanity
 from forecasting.backtest.score import ForecastRecord, score_predictors, write_scores
 from forecasting.backtest.summary import (
     SERIES_SCORES_FILE,
     BacktestReport,
+    SeriesScoresReport,
     read_backtest_report,
+    read_series_mae,
     write_backtest_report,
     write_series_scores,
 )
@@ -33,24 +35,11 @@ from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import ArtifactError
 from forecasting.features.spec import read_feature_spec
-from forecasting.formats import as_number
-from forecasting.gates import (
-    ChampionLimit,
-    GateDecision,
-    GateResult,
-    compressed_rules,
-    sanity_rules,
-    write_decision,
-)
+from forecasting.gates import NAN, write_decision
 from forecasting.predictors import LitePredictor
 from forecasting.series_store import read_series_store
 from forecasting.steps import StepContext, StepOutcome
 from forecasting.tournament import FLOAT_REFERENCE, VariantRecord, VariantStatus, read_tournament
-
-logger = logging.getLogger(__name__)
-
-CHAMPION_RATIO = "champion_ratio"
-"""Key of evaluate_model's `ratios`: MAE of the float model over the champion's."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +78,9 @@ def evaluate_compressed(
     """
     variants = read_tournament(inputs[StepName.COMPRESS_MODEL] / TOURNAMENT_FILE)
     reference = read_backtest_report(inputs[StepName.EVALUATE_MODEL] / METRICS_FILE)
-    report, sanity = _score(settings, inputs, variants=variants, reference=reference, output=output)
+    report, measures = _score(settings, inputs, variants=variants, reference=reference, output=output)
     write_backtest_report(report, output / METRICS_FILE)
-    decision, outcomes = judge_variants(settings, variants, report, sanity=sanity)
+    decision, outcomes = judge_variants(settings, variants, report, measures=measures)
     write_decision(decision, output / DECISION_FILE)
     compressed = CompressedEvaluationReport(decision.variant or "", decision.reason, outcomes)
     (output / REPORT_FILE).write_text(json.dumps(asdict(compressed), indent=1), encoding="utf-8")
@@ -105,8 +94,8 @@ def _score(
     variants: tuple[VariantRecord, ...],
     reference: BacktestReport,
     output: Path,
-) -> tuple[BacktestReport, dict[str, SanityReport]]:
-    """Accuracy of the float model and its variants, and whether the forecasts of the variants are sane."""
+) -> tuple[BacktestReport, dict[str, VariantMeasures]]:
+    """Accuracy of the float model and its variants, and what else the gate looks at in the forecasts of the variants."""
     store = read_series_store(inputs[StepName.VALIDATE_DATA])
     spec = read_feature_spec(inputs[StepName.TRAIN_MODEL] / FEATURE_SPEC_FILE)
     backtest = open_backtest(store, spec, settings=settings.backtest)
@@ -128,9 +117,28 @@ def _score(
     write_scores(output / SCORES_FILE, backtest, forecasts=forecasts)
     scores = score_backtest(store, spec, backtest=backtest, forecasts=forecasts, settings=settings.backtest)
     write_series_scores(output / SERIES_SCORES_FILE, backtest, scores=scores.series)
-    start = store.spec.split.test_start
-    sanity = {name: check_sanity(backtest, record, test_start=start) for name, record in forecasts.items()}
-    return _with_reference(scores.report, reference), sanity
+    float_scores = read_series_mae(inputs[StepName.EVALUATE_MODEL] / SERIES_SCORES_FILE, ModelRole.CANDIDATE.value)
+    least = settings.gates.compressed.min_series_points
+    measures = {
+        name: VariantMeasures(
+            check_sanity(backtest, record, test_start=store.spec.split.test_start),
+            _worst_series_loss(backtest, scores.series[name], float_scores, least=least),
+        )
+        for name, record in forecasts.items()
+    }
+    return _with_reference(scores.report, reference), measures
+
+
+def _worst_series_loss(
+    backtest: BacktestSpec, scores: SeriesScoresReport, float_mae: Mapping[str, float], *, least: int
+) -> float:
+    """Largest increase of the MAE over the float model's among the series with enough steps; NaN where there is none."""
+    losses = [
+        mae / float_mae[series.id] - 1
+        for series, mae, n in zip(backtest.series, scores.scores["mae"], scores.n_points, strict=True)
+        if n >= least and float_mae.get(series.id, 0.0) > 0
+    ]
+    return float(max(losses, default=NAN))
 
 
 def _with_reference(scored: BacktestReport, reference: BacktestReport) -> BacktestReport:
@@ -146,60 +154,4 @@ def _with_reference(scored: BacktestReport, reference: BacktestReport) -> Backte
         unit=scored.unit,
         interval=scored.interval,
         ratios={**kept, **{name: model.overall["mae"] / error for name, model in scored.models.items() if error > 0}},
-    )
-
-
-def judge_variants(
-    settings: EvaluateCompressedSettings,
-    variants: tuple[VariantRecord, ...],
-    report: BacktestReport,
-    *,
-    sanity: Mapping[str, SanityReport],
-) -> tuple[GateDecision, dict[str, str]]:
-    """Judge each scored variant by the rules of the compressed gate and choose the one to ship.
-
-    Args:
-        settings: Limits and what serving prefers.
-        variants: The float model first.
-        report: Accuracy of each, those that could not be built left out.
-        sanity: Of the forecasts of each variant; the float model's were judged before.
-
-    Returns:
-        The decision with the results of every variant's rules, and what became of each variant.
-    """
-    float_mae = report.models[FLOAT_REFERENCE].overall["mae"]
-    limit = _champion_limit(settings, report)
-    eligible: list[ScoredVariantRecord] = []
-    results: list[GateResult] = []
-    outcomes = {variant.name: f"{variant.status.value.replace('_', ' ')}: {variant.reason}" for variant in variants}
-    for variant in variants:
-        if variant.name not in report.models:
-            continue
-        scores = report.models[variant.name].overall
-        limits, mae, rmse = settings.gates.compressed, scores["mae"], scores["rmse"]
-        rules = compressed_rules(variant.name, limits, mae=mae, rmse=rmse, float_mae=float_mae, champion=limit)
-        sane = sanity_rules(sanity[variant.name], settings.gates, role=variant.name) if variant.name in sanity else []
-        judged = [rule.judge() for rule in [*sane, *rules]]
-        results += judged
-        failed = [result.sentence() for result in judged if not result.passed]
-        outcomes[variant.name] = "; ".join(failed) or "passed"
-        if not failed:
-            eligible.append(ScoredVariantRecord(variant, mae))
-        logger.info("%s: MAE %s, %s", variant.name, as_number(mae), outcomes[variant.name])
-    if not eligible:
-        reason = "no variant passed: " + "; ".join(f"{name}: {text}" for name, text in outcomes.items())
-        return GateDecision(False, tuple(results), reason), outcomes
-    reference = ScoredVariantRecord(variants[0], float_mae)
-    chosen = choose_variant(eligible, reference=reference, prefer=settings.serving.prefer)
-    outcomes[chosen.name] = "shipped"
-    return GateDecision(True, tuple(results), chosen.reason, variant=chosen.name), outcomes
-
-
-def _champion_limit(settings: EvaluateCompressedSettings, report: BacktestReport) -> ChampionLimit | None:
-    ratio = report.ratios.get(CHAMPION_RATIO)
-    limits = settings.gates.model
-    return (
-        None
-        if ratio is None
-        else ChampionLimit(ratio, limits.max_champion_ratio, min_improvement=limits.min_champion_improvement)
     )

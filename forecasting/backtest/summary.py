@@ -212,6 +212,20 @@ def write_series_scores(path: Path, backtest: BacktestSpec, *, scores: Mapping[s
         pq.write_table(pa.concat_tables(tables), path)
 
 
+def read_series_mae(path: Path, model: str) -> dict[str, float]:
+    """MAE of one model by series id, from `series_scores.parquet`.
+
+    Raises:
+        ArtifactError: The file is missing or no such table.
+    """
+    try:
+        table = pq.read_table(path, columns=["model", "series", "mae"])
+    except (OSError, pa.ArrowException) as error:
+        raise ArtifactError(f"{path} must hold the scores of each series: {error}; run the step again") from error
+    names, series, mae = (table.column(name).to_pylist() for name in ("model", "series", "mae"))
+    return {one: float(value) for name, one, value in zip(names, series, mae, strict=True) if name == model}
+
+
 def naive_ratio(models: Mapping[str, ModelReport], name: str, *, part: str | None = None) -> float:
     """WAPE of a model over that of the better seasonal naive, on the same steps.
 

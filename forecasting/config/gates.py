@@ -1,5 +1,7 @@
 """Thresholds. What is good enough has no default; optional rules are off, sanity and the leak alarm are on."""
 
+from typing import Any
+
 from pydantic import Field, model_validator
 
 from forecasting.config.section import Section
@@ -189,7 +191,27 @@ class CompressedGateConfig(Section):
 
     max_mae: float = Field(gt=0, description="Mean absolute error, unit of the target.")
     max_rmse: float = Field(gt=0, description="Root mean squared error, unit of the target.")
-    max_mae_increase_ratio: float = Field(ge=0, description="Increase of MAE over the float model, as a share of it.")
+    max_coverage_change: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Change of the coverage of the outer interval from the float model's, either way: 0.01 is a point; none: no rule.",
+    )
+    max_worst_series_loss: float | None = Field(
+        None,
+        ge=0,
+        description="Increase of the MAE over the float model's, as a share of it, for the series where it is largest; none: no rule.",
+    )
+    min_series_points: int = Field(
+        24, gt=0, description="Steps with an actual that a series must have for max_worst_series_loss to look at it."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_moved(cls, section: Any) -> Any:
+        if isinstance(section, dict) and "max_mae_increase_ratio" in section:
+            raise ValueError("max_mae_increase_ratio is compression.max_accuracy_loss now; move it there")
+        return section
 
 
 class ServingGateConfig(Section):

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
+from forecasting.config.compression import CompressionConfig
 from forecasting.config.derived import derived_terms
 from forecasting.config.features import FeaturesConfig
 from forecasting.config.gates import GatesConfig
@@ -16,18 +17,19 @@ from forecasting.config.retention import RetentionConfig
 from forecasting.config.section import Section
 from forecasting.config.sections import (
     BacktestConfig,
-    CompressionConfig,
     DeployConfig,
     ForecastConfig,
     ServingConfig,
     SplitConfig,
 )
 from forecasting.config.table import DataConfig
+from forecasting.config.tournament_plan import plan_tournament
 from forecasting.config.tracking import TrackingConfig
 from forecasting.config.training import TrainingConfig
 from forecasting.config.validation import ValidationConfig
 from forecasting.contracts.steps import StepName
 from forecasting.durations import duration_s
+from forecasting.errors import ConfigError
 from forecasting.localities import time_zone
 
 _DAY_S = 86_400
@@ -46,7 +48,7 @@ class AlmanacConfig(Section):
     training: TrainingConfig = Field(default_factory=TrainingConfig, description="The training loop.")
     backtest: BacktestConfig = Field(default_factory=BacktestConfig, description="The backtest.")
     gates: GatesConfig = Field(description="Thresholds; they have no defaults.")
-    compression: CompressionConfig = Field(default_factory=CompressionConfig, description="Pruning and quantisation.")
+    compression: CompressionConfig = Field(description="Pruning and quantisation; what it may cost has no default.")
     serving: ServingConfig = Field(default_factory=ServingConfig, description="The model server.")
     deploy: DeployConfig = Field(default_factory=DeployConfig, description="Promotion.")
     tracking: TrackingConfig = Field(default_factory=TrackingConfig, description="MLflow, and trackers beside it.")
@@ -108,6 +110,14 @@ class AlmanacConfig(Section):
                 raise ValueError(
                     f"model.patch ({patch}) must divide forecast.segment ({segment}), so that padding fills whole patches"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _check_compression(self) -> "AlmanacConfig":
+        try:
+            plan_tournament(self.compression, self.model)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
         return self
 
     @model_validator(mode="after")
@@ -223,6 +233,7 @@ class EvaluateCompressedSettings(StepSettings):
     forecast: ForecastConfig
     backtest: BacktestConfig
     gates: GatesConfig
+    compression: CompressionConfig
     serving: ServingConfig
 
 

@@ -137,21 +137,6 @@ class BacktestConfig(Section):
     )
 
 
-class CompressionConfig(Section):
-    """The tournament of smaller and faster variants."""
-
-    variants: tuple[Literal["tflite_float32", "tflite_int8", "pruned_tflite_int8"], ...] = Field(
-        ("tflite_float32", "tflite_int8", "pruned_tflite_int8"), description="Variants built beside the float SavedModel.")  # fmt: skip
-    sparsity: float = Field(0.5, ge=0, lt=1, description="Share of weights set to zero by magnitude pruning.")
-    finetune_steps: int = Field(150, ge=0, description="Training steps while pruning.")
-    time_budget_s: float = Field(
-        60.0, gt=0, description="Seconds for the whole tournament; variants that do not fit are left out and named."
-    )
-    n_parity_windows: int = Field(
-        64, gt=0, description="Real windows on which every converted model is compared with the float model."
-    )
-
-
 class ServingConfig(Section):
     """The model server and the candidate check."""
 

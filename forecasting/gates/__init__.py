@@ -22,7 +22,7 @@ from forecasting.gates.rules import (
     read_decision,
     write_decision,
 )
-from forecasting.gates.shipping import ChampionLimit, compressed_rules, serving_rules
+from forecasting.gates.shipping import ChampionLimit, VariantGateReport, compressed_rules, serving_rules
 
 __all__ = [
     "NAN",
@@ -35,6 +35,7 @@ __all__ = [
     "ModelGateReport",
     "PartReport",
     "SliceGateReport",
+    "VariantGateReport",
     "compressed_rules",
     "decide",
     "judge_model",

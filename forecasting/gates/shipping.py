@@ -19,13 +19,34 @@ class ChampionLimit:
     min_improvement: float | None = None
 
 
+@dataclass(frozen=True)
+class VariantGateReport:
+    """What the gate judges of one variant, on the steps on which the float model was scored.
+
+    mae, rmse, float_mae: unit of the target. coverage, float_coverage: share of actuals inside the outer interval, NaN where
+    it was not measured. worst_series_loss: increase of the MAE over the float model's for the series where it is largest,
+    NaN where no series has enough steps.
+    """
+
+    mae: float
+    rmse: float
+    float_mae: float
+    coverage: float = NAN
+    float_coverage: float = NAN
+    worst_series_loss: float = NAN
+
+    @property
+    def accuracy_loss(self) -> float:
+        """Increase of the MAE over the float model's, as a share of it."""
+        return self.mae / self.float_mae - 1 if self.float_mae > 0 else NAN
+
+
 def compressed_rules(
     variant: str,
     limits: CompressedGateConfig,
     *,
-    mae: float,
-    rmse: float,
-    float_mae: float,
+    report: VariantGateReport,
+    max_accuracy_loss: float,
     champion: ChampionLimit | None = None,
 ) -> list[GateRule]:
     """Rules of evaluate_compressed for one variant.
@@ -33,26 +54,31 @@ def compressed_rules(
     Args:
         variant: Name of the variant; becomes the role of the results.
         limits: Limits.
-        mae: Mean absolute error of the variant, unit of the target.
-        rmse: Root mean squared error of the variant.
-        float_mae: Mean absolute error of the float model on the same steps.
+        report: What was measured.
+        max_accuracy_loss: `compression.max_accuracy_loss`.
         champion: The champion's rule for what ships; none without a scored champion.
     """
-    increase = mae / float_mae - 1 if float_mae > 0 else NAN
     rules = [
-        GateRule("max_mae", mae, limits.max_mae, role=variant),
-        GateRule("max_rmse", rmse, limits.max_rmse, role=variant),
-        GateRule("max_mae_increase_ratio", increase, limits.max_mae_increase_ratio, role=variant),
+        GateRule("max_mae", report.mae, limits.max_mae, role=variant),
+        GateRule("max_rmse", report.rmse, limits.max_rmse, role=variant),
+        GateRule("max_accuracy_loss", report.accuracy_loss, max_accuracy_loss, role=variant),
     ]
-    if champion is not None:
-        ratio = champion.float_ratio * (1.0 + increase)
-        rules.append(GateRule("max_champion_ratio", ratio, champion.max_ratio, role=variant))
-        if champion.min_improvement is not None:
-            rules.append(
-                GateRule(
-                    "min_champion_improvement", 1 - ratio, champion.min_improvement, Direction.AT_LEAST, role=variant
-                )
-            )
+    if limits.max_coverage_change is not None:
+        change = abs(report.coverage - report.float_coverage)
+        rules.append(GateRule("max_coverage_change", change, limits.max_coverage_change, role=variant))
+    if limits.max_worst_series_loss is not None:
+        rules.append(
+            GateRule("max_worst_series_loss", report.worst_series_loss, limits.max_worst_series_loss, role=variant)
+        )
+    return rules if champion is None else [*rules, *_champion_rules(variant, report.accuracy_loss, champion)]
+
+
+def _champion_rules(variant: str, loss: float, champion: ChampionLimit) -> list[GateRule]:
+    ratio = champion.float_ratio * (1.0 + loss)
+    rules = [GateRule("max_champion_ratio", ratio, champion.max_ratio, role=variant)]
+    if champion.min_improvement is not None:
+        limit = champion.min_improvement
+        rules.append(GateRule("min_champion_improvement", 1 - ratio, limit, Direction.AT_LEAST, role=variant))
     return rules
 
 

@@ -18,6 +18,11 @@ PROMOTE = "gates.model.allow_older_cutoff=true"
 """What --promote sets."""
 
 
+def _profile(name: str) -> list[str]:
+    """What --profile sets: the profile with its own time, and no variants by name."""
+    return [f"compression.profile={name}", "compression.variants=null", "compression.time_budget_s=null"]
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Run or resume the pipeline; the exit code is that of the run record."""
     home = home_layout()
@@ -35,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(run_document(home.run(record.run), record), indent=1))
     else:
-        served = None if arguments.overrides or arguments.promote else arguments.config
+        served = None if arguments.overrides or arguments.promote or arguments.profile else arguments.config
         print("\n".join(closing_lines(home.run(record.run), record, served)))
     sys.stdout.flush()
     if cause := failure_line(home.run(record.run), record):
@@ -45,12 +50,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _config(arguments: argparse.Namespace) -> AlmanacConfig | None:
     if arguments.config is None:
-        if arguments.overrides or arguments.promote:
-            option = "--set" if arguments.overrides else "--promote"
+        changes = {"--set": arguments.overrides, "--promote": arguments.promote, "--profile": arguments.profile}
+        if option := next((name for name, given in changes.items() if given), None):
             raise ConfigError(f"{option} changes a configuration; give it with -c FILE")
         return None
     promote = [PROMOTE] if arguments.promote else []
-    return load_config(Path(arguments.config), [*arguments.overrides, *promote])
+    profile = _profile(arguments.profile) if arguments.profile else []
+    return load_config(Path(arguments.config), [*profile, *arguments.overrides, *promote])
 
 
 def _spec(arguments: argparse.Namespace) -> RunSpec:

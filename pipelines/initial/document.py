@@ -100,6 +100,10 @@ def sections(evidence: Evidence) -> tuple[Node, ...]:
                 ),
             ),
         ),
+        Group(
+            "compression",
+            (Setting("max_accuracy_loss", 0.02, "what compression may cost, as a share of the float model's MAE"),),
+        ),
         _gates(evidence),
     )
 
@@ -332,7 +336,6 @@ def _gates(evidence: Evidence) -> Group:
     compressed = Group("compressed", (
         Setting("max_mae", mae),
         Setting("max_rmse", rmse),
-        Setting("max_mae_increase_ratio", 0.02, "what compression may cost, as a share of the float model's MAE"),
     ))  # fmt: skip
     serving = Group("serving", (
         Setting("max_latency_ms", 50, "99th percentile of one forecast over gRPC"),

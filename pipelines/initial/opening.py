@@ -13,10 +13,11 @@ from forecasting.errors import ConfigError, DataError
 
 PLACEHOLDER_GATES = {
     "model": {"max_mae": 1, "max_rmse": 1, "max_naive_ratio": 1, "max_champion_ratio": 1},
-    "compressed": {"max_mae": 1, "max_rmse": 1, "max_mae_increase_ratio": 1},
+    "compressed": {"max_mae": 1, "max_rmse": 1},
     "serving": {"max_latency_ms": 1, "max_difference_ratio": 1},
 }
 """Of drafts, which are never run."""
+PLACEHOLDER_COMPRESSION = {"max_accuracy_loss": 1}
 
 
 TIMING_KEYS = ("time_format", "time_parts")
@@ -52,7 +53,10 @@ def reading_settings(settings: Mapping[str, Any]) -> DataConfig:
     Raises:
         ConfigError: A key is unknown or a value is wrong.
     """
-    return parse_config({"data": dict(settings), "gates": PLACEHOLDER_GATES}, "the table's address").data
+    return parse_config(
+        {"data": dict(settings), "compression": PLACEHOLDER_COMPRESSION, "gates": PLACEHOLDER_GATES},
+        "the table's address",
+    ).data
 
 
 def open_whole(data: DataConfig, home: HomeLayout) -> SourceTable:

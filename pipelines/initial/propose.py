@@ -31,7 +31,13 @@ from pipelines.initial.facts import TableFacts, measure, model_step, table_step
 from pipelines.initial.judging import judge, without
 from pipelines.initial.lengths import LengthsGuess, fit_lengths
 from pipelines.initial.look import TableLook, read_times
-from pipelines.initial.opening import PLACEHOLDER_GATES, TIMING_KEYS, open_whole, reading_settings
+from pipelines.initial.opening import (
+    PLACEHOLDER_COMPRESSION,
+    PLACEHOLDER_GATES,
+    TIMING_KEYS,
+    open_whole,
+    reading_settings,
+)
 from pipelines.initial.publication import guess_lags
 from pipelines.initial.roles import RolesGuess, guess_roles
 from pipelines.initial.seasons import SeasonsGuess, guess_seasons
@@ -119,6 +125,7 @@ def _draft_settings(data: Group, frequency_s: int) -> ValidateDataSettings:
         "forecast": {"horizon": 1, "context": 1, "segment": 1, "seasons": [1]},
         "features": {"fourier": [], "calendar": [], "derived": []},
         "split": {"validation": duration(frequency_s), "test": duration(frequency_s), "embargo": False},
+        "compression": PLACEHOLDER_COMPRESSION,
         "gates": PLACEHOLDER_GATES,
     }
     return _validate_settings(parse_config(document, "the proposal"))

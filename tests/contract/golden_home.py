@@ -30,9 +30,10 @@ EXTENDED_PACKAGE = "import pkgutil\n\n__path__ = pkgutil.extend_path(__path__, _
 CONFIG = """\
 name: toy
 data: {uri: TABLE, target: load}
+compression: {max_accuracy_loss: 0.1}
 gates:
   model: {max_mae: 1, max_rmse: 1, max_naive_ratio: 1, max_champion_ratio: 1}
-  compressed: {max_mae: 1, max_rmse: 1, max_mae_increase_ratio: 0.1}
+  compressed: {max_mae: 1, max_rmse: 1}
   serving: {max_latency_ms: 50, max_difference_ratio: 0.001}
 """
 

@@ -38,7 +38,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> SmallRun:
 def test_an_ensemble_goes_through_every_variant_and_its_lite_model_answers_the_same(tmp_path):
     run = make_small_run(tmp_path)
     config = ensemble_config(
-        training={"max_epochs": 1, "refit": False}, compression={"finetune_steps": 2, "n_parity_windows": 8}
+        training={"max_epochs": 1, "refit": False},
+        compression={"finetune_steps": 2, "n_parity_windows": 8, "max_accuracy_loss": 0.02},
     )
     run.perform_with(config, StepName.TRAIN_MODEL)
     step, output = StepName.COMPRESS_MODEL, run.directory(StepName.COMPRESS_MODEL)
@@ -46,7 +47,8 @@ def test_an_ensemble_goes_through_every_variant_and_its_lite_model_answers_the_s
     compress_model(step_settings(config, step), run.inputs(step), output, run.context)
 
     assert {variant.name: variant.status for variant in variants_in(output).values()} == dict.fromkeys(
-        ["saved_model", "tflite_float32", "tflite_int8", "pruned_tflite_int8"], VariantStatus.BUILT
+        ["saved_model", "tflite_float32", "tflite_int8_weights", "magnitude_50_tflite_int8_weights"],
+        VariantStatus.BUILT,
     )
     store = read_feature_store(run.directory(StepName.BUILD_FEATURES))
     windows = parity_windows(read_series_store(run.directory(StepName.VALIDATE_DATA)), store, 8)
@@ -57,7 +59,7 @@ def test_an_ensemble_goes_through_every_variant_and_its_lite_model_answers_the_s
 
 def compress(run: SmallRun, output: Path, **settings: object) -> StepOutcome:
     output.mkdir(exist_ok=True)
-    chosen = {"finetune_steps": 5, "n_parity_windows": 8, **settings}
+    chosen = {"max_accuracy_loss": 0.02, "finetune_steps": 5, "n_parity_windows": 8, **settings}
     config = small_config(training={"refit": False}, compression=chosen)
     step = StepName.COMPRESS_MODEL
     return compress_model(step_settings(config, step), run.inputs(step), output, run.context)
@@ -76,10 +78,15 @@ def compressed(trained: SmallRun) -> tuple[Path, StepOutcome]:
 def test_every_variant_is_built_and_measured_beside_the_float_model(compressed):
     output, outcome = compressed
     variants = variants_in(output)
-    assert list(variants) == ["saved_model", "tflite_float32", "tflite_int8", "pruned_tflite_int8"]
+    assert list(variants) == [
+        "saved_model",
+        "tflite_float32",
+        "tflite_int8_weights",
+        "magnitude_50_tflite_int8_weights",
+    ]
     assert {variant.status for variant in variants.values()} == {VariantStatus.BUILT}
     assert outcome.summary.startswith("4 variants, ")
-    for name in ("tflite_float32", "tflite_int8", "pruned_tflite_int8"):
+    for name in ("tflite_float32", "tflite_int8_weights", "magnitude_50_tflite_int8_weights"):
         path = output / variants[name].path
         assert path == output / "variants" / name / "model.tflite"
         assert variants[name].size_bytes == path.stat().st_size
@@ -89,15 +96,17 @@ def test_every_variant_is_built_and_measured_beside_the_float_model(compressed):
 
 def test_int8_is_smaller_than_float_and_half_of_a_pruned_model_is_zero(compressed):
     variants = variants_in(compressed[0])
-    assert variants["tflite_int8"].size_bytes < variants["saved_model"].size_bytes
-    assert variants["pruned_tflite_int8"].compressed_bytes < variants["tflite_int8"].compressed_bytes
-    assert variants["tflite_int8"].sparsity == 0
-    assert variants["pruned_tflite_int8"].sparsity == pytest.approx(0.5, abs=0.02)
+    assert variants["tflite_int8_weights"].size_bytes < variants["saved_model"].size_bytes
+    assert (
+        variants["magnitude_50_tflite_int8_weights"].compressed_bytes < variants["tflite_int8_weights"].compressed_bytes
+    )
+    assert variants["tflite_int8_weights"].sparsity == 0
+    assert variants["magnitude_50_tflite_int8_weights"].sparsity == pytest.approx(0.5, abs=0.02)
 
 
 def test_the_report_names_the_seconds_of_every_variant(compressed):
     report = json.loads((compressed[0] / "report.json").read_text())
-    assert set(report["durations_s"]) == {"tflite_float32", "tflite_int8", "pruned_tflite_int8"}
+    assert set(report["durations_s"]) == {"tflite_float32", "tflite_int8_weights", "magnitude_50_tflite_int8_weights"}
     assert report["n_parity_windows"] == 8
 
 
@@ -105,10 +114,12 @@ def test_variants_for_which_there_is_no_time_are_left_out_by_name(trained, tmp_p
     outcome = compress(trained, tmp_path, time_budget_s=1e-6)
     variants = variants_in(tmp_path)
     left_out = [name for name, variant in variants.items() if variant.status is VariantStatus.LEFT_OUT]
-    assert left_out == ["tflite_float32", "tflite_int8", "pruned_tflite_int8"]
-    assert "compression.time_budget_s" in variants["tflite_int8"].reason
+    assert left_out == ["tflite_float32", "tflite_int8_weights", "magnitude_50_tflite_int8_weights"]
+    assert "compression.time_budget_s" in variants["tflite_int8_weights"].reason
     assert outcome.reusable is False
-    assert outcome.summary.endswith("tflite_float32 left out; tflite_int8 left out; pruned_tflite_int8 left out")
+    assert outcome.summary.endswith(
+        "tflite_float32 left out; tflite_int8_weights left out; magnitude_50_tflite_int8_weights left out"
+    )
     assert not (tmp_path / "variants").exists()
 
 
@@ -116,11 +127,11 @@ def test_a_conversion_that_computes_nothing_but_nan_is_rejected(trained, tmp_pat
     spoiled = SmallRun(Path(shutil.copytree(trained.folder, tmp_path / "spoiled")))
     with h5py.File(spoiled.directory(StepName.TRAIN_MODEL) / "model.weights.h5", "r+") as file:
         file.visititems(spoil)
-    compress(spoiled, tmp_path / "output", variants=["tflite_float32", "tflite_int8"])
+    compress(spoiled, tmp_path / "output", variants=["tflite_float32", "tflite_int8_weights"])
     variants = variants_in(tmp_path / "output")
     assert variants["saved_model"].status is VariantStatus.BUILT
     assert variants["tflite_float32"].status is VariantStatus.REJECTED
-    assert variants["tflite_int8"].status is VariantStatus.REJECTED
+    assert variants["tflite_int8_weights"].status is VariantStatus.REJECTED
     assert "from the float model" in variants["tflite_float32"].reason
     assert "NaN" not in (tmp_path / "output" / "tournament.json").read_text()
 

@@ -20,7 +20,7 @@ from tests.unit.serving import tiny_models
 N_STEPS = 60
 GATES = GatesConfig(
     model=ModelGateConfig(max_mae=1, max_rmse=1, max_naive_ratio=1, max_champion_ratio=1.02),
-    compressed=CompressedGateConfig(max_mae=1, max_rmse=1, max_mae_increase_ratio=1),
+    compressed=CompressedGateConfig(max_mae=1, max_rmse=1),
     serving=ServingGateConfig(max_latency_ms=1000, max_difference_ratio=1e-4),
 )
 

@@ -38,7 +38,7 @@ def settings_of(
         backtest=BacktestConfig(stride=24, batch_size=2, cold_start_below=cold_start_below),
         gates=GatesConfig(
             model=limits,
-            compressed=CompressedGateConfig(max_mae=1, max_rmse=1, max_mae_increase_ratio=0.02),
+            compressed=CompressedGateConfig(max_mae=1, max_rmse=1),
             serving=ServingGateConfig(max_latency_ms=50, max_difference_ratio=1e-3),
         ),
     )

@@ -13,6 +13,7 @@ import pytest
 from components.evaluation.evaluate_compressed import evaluate_compressed
 from components.evaluation.evaluate_model import evaluate_model
 from forecasting.backtest.summary import read_backtest_report
+from forecasting.config.compression import CompressionConfig
 from forecasting.config.gates import CompressedGateConfig, GatesConfig, ModelGateConfig, ServingGateConfig
 from forecasting.config.root import EvaluateCompressedSettings, EvaluateModelSettings
 from forecasting.config.sections import BacktestConfig, ForecastConfig, ServingConfig
@@ -31,9 +32,10 @@ FORECAST = ForecastConfig(horizon=24, context=48, segment=24, seasons=(24, 48))
 BACKTEST = BacktestConfig(stride=24, batch_size=2)
 GATES = GatesConfig(
     model=ModelGateConfig(max_mae=0.5, max_rmse=0.6, max_naive_ratio=0.6, max_champion_ratio=1.02),
-    compressed=CompressedGateConfig(max_mae=0.5, max_rmse=0.6, max_mae_increase_ratio=0.02),
+    compressed=CompressedGateConfig(max_mae=0.5, max_rmse=0.6),
     serving=ServingGateConfig(max_latency_ms=50, max_difference_ratio=1e-3),
 )
+COMPRESSION = CompressionConfig(max_accuracy_loss=0.02)
 SPEC = hourly_spec(known=("Copy",))
 
 
@@ -74,7 +76,12 @@ def run_evaluate_model(inputs: Mapping[StepName, Path], context: StepContext) ->
 
 def run_evaluate_compressed(inputs: Mapping[StepName, Path], context: StepContext, *, prefer: str = "latency") -> str:
     settings = EvaluateCompressedSettings(
-        name="demand", forecast=FORECAST, backtest=BACKTEST, gates=GATES, serving=ServingConfig(prefer=prefer)
+        name="demand",
+        forecast=FORECAST,
+        backtest=BACKTEST,
+        gates=GATES,
+        compression=COMPRESSION,
+        serving=ServingConfig(prefer=prefer),
     )
     outcome = evaluate_compressed(settings, inputs, inputs[StepName.EVALUATE_COMPRESSED], context)
     assert outcome.passed
@@ -148,7 +155,7 @@ def test_variant_that_loses_too_much_is_left_behind_and_named(
     run_evaluate_compressed(inputs, context)
     report = json.loads((inputs[StepName.EVALUATE_COMPRESSED] / "report.json").read_text())
     assert report["variant"] == "tflite_float32"
-    assert report["outcomes"]["tflite_int8"].startswith("max_mae_increase_ratio fails: 0.4000, must be <= 0.02")
+    assert report["outcomes"]["tflite_int8"].startswith("max_accuracy_loss fails: 0.4000, must be <= 0.02")
     assert report["outcomes"]["broken"] == "rejected: the converter failed"
     assert report["outcomes"]["late"] == "left out: no time was left"
 
@@ -172,7 +179,10 @@ def test_float_model_ships_where_no_variant_passes(
     run_evaluate_model(inputs, context)
     add_variants(inputs, tiny_models, {"tflite_int8": "worse"})
     summary = run_evaluate_compressed(inputs, context)
-    assert summary == "ships saved_model: no compressed variant passed its gate"
+    assert summary.startswith(
+        "ships saved_model: no compressed variant passed its gate (tflite_int8: max_accuracy_loss fails: 0.4000"
+    )
+    assert "late: left out: no time was left" in summary
 
 
 def test_tournament_without_variants_ships_the_float_model(
@@ -191,7 +201,12 @@ def test_variants_scored_on_other_steps_than_the_float_model_are_an_error(
     run_evaluate_model(inputs, context)
     add_variants(inputs, tiny_models, {})
     settings = EvaluateCompressedSettings(
-        name="demand", forecast=FORECAST, backtest=BacktestConfig(stride=48), gates=GATES, serving=ServingConfig()
+        name="demand",
+        forecast=FORECAST,
+        backtest=BacktestConfig(stride=48),
+        gates=GATES,
+        compression=COMPRESSION,
+        serving=ServingConfig(),
     )
     with pytest.raises(ArtifactError, match="72 steps of evaluate_model, this backtest has 48"):
         evaluate_compressed(settings, inputs, inputs[StepName.EVALUATE_COMPRESSED], context)

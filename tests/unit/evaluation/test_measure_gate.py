@@ -39,7 +39,7 @@ def measured(
         backtest=BacktestConfig(stride=24),
         gates=GatesConfig(
             model=ModelGateConfig(max_mae=1, max_rmse=1, max_naive_ratio=1, max_champion_ratio=1.1),
-            compressed=CompressedGateConfig(max_mae=1, max_rmse=1, max_mae_increase_ratio=0.02),
+            compressed=CompressedGateConfig(max_mae=1, max_rmse=1),
             serving=ServingGateConfig(max_latency_ms=50, max_difference_ratio=1e-3),
             slices=SliceGateConfig(min_points=min_points, max_bucket_naive_ratio=1),
             exceedance=None

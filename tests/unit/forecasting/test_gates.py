@@ -27,6 +27,7 @@ from forecasting.gates import (
     ModelGateReport,
     PartReport,
     SliceGateReport,
+    VariantGateReport,
     compressed_rules,
     decide,
     judge_model,
@@ -46,7 +47,7 @@ def judge(report: ModelGateReport, limits: ModelGateConfig = LIMITS, **sections:
     """The verdict by limits of the model and, by name, other sections of the gates."""
     gates = GatesConfig(
         model=limits,
-        compressed=CompressedGateConfig(max_mae=1, max_rmse=1, max_mae_increase_ratio=0.02),
+        compressed=CompressedGateConfig(max_mae=1, max_rmse=1),
         serving=ServingGateConfig(max_latency_ms=50, max_difference_ratio=1e-3),
         **sections,  # type: ignore[arg-type]
     )
@@ -252,12 +253,17 @@ def test_exceedance_with_too_few_events_is_not_judged_and_says_so() -> None:
 
 
 def test_variant_is_refused_by_its_increase_over_the_float_model() -> None:
-    limits = CompressedGateConfig(max_mae=200, max_rmse=300, max_mae_increase_ratio=0.02)
-    results = [rule.judge() for rule in compressed_rules("tflite_int8", limits, mae=103.0, rmse=150.0, float_mae=100.0)]
+    limits = CompressedGateConfig(max_mae=200, max_rmse=300)
+    results = [
+        rule.judge()
+        for rule in compressed_rules(
+            "tflite_int8", limits, report=VariantGateReport(103.0, 150.0, 100.0), max_accuracy_loss=0.02
+        )
+    ]
     assert [(result.rule, result.passed, result.role) for result in results] == [
         ("max_mae", True, "tflite_int8"),
         ("max_rmse", True, "tflite_int8"),
-        ("max_mae_increase_ratio", False, "tflite_int8"),
+        ("max_accuracy_loss", False, "tflite_int8"),
     ]
     assert results[2].value == pytest.approx(0.03)
 
@@ -313,20 +319,38 @@ def test_a_run_for_an_earlier_cutoff_does_not_replace_the_champion_unless_it_is_
 
 
 def test_what_ships_is_compared_with_the_champion_too() -> None:
-    limits = CompressedGateConfig(max_mae=200.0, max_rmse=300.0, max_mae_increase_ratio=0.05)
+    limits = CompressedGateConfig(max_mae=200.0, max_rmse=300.0)
     rules = compressed_rules(
-        "tflite_int8", limits, mae=102.0, rmse=120.0, float_mae=100.0, champion=ChampionLimit(1.01, max_ratio=1.02)
+        "tflite_int8",
+        limits,
+        report=VariantGateReport(102.0, 120.0, 100.0),
+        max_accuracy_loss=0.05,
+        champion=ChampionLimit(1.01, max_ratio=1.02),
     )
     failed = [rule.judge() for rule in rules if not rule.judge().passed]
     assert [(result.rule, round(result.value, 4)) for result in failed] == [("max_champion_ratio", 1.0302)]
 
 
 def test_what_ships_must_improve_on_the_champion_where_that_is_asked() -> None:
-    limits = CompressedGateConfig(max_mae=200.0, max_rmse=300.0, max_mae_increase_ratio=0.05)
+    limits = CompressedGateConfig(max_mae=200.0, max_rmse=300.0)
     rules = compressed_rules(
-        "tflite_int8", limits, mae=102.0, rmse=120.0, float_mae=100.0,
+        "tflite_int8", limits, report=VariantGateReport(102.0, 120.0, 100.0), max_accuracy_loss=0.05,
         champion=ChampionLimit(0.95, max_ratio=1.0, min_improvement=0.04),
     )  # fmt: skip
     assert [(rule.rule, round(rule.value, 3)) for rule in rules if not rule.judge().passed] == [
         ("min_champion_improvement", 0.031)
     ]
+
+
+def test_coverage_and_the_worst_series_of_a_variant_are_judged_where_they_have_limits() -> None:
+    limits = CompressedGateConfig(max_mae=200, max_rmse=300, max_coverage_change=0.01, max_worst_series_loss=0.05)
+    report = VariantGateReport(100.0, 150.0, 100.0, coverage=0.78, float_coverage=0.8, worst_series_loss=0.06)
+    rules = compressed_rules("tflite_int8", limits, report=report, max_accuracy_loss=0.02)
+    failed = {rule.rule: round(rule.value, 4) for rule in rules if not rule.judge().passed}
+    assert failed == {"max_coverage_change": 0.02, "max_worst_series_loss": 0.06}
+    unmeasured = compressed_rules(
+        "tflite_int8", limits, report=VariantGateReport(100.0, 150.0, 100.0), max_accuracy_loss=0.02
+    )
+    assert [rule.rule for rule in unmeasured if not rule.judge().passed] == [
+        "max_coverage_change", "max_worst_series_loss",
+    ]  # fmt: skip

@@ -16,9 +16,10 @@ from pipelines.cli import main
 
 CONFIG = """\
 name: toy
+compression: {max_accuracy_loss: 0.1}
 gates:
   model: {max_mae: 1, max_rmse: 1, max_naive_ratio: 1, max_champion_ratio: 1}
-  compressed: {max_mae: 1, max_rmse: 1, max_mae_increase_ratio: 0.1}
+  compressed: {max_mae: 1, max_rmse: 1}
   serving: {max_latency_ms: 50, max_difference_ratio: 0.001}
 """
 
@@ -110,7 +111,7 @@ def test_config_show_prints_all_defaults_and_reads_back(config: str, capsys: pyt
 def test_config_schema_is_json_schema(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["config", "schema"]) == 0
     schema = json.loads(capsys.readouterr().out)
-    assert schema["required"] == ["gates"]
+    assert schema["required"] == ["gates", "compression"]
     assert schema["additionalProperties"] is False
 
 

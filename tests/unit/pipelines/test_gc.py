@@ -63,7 +63,16 @@ def home(tmp_path: Path) -> Home:
     repository.set_candidate("toy", 4)
     config = tmp_path / "toy.yaml"
     retention = {"keep_runs": 1, "keep_versions": 2, "tracked": False}
-    config.write_text(json.dumps({"name": "toy", "gates": PLACEHOLDER_GATES, "retention": retention}))
+    config.write_text(
+        json.dumps(
+            {
+                "name": "toy",
+                "gates": PLACEHOLDER_GATES,
+                "compression": {"max_accuracy_loss": 0.02},
+                "retention": retention,
+            }
+        )
+    )
     return Home(layout, config)
 
 

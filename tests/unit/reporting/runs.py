@@ -9,11 +9,13 @@ import numpy as np
 from components.deployment.deploy_model import DeploymentRecord
 from components.deployment.measures import LatencyReport
 from components.deployment.validate_serving import ServingReport
-from components.evaluation.evaluate_compressed import CompressedEvaluationReport, judge_variants
+from components.evaluation.evaluate_compressed import CompressedEvaluationReport
 from components.evaluation.evaluate_model import ChampionSource, judge_candidate
+from components.evaluation.judge_variants import judge_variants
 from components.validation.profile import profile_store
 from components.validation.report import CheckRecord, Severity, ValidationReport, write_report
 from forecasting.backtest.summary import BacktestReport, read_backtest_report, write_backtest_report
+from forecasting.config.compression import CompressionConfig
 from forecasting.config.gates import CompressedGateConfig, GatesConfig, ModelGateConfig, ServingGateConfig
 from forecasting.config.root import EvaluateCompressedSettings, EvaluateModelSettings
 from forecasting.config.sections import BacktestConfig, ForecastConfig, ServingConfig
@@ -33,7 +35,7 @@ from tests.unit.forecasting.series_stores import write_series_store
 
 GATES = GatesConfig(
     model=ModelGateConfig(max_mae=0.5, max_rmse=0.6, max_naive_ratio=0.6, max_champion_ratio=1.02),
-    compressed=CompressedGateConfig(max_mae=0.5, max_rmse=0.6, max_mae_increase_ratio=0.02),
+    compressed=CompressedGateConfig(max_mae=0.5, max_rmse=0.6),
     serving=ServingGateConfig(max_latency_ms=50, max_difference_ratio=1e-3),
 )
 FORECAST = ForecastConfig(horizon=24, context=48, segment=24, seasons=(24, 48))
@@ -132,9 +134,14 @@ def add_compression(run: RunLayout) -> None:
     reference = read_backtest_report(run.step(StepName.EVALUATE_MODEL) / "metrics.json")
     report = _scored(reference, {"tflite_int8": 1.002, "pruned_tflite_int8": 1.05})
     settings = EvaluateCompressedSettings(
-        name="demand", forecast=FORECAST, backtest=BacktestConfig(stride=24), gates=GATES, serving=ServingConfig()
+        name="demand",
+        forecast=FORECAST,
+        backtest=BacktestConfig(stride=24),
+        gates=GATES,
+        compression=CompressionConfig(max_accuracy_loss=0.02),
+        serving=ServingConfig(),
     )
-    decision, outcomes = judge_variants(settings, tuple(variants), report, sanity={})
+    decision, outcomes = judge_variants(settings, tuple(variants), report, measures={})
     write_backtest_report(report, judged / "metrics.json")
     write_decision(decision, judged / "decision.json")
     text = json.dumps(asdict(CompressedEvaluationReport(decision.variant or "", decision.reason, outcomes)))

@@ -117,4 +117,4 @@ def test_every_limit_has_words_for_it() -> None:
     settings = (ModelGateConfig, SliceGateConfig, SanityGateConfig, CompressedGateConfig, ServingGateConfig)
     names = {name for section in settings for name in get_type_hints(section) if name.startswith(("min_", "max_"))}
     names |= {f"exceedance.{name}" for name in ExceedanceGateConfig.model_fields if name.startswith(("min_", "max_"))}
-    assert names - {"min_points", "exceedance.min_events"} <= set(LABELS)
+    assert names - {"min_points", "min_series_points", "exceedance.min_events"} <= set(LABELS)

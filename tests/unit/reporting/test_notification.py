@@ -282,7 +282,7 @@ def test_what_a_pipeline_is_compiled_from_has_the_names_of_secrets_and_not_the_s
     for name in ("HOOK", "HOOK_SECRET", "MAIL_PASSWORD", "TRACKER_PASSWORD"):
         monkeypatch.setenv(name, SECRET)
     document = {
-        "gates": PLACEHOLDER_GATES,
+        "gates": PLACEHOLDER_GATES, "compression": {"max_accuracy_loss": 0.02},
         "tracking": {"uri": "postgresql://almanac:${TRACKER_PASSWORD}@db/mlflow"},
         "notify": {
             "webhooks": [{"url": "${HOOK}", "secret": "${HOOK_SECRET}"}],

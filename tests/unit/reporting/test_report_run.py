@@ -279,7 +279,7 @@ def test_gate_table_shows_value_limit_and_margin(tmp_path: Path) -> None:
 def test_variant_that_failed_says_why_and_the_shipped_one_is_marked(tmp_path: Path) -> None:
     page, _ = report(whole_run(tmp_path))
     assert "tflite_int8 ships 772 kB 611 kB 0.25 ms 0.50 ms" in page.text
-    assert "max_mae_increase_ratio fails: 0.0500, must be <= 0.02" in page.text
+    assert "max_accuracy_loss fails: 0.0500, must be <= 0.02" in page.text
     assert "rejected: the converter failed" in page.text
 
 

@@ -14,7 +14,7 @@ from forecasting.steps import StepContext
 
 GATES = {
     "model": {"max_mae": 1, "max_rmse": 1, "max_naive_ratio": 1, "max_champion_ratio": 1},
-    "compressed": {"max_mae": 1, "max_rmse": 1, "max_mae_increase_ratio": 0.1},
+    "compressed": {"max_mae": 1, "max_rmse": 1},
     "serving": {"max_latency_ms": 50, "max_difference_ratio": 0.001},
 }
 
@@ -42,6 +42,7 @@ def make_settings() -> MakeSettings:
             },
             "split": {"validation": "1d", "test": "1d", "embargo": False, **sections.pop("split", {})},
             "gates": GATES,
+            "compression": {"max_accuracy_loss": 0.02},
             **sections,
         }
         settings = step_settings(parse_config(document, source="test"), StepName.VALIDATE_DATA)

@@ -337,7 +337,7 @@ def test_four_times_the_rows_need_no_more_memory(tmp_path):
         "data": {"uri": "", "time_column": "time", "target": "load", "id_columns": ["site"], "known": ["sun"], "frequency": "1h"},
         "forecast": {"horizon": 24, "context": 48, "segment": 24, "seasons": [24]},
         "split": {"validation": "30d", "test": "30d", "embargo": False},
-        "gates": GATES,
+        "gates": GATES, "compression": {"max_accuracy_loss": 0.02},
         "validation": {"part_rows": 100_000, "data_docs": False},
     }  # fmt: skip
     few, many = peak_mib(200, tmp_path / "few", document), peak_mib(800, tmp_path / "many", document)

@@ -112,4 +112,7 @@ def test_too_many_categories_are_refused_with_their_number(make_settings, contex
 )
 def test_settings_that_do_not_fit_each_other_are_refused(data, features, said):
     with pytest.raises(ConfigError, match=said):
-        parse_config({"data": data, "features": features, "gates": GATES}, source="test")
+        parse_config(
+            {"data": data, "features": features, "gates": GATES, "compression": {"max_accuracy_loss": 0.02}},
+            source="test",
+        )

@@ -127,7 +127,7 @@ SECRET = "s3cr/et@1"
 )  # fmt: skip
 def test_a_password_in_a_configuration_is_refused_and_not_repeated(uri):
     with pytest.raises(ConfigError, match=r"data: an address must not hold a password") as raised:
-        parse_config({"data": {"uri": uri}, "gates": GATES}, source="test")
+        parse_config({"data": {"uri": uri}, "gates": GATES, "compression": {"max_accuracy_loss": 0.02}}, source="test")
     assert "s3" not in str(raised.value)
 
 
@@ -140,7 +140,12 @@ def test_a_password_in_a_configuration_is_refused_and_not_repeated(uri):
     ],
 )
 def test_addresses_without_a_secret_are_taken(uri):
-    assert parse_config({"data": {"uri": uri}, "gates": GATES}, source="test").data.uri == uri
+    assert (
+        parse_config(
+            {"data": {"uri": uri}, "gates": GATES, "compression": {"max_accuracy_loss": 0.02}}, source="test"
+        ).data.uri
+        == uri
+    )
 
 
 def test_a_password_of_the_environment_is_quoted_and_shown_nowhere(context, monkeypatch):

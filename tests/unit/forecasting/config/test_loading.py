@@ -8,9 +8,10 @@ from forecasting.config import load_config
 from forecasting.errors import ConfigError
 
 GATES = """\
+compression: {max_accuracy_loss: 0.1}
 gates:
   model: {max_mae: 1, max_rmse: 1, max_naive_ratio: 1, max_champion_ratio: 1}
-  compressed: {max_mae: 1, max_rmse: 1, max_mae_increase_ratio: 0.1}
+  compressed: {max_mae: 1, max_rmse: 1}
   serving: {max_latency_ms: 50, max_difference_ratio: 0.001}
 """
 

@@ -8,7 +8,7 @@ from tests.unit.forecasting.config.test_values import GATES
 
 
 def read(**sections: object) -> AlmanacConfig:
-    return parse_config({"gates": GATES, **sections}, source="toy.yaml")
+    return parse_config({"gates": GATES, "compression": {"max_accuracy_loss": 0.02}, **sections}, source="toy.yaml")
 
 
 @pytest.mark.parametrize("period", ["validation", "test"])
@@ -91,7 +91,7 @@ def test_a_limit_that_could_never_be_judged_or_met_is_refused_when_it_is_read(
     sections: dict[str, object], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        parse_config({"gates": GATES, **sections}, source="toy.yaml")
+        parse_config({"gates": GATES, "compression": {"max_accuracy_loss": 0.02}, **sections}, source="toy.yaml")
 
 
 def test_more_versions_than_a_deployment_leaves_cannot_be_retained() -> None:

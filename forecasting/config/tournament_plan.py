@@ -1,0 +1,71 @@
+"""Which variants take part in a tournament: by profile or by name, as far as the kind of model allows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from forecasting.config.compression import CompressionConfig
+from forecasting.config.models import EnsembleConfig, KindConfig
+from forecasting.errors import ConfigError
+from forecasting.variants import Precision, Pruning, VariantSpec, variant_spec
+
+_BUILT = (Precision.FLOAT32, Precision.INT8_WEIGHTS)
+
+QUICK = (
+    VariantSpec(Pruning.NONE, Precision.FLOAT32),
+    VariantSpec(Pruning.NONE, Precision.INT8_WEIGHTS),
+    VariantSpec(Pruning.MAGNITUDE_50, Precision.INT8_WEIGHTS),
+)
+"""Worth their time for most models, the most useful first."""
+
+FULL = (
+    *QUICK,
+    VariantSpec(Pruning.MAGNITUDE_30, Precision.INT8_WEIGHTS),
+    VariantSpec(Pruning.MAGNITUDE_70, Precision.INT8_WEIGHTS),
+)
+"""Everything that may pay, in the order in which it is worth trying."""
+
+PROFILES: Mapping[str, tuple[VariantSpec, ...]] = {"quick": QUICK, "full": FULL}
+
+
+@dataclass(frozen=True)
+class PlanSpec:
+    """The variants to be built, in order. left_out: variants of the full profile that take no part, with the reason."""
+
+    variants: tuple[VariantSpec, ...]
+    left_out: Mapping[str, str]
+
+
+def plan_tournament(compression: CompressionConfig, model: KindConfig) -> PlanSpec:
+    """The variants of a tournament.
+
+    Raises:
+        ConfigError: A variant that was asked for by name cannot be made of this kind of model.
+    """
+    if compression.variants is not None:
+        asked = tuple(variant_spec(name) for name in compression.variants)
+        for spec in asked:
+            if reason := unsupported_reason(spec, model):
+                raise ConfigError(
+                    f"compression.variants names {spec.name}, which model.kind {model.kind} cannot be made into: {reason}"
+                )
+        return PlanSpec(asked, {})
+    profile = PROFILES[compression.profile]
+    refused = {spec.name: reason for spec in FULL if (reason := unsupported_reason(spec, model))}
+    why = f"not in compression.profile {compression.profile}"
+    others = {spec.name: why for spec in FULL if spec not in profile and spec.name not in refused}
+    return PlanSpec(tuple(spec for spec in profile if spec.name not in refused), {**refused, **others})
+
+
+def unsupported_reason(spec: VariantSpec, model: KindConfig) -> str:
+    """Why a variant cannot be made of a kind of model, its members included; empty where it can."""
+    if spec.precision not in _BUILT or spec.pruning.is_structured:
+        return f"variants are of {' and '.join(_BUILT)}, whole or pruned by magnitude"
+    del model
+    return ""
+
+
+def kinds_of(model: KindConfig) -> tuple[str, ...]:
+    """The kinds of networks in a model: its own, or those of the members of an ensemble."""
+    if isinstance(model, EnsembleConfig):
+        return tuple(dict.fromkeys(member.kind for member in model.members))
+    return (model.kind,)

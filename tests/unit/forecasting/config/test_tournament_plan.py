@@ -1,0 +1,57 @@
+import pytest
+
+from forecasting.config.compression import CompressionConfig
+from forecasting.config.models import SegmentLstmConfig
+from forecasting.config.tournament_plan import FULL, PROFILES, QUICK, plan_tournament
+from forecasting.errors import ConfigError
+from tests.unit.forecasting.config.test_root import read
+
+MODEL = SegmentLstmConfig()
+
+
+def names(**settings: object) -> list[str]:
+    config = CompressionConfig(max_accuracy_loss=0.02, **settings)  # type: ignore[arg-type]
+    return [spec.name for spec in plan_tournament(config, MODEL).variants]
+
+
+def test_the_quick_profile_is_what_is_tried_unless_another_is_named() -> None:
+    assert names() == [spec.name for spec in QUICK]
+    assert names(profile="full") == [spec.name for spec in FULL]
+
+
+def test_every_profile_begins_with_the_plain_float_conversion() -> None:
+    assert {profile[0].name for profile in PROFILES.values()} == {"tflite_float32"}
+
+
+def test_what_the_quick_profile_leaves_out_of_the_full_one_is_named_with_the_reason() -> None:
+    plan = plan_tournament(CompressionConfig(max_accuracy_loss=0.02), MODEL)
+    assert set(plan.left_out) == {spec.name for spec in FULL} - {spec.name for spec in QUICK}
+    assert plan.left_out["magnitude_70_tflite_int8_weights"] == "not in compression.profile quick"
+
+
+def test_variants_by_name_take_the_place_of_a_profile_in_the_order_in_which_they_are_named() -> None:
+    asked = ["tflite_int8_weights", "tflite_float32"]
+    assert names(variants=asked, profile="full") == asked
+
+
+def test_an_unknown_variant_and_one_named_twice_are_refused_when_the_configuration_is_read() -> None:
+    limit = {"max_accuracy_loss": 0.02}
+    with pytest.raises(ConfigError, match=r"compression.variants: a variant must be one of .* found 'tflite_int7'"):
+        read(compression={**limit, "variants": ["tflite_int7"]})
+    with pytest.raises(ConfigError, match="each variant must be named once"):
+        read(compression={**limit, "variants": ["tflite_float32", "tflite_float32"]})
+
+
+def test_what_compression_may_cost_has_no_default_and_its_old_place_names_the_new_one() -> None:
+    with pytest.raises(ConfigError, match=r"compression.max_accuracy_loss"):
+        read(compression={})
+    gates = {"max_mae": 1, "max_rmse": 1, "max_mae_increase_ratio": 0.02}
+    document = read().model_dump(mode="json")
+    with pytest.raises(ConfigError, match=r"max_mae_increase_ratio is compression.max_accuracy_loss now"):
+        read(gates={**document["gates"], "compressed": gates})
+
+
+def test_each_profile_has_its_own_time_unless_it_is_set() -> None:
+    assert CompressionConfig(max_accuracy_loss=0.02).budget_s == 60
+    assert CompressionConfig(max_accuracy_loss=0.02, profile="full").budget_s == 300
+    assert CompressionConfig(max_accuracy_loss=0.02, profile="full", time_budget_s=7).budget_s == 7
