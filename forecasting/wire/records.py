@@ -1,42 +1,21 @@
 """TFRecord files: length, masked CRC-32C of the length, payload, masked CRC-32C of the payload.
 
-Format: tensorflow/core/lib/io/record_writer.h. Used for warm-up requests, which are few and small,
-so that a table in Python is fast enough.
+Format: tensorflow/core/lib/io/record_writer.h. Used for warm-up requests and the model server's request log.
 """
 
 import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import google_crc32c
+
 from forecasting.errors import ArtifactError
 
-_POLYNOMIAL = 0x82F63B78
 _MASK_DELTA = 0xA282EAD8
 
 
-def _make_table() -> tuple[int, ...]:
-    table = []
-    for index in range(256):
-        value = index
-        for _ in range(8):
-            value = (value >> 1) ^ (_POLYNOMIAL if value & 1 else 0)
-        table.append(value)
-    return tuple(table)
-
-
-_TABLE = _make_table()
-
-
-def crc32c(payload: bytes) -> int:
-    """CRC-32C (Castagnoli) of some bytes."""
-    value = 0xFFFFFFFF
-    for byte in payload:
-        value = _TABLE[(value ^ byte) & 0xFF] ^ (value >> 8)
-    return value ^ 0xFFFFFFFF
-
-
 def _masked(payload: bytes) -> bytes:
-    value = crc32c(payload)
+    value: int = google_crc32c.value(payload)
     rotated = ((value >> 15) | (value << 17)) & 0xFFFFFFFF
     return struct.pack("<I", (rotated + _MASK_DELTA) & 0xFFFFFFFF)
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from serving.model_server.rest_json import JsonBody, debug_text, is_unicode, kind_of, signature_name_of
+from serving.model_server.rest_json import JsonBody, RepeatedNames, debug_text, is_unicode, kind_of, signature_name_of
 from serving.model_server.rest_values import as_double, decode_base64, is_base64
 from serving.model_server.status import RequestError, invalid
 
@@ -38,19 +38,21 @@ def _fill_example(value: Any, example: Any, body: JsonBody) -> None:
     if not isinstance(value, dict):
         raise invalid(f"Example must be JSON object but got JSON {kind_of(value)}")
     example.features.SetInParent()
-    for name, content in value.items():
+    for name, content in value.pairs if isinstance(value, RepeatedNames) else value.items():
         if not is_unicode(name):
             raise invalid(f"Feature: {debug_text(name)} has half of a surrogate pair in its name")
         feature = example.features.feature[name]
+        # Of a feature that comes twice, the last one counts.
+        feature.Clear()
         for item in content if isinstance(content, list) else [content]:
-            _add(float("nan") if item is None and body.null_is_nan else item, name, feature)
+            _add(float("nan") if item is None and body.null_is_nan else item, name, feature, body)
 
 
-def _add(value: Any, name: str, feature: Any) -> None:
+def _add(value: Any, name: str, feature: Any, body: JsonBody) -> None:
     if isinstance(value, bool):
         _list_of(feature, "int64_list", name).append(int(value))
     elif isinstance(value, str):
-        _list_of(feature, "bytes_list", name).append(value.encode("utf-8", "surrogatepass"))
+        _list_of(feature, "bytes_list", name).append(body.bytes_of(value))
     elif isinstance(value, float) or (isinstance(value, int) and not -_INT64_END <= value < _UINT64_END):
         _list_of(feature, "float_list", name).append(as_double(value))
     elif isinstance(value, int):

@@ -1,7 +1,8 @@
 """Parse request bodies as TensorFlow Serving's RapidJSON does, NaN tokens and trailing bytes included.
 
 orjson reads almost every body. It knows no NaN, so bare NaN tokens become nulls first, which NumPy reads
-as NaN; a body that holds nulls of its own, or anything else that orjson refuses, goes to the slow parser.
+as NaN; a body that holds nulls of its own, names that an object has twice, or anything else that orjson refuses,
+goes to the slow parser. `rest_syntax` finds the words for what cannot be parsed.
 """
 
 import json
@@ -11,21 +12,24 @@ from typing import Any
 
 import orjson
 
+from serving.model_server.rest_syntax import BYTE_ORDER_MARK, INVALID_VALUE, SyntaxFault, first_fault
 from serving.model_server.status import RequestError, invalid
 
 DEBUG_BYTES = 256
 _MAX_LOOKS = 64
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|-?(?:NaN|Inf(?:inity)?)', re.DOTALL)
-_RAPIDJSON = (
-    ("Expecting property name", "Missing a name for object member."),
-    ("Illegal trailing comma", "Invalid value."),
-    ("Expecting ':'", "Missing a colon after a name of object member."),
-    ("Expecting ','", "Missing a comma or ] after an array element."),
-    ("Unterminated string", "Missing a closing quotation mark in string."),
-    ("Invalid control character", "Invalid encoding in string."),
-    ("Invalid \\escape", "Invalid escape character in string."),
-    ("Invalid \\uXXXX", "Incorrect hex digit after \\u escape in string."),
-)
+_NAME_END = re.compile(rb'"[ \t\r\n]*:')
+_MAYBE_REFUSED = re.compile(rb"\\u[dD][89abAB]|[eE]\+?[0-9]{3}|[0-9]{309}")
+"""What Python's parser takes and RapidJSON may not: half a surrogate pair, a number beyond a double."""
+
+
+class RepeatedNames(dict[str, Any]):
+    """An object that has a name more than once. A look-up finds the first, as RapidJSON's does."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        """Keep all pairs beside the first of each name."""
+        super().__init__(reversed(pairs))
+        self.pairs = pairs
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,12 @@ class JsonBody:
     document: dict[str, Any]
     may_hold_bool: bool
     null_is_nan: bool
+    broken_utf8: bool = False
+    """Whether strings hold bytes that are no UTF-8, which RapidJSON takes as they are."""
+
+    def bytes_of(self, text: str) -> bytes:
+        """A string as it came."""
+        return text.encode("utf-8", "surrogateescape" if self.broken_utf8 else "surrogatepass")
 
 
 def parse_object(body: bytes) -> JsonBody:
@@ -43,11 +53,14 @@ def parse_object(body: bytes) -> JsonBody:
     Raises:
         RequestError: It is none, or no JSON.
     """
-    document, null_is_nan = _parse(body)
+    document, null_is_nan, broken_utf8 = _parse(body)
     if not isinstance(document, dict):
+        # Of a number at the top, Python's parser takes as much as is one.
+        if fault := first_fault(body):
+            raise _parse_error(fault)
         raise invalid(f"JSON Value: {debug_text(document)} Is not object")
     may_hold_bool = _holds(body, b"true") or _holds(body, b"false")
-    return JsonBody(document, may_hold_bool, null_is_nan)
+    return JsonBody(document, may_hold_bool, null_is_nan, broken_utf8)
 
 
 def signature_name_of(document: dict[str, Any]) -> str:
@@ -77,7 +90,9 @@ def kind_of(value: Any) -> str:
     """RapidJSON's name of a value's type."""
     if isinstance(value, bool):
         return str(value)
-    kinds = {type(None): "Null", str: "String", int: "Number", float: "Number", list: "Array", dict: "Object"}
+    if isinstance(value, dict):
+        return "Object"
+    kinds = {type(None): "Null", str: "String", int: "Number", float: "Number", list: "Array"}
     return kinds[type(value)]
 
 
@@ -102,19 +117,43 @@ def is_unicode(text: str) -> bool:
     return True
 
 
-def _parse(body: bytes) -> tuple[Any, bool]:
+def _parse(body: bytes) -> tuple[Any, bool, bool]:
+    """The document, whether its nulls stand for NaN, and whether its strings are no UTF-8."""
     if not body:
         raise invalid("JSON Parse error: The document is empty")
+    null_is_nan = False
     try:
-        return orjson.loads(body), False
+        document = orjson.loads(body)
     except orjson.JSONDecodeError:
-        pass
-    if b"NaN" in body and b"null" not in body:
-        try:
-            return orjson.loads(_nulls_for_nan(body)), True
-        except orjson.JSONDecodeError:
-            pass
-    return _parse_slowly(body), False
+        document = None
+        if b"NaN" in body and b"null" not in body:
+            null_is_nan, document = _parse_without_nan(body)
+    if document is None or _may_repeat_names(document, body):
+        return _parse_slowly(body)
+    return document, null_is_nan, False
+
+
+def _parse_without_nan(body: bytes) -> tuple[bool, Any]:
+    try:
+        return True, orjson.loads(_nulls_for_nan(body))
+    except orjson.JSONDecodeError:
+        return False, None
+
+
+def _may_repeat_names(document: Any, body: bytes) -> bool:
+    """Whether an object may have a name twice, of which orjson keeps the last: there are more colons than names."""
+    n_colons = body.count(b":")
+    if n_colons == 0 or (type(document) is dict and n_colons == len(document)):
+        return False
+    n_names, left = 0, [document]
+    while left:
+        value = left.pop()
+        if type(value) is dict:
+            n_names += len(value)
+            left.extend(value.values())
+        elif type(value) is list and value and type(value[0]) in (dict, list):
+            left.extend(value)
+    return n_colons != n_names and len(_NAME_END.findall(body)) != n_names
 
 
 def _nulls_for_nan(body: bytes) -> bytes:
@@ -139,27 +178,29 @@ def _plain_token(match: re.Match[bytes]) -> bytes:
     return token + b"inity" if token in (b"Inf", b"-Inf") else token
 
 
-def _parse_slowly(body: bytes) -> Any:
+def _parse_slowly(body: bytes) -> tuple[Any, bool, bool]:
     """Read the first value of a body and leave the rest alone."""
-    if b"Inf" in body or b"-NaN" in body:
-        body = _TOKENS.sub(_plain_token, body)
+    if _MAYBE_REFUSED.search(body) and (fault := first_fault(body)):
+        raise _parse_error(fault)
+    plain = _TOKENS.sub(_plain_token, body) if b"Inf" in body or b"-NaN" in body else body
+    plain = BYTE_ORDER_MARK.sub(b"", plain, count=1).lstrip(b" \t\r\n")
     try:
-        text = body.decode("utf-8").lstrip(" \t\r\n\ufeff")
-    except UnicodeDecodeError as error:
-        raise invalid(f"JSON Parse error: Invalid encoding in string. at offset: {error.start}") from error
-    offset = len(body) - len(text.encode())
-    if not text:
-        raise invalid(f"JSON Parse error: The document is empty at offset: {offset}")
+        text, broken_utf8 = plain.decode("utf-8"), False
+    except UnicodeDecodeError:
+        text, broken_utf8 = plain.decode("utf-8", "surrogateescape"), True
     try:
-        return json.JSONDecoder().raw_decode(text)[0]
-    except json.JSONDecodeError as error:
-        raise _parse_error(error, offset) from error
+        return json.JSONDecoder(object_pairs_hook=_object).raw_decode(text)[0], False, broken_utf8
     except RecursionError as error:
-        raise invalid("JSON Parse error: the nesting is deeper than this server reads") from error
-    except ValueError as error:
-        raise invalid("JSON Parse error: Number too big to be stored in double.") from error
+        text = "the nesting is deeper than this server reads"
+        raise (_parse_error(fault) if (fault := first_fault(body)) else invalid(f"JSON Parse error: {text}")) from error
+    except json.JSONDecodeError as error:
+        raise _parse_error(first_fault(body) or SyntaxFault(INVALID_VALUE, len(text[: error.pos].encode()))) from error
 
 
-def _parse_error(error: json.JSONDecodeError, offset: int) -> RequestError:
-    text = next((theirs for ours, theirs in _RAPIDJSON if error.msg.startswith(ours)), "Invalid value.")
-    return invalid(f"JSON Parse error: {text} at offset: {offset + error.pos}")
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else RepeatedNames(pairs)
+
+
+def _parse_error(fault: SyntaxFault) -> RequestError:
+    return invalid(f"JSON Parse error: {fault.text} at offset: {fault.offset}")

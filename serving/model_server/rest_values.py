@@ -7,7 +7,7 @@ fit is walked value by value, which finds the error to tell.
 
 import array as compact
 import base64
-import binascii
+import re
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from forecasting.wire.messages import DataType
 from forecasting.wire.tensors import type_name
 from serving.model_server.backends import Arrays
-from serving.model_server.rest_json import JsonBody, debug_text, kind_of
+from serving.model_server.rest_json import JsonBody, RepeatedNames, debug_text, kind_of
 from serving.model_server.signatures import InputSpec
 from serving.model_server.status import RequestError, StatusCode, invalid
 
@@ -43,6 +43,7 @@ _INTEGERS: dict[int, npt.DTypeLike] = {
     DataType.DT_UINT64: np.uint64,
 }
 _FLOATS: dict[int, npt.DTypeLike] = {DataType.DT_FLOAT: np.float32, DataType.DT_DOUBLE: np.float64}
+_BASE64, _NO_BLANKS = re.compile(r"[A-Za-z0-9+/]*"), str.maketrans("", "", " \t\n\v\f\r")
 _STRING, _BOOL = int(DataType.DT_STRING), int(DataType.DT_BOOL)
 
 _MAX_NESTED = 63
@@ -78,22 +79,25 @@ def values_of(body: JsonBody, inputs: Inputs, signature_name: str) -> tuple[Arra
 
 def is_base64(value: Any) -> bool:
     """Whether a value is `{"b64": "…"}`."""
-    return isinstance(value, dict) and len(value) == 1 and isinstance(value.get(BASE64), str)
+    if not isinstance(value, dict) or len(value) != 1 or isinstance(value, RepeatedNames):
+        return False
+    return isinstance(value.get(BASE64), str)
 
 
 def decode_base64(value: Any) -> bytes:
-    """The bytes of `{"b64": "…"}`.
+    """The bytes of `{"b64": "…"}`: blanks anywhere, and as many '=' or '.' at the end as belong there, or none.
 
     Raises:
         RequestError: It is something else.
     """
     if not is_base64(value):
         raise invalid(f"JSON Value: {debug_text(value)} not formatted correctly for base64 data")
-    text = value[BASE64].strip().rstrip("=")
-    try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise invalid("Unable to base64 decode") from error
+    text = value[BASE64].translate(_NO_BLANKS)
+    digits = text.rstrip("=.")
+    n_missing = -len(digits) % 4
+    if not _BASE64.fullmatch(digits) or n_missing > 2 or len(text) - len(digits) not in (0, n_missing):
+        raise invalid("Unable to base64 decode")
+    return base64.b64decode(digits + "=" * n_missing)
 
 
 def _from_rows(rows: list[Any], inputs: Inputs, body: JsonBody) -> Arrays:
@@ -297,7 +301,7 @@ def _checked(value: Any, dtype: int, body: JsonBody) -> Any:
         raise _type_error(value, dtype)
     if dtype == _STRING:
         if isinstance(value, str):
-            return value.encode("utf-8", "surrogatepass")
+            return body.bytes_of(value)
     elif dtype == _BOOL:
         if isinstance(value, bool):
             return value

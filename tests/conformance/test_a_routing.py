@@ -124,6 +124,11 @@ def test_a23_a_body_that_is_not_gzip_counts_as_empty(server):
     assert (status, document) == (400, {"error": "JSON Parse error: The document is empty"})
 
 
+def test_a23_a_gzip_body_that_ends_early_counts_as_empty_too(server):
+    status, document = server.post(P, gzip.compress(b'{"instances": [2.0]}')[:-4], {"Content-Encoding": "gzip"})
+    assert (status, document) == (400, {"error": "JSON Parse error: The document is empty"})
+
+
 def test_a24_outside_the_interface_there_is_nothing(server):
     status, headers, _ = server.ask("GET", "/nothing/here")
     assert status == 404

@@ -151,3 +151,27 @@ def test_types_survive(server, signature, values):
 
 def test_c19_a_plain_number_is_a_scalar(server):
     assert predict(server, "default", {"inputs": 2.0}) == (200, {"outputs": 3.0})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b'{"instances": [1], "instances": [5, 6]}', id="C20 rows twice"),
+        pytest.param(
+            b'{"instances": [{"x": 1}], "signature_name": "serving_default", "signature_name": "x"}', id="C20 name"
+        ),
+        pytest.param(b'\xef\xbb\xbf \n{"instances": [1]}', id="C21 byte order mark"),
+    ],
+)
+def test_of_names_that_come_twice_the_first_counts(server, body):
+    assert predict(server, "default", body) == (200, {"predictions": [2.5]})
+
+
+def test_c22_base64_may_have_blanks_and_lack_its_padding(server):
+    document = {"signature_name": "blob", "instances": [{"b64": " aGV 5\n"}, {"b64": "/wA"}]}
+    assert predict(server, "identity", document) == (200, {"predictions": [{"b64": "aGV5"}, {"b64": "/wA="}]})
+
+
+def test_c23_bytes_that_are_no_utf8_pass_as_they_are(server):
+    body = b'{"signature_name": "blob", "inputs": ["\xff\x80"]}'
+    assert predict(server, "identity", body) == (200, {"outputs": [{"b64": "/4A="}]})

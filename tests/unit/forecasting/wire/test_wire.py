@@ -7,7 +7,7 @@ import pytest
 from forecasting.errors import ArtifactError, RemoteError, RetryableError
 from forecasting.wire.client import GrpcClient, RestClient
 from forecasting.wire.messages import TensorProto
-from forecasting.wire.records import crc32c, read_records, write_records
+from forecasting.wire.records import frame_record, read_records, write_records
 from forecasting.wire.server_process import model_server
 from forecasting.wire.tensors import from_tensor, to_tensor
 
@@ -63,8 +63,11 @@ def test_more_values_than_the_shape_takes_are_refused():
         from_tensor(tensor)
 
 
-def test_crc32c_has_the_published_check_value():
-    assert crc32c(b"123456789") == 0xE3069283
+def test_a_record_is_framed_with_masked_checksums_of_its_length_and_its_bytes():
+    # CRC-32C of "123456789" is 0xE3069283, masked: rotated right by 15, plus 0xA282EAD8.
+    framed = frame_record(b"123456789")
+    assert framed[12:21] == b"123456789"
+    assert framed[21:] == (((0xE3069283 >> 15 | 0xE3069283 << 17) + 0xA282EAD8) & 0xFFFFFFFF).to_bytes(4, "little")
 
 
 def test_records_are_read_back_and_an_altered_byte_is_noticed(tmp_path):
