@@ -22,6 +22,7 @@ from forecasting.config.sections import (
     ServingConfig,
     SplitConfig,
 )
+from forecasting.config.store import StoreConfig
 from forecasting.config.table import DataConfig
 from forecasting.config.tournament_plan import plan_tournament
 from forecasting.config.tracking import TrackingConfig
@@ -50,6 +51,7 @@ class AlmanacConfig(Section):
     gates: GatesConfig = Field(description="Thresholds; they have no defaults.")
     compression: CompressionConfig = Field(description="Pruning and quantisation; what it may cost has no default.")
     serving: ServingConfig = Field(default_factory=ServingConfig, description="The model server.")
+    store: StoreConfig = Field(default_factory=StoreConfig, description="Forecasts, observations and retrain requests.")
     deploy: DeployConfig = Field(default_factory=DeployConfig, description="Promotion.")
     tracking: TrackingConfig = Field(default_factory=TrackingConfig, description="MLflow, and trackers beside it.")
     notify: NotifyConfig = Field(default_factory=NotifyConfig, description="Who hears what became of a run.")

@@ -68,6 +68,24 @@ class ForecastBatchRecord:
     latency_us: int | None = None
     problems: Sequence[str] = ()
 
+    def __post_init__(self) -> None:
+        n, answers = len(self.series), self.answers
+        lengths = [len(self.origins), *(len(found) for found in (self.flags, answers) if found is not None)]
+        lengths += [len(self.problems)] if self.problems else []
+        if lengths != [n] * len(lengths):
+            raise ValueError(
+                f"a batch of {n} series must have {n} origins, answers, flags and problems, found {lengths}"
+            )
+        if answers is not None and (
+            answers.ndim != 3 or answers.shape[1] != self.n_steps or answers.shape[2] - len(self.levels) not in (0, 1)
+        ):
+            raise ValueError(
+                f"answers must be [{n}, {self.n_steps}, {len(self.levels)}], with a mean one column more, found {answers.shape}"
+            )
+        for name in ("created_at", "version", "step_s", "n_steps"):
+            if not isinstance(getattr(self, name), int):
+                raise TypeError(f"{name} must be an int, found {getattr(self, name)!r}")
+
     def __len__(self) -> int:
         return len(self.series)
 

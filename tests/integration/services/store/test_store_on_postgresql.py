@@ -1,0 +1,9 @@
+"""The tests of the store once more, on a real PostgreSQL server: its fixture `address` is all that differs."""
+
+import pytest
+
+from tests.unit.forecasting.store.test_forecast_log import *  # noqa: F403
+from tests.unit.forecasting.store.test_forecasts import *  # noqa: F403
+from tests.unit.forecasting.store.test_opening import *  # noqa: F403
+
+pytestmark = pytest.mark.services

@@ -1,0 +1,180 @@
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import text
+
+from forecasting.store.forecast_log import ForecastLog, ForecastLogReport
+from forecasting.store.forecasts import ForecastQuery, read_forecasts
+from forecasting.store.spill import ForecastSpill, read_spill, waiting_spills
+from tests.unit.forecasting.store.stores import batch
+
+NEVER_S = 60.0
+"""A flush that no test lives to see."""
+
+
+def open_log(store, tmp_path, **settings) -> ForecastLog:
+    return ForecastLog(store, tmp_path / "spill", **{"flush_interval_s": NEVER_S, "queue_size": 100, **settings})
+
+
+def requests_of(store) -> list[str]:
+    return sorted({found.request for found in read_forecasts(store, ForecastQuery(model="load"))})
+
+
+def test_closing_writes_what_is_waiting(store, tmp_path):
+    log = open_log(store, tmp_path)
+    log.append(batch())
+    log.append(batch(request="r2"))
+    assert log.report() == ForecastLogReport(waiting=4, written=0, spilled=0, refused=0)
+    assert log.close() == ForecastLogReport(waiting=0, written=4, spilled=0, refused=0)
+    assert requests_of(store) == ["r1", "r2"]
+
+
+def test_the_thread_writes_every_interval(store, tmp_path):
+    log = open_log(store, tmp_path, flush_interval_s=0.01)
+    log.append(batch())
+    waiting = threading.Event()
+    while log.report().written < 2:
+        waiting.wait(0.01)
+    assert requests_of(store) == ["r1"]
+    log.close()
+
+
+def test_what_is_more_than_the_queue_takes_goes_to_a_file_and_from_there_into_the_store(store, tmp_path):
+    log = open_log(store, tmp_path, queue_size=3)
+    log.append(batch())
+    log.append(batch(request="r2"))
+    assert log.report() == ForecastLogReport(waiting=2, written=0, spilled=2, refused=0)
+    log.close()
+    assert requests_of(store) == ["r1"]
+    after = open_log(store, tmp_path, flush_interval_s=0.01)
+    waiting = threading.Event()
+    while waiting_spills(tmp_path / "spill"):
+        waiting.wait(0.01)
+    after.close()
+    assert requests_of(store) == ["r1", "r2"]
+
+
+def test_what_the_store_does_not_take_goes_to_a_file_and_closing_loses_nothing(store, tmp_path):
+    # Another writer holds the store while the log closes.
+    with store.writing() as connection:
+        if store.is_postgresql:
+            connection.execute(text("LOCK TABLE forecasts IN EXCLUSIVE MODE"))
+        other = ForecastLog(store, tmp_path / "spill", flush_interval_s=NEVER_S, queue_size=100)
+        other.append(batch())
+        report = other.close(timeout_s=0.2)
+    assert report.spilled == 2
+    (path,) = waiting_spills(tmp_path / "spill")
+    assert [found.request for found in read_spill(path)] == ["r1"]
+
+
+def test_a_forecast_that_no_database_takes_is_named_and_the_others_are_written(store, tmp_path, caplog):
+    caplog.set_level(logging.ERROR)
+    log = open_log(store, tmp_path)
+    log.append(batch())
+    log.append(batch(request="half \ud800"))
+    log.append(batch(request="r2"))
+    assert log.close() == ForecastLogReport(waiting=0, written=4, spilled=0, refused=2)
+    assert requests_of(store) == ["r1", "r2"]
+    assert "refuses the 2 forecasts of request 'half \\ud800'" in caplog.text
+
+
+def test_a_closed_log_takes_nothing(store, tmp_path):
+    log = open_log(store, tmp_path)
+    log.close()
+    with pytest.raises(RuntimeError, match="a closed forecast log"):
+        log.append(batch())
+
+
+def test_a_file_holds_a_batch_as_it_was(tmp_path):
+    spill = ForecastSpill(tmp_path)
+    spill.append([batch(flags=np.array([1, 4]), latency_us=7, problems=("x", "")), batch(request="ü", answers=None)])
+    spill.seal()
+    (path,) = waiting_spills(tmp_path)
+    first, second = read_spill(path)
+    assert first.rows() == batch(flags=np.array([1, 4]), latency_us=7, problems=("x", "")).rows()
+    assert second.rows() == batch(request="ü", answers=None).rows()
+
+
+@pytest.mark.parametrize("n_cut", [1, 60])
+def test_a_record_that_was_cut_short_ends_a_file(tmp_path, n_cut, caplog):
+    spill = ForecastSpill(tmp_path)
+    spill.append([batch(), batch(request="r2")])
+    spill.seal()
+    (path,) = waiting_spills(tmp_path)
+    os.truncate(path, path.stat().st_size - n_cut)
+    assert [found.request for found in read_spill(path)] == ["r1"]
+    assert "was cut short and is left out" in caplog.text
+
+
+def test_a_file_that_is_being_written_is_left_alone(store, tmp_path):
+    writing = ForecastSpill(tmp_path / "spill")
+    writing.append([batch()])
+    log = open_log(store, tmp_path, flush_interval_s=0.01)
+    log.append(batch(request="r2"))
+    waiting = threading.Event()
+    while log.report().written < 2:
+        waiting.wait(0.01)
+    log.close()
+    assert requests_of(store) == ["r2"]
+    assert len(waiting_spills(tmp_path / "spill")) == 1
+
+
+ANSWERING = """
+import sys
+from pathlib import Path
+from forecasting.store.address import store_address
+from forecasting.store.forecast_log import ForecastLog
+from forecasting.store.opening import open_store
+from tests.unit.forecasting.store.stores import batch
+
+store = open_store(store_address(sys.argv[1], Path()))
+log = ForecastLog(store, Path(sys.argv[2]), flush_interval_s=0.05, queue_size=10)
+for number in range(1_000_000):
+    log.append(batch(request=f"{number:09d}"))
+    print(number, flush=True)
+"""
+
+
+def test_a_kill_loses_no_more_than_what_waited_in_memory(store, address, tmp_path):
+    url = address.url.render_as_string(hide_password=False)
+    command = [sys.executable, "-c", ANSWERING, url, str(tmp_path / "spill")]
+    process = subprocess.Popen(command, cwd=Path(__file__).parents[4], stdout=subprocess.PIPE, text=True)
+    while (answered := int(process.stdout.readline())) < 500:
+        pass
+    process.send_signal(signal.SIGKILL)
+    answered = max([answered, *(int(line) for line in process.stdout.read().split("\n")[:-1])])
+    process.wait()
+    log = open_log(store, tmp_path, flush_interval_s=0.01)
+    waiting = threading.Event()
+    while waiting_spills(tmp_path / "spill"):
+        waiting.wait(0.01)
+    log.close()
+    n_found = len(requests_of(store))
+    # Of two series each, at most ten in the queue and one batch of those in the writer's hands.
+    assert answered + 1 - 10 <= n_found <= answered + 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"origins": np.array([0])}, "must have 2 origins"),
+        ({"problems": ("x",)}, "must have 2 origins, answers, flags and problems"),
+        ({"answers": np.zeros((2, 3, 4), np.float32)}, r"must be \[2, 3, 2\], with a mean one column more"),
+        ({"n_steps": 4}, r"must be \[2, 4, 2\]"),
+    ],
+)
+def test_a_batch_whose_parts_do_not_fit_is_refused_where_it_is_made(fields, message):
+    with pytest.raises(ValueError, match=message):
+        batch(**fields)
+
+
+def test_numbers_of_another_kind_are_refused_where_a_batch_is_made():
+    with pytest.raises(TypeError, match="version must be an int"):
+        batch(version=np.int64(3))
