@@ -28,8 +28,8 @@ $(UV):
 
 $(STAMP): uv.lock pyproject.toml | $(UV)
 	@echo "installing the locked packages into .venv (once, about 2 GB)"
-	@$(UV) sync --quiet --locked --python $(PYTHON) --extra demo --extra wandb --no-install-project --compile-bytecode
-	@$(UV) sync --quiet --locked --python $(PYTHON) --extra demo --extra wandb --no-build-isolation-package almanac --compile-bytecode
+	@$(UV) sync --quiet --locked --python $(PYTHON) --extra demo --extra onnx --extra wandb --no-install-project --compile-bytecode
+	@$(UV) sync --quiet --locked --python $(PYTHON) --extra demo --extra onnx --extra wandb --no-build-isolation-package almanac --compile-bytecode
 	@touch $@
 
 demo: setup ## Run the electricity example: table in, served forecast out

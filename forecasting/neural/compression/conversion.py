@@ -46,10 +46,15 @@ def convert_to_lite(module: ForecastModule, *, quantise_weights: bool) -> bytes:
     return name_signature(model, module)
 
 
+def frozen_function(module: ForecastModule) -> Any:
+    """`serving_default` with its variables as constants and its recurrences as plain operations."""
+    with portable_recurrence():
+        return convert_variables_to_constants_v2(module.serving_default())
+
+
 def _frozen_module(module: ForecastModule) -> Any:
     frozen = tf.Module()
-    with portable_recurrence():
-        frozen.serve = convert_variables_to_constants_v2(module.serving_default())
+    frozen.serve = frozen_function(module)
     return frozen
 
 

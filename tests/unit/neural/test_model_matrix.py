@@ -1,4 +1,4 @@
-"""Every kind of model trains, resumes, exports, and answers the same in process, as SavedModel and in TensorFlow Lite.
+"""Every kind of model trains, resumes, exports, and answers the same in process, as SavedModel, in TensorFlow Lite and in ONNX.
 
 Alone and in an ensemble, on a table of one series and on one of several with a static column, a cold start and a mean; both
 have missing values. Tracing and converting are what costs time: each model is trained once, by a loop that resumes what it
@@ -22,6 +22,7 @@ from forecasting.features.spec import CalendarSpec, ScalerSpec
 from forecasting.features.terms import RollingTerm
 from forecasting.features.transform import feature_blocks
 from forecasting.neural.compression.conversion import convert_to_lite
+from forecasting.neural.compression.onnx_export import export_onnx
 from forecasting.neural.export import CalibrationSpec, ForecastModule, export_saved_model
 from forecasting.neural.fit_plan import FitReport
 from forecasting.neural.loop import TrainingLoop
@@ -209,6 +210,9 @@ def test_a_kind_trains_resumes_and_answers_the_same_everywhere(kind, name, table
 
     module = ForecastModule(trained.loop.network, table.store.spec, CalibrationSpec(FACTORS))
     assert_sound(answers(module, table.inputs, tmp_path), table)
+    if name == "static":
+        # Compares what onnxruntime answers with the model, and raises where it is something else.
+        assert export_onnx(module, table.inputs)
 
 
 @pytest.mark.parametrize("kind", sorted(SMALL_SETTINGS))
