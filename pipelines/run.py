@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from components.compression.also_export import require_exporters
 from components.reporting.tracking.upload import require_trackers
 from forecasting.code_closure import PROJECT_ROOT
 from forecasting.config import AlmanacConfig, load_config
@@ -60,10 +61,11 @@ def start_run(config: AlmanacConfig, home: HomeLayout, spec: RunSpec) -> RunReco
     """Run the pipeline as a new run and write its record, whatever happens.
 
     Raises:
-        ConfigError: The table is an example that cannot be made, or a tracker is not installed.
+        ConfigError: The table is an example that cannot be made, or what a tracker or an export needs is not installed.
         RetryableError: A run of this model is going already.
     """
     require_trackers(config.tracking)
+    require_exporters(config.compression)
     with model_lease(home, config.name):
         make_example(config, home)
         now = time.time()
@@ -103,6 +105,7 @@ def resume_run(name: str, home: HomeLayout, config: AlmanacConfig | None = None)
             "or start a new run, which reuses what did not change"
         )
     require_trackers(own.tracking)
+    require_exporters(own.compression)
     with model_lease(home, own.name):
         clear_stop(layout)
         forget_unfinished_steps(layout)

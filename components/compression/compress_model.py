@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from components.compression.also_export import export_also
 from components.compression.measure import LatencyReport, directory_sizes, file_sizes, measure_latency, parity_ratios
 from forecasting.config.root import CompressModelSettings
 from forecasting.config.tournament_plan import plan_tournament
@@ -137,6 +138,8 @@ class _Tournament:
 
     def run(self) -> list[VariantRecord]:
         """Reports of all variants, the float SavedModel first."""
+        # Before pruning changes the network.
+        export_also(self._settings.compression, self._module, self._windows, self._output)
         variants = [self._float_variant()]
         # The pruned variant changes the network, so it comes last whatever the order in the settings.
         plan = plan_tournament(self._settings.compression, self._settings.model)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from forecasting.contracts.artifacts import (
     EXPORTED_SPEC_FILE,
+    EXPORTS_DIR,
     FEATURE_SPEC_FILE,
+    ONNX_FILE,
     SAVED_MODEL_DIR,
     TFLITE_FILE,
     WARMUP_FILE,
@@ -21,7 +23,7 @@ from forecasting.wire.records import write_records
 
 
 def assemble_version(version_dir: Path, model_dir: Path, compressed_dir: Path, variant: VariantRecord) -> None:
-    """Copy the SavedModel, the shipped Lite model where there is one, and the feature spec.
+    """Copy the SavedModel, the shipped Lite model and the ONNX export where there are any, and the feature spec.
 
     The SavedModel always goes along: it has `serving_raw`, and a server without TensorFlow Lite can
     still serve the version.
@@ -41,6 +43,9 @@ def assemble_version(version_dir: Path, model_dir: Path, compressed_dir: Path, v
         if not source.is_file():
             raise ArtifactError(f"the variant {variant.name} must lie at {source}; run compress_model again")
         shutil.copyfile(source, version_dir / TFLITE_FILE)
+    exported_onnx = compressed_dir / EXPORTS_DIR / ONNX_FILE
+    if exported_onnx.is_file():
+        shutil.copyfile(exported_onnx, version_dir / ONNX_FILE)
     exported = version_dir / EXPORTED_SPEC_FILE
     exported.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(model_dir / FEATURE_SPEC_FILE, exported)

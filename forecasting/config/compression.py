@@ -1,10 +1,11 @@
 """Settings of the tournament of compressed variants."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from forecasting.config.section import Section
+from forecasting.config.values import Distinct
 from forecasting.errors import ConfigError
 from forecasting.variants import ALL_VARIANTS, variant_spec
 
@@ -37,6 +38,10 @@ class CompressionConfig(Section):
     finetune_steps: int = Field(150, ge=0, description="Training steps while weights are set to zero.")
     n_parity_windows: int = Field(
         64, gt=0, description="Real windows on which every converted model is compared with the float model."
+    )
+    also_export: Annotated[tuple[Literal["onnx"], ...], Distinct] = Field(
+        (),
+        description="Other forms of the float model, put beside the served one; onnx (model.onnx) needs the extra almanac[onnx].",
     )
 
     @field_validator("variants")
