@@ -17,9 +17,11 @@ from typing import Any, Self
 import grpc
 import numpy as np
 import numpy.typing as npt
+from google.protobuf.message import DecodeError
 
 from forecasting.contracts.signature import QUANTILES, SERVING_DEFAULT
 from forecasting.errors import RemoteError, RetryableError
+from forecasting.wire.fast_predict import output_array
 from forecasting.wire.messages import (
     MODEL_SERVICE,
     PREDICTION_SERVICE,
@@ -92,6 +94,20 @@ def read_prediction(response: Any) -> PredictionRecord:
     except ValueError as error:
         raise RemoteError(f"the model server's output {QUANTILES!r} cannot be read: {error}") from error
     return PredictionRecord(np.asarray(quantiles, dtype=np.float32), response.model_spec.version.value)
+
+
+def read_quantiles(raw: bytes) -> npt.NDArray[np.float32]:
+    """The quantiles `[B,H,A]` of a serialised PredictResponse.
+
+    Raises:
+        RemoteError: It has no usable output `quantiles`.
+    """
+    try:
+        found = output_array(raw, QUANTILES)
+        official = None if found is not None else PredictResponse.FromString(raw)
+    except DecodeError as error:
+        raise RemoteError(f"the model server's answer cannot be read: {error}") from error
+    return read_prediction(official).quantiles if found is None else np.asarray(found, dtype=np.float32)
 
 
 def grpc_error(error: grpc.RpcError, address: str) -> RemoteError | RetryableError:

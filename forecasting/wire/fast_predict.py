@@ -92,6 +92,35 @@ class PredictCall:
         return found
 
 
+def request_bytes(
+    model: str, inputs: Mapping[str, npt.NDArray[Any]], *, signature: str, version: int | None = None
+) -> bytes:
+    """A serialised PredictRequest whose tensors are copied once."""
+    request = _Request()
+    request.model_spec.name = model
+    request.model_spec.signature_name = signature
+    if version is not None:
+        request.model_spec.version.value = version
+    for alias, array in inputs.items():
+        tensor = request.inputs[alias]
+        tensor.dtype = type_number(array.dtype)
+        dims = tensor.tensor_shape.dim
+        for size in array.shape:
+            dims.add(size=size)
+        tensor.tensor_content = array.tobytes()
+    return bytes(request.SerializeToString())
+
+
+def output_array(raw: bytes, alias: str) -> npt.NDArray[Any] | None:
+    """An output of a serialised PredictResponse; none where it needs the official messages.
+
+    Raises:
+        google.protobuf.message.DecodeError: The bytes are no such message.
+    """
+    response = _Response.FromString(raw)
+    return _fast_array(response.outputs[alias]) if alias in response.outputs else None
+
+
 def response_bytes(outputs: Mapping[str, npt.NDArray[Any]], *, as_content: bool = False) -> bytes:
     """A serialised PredictResponse with nothing but outputs, typed fields unless asked otherwise.
 

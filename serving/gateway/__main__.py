@@ -16,8 +16,9 @@ from forecasting.errors import AlmanacError
 from forecasting.repository import ModelRepository
 from serving.asgi import HttpServer
 from serving.gateway.app import GatewayApp
-from serving.gateway.forecaster import Forecaster, ModelLoader
+from serving.gateway.forecaster import Forecaster
 from serving.gateway.metrics import GatewayMetrics
+from serving.gateway.model_loader import ModelLoader
 from serving.gateway.pages import StatePages
 from serving.gateway.served_model import load_served_model
 

@@ -28,6 +28,8 @@ class FallbackCause(StrEnum):
 
     QUARANTINE = "quarantine"
     MODEL_SERVER = "model_server"
+    MODEL_ANSWER = "model_answer"
+    COLD = "cold"
 
 
 def fallback_answer(series: Series, spec: FeatureSpec, origin: int) -> npt.NDArray[np.float32] | None:

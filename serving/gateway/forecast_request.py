@@ -1,26 +1,33 @@
 """Parse and check the body of `POST /v1/forecast`.
 
-    {"series": [id, …] | null, "origin": time | null, "quantiles": [level, …] | null,
+    {"series": [id, …] | null, "origin": time | null, "cutoff": time | null, "quantiles": [level, …] | null,
+     "history": {id: {"start": time, "values": {column: [number | null, …]}} | {"timestamps": [time, …], "values": …}},
+     "static": {id: {column: category}},
      "known": {id: {column: [one value a step of the horizon, from the origin on] | {time: value, …}}} | null,
      "fallback": true | false | null}
 
-`known` gives known covariates of the horizon; they go before those of the series store, step by step where they are
-given by time; times outside of the horizon are left alone. Without an
-origin, a series that has an entry there is forecast from the step after its last target. With `fallback` false the
-answer is the model's or an error, never the seasonal naive forecast that stands in for it.
+`history` gives values of past steps; they go before those of the series store, step by step, and null leaves what is
+stored. A series that the store does not have can be forecast from its history alone. `known` gives known covariates of
+the horizon; they go before those of the store, step by step where they are given by time; times outside of the horizon
+are left alone. Without an origin, a series that has an entry in either is forecast from the step after its last target.
+`cutoff` is an origin for series on different grids: the first step at or after it. With `fallback` false the answer is
+the model's or an error, never the seasonal naive forecast that stands in for it.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import orjson
 
 from serving.gateway.answers import AnswerError
+from serving.gateway.given import FLOAT32_MAX, Floats, GivenRows, Integers
 
-_KEYS = ("series", "origin", "quantiles", "known", "fallback")
-_FLOAT32_MAX = 3.4e38
+_KEYS = ("series", "origin", "cutoff", "quantiles", "history", "static", "known", "fallback")
+_NUMBERS = frozenset({int, float, type(None)})
 
 KnownColumn = tuple[float, ...] | Mapping[int, float]
 """One value a step of the horizon, or values by time, epoch seconds."""
@@ -32,8 +39,9 @@ KnownValues = Mapping[str, KnownColumn]
 class ForecastRequest:
     """What is asked for.
 
-    series: ids, none for all. origin: first forecast step in epoch seconds, none for the latest.
-    quantiles: levels, none for all that the model has. known: values by column, by series.
+    series: ids, none for those of the history, or for all where there is none. origin: first forecast step in epoch
+    seconds, none for the latest. cutoff: the first step is the first at or after it, epoch seconds.
+    quantiles: levels, none for all that the model has. known: values by column, by series. given: rows of history.
     fallback: whether the fallback may answer.
     """
 
@@ -42,6 +50,8 @@ class ForecastRequest:
     quantiles: tuple[float, ...] | None = None
     known: Mapping[str, KnownValues] = field(default_factory=dict)
     fallback: bool = True
+    cutoff: int | None = None
+    given: GivenRows | None = None
 
 
 def parse_forecast_request(body: bytes) -> ForecastRequest:
@@ -50,6 +60,27 @@ def parse_forecast_request(body: bytes) -> ForecastRequest:
     Raises:
         AnswerError: 400, saying what is wrong and where.
     """
+    document = parse_object(body)
+    for key in document:
+        if key not in _KEYS:
+            raise AnswerError(400, f"unknown key {key!r}; known are {', '.join(_KEYS)}")
+    return ForecastRequest(
+        series=_series(document.get("series")),
+        origin=_time_of(document, "origin"),
+        cutoff=_time_of(document, "cutoff"),
+        quantiles=parse_quantiles(document.get("quantiles")),
+        known=_known(document.get("known")),
+        fallback=_fallback(document.get("fallback")),
+        given=_history(document.get("history"), document.get("static")),
+    )
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """A body that is a JSON object; an empty one has no keys.
+
+    Raises:
+        AnswerError: 400: it is none.
+    """
     try:
         # orjson bounds the depth itself, so deep nesting is a parse error and no crash.
         document: Any = orjson.loads(body) if body.strip() else {}
@@ -57,33 +88,15 @@ def parse_forecast_request(body: bytes) -> ForecastRequest:
         raise AnswerError(400, f"the body must be JSON: {error}") from error
     if not isinstance(document, dict):
         raise AnswerError(400, f"the body must be a JSON object, found {type(document).__name__}")
-    for key in document:
-        if key not in _KEYS:
-            raise AnswerError(400, f"unknown key {key!r}; known are {', '.join(_KEYS)}")
-    return ForecastRequest(
-        _series(document.get("series")),
-        _origin(document.get("origin")),
-        _quantiles(document.get("quantiles")),
-        _known(document.get("known")),
-        _fallback(document.get("fallback")),
-    )
+    return document
 
 
-def _series(value: Any) -> tuple[str, ...] | None:
-    if value is None:
-        return None
-    if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
-        raise AnswerError(400, "'series' must be a list of at least one id, or null for all series")
-    if len(set(value)) != len(value):
-        raise AnswerError(400, "'series' must not name an id twice")
-    return tuple(value)
+def parse_moment(value: Any, what: str) -> int:
+    """Epoch seconds of an ISO 8601 time.
 
-
-def _origin(value: Any) -> int | None:
-    return None if value is None else _moment(value, "'origin'")
-
-
-def _moment(value: Any, what: str) -> int:
+    Raises:
+        AnswerError: 400: it is none, has no zone, or is no whole second.
+    """
     try:
         moment = datetime.fromisoformat(value)
     except (TypeError, ValueError) as error:
@@ -98,7 +111,12 @@ def _moment(value: Any, what: str) -> int:
     return int(seconds)
 
 
-def _quantiles(value: Any) -> tuple[float, ...] | None:
+def parse_quantiles(value: Any) -> tuple[float, ...] | None:
+    """Levels that are asked for; none for all.
+
+    Raises:
+        AnswerError: 400: something is no level.
+    """
     if value is None:
         return None
     valid = isinstance(value, list) and value and all(isinstance(item, float) and 0 < item < 1 for item in value)
@@ -107,27 +125,148 @@ def _quantiles(value: Any) -> tuple[float, ...] | None:
     return tuple(value)
 
 
+def history_numbers(value: Any, where: str, *, series: str, column: str) -> Floats:
+    """Numbers of a list `[n]`, NaN where it has null.
+
+    Raises:
+        AnswerError: 400: it is no list of numbers.
+    """
+    # One pass without a Python step a value: a request may have millions.
+    if not isinstance(value, list) or not _NUMBERS.issuperset(map(type, value)):
+        place = next((str(i) for i, item in enumerate(value) if type(item) not in _NUMBERS), None) if isinstance(value, list) else None  # fmt: skip
+        found = "" if place is None else f", found {value[int(place)]!r} at place {place}"
+        text = f"{where} must be a list of numbers, null where nothing is given{found}"
+        raise AnswerError(400, text, series=series, column=column, place=place)
+    try:
+        return np.array(value, dtype=np.float64)
+    except OverflowError as error:
+        text = f"{where} must be a list of numbers that the model can hold: {error}"
+        raise AnswerError(400, text, series=series, column=column) from error
+
+
+def _series(value: Any) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
+        raise AnswerError(400, "'series' must be a list of at least one id, or null for all series")
+    if len(set(value)) != len(value):
+        raise AnswerError(400, "'series' must not name an id twice")
+    return tuple(value)
+
+
+def _time_of(document: Mapping[str, Any], key: str) -> int | None:
+    value = document.get(key)
+    if value is not None and key == "cutoff" and document.get("origin") is not None:
+        raise AnswerError(400, "'origin' and 'cutoff' must not both be given")
+    return None if value is None else parse_moment(value, f"{key!r}")
+
+
+def _history(value: Any, static: Any) -> GivenRows | None:
+    found_static = _static(static)
+    if value is None:
+        if found_static:
+            raise AnswerError(400, "'static' is for new series, which need an entry in 'history' too")
+        return None
+    if not isinstance(value, dict) or not value or not all(isinstance(entry, dict) for entry in value.values()):
+        raise AnswerError(400, "'history' must be an object of at least one series, each with 'values' and 'start' or 'timestamps'")  # fmt: skip
+    for series_id in found_static:
+        if series_id not in value:
+            raise AnswerError(400, f"'static' names series {series_id!r}, which 'history' does not", series=series_id)
+    parts = [_history_entry(series_id, entry) for series_id, entry in value.items()]
+    lengths = np.array([len(part.time) for part in parts])
+    names = dict.fromkeys(chain.from_iterable(part.columns for part in parts))
+    return GivenRows(
+        tuple(value),
+        np.repeat(np.arange(len(parts)), lengths),
+        np.concatenate([part.time for part in parts]),
+        {name: np.concatenate([part.column(name) for part in parts]) for name in names},
+        found_static,
+        np.concatenate([part.steps for part in parts]),
+    )
+
+
+@dataclass(frozen=True)
+class _HistoryEntry:
+    """Rows of one series, see `GivenRows`."""
+
+    time: Integers
+    steps: Integers
+    columns: Mapping[str, Floats]
+
+    def column(self, name: str) -> Floats:
+        found = self.columns.get(name)
+        return np.full(len(self.time), np.nan) if found is None else found
+
+
+def _history_entry(series_id: str, entry: Mapping[str, Any]) -> _HistoryEntry:
+    what = f"'history' of series {series_id!r}"
+    values = entry.get("values")
+    if set(entry) not in ({"start", "values"}, {"timestamps", "values"}) or not isinstance(values, dict) or not values:
+        text = f"{what} must have 'values', an object of columns, and either 'start' or 'timestamps', found {sorted(entry)}"
+        raise AnswerError(400, text, series=series_id)
+    columns = {
+        name: history_numbers(column, f"{what}, column {name!r},", series=series_id, column=name)
+        for name, column in values.items()
+    }
+    first, n_rows = next((name, len(column)) for name, column in columns.items())
+    stamps = entry.get("timestamps")
+    if stamps is not None:
+        if not isinstance(stamps, list):
+            raise AnswerError(400, f"{what}: 'timestamps' must be a list of times", series=series_id)
+        first, n_rows = "timestamps", len(stamps)
+    for name, column in columns.items():
+        if len(column) != n_rows or not n_rows:
+            text = f"{what}, column {name!r}, must have at least one value and as many as {first!r}, {n_rows}, found {len(column)}"
+            raise AnswerError(400, text, series=series_id, column=name)
+    if stamps is None:
+        start = parse_moment(entry["start"], f"'start' in {what}")
+        return _HistoryEntry(np.full(n_rows, start), np.arange(n_rows), columns)
+    times = np.array([parse_moment(stamp, f"'timestamps' in {what}") for stamp in stamps], dtype=np.int64)
+    return _HistoryEntry(times, np.zeros(n_rows, dtype=np.int64), columns)
+
+
+def _static(value: Any) -> dict[str, dict[str, str]]:
+    if value is None:
+        return {}
+    columns = value.values() if isinstance(value, dict) else [None]
+    if not all(isinstance(one, dict) and all(isinstance(item, str) for item in one.values()) for one in columns):
+        raise AnswerError(400, "'static' must be an object of series, each an object of columns with a category")
+    return dict(value)
+
+
 def _known(value: Any) -> dict[str, KnownValues]:
     if value is None:
         return {}
     if not isinstance(value, dict) or not all(isinstance(columns, dict) for columns in value.values()):
         raise AnswerError(400, "'known' must be an object of series, each an object of columns with a list of values")
     return {
-        series_id: {name: _known_column(column, f"'known' of series {series_id!r}, column {name!r},") for name, column in columns.items()}
+        series_id: {name: _known_column(column, series_id, name) for name, column in columns.items()}
         for series_id, columns in value.items()
-    }  # fmt: skip
+    }
 
 
-def _known_column(value: Any, what: str) -> KnownColumn:
+def _known_column(value: Any, series_id: str, name: str) -> KnownColumn:
+    what = f"'known' of series {series_id!r}, column {name!r},"
     numbers = value.values() if isinstance(value, dict) else value
     if not isinstance(value, list | dict) or not all(_is_number(item) for item in numbers):
-        raise AnswerError(400, f"{what} must be a list of numbers, or numbers by time")
+        text = f"{what} must be a list of numbers, or numbers by time"
+        raise AnswerError(400, text, series=series_id, column=name, place=_first_odd(value))
     if isinstance(value, list):
         return tuple(float(item) for item in value)
-    by_time = {_moment(time, f"a time of {what.rstrip(',')}"): float(item) for time, item in value.items()}
+    by_time = {parse_moment(time, f"a time of {what.rstrip(',')}"): float(item) for time, item in value.items()}
     if len(by_time) != len(value):
-        raise AnswerError(400, f"{what} must name each time once, found one in two zones")
+        raise AnswerError(
+            400, f"{what} must name each time once, found one in two zones", series=series_id, column=name
+        )
     return by_time
+
+
+def _first_odd(value: Any) -> str | None:
+    """Where in a list or an object the first thing is that is no number."""
+    if not isinstance(value, list | dict):
+        return None
+    entries = value.items() if isinstance(value, dict) else enumerate(value)
+    return next((str(place) for place, item in entries if not _is_number(item)), None)
 
 
 def _fallback(value: Any) -> bool:
@@ -138,4 +277,4 @@ def _fallback(value: Any) -> bool:
 
 def _is_number(item: Any) -> bool:
     """A number that the model's float32 can hold; JSON has no others than finite ones."""
-    return isinstance(item, int | float) and not isinstance(item, bool) and abs(item) <= _FLOAT32_MAX
+    return isinstance(item, int | float) and not isinstance(item, bool) and abs(item) <= FLOAT32_MAX

@@ -1,16 +1,16 @@
 """Ask the model server and turn its answers into forecasts."""
 
 import asyncio
-import logging
+import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import grpc
 import numpy as np
 import numpy.typing as npt
 
+from forecasting.contracts.signature import SERVING_DEFAULT
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import RemoteError, RetryableError
 from forecasting.repository import ModelRepository
@@ -21,33 +21,35 @@ from forecasting.wire.client import (
     STATUS_METHOD,
     ServedModelMissingError,
     grpc_error,
-    predict_request,
-    read_prediction,
+    read_quantiles,
 )
-from forecasting.wire.messages import (
-    GetModelStatusRequest,
-    GetModelStatusResponse,
-    PredictRequest,
-    PredictResponse,
-    VersionState,
-)
-from serving.gateway.answers import AnswerError, iso_time
-from serving.gateway.documents import forecast_document
-from serving.gateway.fallback import FallbackCause, FallbackWarnings, fallback_answer
+from forecasting.wire.fast_predict import request_bytes
+from forecasting.wire.messages import GetModelStatusRequest, GetModelStatusResponse, VersionState
+from serving.gateway.answers import AnswerError
+from serving.gateway.fallback import FallbackCause, FallbackWarnings
 from serving.gateway.forecast_request import ForecastRequest
-from serving.gateway.plan import DegradedSpec, PlanSpec, SkippedRecord, WindowSpec, batch_inputs, degrade, plan_windows
+from serving.gateway.forecasts import ForecastsRecord
+from serving.gateway.inputs import WindowFlags, model_inputs, window_flags
+from serving.gateway.model_loader import ModelLoader
+from serving.gateway.plan import DegradedSpec, PlanSpec, degrade, plan_forecasts
 from serving.gateway.served_model import ServedModel
+from serving.gateway.stand_in import filled
 from serving.missing_champion import missing_champion
 
-logger = logging.getLogger(__name__)
-
-BATCH = 256
+BATCH = 512
+IN_FLIGHT = 3
+"""Batches of one request that are made, or answered by the model server, at the same time."""
+FEW = 16
+"""Series whose arrays are made in the event loop: handing them to a thread would take longer."""
 REQUEST_ID = "x-request-id"
 """Header of a request and of its answer, and key of the metadata that the model server is sent."""
 _ATTEMPTS = 20
 _PAUSE_S = 0.1
 RECONNECT_OPTIONS = (("grpc.initial_reconnect_backoff_ms", 250), ("grpc.max_reconnect_backoff_ms", 2_000))
 """gRPC waits up to two minutes by itself: too long to answer by the fallback once the server is back."""
+
+
+T = TypeVar("T")
 
 
 class Forecaster:
@@ -59,7 +61,7 @@ class Forecaster:
     """
 
     def __init__(
-        self, name: str, repository: ModelRepository, models: "ModelLoader", address: str, *, timeout_s: float,
+        self, name: str, repository: ModelRepository, models: ModelLoader, address: str, *, timeout_s: float,
         has_fallback: bool, count: Callable[[FallbackCause, int], None],
     ) -> None:  # fmt: skip
         """Open a channel to the server's gRPC address; must be called inside the event loop.
@@ -77,18 +79,15 @@ class Forecaster:
         self.has_fallback, self._count, self._warnings = has_fallback, count, FallbackWarnings()
         self._repository, self._models, self._address, self._timeout_s = repository, models, address, timeout_s
         self._channel = grpc.aio.insecure_channel(address, options=(*CHANNEL_OPTIONS, *RECONNECT_OPTIONS))
-        self._predict = self._channel.unary_unary(
-            PREDICT_METHOD,
-            request_serializer=PredictRequest.SerializeToString,
-            response_deserializer=PredictResponse.FromString,
-        )
+        # Without serialisers both ways are bytes: the messages are written and read as a whole, not value by value.
+        self._predict = self._channel.unary_unary(PREDICT_METHOD)
         self._status = self._channel.unary_unary(
             STATUS_METHOD,
             request_serializer=GetModelStatusRequest.SerializeToString,
             response_deserializer=GetModelStatusResponse.FromString,
         )
 
-    async def forecast(self, request: ForecastRequest, request_id: str = "") -> dict[str, Any]:
+    async def forecast(self, request: ForecastRequest, request_id: str = "") -> ForecastsRecord:
         """Answer a request: by the model, and where it cannot be asked by the fallback, unless that is refused.
 
         The request id goes to the model server as metadata.
@@ -99,47 +98,42 @@ class Forecaster:
             AlmanacError: The version or its series cannot be read.
         """
         request = replace(request, fallback=request.fallback and self.has_fallback)
-        answered = await self._planned(await self._champion(), request)
+        planned = await self._planned(await self._champion(), request)
         try:
-            answered = await self._answer(answered, request, request_id)
+            answered = await self._answer(planned, request, request_id)
         except RetryableError as error:
             if not request.fallback:
                 raise AnswerError(503, str(error)) from error
             why = DegradedSpec(FallbackCause.MODEL_SERVER, f"the model server cannot be reached: {error}")
-            answered = replace(answered, plan=degrade(answered.plan, why))
+            answered = _AnsweredRecord(degrade(planned, dict.fromkeys(range(len(planned)), why)))
         except RemoteError as error:
             raise AnswerError(502, str(error)) from error
-        plan, answers = await asyncio.get_running_loop().run_in_executor(None, _fill, answered, request)
-        self._note(plan.windows)
-        levels = request.quantiles or answered.served.spec.quantiles
-        return forecast_document(answered.served, plan.windows, answers, skipped=plan.skipped, levels=levels)
+        found = await _worked(len(planned), functools.partial(_forecasts, answered, request))
+        self._note(found)
+        return found
 
-    async def _planned(self, served: ServedModel, request: ForecastRequest) -> "_AnsweredRecord":
+    async def _planned(self, served: ServedModel, request: ForecastRequest) -> PlanSpec:
         _check_levels(request, served)
-        plan = await asyncio.get_running_loop().run_in_executor(None, plan_windows, served, request)
-        return _AnsweredRecord(served, plan)
+        n_series = len(request.series or served.series)
+        return await _worked(n_series, functools.partial(plan_forecasts, served, request))
 
-    async def _answer(self, planned: "_AnsweredRecord", request: ForecastRequest, request_id: str) -> "_AnsweredRecord":
+    async def _answer(self, plan: PlanSpec, request: ForecastRequest, request_id: str) -> "_AnsweredRecord":
         """Ask the model for what is not left to the fallback."""
         for _ in range(_ATTEMPTS):
-            windows = [window for window in planned.plan.windows if window.degraded is None]
             try:
-                answers = await self._ask(planned.served, windows, request_id)
+                return await self._ask(plan, request_id)
             except ServedModelMissingError:
-                planned = await self._planned(await self._available(), request)
-                continue
-            return replace(planned, answers=answers)
+                plan = await self._planned(await self._available(), request)
         raise RetryableError(f"the model server has no version of {self.name!r} available")
 
-    def _note(self, windows: Sequence[WindowSpec]) -> None:
+    def _note(self, found: ForecastsRecord) -> None:
         """Warn of what the fallback answered, and count it."""
         reasons: dict[FallbackCause, list[str]] = {}
-        for window in windows:
-            if window.degraded is not None:
-                reasons.setdefault(window.degraded.cause, []).append(f"{window.series.id!r}: {window.degraded.reason}")
-        for cause, found in reasons.items():
-            self._warnings.say(cause, len(found), f"the first is {found[0]}")
-            self._count(cause, len(found))
+        for place, why in found.degraded.items():
+            reasons.setdefault(why.cause, []).append(f"{found.ids[place]!r}: {why.reason}")
+        for cause, texts in reasons.items():
+            self._warnings.say(cause, len(texts), f"the first is {texts[0]}")
+            self._count(cause, len(texts))
 
     async def current(self) -> ServedModel:
         """The champion with its series, for the state pages."""
@@ -179,62 +173,93 @@ class Forecaster:
             return await self._champion()
         return await self._models.load(versions[0])
 
-    async def _ask(
-        self, served: ServedModel, windows: Sequence[WindowSpec], request_id: str
-    ) -> npt.NDArray[np.float32]:
-        loop, parts = asyncio.get_running_loop(), []
-        for start in range(0, len(windows), BATCH):
-            inputs = await loop.run_in_executor(None, batch_inputs, windows[start : start + BATCH], served.spec)
-            parts.append(await self._answers(served, inputs, request_id))
-        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+    async def _ask(self, plan: PlanSpec, request_id: str) -> "_AnsweredRecord":
+        spec = plan.served.spec
+        places = np.array([i for i in range(len(plan)) if i not in plan.degraded], dtype=np.int64)
+        asked = plan if len(places) == len(plan) else plan.take(places)
+        busy = asyncio.Semaphore(IN_FLIGHT)
+
+        async def part(first: int) -> "_PartRecord":
+            async with busy:
+                end = min(first + BATCH, len(asked))
+                cut = await _worked(end - first, functools.partial(_cut, asked, first, end))
+                answers = np.full((end - first, spec.horizon, spec.signature.n_columns), np.nan, dtype=np.float32)
+                if (warm := np.flatnonzero(~cut.flags.cold)).size:
+                    raw = await self._answers(plan.served, cut.inputs if warm.size == end - first else cut.some(warm), request_id)  # fmt: skip
+                    answers[warm] = raw
+                return _PartRecord(answers, cut.flags)
+
+        parts = await asyncio.gather(*(part(first) for first in range(0, len(asked), BATCH)))
+        return _joined(plan, places, parts)
 
     async def _answers(self, served: ServedModel, inputs: ModelInputs, request_id: str) -> npt.NDArray[np.float32]:
-        message = predict_request(self.name, inputs.as_dict(), version=served.version)
+        message = request_bytes(self.name, inputs.as_dict(), signature=SERVING_DEFAULT, version=served.version)
         metadata = ((REQUEST_ID, request_id),) if request_id else ()
         try:
-            answer = read_prediction(await self._predict(message, timeout=self._timeout_s, metadata=metadata)).quantiles
+            answer = read_quantiles(await self._predict(message, timeout=self._timeout_s, metadata=metadata))
         except grpc.RpcError as error:
             raise grpc_error(error, self._address) from error
         shape = (len(inputs), served.spec.horizon, served.spec.signature.n_columns)
-        if answer.shape != shape or not np.isfinite(answer).all():
+        if answer.shape != shape:
             raise RemoteError(
-                f"the model server must answer with finite forecasts of shape {shape}, found shape {answer.shape} or a missing value"
+                f"the model server must answer with forecasts of shape {shape}, found shape {answer.shape}"
             )
         return answer
 
 
-class ModelLoader:
-    """Reads a version at most once and keeps the latest two, so that a swap and a rollback cost no reading.
+async def _worked(n_series: int, work: Callable[[], T]) -> T:
+    """Do at once what takes no time, and in a thread what does."""
+    return work() if n_series <= FEW else await asyncio.get_running_loop().run_in_executor(None, work)
 
-    A version whose series were replaced, as a run does that finds its model champion already, is read again.
-    """
 
-    def __init__(self, load: Callable[[int], ServedModel], series_of: Callable[[int], Path | None]) -> None:
-        """Load with a function from version to `ServedModel`; the other says which series a version has now."""
-        self._load, self._series_of = load, series_of
-        self._loaded: dict[tuple[int, Path | None], ServedModel] = {}
-        self._busy = asyncio.Lock()
+@dataclass(frozen=True)
+class _CutRecord:
+    inputs: ModelInputs
+    flags: WindowFlags
 
-    async def load(self, version: int) -> ServedModel:
-        """A version, from memory or from disk."""
-        key = (version, self._series_of(version))
-        if key in self._loaded:
-            return self._loaded[key]
-        async with self._busy:
-            if key not in self._loaded:
-                found = await asyncio.get_running_loop().run_in_executor(None, self._load, version)
-                self._loaded = {**dict(list(self._loaded.items())[-1:]), key: found}
-                logger.info("serving %s version %d with %d series", found.name, version, len(found.series))
-            return self._loaded[key]
+    def some(self, rows: npt.NDArray[np.int64]) -> ModelInputs:
+        static = None if self.inputs.static is None else self.inputs.static[rows]
+        return ModelInputs(self.inputs.history[rows], self.inputs.future[rows], static)
+
+
+@dataclass(frozen=True)
+class _PartRecord:
+    """Answers of one batch `[B,H,A]`, NaN for a series whose window has no target, and the flags of its windows."""
+
+    answers: npt.NDArray[np.float32]
+    flags: WindowFlags
 
 
 @dataclass(frozen=True)
 class _AnsweredRecord:
-    """Which version a request went to, its plan, and the model's answers for the windows not left to the fallback."""
+    """A plan with the answers of the model `[N,H,A]` and the flags of the windows; none where it was not asked."""
 
-    served: ServedModel
     plan: PlanSpec
-    answers: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    answers: npt.NDArray[np.float32] | None = None
+    flags: WindowFlags | None = None
+
+
+def _cut(plan: PlanSpec, first: int, end: int) -> _CutRecord:
+    inputs = model_inputs(plan, first, end)
+    return _CutRecord(inputs, window_flags(plan, inputs))
+
+
+def _joined(plan: PlanSpec, places: npt.NDArray[np.int64], parts: Sequence[_PartRecord]) -> _AnsweredRecord:
+    """Parts as one; what has no finite answer is left to the fallback."""
+    spec, n_series = plan.served.spec, len(plan)
+    answers = np.full((n_series, spec.horizon, spec.signature.n_columns), np.nan, dtype=np.float32)
+    flags = {name: np.zeros(n_series, dtype=np.bool_) for name in ("imputed", "stale", "cold")}
+    if parts:
+        answers[places] = np.concatenate([part.answers for part in parts])
+        for name, values in flags.items():
+            values[places] = np.concatenate([getattr(part.flags, name) for part in parts])
+    lacking = places[~np.isfinite(answers[places]).all(axis=(1, 2))]
+    why = {place: _COLD if flags["cold"][place] else _NOT_FINITE for place in lacking.tolist()}
+    return _AnsweredRecord(degrade(plan, why), answers, WindowFlags(**flags))
+
+
+_COLD = DegradedSpec(FallbackCause.COLD, "the series has no target in what the model reads of its history")
+_NOT_FINITE = DegradedSpec(FallbackCause.MODEL_ANSWER, "the model answers with a missing value")
 
 
 def _check_levels(request: ForecastRequest, served: ServedModel) -> None:
@@ -243,25 +268,5 @@ def _check_levels(request: ForecastRequest, served: ServedModel) -> None:
             raise AnswerError(400, f"'quantiles' must be among {list(served.spec.quantiles)}, found {level}")
 
 
-def _fill(answered: _AnsweredRecord, request: ForecastRequest) -> tuple[PlanSpec, npt.NDArray[np.float32]]:
-    """Answers `[N,H,A]` for the windows that have any, by model or fallback, in the plan's order."""
-    spec, of_model = answered.served.spec, iter(answered.answers)
-    windows, skipped, rows = [], list(answered.plan.skipped), []
-    for window in answered.plan.windows:
-        row = next(of_model) if window.degraded is None else fallback_answer(window.series, spec, window.origin)
-        if row is not None:
-            windows.append(window)
-            rows.append(row)
-            continue
-        why = f"series {window.series.id!r} has no target before {iso_time(window.origin)}, so that the fallback cannot stand in"
-        if request.series is not None:
-            raise AnswerError(_no_past_code(window), f"{why}; {window.degraded.reason}" if window.degraded else why)
-        skipped.append(SkippedRecord(window.series.id, why))
-    if not rows:
-        raise AnswerError(503, f"no series can be forecast; {skipped[0].reason}")
-    return PlanSpec(tuple(windows), tuple(sorted(skipped, key=lambda one: one.series))), np.stack(rows)
-
-
-def _no_past_code(window: WindowSpec) -> int:
-    """400 where the client can ask for another origin, 503 where the model would have answered."""
-    return 400 if window.degraded is None or window.degraded.cause is FallbackCause.QUARANTINE else 503
+def _forecasts(answered: _AnsweredRecord, request: ForecastRequest) -> ForecastsRecord:
+    return filled(answered.plan, answered.answers, answered.flags, request)

@@ -7,7 +7,6 @@ import numpy.typing as npt
 
 from forecasting.features.spec import FeatureSpec
 from forecasting.masks import masks_among
-from forecasting.schema import Series
 from serving.gateway.answers import AnswerError, iso_time
 from serving.gateway.forecast_request import KnownColumn
 
@@ -24,17 +23,20 @@ def check_known(series_id: str, columns: Mapping[str, KnownColumn], spec: Featur
     for name, values in columns.items():
         if name not in spec.known:
             raise AnswerError(
-                400, f"'known' of series {series_id!r} must name columns among {list(spec.known)}, found {name!r}"
-            )
+                400, f"'known' of series {series_id!r} must name columns among {list(spec.known)}, found {name!r}",
+                series=series_id, column=name,
+            )  # fmt: skip
         if isinstance(values, tuple) and len(values) != spec.horizon:
             raise AnswerError(
                 400,
                 f"'known' of series {series_id!r}, column {name!r}, must have {spec.horizon} values, "
                 f"one a step of the horizon, found {len(values)}",
+                series=series_id,
+                column=name,
             )
 
 
-def known_ahead(columns: Mapping[str, KnownColumn], series: Series, spec: FeatureSpec, origin: int) -> AheadValues:
+def known_ahead(columns: Mapping[str, KnownColumn], series_id: str, spec: FeatureSpec, origin: int) -> AheadValues:
     """Values for the horizon from an origin: lists as they are, values by time at their steps.
 
     A value that is given was seen: the mask of its column, where the model reads one, is 0 unless it is given too.
@@ -44,7 +46,7 @@ def known_ahead(columns: Mapping[str, KnownColumn], series: Series, spec: Featur
     """
     steps = origin + spec.step_s * np.arange(spec.horizon, dtype=np.int64)
     given = {
-        name: _at(values, steps, f"'known' of series {series.id!r}, column {name!r},", step_s=spec.step_s)
+        name: _at(values, steps, f"'known' of series {series_id!r}, column {name!r},", step_s=spec.step_s)
         for name, values in columns.items()
     }
     masks = {mask: np.where(np.isfinite(given[column]), 0.0, np.nan) for column, mask in masks_among(spec.known).items() if column in given}  # fmt: skip

@@ -50,7 +50,8 @@ def _covered_horizons(series: Series, spec: FeatureSpec) -> npt.NDArray[np.bool_
     plain = [i for i, name in enumerate(spec.known) if name not in issued]
     known = series.values[:, series.values.shape[1] - len(spec.known) :]
     missing = ~np.isfinite(known[:, plain]).all(axis=1)
-    covered: npt.NDArray[np.bool_] = np.logical_not(sliding_window_view(missing, spec.horizon).any(axis=1))
+    n_missing = np.concatenate([[0], np.cumsum(missing)])
+    covered: npt.NDArray[np.bool_] = n_missing[spec.horizon :] == n_missing[: -spec.horizon]
     if series.vintages is None:
         return covered
     stamps = series.timestamps(spec.step_s)
@@ -66,39 +67,6 @@ def next_origin(series: Series, spec: FeatureSpec) -> int | None:
     return series.start + (int(target[-1]) + 1) * spec.step_s if len(target) else None
 
 
-def choose_origin(series: Series, spec: FeatureSpec, asked: int | None) -> int:
-    """The origin that was asked for, else the default.
-
-    Raises:
-        AnswerError: 400: the origin lies off the grid or outside of what can be forecast.
-    """
-    possible = possible_origins(series, spec)
-    if possible is None:
-        raise AnswerError(
-            400,
-            f"series {series.id!r} cannot be forecast: it has no target, or known covariates, which can be given under "
-            f"'known', never cover {spec.horizon} steps",
-        )
-    if asked is None:
-        return possible.default
-    return _checked(series, spec, asked, (possible.first, possible.last))
-
-
-def choose_given_origin(series: Series, spec: FeatureSpec, asked: int | None) -> int:
-    """The origin that was asked for, else the step after the last target, where the covariates are given.
-
-    Raises:
-        AnswerError: 400: the origin lies off the grid or outside of the series and the step after it.
-    """
-    if asked is not None:
-        last = series.start + series.n_steps * spec.step_s
-        return _checked(series, spec, asked, (series.start + spec.step_s, last))
-    following = next_origin(series, spec)
-    if following is None:
-        raise AnswerError(400, f"series {series.id!r} cannot be forecast: it has no target")
-    return following
-
-
 def past_origins(series: Series, spec: FeatureSpec, *, cutoff: int) -> OriginRange | None:
     """Where a series can be forecast of which nothing but the past is read; none where it has no target."""
     following = next_origin(series, spec)
@@ -108,29 +76,33 @@ def past_origins(series: Series, spec: FeatureSpec, *, cutoff: int) -> OriginRan
     return OriginRange(series.start + spec.step_s, last, following)
 
 
-def choose_past_origin(series: Series, spec: FeatureSpec, asked: int | None, *, cutoff: int) -> int:
-    """The origin that was asked for, else the step after the last target, where nothing but the past is read.
+def origin_error(
+    series_id: str, spec: FeatureSpec, origin: int, *, start: int, bounds: tuple[int, int], has_target: bool,
+    reads_known: bool,
+) -> AnswerError:  # fmt: skip
+    """Why a series cannot be forecast from an origin.
 
-    Raises:
-        AnswerError: 400: the series has no target, or the origin lies off the grid, before its second step or
-            after both its end and the cutoff.
+    Args:
+        series_id: Of the series.
+        spec: Feature spec of the model.
+        origin: First step that was asked for, UTC epoch seconds.
+        start: A time on the grid of the series.
+        bounds: First and last possible origin.
+        has_target: Whether any target is known.
+        reads_known: Whether the store must have the known covariates of the horizon.
     """
-    possible = past_origins(series, spec, cutoff=cutoff)
-    if possible is None:
-        raise AnswerError(400, f"series {series.id!r} cannot be forecast: it has no target")
-    return possible.default if asked is None else _checked(series, spec, asked, (possible.first, possible.last))
-
-
-def _checked(series: Series, spec: FeatureSpec, asked: int, bounds: tuple[int, int]) -> int:
-    if (asked - series.start) % spec.step_s:
-        raise AnswerError(
-            400,
-            f"'origin' must lie on the grid of {spec.step_s} s steps from {iso_time(series.start)}, found {iso_time(asked)}",
+    if not has_target or bounds[1] < bounds[0] or bounds[1] == np.iinfo(np.int64).min:
+        why = "it has no target"
+        if reads_known:
+            why += f", or known covariates, which can be given under 'known', never cover {spec.horizon} steps"
+        return AnswerError(400, f"series {series_id!r} cannot be forecast: {why}", series=series_id)
+    if (origin - start) % spec.step_s:
+        text = (
+            f"'origin' must lie on the grid of {spec.step_s} s steps from {iso_time(start)}, found {iso_time(origin)}"
         )
+        return AnswerError(400, text, series=series_id)
     first, last = bounds
-    if not first <= asked <= last:
-        raise AnswerError(
-            400,
-            f"'origin' of series {series.id!r} must be from {iso_time(first)} to {iso_time(last)}, found {iso_time(asked)}",
-        )
-    return asked
+    text = (
+        f"'origin' of series {series_id!r} must be from {iso_time(first)} to {iso_time(last)}, found {iso_time(origin)}"
+    )
+    return AnswerError(400, text, series=series_id)

@@ -1,35 +1,27 @@
-"""Which windows answer a request, and which series cannot be forecast."""
+"""From which origin each series of a request is forecast, and what is known of its horizon; N series at once.
 
-from collections.abc import Iterator, Sequence
+Arrays carry what nearly all series have in common; only a series that is refused, in quarantine or given covariates by
+name costs Python steps of its own.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from forecasting.features.spec import FeatureSpec
 from forecasting.schema import Series
-from forecasting.windows import ModelInputs, known_at_origins, stack_inputs, window_inputs
 from serving.gateway.answers import AnswerError, iso_time
 from serving.gateway.fallback import FallbackCause
 from serving.gateway.forecast_request import ForecastRequest
-from serving.gateway.known import AheadValues, check_known, known_ahead
-from serving.gateway.origins import choose_given_origin, choose_origin, choose_past_origin, next_origin
+from serving.gateway.given import GivenRows, check_columns, check_times, static_codes
+from serving.gateway.known import check_known, known_ahead
+from serving.gateway.origins import origin_error
+from serving.gateway.series_block import NO_TIME
 from serving.gateway.served_model import ServedModel
 
-
-@dataclass(frozen=True)
-class WindowSpec:
-    """One series and the first step of its forecast, epoch seconds.
-
-    known: values `[H]` by column, from the request, NaN where none was given. limited_by: why the forecast does not start after the
-    last target although no origin was asked for; empty where it does. degraded: why the fallback answers and
-    not the model; none where the model does.
-    """
-
-    series: Series
-    origin: int
-    known: AheadValues = field(default_factory=dict)
-    limited_by: str = ""
-    degraded: "DegradedSpec | None" = None
+Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -50,109 +42,324 @@ class SkippedRecord:
 
 @dataclass(frozen=True)
 class PlanSpec:
-    """What a request comes to."""
+    """What a request comes to, for N series.
 
-    windows: tuple[WindowSpec, ...]
-    skipped: tuple[SkippedRecord, ...]
+    ids: of the series. rows `[N]`: place in the block of the version, -1 for a series that the request brings.
+    start, origins `[N]`: a time on the grid, and the first step of the forecast, UTC epoch seconds.
+    ahead: known covariates `[N,H,K]`. static `[N,S]`: static inputs. given: rows of the request; given_of `[R]`: to
+    which of the N each belongs, ascending. limited_by: why a forecast does not start after the last target although
+    no origin was asked for; degraded: why the fallback answers; both by place. skipped: series without a forecast.
+    """
+
+    served: ServedModel
+    ids: tuple[str, ...]
+    rows: Integers
+    start: Integers
+    origins: Integers
+    ahead: npt.NDArray[np.float32]
+    static: npt.NDArray[np.float32]
+    given: GivenRows | None = None
+    given_of: Integers = field(default_factory=lambda: np.empty(0, np.int64))
+    limited_by: Mapping[int, str] = field(default_factory=dict)
+    degraded: Mapping[int, DegradedSpec] = field(default_factory=dict)
+    skipped: tuple[SkippedRecord, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, places: Integers) -> "PlanSpec":
+        """The plan of some of its series, in ascending order of place."""
+        new = np.full(len(self), -1)
+        new[places] = np.arange(len(places))
+        given, given_of = self.given, self.given_of
+        if given is not None:
+            is_kept = new[given_of] >= 0
+            given, given_of = given.pick(is_kept), new[given_of[is_kept]]
+        return replace(
+            self,
+            ids=tuple(self.ids[i] for i in places),
+            rows=self.rows[places],
+            start=self.start[places],
+            origins=self.origins[places],
+            ahead=self.ahead[places],
+            static=self.static[places],
+            given=given,
+            given_of=given_of,
+            limited_by={int(new[i]): text for i, text in self.limited_by.items() if new[i] >= 0},
+            degraded={int(new[i]): why for i, why in self.degraded.items() if new[i] >= 0},
+        )
+
+    def series(self, place: int) -> Series:
+        """One series with what the request gives of it, for what is not done with arrays."""
+        spec, row = self.served.spec, int(self.rows[place])
+        if row >= 0:
+            found = self.served.series[self.ids[place]]
+        else:
+            found = Series(self.ids[place], int(self.start[place]), np.empty((0, len(spec.value_columns))))
+        given = np.flatnonzero(self.given_of == place)
+        return found if self.given is None or not len(given) else _with_rows(found, self.given, given, spec)
 
 
-def plan_windows(served: ServedModel, request: ForecastRequest) -> PlanSpec:
-    """Windows of the series asked for, each at the origin asked for, else the latest that has all it needs.
+def plan_forecasts(served: ServedModel, request: ForecastRequest) -> PlanSpec:
+    """Where each series asked for is forecast: at the origin asked for, else the latest that has all it needs.
 
     A series in quarantine is left to the fallback where the request allows it. Where all series are asked for,
-    those that cannot be forecast are skipped; one that is named, under `series` or `known`, refuses the request.
+    those that cannot be forecast are skipped; one that is named, under `series`, `history` or `known`, refuses the request.
 
     Raises:
         AnswerError: 404 for an unknown series; 400 where a named series or all cannot be forecast, or
-            `known` does not fit the model.
+            `history` or `known` does not fit the model.
     """
-    _check_known(served, request)
-    windows, skipped = [], []
-    for series in served.pick(request.series):
-        try:
-            windows.append(_plan_series(series, served, request))
-        except AnswerError as error:
-            if request.series is not None or series.id in request.known:
-                raise
-            skipped.append(SkippedRecord(series.id, str(error)))
-    if not windows:
+    given = None if request.given is None else request.given.at_step(served.spec.step_s)
+    if given is not None:
+        check_columns(given, served.spec)
+    ids, rows = _wanted(served, request, given)
+    _check_known(served, request, ids)
+    start, static, given_of = _starts(served, ids, rows, given)
+    if given is not None and np.any(np.diff(given_of) < 0):
+        order = np.argsort(given_of, kind="stable")
+        given, given_of = given.pick(order), given_of[order]
+    has_own = np.zeros(len(ids), dtype=np.bool_)
+    if given is not None:
+        has_own[given_of] = True
+    if request.known:
+        has_own |= np.array([one in request.known for one in ids])
+    wanted = _WantedSpec(served, request, ids, rows, start, has_own, _following(served, rows, given, given_of))
+    origins, refused = _origins(wanted)
+    plan = PlanSpec(
+        served, ids, rows, start, origins, _ahead(wanted, origins, given, given_of), static, given, given_of
+    )
+    _give_known(plan, request, refused)
+    degraded = _quarantined(wanted, refused)
+    _refuse_uncovered(plan, refused, degraded)
+    named = set(ids) if request.series is not None or given is not None else set(request.known)
+    return _without_refused(replace(plan, limited_by=_limits(wanted, origins), degraded=degraded), refused, named)
+
+
+def degrade(plan: PlanSpec, why: Mapping[int, DegradedSpec]) -> PlanSpec:
+    """The plan with some of its series left to the fallback."""
+    return replace(plan, degraded={**why, **plan.degraded})
+
+
+@dataclass(frozen=True)
+class _WantedSpec:
+    """The series asked for; following `[N]`: the step after the last target, has_own `[N]`: whether the request gives any of it."""
+
+    served: ServedModel
+    request: ForecastRequest
+    ids: tuple[str, ...]
+    rows: Integers
+    start: Integers
+    has_own: npt.NDArray[np.bool_]
+    following: Integers
+
+
+def _wanted(served: ServedModel, request: ForecastRequest, given: GivenRows | None) -> tuple[tuple[str, ...], Integers]:
+    block = served.block
+    if request.series is None and given is None:
+        return block.ids, np.arange(len(block.ids))
+    ids = request.series or (given.ids if given is not None else ())
+    rows = np.array([block.position.get(one, -1) for one in ids], dtype=np.int64)
+    brought = set(given.ids) if given is not None else set()
+    for one in brought.difference(ids):
+        raise AnswerError(400, f"'history' names series {one!r}, which 'series' does not ask for", series=one)
+    for place in np.flatnonzero(rows < 0).tolist():
+        if (one := ids[place]) not in brought:
+            text = f"there is no series {one!r}; the model knows {len(block.ids)} series, others need an entry in 'history'"
+            raise AnswerError(404, text, series=one)
+    return ids, rows
+
+
+def _check_known(served: ServedModel, request: ForecastRequest, ids: Sequence[str]) -> None:
+    asked = set(ids) if request.known else set()
+    for series_id, columns in request.known.items():
+        if series_id not in asked and series_id not in served.series:
+            raise AnswerError(404, f"there is no series {series_id!r}; the model knows {len(served.series)} series", series=series_id)  # fmt: skip
+        if series_id not in asked:
+            raise AnswerError(400, f"'known' names series {series_id!r}, which 'series' does not ask for", series=series_id)  # fmt: skip
+        check_known(series_id, columns, served.spec)
+
+
+def _starts(
+    served: ServedModel, ids: Sequence[str], rows: Integers, given: GivenRows | None
+) -> tuple[Integers, npt.NDArray[np.float32], Integers]:
+    """A time on the grid and the static inputs of each series, and to which of them each given row belongs."""
+    block, spec = served.block, served.spec
+    start, static = block.start[rows], block.static[rows]
+    if given is None:
+        return start, static, np.empty(0, np.int64)
+    place = {one: i for i, one in enumerate(ids)}
+    of_given = np.array([place[one] for one in given.ids], dtype=np.int64)
+    given_of = of_given[given.series]
+    first = np.full(len(ids), np.iinfo(np.int64).max)
+    np.minimum.at(first, given_of, given.time)
+    is_new = rows < 0
+    start = np.where(is_new, first, start)
+    check_times(given, start[of_given], spec.step_s)
+    for i in np.flatnonzero(is_new).tolist():
+        codes = static_codes(ids[i], given.static.get(ids[i], {}), spec)
+        static[i] = (*codes, *spec.scaler.own_scales(ids[i]))
+    return start, static, given_of
+
+
+def _following(served: ServedModel, rows: Integers, given: GivenRows | None, given_of: Integers) -> Integers:
+    found = np.where(rows >= 0, served.block.following[rows], NO_TIME)
+    target = given.columns.get(served.spec.target) if given is not None else None
+    if given is not None and target is not None:
+        has_target = np.isfinite(target)
+        np.maximum.at(found, given_of[has_target], given.time[has_target] + served.spec.step_s)
+    return found
+
+
+def _origins(wanted: _WantedSpec) -> tuple[Integers, dict[int, AnswerError]]:
+    """First step of each forecast, and the series that have none, with the reason."""
+    block, spec, request, rows = wanted.served.block, wanted.served.spec, wanted.request, wanted.rows
+    if request.origin is not None:
+        origins = np.full(len(rows), request.origin)
+    elif request.cutoff is not None:
+        origins = wanted.start - (wanted.start - request.cutoff) // spec.step_s * spec.step_s
+    else:
+        origins = np.where(wanted.has_own, wanted.following, block.default[rows])
+    own_last = np.maximum(
+        np.where(rows >= 0, wanted.start + block.n_steps[rows] * spec.step_s, NO_TIME), wanted.following
+    )
+    first = np.where(wanted.has_own, wanted.start + spec.step_s, block.first[rows])
+    last = np.where(wanted.has_own, own_last, block.last[rows])
+    last = np.where(block.apart[rows] & wanted.has_own & (rows >= 0), np.maximum(last, block.last[rows]), last)
+    fits = (origins >= first) & (origins <= last) & ((origins - wanted.start) % spec.step_s == 0)
+    fits &= (wanted.following != NO_TIME) & (last != NO_TIME)
+    refused = {
+        int(i): origin_error(
+            wanted.ids[i], spec, int(origins[i]), start=int(wanted.start[i]), bounds=(int(first[i]), int(last[i])),
+            has_target=bool(wanted.following[i] != NO_TIME), reads_known=not (wanted.has_own[i] or block.apart[rows[i]]),
+        )
+        for i in np.flatnonzero(~fits)
+    }  # fmt: skip
+    return np.where(fits, origins, wanted.start), refused
+
+
+def _ahead(
+    wanted: _WantedSpec, origins: Integers, given: GivenRows | None, given_of: Integers
+) -> npt.NDArray[np.float32]:
+    """Known covariates of every horizon as the store and the given rows have them, NaN where missing `[N,H,K]`."""
+    block, spec, rows = wanted.served.block, wanted.served.spec, wanted.rows
+    ahead = np.full((len(rows), spec.horizon, len(spec.known)), np.nan, dtype=np.float32)
+    if not spec.known:
+        return ahead
+    n_before = len(spec.value_columns) - len(spec.known)
+    step = ((origins - wanted.start) // spec.step_s)[:, None] + np.arange(spec.horizon)
+    inside = (rows >= 0)[:, None] & (step >= 0) & (step < block.n_steps[rows][:, None])
+    ahead[inside] = block.values[(block.offset[rows][:, None] + step)[inside], n_before:]
+    _issue(wanted, origins, ahead)
+    if given is not None:
+        place = (given.time - origins[given_of]) // spec.step_s
+        in_horizon = (place >= 0) & (place < spec.horizon)
+        for k, name in enumerate(spec.known):
+            if (column := given.columns.get(name)) is not None:
+                taken = in_horizon & np.isfinite(column)
+                ahead[given_of[taken], place[taken], k] = column[taken]
+    return ahead
+
+
+def _issue(wanted: _WantedSpec, origins: Integers, ahead: npt.NDArray[np.float32]) -> None:
+    """Put what was issued up to each origin in the place of what stood later; what series share is looked up once."""
+    block, spec = wanted.served.block, wanted.served.spec
+    seen: dict[tuple[int, int], npt.NDArray[np.float64]] = {}
+    for i, row in enumerate(wanted.rows.tolist() if block.vintages else ()):
+        if row < 0 or (vintages := block.vintages.get(row)) is None:
+            continue
+        key = (id(vintages), int(origins[i]))
+        if key not in seen:
+            seen[key] = vintages.known_at(origins[i : i + 1], spec.horizon, spec.step_s)[0]
+        for j, name in enumerate(vintages.columns):
+            if name in spec.known:
+                ahead[i, :, spec.known.index(name)] = seen[key][:, j]
+
+
+def _give_known(plan: PlanSpec, request: ForecastRequest, refused: dict[int, AnswerError]) -> None:
+    """Lay what `known` has over the horizons."""
+    if not request.known:
+        return
+    spec, place = plan.served.spec, {one: i for i, one in enumerate(plan.ids)}
+    for series_id, columns in request.known.items():
+        i = place[series_id]
+        if i in refused:
+            continue
+        for name, values in known_ahead(columns, series_id, spec, int(plan.origins[i])).items():
+            is_given = np.isfinite(values)
+            plan.ahead[i, is_given, spec.known.index(name)] = values[is_given]
+
+
+def _quarantined(wanted: _WantedSpec, refused: dict[int, AnswerError]) -> dict[int, DegradedSpec]:
+    block, found = wanted.served.block, {}
+    for i in np.flatnonzero(block.apart[wanted.rows] & (wanted.rows >= 0)) if block.apart.any() else ():
+        series_id = wanted.ids[i]
+        reason = wanted.served.quarantine[series_id]
+        if not wanted.request.fallback:
+            text = f"series {series_id!r} is in quarantine and the fallback is refused: {reason}"
+            refused[int(i)] = AnswerError(400, text, series=series_id)
+        found[int(i)] = DegradedSpec(FallbackCause.QUARANTINE, f"the series is in quarantine: {reason}")
+    return found
+
+
+def _refuse_uncovered(plan: PlanSpec, refused: dict[int, AnswerError], degraded: Mapping[int, DegradedSpec]) -> None:
+    """Refuse horizons of which a known covariate is missing."""
+    spec = plan.served.spec
+    missing = ~np.isfinite(plan.ahead)
+    for i in np.flatnonzero(missing.any(axis=(1, 2))):
+        if int(i) in refused or int(i) in degraded:
+            continue
+        k = int(np.argmax(missing[i].any(axis=0)))
+        origin, place = int(plan.origins[i]), int(np.argmax(missing[i, :, k]))
+        time, series_id = iso_time(origin + spec.step_s * place), plan.ids[i]
+        text = (
+            f"series {series_id!r}: the known covariate {spec.known[k]!r} is missing at {time}, in the horizon of "
+            f"{iso_time(origin)}; it can be given under 'known'"
+        )
+        refused[int(i)] = AnswerError(400, text, series=series_id, column=spec.known[k], place=time)
+
+
+def _limits(wanted: _WantedSpec, origins: Integers) -> dict[int, str]:
+    if wanted.request.origin is not None or wanted.request.cutoff is not None:
+        return {}
+    spec, apart = wanted.served.spec, wanted.served.block.apart[wanted.rows]
+    limited = ~wanted.has_own & ~apart & (origins < wanted.following)
+    texts: dict[tuple[int, int], str] = {}
+    found = {}
+    for i in np.flatnonzero(limited).tolist():
+        key = (int(origins[i]), int(wanted.following[i]))
+        if key not in texts:
+            texts[key] = (
+                f"known covariates end at {iso_time(key[0] + (spec.horizon - 1) * spec.step_s)}; "
+                f"with their values under 'known' of the request the forecast starts at {iso_time(key[1])}"
+            )
+        found[i] = texts[key]
+    return found
+
+
+def _without_refused(plan: PlanSpec, refused: Mapping[int, AnswerError], named: set[str]) -> PlanSpec:
+    for place in sorted(refused):
+        if plan.ids[place] in named:
+            raise refused[place]
+    if not refused and len(plan):
+        return plan
+    skipped = tuple(SkippedRecord(plan.ids[place], str(refused[place])) for place in sorted(refused))
+    if len(skipped) == len(plan):
         reason = f"; {skipped[0].reason}" if skipped else ""
         raise AnswerError(400, f"none of the {len(skipped)} series can be forecast{reason}")
-    return PlanSpec(tuple(windows), tuple(skipped))
+    kept = np.setdiff1d(np.arange(len(plan)), np.fromiter(refused, dtype=np.int64), assume_unique=True)
+    return replace(plan.take(kept), skipped=skipped)
 
 
-def batch_inputs(windows: Sequence[WindowSpec], spec: FeatureSpec) -> ModelInputs:
-    """Model inputs of some windows."""
-    return stack_inputs([_window_inputs(window, spec) for window in windows])
-
-
-def _window_inputs(window: WindowSpec, spec: FeatureSpec) -> ModelInputs:
-    inputs = window_inputs(window.series, spec, np.array([window.origin]))
-    for name, values in window.known.items():
-        is_given = np.isfinite(values)
-        inputs.future[0, is_given, spec.known.index(name)] = values[is_given]
-    return inputs
-
-
-def _check_known(served: ServedModel, request: ForecastRequest) -> None:
-    spec = served.spec
-    served.pick(list(request.known))
-    for series_id, columns in request.known.items():
-        if request.series is not None and series_id not in request.series:
-            raise AnswerError(400, f"'known' names series {series_id!r}, which 'series' does not ask for")
-        check_known(series_id, columns, spec)
-
-
-def degrade(plan: PlanSpec, why: DegradedSpec) -> PlanSpec:
-    """The plan with the windows of the model left to the fallback."""
-    return replace(plan, windows=tuple(one if one.degraded else replace(one, degraded=why) for one in plan.windows))
-
-
-def _plan_series(series: Series, served: ServedModel, request: ForecastRequest) -> WindowSpec:
-    reason = served.quarantine.get(series.id)
-    if reason is None:
-        return _plan_window(series, served.spec, request)
-    if not request.fallback:
-        raise AnswerError(400, f"series {series.id!r} is in quarantine and the fallback is refused: {reason}")
-    origin = choose_past_origin(series, served.spec, request.origin, cutoff=served.cutoff)
-    why = DegradedSpec(FallbackCause.QUARANTINE, f"the series is in quarantine: {reason}")
-    return WindowSpec(series, origin, degraded=why)
-
-
-def _plan_window(series: Series, spec: FeatureSpec, request: ForecastRequest) -> WindowSpec:
-    given = request.known.get(series.id)
-    if given is None:
-        origin = choose_origin(series, spec, request.origin)
-    else:
-        origin = choose_given_origin(series, spec, request.origin)
-    known = known_ahead(given or {}, series, spec, origin)
-    for name, missing in _missing_ahead(series, spec, origin, known):
-        raise AnswerError(
-            400,
-            f"series {series.id!r}: the known covariate {name!r} is missing at {iso_time(missing)}, in the horizon of "
-            f"{iso_time(origin)}; it can be given under 'known'",
-        )
-    limited = request.origin is None and given is None
-    return WindowSpec(series, origin, known, _limit(series, spec, origin) if limited else "")
-
-
-def _missing_ahead(series: Series, spec: FeatureSpec, origin: int, known: AheadValues) -> Iterator[tuple[str, int]]:
-    """Column and first missing time of the known covariates that were not known at the origin and are not given."""
-    stored = np.isfinite(known_at_origins(series, spec, np.array([origin]))[0])
-    for index, name in enumerate(spec.known):
-        present = stored[:, index]
-        if name in known:
-            present = present | np.isfinite(known[name])
-        if not present.all():
-            yield name, origin + spec.step_s * int(np.argmin(present))
-
-
-def _limit(series: Series, spec: FeatureSpec, origin: int) -> str:
-    following = next_origin(series, spec)
-    if following is None or origin >= following:
-        return ""
-    end = origin + (spec.horizon - 1) * spec.step_s
-    return (
-        f"known covariates end at {iso_time(end)}; "
-        f"with their values under 'known' of the request the forecast starts at {iso_time(following)}"
-    )
+def _with_rows(series: Series, given: GivenRows, rows: Integers, spec: FeatureSpec) -> Series:
+    """A series with given rows in the place of its own."""
+    steps = (given.time[rows] - series.start) // spec.step_s
+    first, end = min(0, int(steps.min())), max(series.n_steps, int(steps.max()) + 1)
+    values = np.full((end - first, len(spec.value_columns)), np.nan)
+    values[-first : series.n_steps - first] = series.values
+    for j, name in enumerate(spec.value_columns):
+        if name in given.columns:
+            column = given.columns[name][rows]
+            is_given = np.isfinite(column)
+            values[steps[is_given] - first, j] = column[is_given]
+    return replace(series, start=series.start + first * spec.step_s, values=values, vintages=None)

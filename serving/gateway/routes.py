@@ -13,7 +13,8 @@ from pydantic import BaseModel
 
 from forecasting.contracts.ports import METRICS_PATH
 from forecasting.version import VERSION
-from serving.gateway.answers import TEXT, Answer, as_json
+from serving.gateway.answers import TEXT, Answer
+from serving.gateway.documents import forecasts_json
 from serving.gateway.forecast_request import parse_forecast_request
 from serving.gateway.forecaster import Forecaster
 from serving.gateway.metrics import GatewayMetrics
@@ -97,9 +98,9 @@ async def post_forecast(request: Request) -> Response:
     """Forecasts from the step after the last target of each series, or from an origin that is asked for."""
     service = _service(request)
     body = await request.body()
-    document = await service.forecaster.forecast(parse_forecast_request(body), request.state.request_id)
-    service.metrics.series.labels(service.forecaster.name).inc(len(document["forecasts"]))
-    return as_response(as_json(document))
+    found = await service.forecaster.forecast(parse_forecast_request(body), request.state.request_id)
+    service.metrics.series.labels(service.forecaster.name).inc(len(found))
+    return as_response(Answer(200, forecasts_json(found)))
 
 
 @router.get(

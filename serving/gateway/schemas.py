@@ -9,6 +9,20 @@ class _Document(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class HistoryBody(_Document):
+    """Values of past steps of one series; either `start` or `timestamps`."""
+
+    start: str | None = Field(
+        None, description="Time of the first value, ISO 8601 with a zone; a step apart from then on."
+    )
+    timestamps: list[str] | None = Field(
+        None, description="Time of each value, in any order, on the grid of the series."
+    )
+    values: dict[str, list[float | None]] = Field(
+        description="By column: the target, observed and known covariates; null leaves what is stored.", min_length=1
+    )
+
+
 class ForecastBody(_Document):
     """What is asked for; every key may be left out."""
 
@@ -16,7 +30,17 @@ class ForecastBody(_Document):
     origin: str | None = Field(
         None, description="First step to forecast, ISO 8601 with a zone; null: the latest possible of each series."
     )
+    cutoff: str | None = Field(
+        None, description="In the place of `origin`: each series is forecast from its first step at or after this time."
+    )
     quantiles: list[float] | None = Field(None, description="Levels of the model to give; null: all.")
+    history: dict[str, HistoryBody] | None = Field(
+        None,
+        description="Recent history by series; it goes before what is stored, step by step. A series that the store "
+        "does not have is forecast from this alone. Without `series`, these are the series that are forecast.",
+        min_length=1,
+    )
+    static: dict[str, dict[str, str]] | None = Field(None, description="Categories of new series by static column.")
     known: dict[str, dict[str, list[float] | dict[str, float]]] | None = Field(
         None,
         description="Known covariates of the horizon by series and column: a list of one value a step from the origin "
@@ -37,6 +61,10 @@ class ForecastDocument(_Document):
     )
     degraded: bool = Field(description="Whether the seasonal naive forecast stands in for the model.")
     reason: str | None = Field(description="Why it does.")
+    imputed: bool = Field(description="Whether the model's context has gaps or filled values.")
+    stale: bool = Field(
+        description="Whether the newest target is more than a horizon older than the step before the origin."
+    )
     timestamps: list[str] = Field(description="ISO 8601, UTC.")
     point: list[float] = Field(description="The 0.5 quantile.")
     mean: list[float] | None = Field(None, description="What to add up over steps and series; where the model has it.")
@@ -120,6 +148,15 @@ FORECAST_EXAMPLES: dict[str, Any] = {
     "past": {
         "summary": "A forecast as it would have been made then",
         "value": {"series": ["north", "south"], "origin": "2026-01-31T00:00:00Z"},
+    },
+    "history": {
+        "summary": "From history that comes with the request",
+        "value": {
+            "history": {
+                "north": {"start": "2026-01-30T22:00:00Z", "values": {"demand": [4120.5, 3998.0]}},
+                "south": {"timestamps": ["2026-01-30T22:00:00Z"], "values": {"demand": [2210.0]}},
+            }
+        },
     },
     "known": {
         "summary": "With covariates of the horizon, by step and by time",

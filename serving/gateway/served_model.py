@@ -1,18 +1,26 @@
 """A version as the gateway needs it: its feature spec and the history of its series."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from forecasting.contracts.artifacts import EXPORTED_SPEC_FILE
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import ArtifactError, ConfigError
+from forecasting.features.calendar import calendar_columns
 from forecasting.features.spec import FeatureSpec, read_feature_spec
 from forecasting.quarantine import read_quarantine
 from forecasting.repository import ModelRepository
 from forecasting.schema import Series
 from forecasting.series_store import read_series_store
-from serving.gateway.answers import AnswerError
+from serving.gateway.series_block import SeriesBlock, make_block
+
+KEPT_CALENDARS = 64
+"""Origins of which the calendar columns are kept; nearly all requests are for the latest."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +28,7 @@ class ServedModel:
     """One version, its spec and its series by id.
 
     quarantine: why a series, one of `series`, was left out of training, by id; the model is never asked for it.
+    arrays: all of `series` as arrays; made of them where not given.
     """
 
     name: str
@@ -28,19 +37,29 @@ class ServedModel:
     spec: FeatureSpec
     series: dict[str, Series]
     quarantine: Mapping[str, str] = field(default_factory=dict)
+    arrays: SeriesBlock | None = None
 
-    def pick(self, ids: Sequence[str] | None) -> list[Series]:
-        """Series by id, all in order of id where none is named.
+    @cached_property
+    def block(self) -> SeriesBlock:
+        """All series as arrays."""
+        if self.arrays is not None:
+            return self.arrays
+        return make_block(tuple(self.series.values()), self.spec, self.quarantine, cutoff=self.cutoff)
 
-        Raises:
-            AnswerError: 404 naming the first unknown id.
-        """
-        if ids is None:
-            return list(self.series.values())
-        for series_id in ids:
-            if series_id not in self.series:
-                raise AnswerError(404, f"there is no series {series_id!r}; the model knows {len(self.series)} series")
-        return [self.series[series_id] for series_id in ids]
+    def calendar(self, origin: int) -> npt.NDArray[np.float32]:
+        """Calendar columns of the history before an origin and of the horizon from it on `[L+H,n]`; the latest are kept."""
+        found = self._calendars.get(origin)
+        if found is None:
+            steps = np.arange(-self.spec.history_length, self.spec.horizon, dtype=np.int64)
+            found = calendar_columns(origin + self.spec.step_s * steps, self.spec.calendar)
+            while len(self._calendars) >= KEPT_CALENDARS:
+                self._calendars.pop(next(iter(self._calendars)), None)
+            self._calendars[origin] = found
+        return found
+
+    @cached_property
+    def _calendars(self) -> dict[int, npt.NDArray[np.float32]]:
+        return {}
 
 
 def load_served_model(repository: ModelRepository, name: str, version: int, series_dir: Path | None) -> ServedModel:
@@ -72,14 +91,19 @@ def load_served_model(repository: ModelRepository, name: str, version: int, seri
             f"version {version} of {name!r} reads {spec.value_columns} each {spec.step_s} s, "
             f"the series store {folder} has {store.spec.columns} each {store.spec.step_s} s"
         )
-    series = {one.id: one for one in (*store, *(record.series for record in apart))}
+    found = sorted((*store, *(record.series for record in apart)), key=lambda one: one.id)
+    quarantine = {record.series.id: record.reason for record in apart}
+    block = make_block(found, spec, quarantine, cutoff=store.spec.split.cutoff)
+    # Views of the block's rows, so that the history is in memory once.
+    rows = np.split(block.values, block.offset[1:])
     return ServedModel(
         name=name,
         version=version,
         cutoff=store.spec.split.cutoff,
         spec=spec,
-        series=dict(sorted(series.items())),
-        quarantine={record.series.id: record.reason for record in apart},
+        series={one.id: replace(one, values=values) for one, values in zip(found, rows, strict=True)},
+        quarantine=quarantine,
+        arrays=block,
     )
 
 

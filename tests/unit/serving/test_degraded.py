@@ -235,9 +235,35 @@ def test_without_the_model_server_who_refuses_the_fallback_gets_503(services, wi
     assert _ask(strict, "GET", "/v1/models/tiny")[1]["fallback"] is False
 
 
-def test_an_origin_before_any_target_cannot_be_answered_without_the_model_server(without_server):
+def test_a_series_that_is_new_to_the_model_is_answered_by_the_fallback_from_what_the_request_gives(address):
+    """Its target lies before the six steps that the model reads, so the model would know nothing of it."""
+    body = {
+        "origin": "2014-01-02T00:00:00Z",
+        "history": {"z": {"start": "2014-01-01T06:00:00Z", "values": {"Demand": [5, 6, 7]}}},
+        "known": {"z": {"Temperature": [1, 2, 3]}},
+    }
+    status, document = _ask(address, "POST", "/v1/forecast", {**body, "series": ["z"]})
+    assert status == 400, document
+    assert "must be from 2014-01-01T07:00:00Z to 2014-01-01T09:00:00Z" in document["error"]
+    body["history"]["z"]["values"] = {"Demand": [5, 6, 7] + [None] * 14 + [8.0], "Temperature": [0.0] * 18}
+    body["origin"] = "2014-01-01T16:00:00Z"
+    before = _counted(address, "cold")
+    status, document = _ask(address, "POST", "/v1/forecast", body)
+    assert status == 200, document
+    (forecast,) = document["forecasts"]
+    assert (forecast["degraded"], forecast["imputed"], forecast["stale"]) == (True, True, True)
+    assert forecast["reason"] == "the series has no target in what the model reads of its history"
+    # Hours 6 to 8 again, from hour 16 on: 16 is one more than three times three after 6.
+    assert forecast["point"] == [6, 7, 5]
+    assert _counted(address, "cold") == before + 1
+    status, document = _ask(address, "POST", "/v1/forecast", {**body, "fallback": False})
+    assert status == 400
+    assert "and the fallback is refused" in document["error"]
+
+
+def test_an_origin_before_any_target_cannot_be_answered(without_server):
     status, document = _ask(without_server, "POST", "/v1/forecast", {"series": ["c"], "origin": "2014-01-01T02:00:00Z"})
-    assert status == 503
+    assert status == 400
     assert "series 'c' has no target before 2014-01-01T02:00:00Z" in document["error"]
     _, document = _ask(without_server, "POST", "/v1/forecast", {"origin": "2014-01-01T02:00:00Z"})
     assert [one["series"] for one in document["forecasts"]] == ["a", "b"]

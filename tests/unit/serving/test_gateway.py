@@ -148,6 +148,18 @@ def test_known_values_go_before_those_of_the_store_and_leave_other_series_alone(
     assert plain[1] == warmer[1]
 
 
+def test_history_of_the_request_is_answered_as_if_it_had_been_stored(address, home):
+    body = {"history": {"a": {"start": "2014-01-02T15:00:00Z", "values": {"Demand": [40]}}}}
+    status, document = _ask(address, "POST", "/v1/forecast", body)
+    assert status == 200, document
+    (forecast,) = document["forecasts"]
+    assert (forecast["series"], forecast["origin"]) == ("a", "2014-01-02T16:00:00Z")
+    window = window_inputs(read_series_store(home / "series").get("a"), tiny_models.SPEC, np.array([START + 40 * 3600]))
+    window.history[0, -1, 0] = 40
+    np.testing.assert_allclose(forecast["point"], tiny_models.expected(window, 2.0)[0, :, 1], rtol=1e-6)
+    assert (forecast["imputed"], forecast["stale"], forecast["degraded"]) == (False, False, False)
+
+
 def test_without_ids_a_series_that_cannot_be_forecast_is_skipped_with_the_reason(address):
     _, document = _ask(address, "POST", "/v1/forecast", {})
     (skipped,) = document["skipped"]
@@ -205,6 +217,23 @@ def test_an_origin_in_another_zone_and_a_choice_of_quantiles_are_taken(address):
         ({"series": ["a"], "known": {"b": {}}}, 400, "names series 'b', which 'series' does not ask for"),
         ({"series": ["b"], "known": {"b": {}}}, 400, "'Temperature' is missing at 2014-01-02T17:00:00Z"),
         ({"known": {"b": {}}}, 400, "series 'b': the known covariate 'Temperature' is missing"),
+        ({"history": []}, 400, "'history' must be an object of at least one series"),
+        (
+            {"history": {"a": {"start": "2014-01-02T15:00:00Z", "values": {"Demand": 1}}}},
+            400,
+            "must be a list of numbers",
+        ),
+        (
+            {"series": ["b"], "history": {"a": {"start": "2014-01-02T15:00:00Z", "values": {"Demand": [1]}}}},
+            400,
+            "which 'series' does not ask for",
+        ),
+        ({"static": {"a": {"Zone": "n"}}}, 400, "'static' is for new series, which need an entry in 'history' too"),
+        (
+            {"origin": "2014-01-02T15:00:00Z", "cutoff": "2014-01-02T15:00:00Z"},
+            400,
+            "'origin' and 'cutoff' must not both be given",
+        ),
         ({"quantiles": [0.2]}, 400, "'quantiles' must be among"),
         (b" " * 1_000_001, 413, "must not exceed 1000000 bytes"),
     ],

@@ -9,7 +9,8 @@ from forecasting.features.spec import ScalerSpec
 from forecasting.schema import Series
 from serving.gateway.answers import AnswerError
 from serving.gateway.forecast_request import ForecastRequest
-from serving.gateway.plan import batch_inputs, plan_windows
+from serving.gateway.inputs import model_inputs
+from serving.gateway.plan import plan_forecasts
 from serving.gateway.served_model import ServedModel
 from tests.unit.serving.tiny_models import SPEC
 
@@ -25,17 +26,17 @@ def _served():
 
 def test_values_given_for_the_horizon_count_as_seen_and_not_as_imputed():
     request = ForecastRequest(("a",), known={"a": {"Temperature": (1.0, 2.0, 3.0)}})
-    plan = plan_windows(_served(), request)
-    assert plan.windows[0].origin == START + 36_000
-    future = batch_inputs(plan.windows, MASKED).future[0]
+    plan = plan_forecasts(_served(), request)
+    assert plan.origins[0] == START + 36_000
+    future = model_inputs(plan, 0, 1).future[0]
     assert future[:, 0].tolist() == [1.0, 2.0, 3.0]
     assert future[:, 1].tolist() == [0.0, 0.0, 0.0]
 
 
 def test_a_mask_that_is_given_is_taken():
     known = {"Temperature": (1.0, 2.0, 3.0), "Temperature_imputed": (0.0, 1.0, 0.0)}
-    plan = plan_windows(_served(), ForecastRequest(("a",), known={"a": known}))
-    assert batch_inputs(plan.windows, MASKED).future[0, :, 1].tolist() == [0.0, 1.0, 0.0]
+    plan = plan_forecasts(_served(), ForecastRequest(("a",), known={"a": known}))
+    assert model_inputs(plan, 0, 1).future[0, :, 1].tolist() == [0.0, 1.0, 0.0]
 
 
 def _hours(*values):
@@ -44,9 +45,9 @@ def _hours(*values):
 
 def test_values_by_time_fill_the_steps_of_their_times_and_leave_others_to_the_table():
     known = {"a": {"Temperature": _hours((5, 7.0), (6, 8.0), (7, 9.0), (99, 1.0))}}
-    plan = plan_windows(_served(), ForecastRequest(("a",), origin=START + 6 * 3600, known=known))
-    assert batch_inputs(plan.windows, MASKED).future[0, :, 0].tolist() == [8.0, 9.0, 20.0]
-    assert batch_inputs(plan.windows, MASKED).future[0, :, 1].tolist() == [0.0, 0.0, 0.0]
+    plan = plan_forecasts(_served(), ForecastRequest(("a",), origin=START + 6 * 3600, known=known))
+    assert model_inputs(plan, 0, 1).future[0, :, 0].tolist() == [8.0, 9.0, 20.0]
+    assert model_inputs(plan, 0, 1).future[0, :, 1].tolist() == [0.0, 0.0, 0.0]
 
 
 def test_a_step_that_neither_the_request_nor_the_table_has_is_named():
@@ -54,7 +55,7 @@ def test_a_step_that_neither_the_request_nor_the_table_has_is_named():
     with pytest.raises(
         AnswerError, match="'Temperature' is missing at 2014-01-01T11:00:00Z, in the horizon of 2014-01-01T10"
     ):
-        plan_windows(_served(), ForecastRequest(("a",), known=known))
+        plan_forecasts(_served(), ForecastRequest(("a",), known=known))
 
 
 @pytest.mark.parametrize(
@@ -69,9 +70,9 @@ def test_a_step_that_neither_the_request_nor_the_table_has_is_named():
 )
 def test_times_off_the_grid_and_columns_without_a_time_of_the_horizon_are_refused(time, message):
     with pytest.raises(AnswerError, match=message):
-        plan_windows(_served(), ForecastRequest(("a",), known={"a": {"Temperature": {time: 1.0}}}))
+        plan_forecasts(_served(), ForecastRequest(("a",), known={"a": {"Temperature": {time: 1.0}}}))
 
 
 def test_a_column_without_values_is_asked_for_by_its_own_name():
     with pytest.raises(AnswerError, match="the known covariate 'Temperature' is missing"):
-        plan_windows(_served(), ForecastRequest(("a",), known={"a": {}}))
+        plan_forecasts(_served(), ForecastRequest(("a",), known={"a": {}}))

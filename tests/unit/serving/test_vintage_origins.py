@@ -9,8 +9,9 @@ from forecasting.schema import Series
 from forecasting.vintages import SeriesVintages
 from serving.gateway.answers import AnswerError
 from serving.gateway.forecast_request import ForecastRequest
+from serving.gateway.inputs import model_inputs
 from serving.gateway.origins import possible_origins
-from serving.gateway.plan import batch_inputs, plan_windows
+from serving.gateway.plan import plan_forecasts
 from serving.gateway.served_model import ServedModel
 from tests.unit.serving import tiny_models
 
@@ -39,8 +40,7 @@ def served(*, every: int = 2, leads: int = 4) -> ServedModel:
 
 
 def future(model: ServedModel, request: ForecastRequest) -> list[float]:
-    windows = plan_windows(model, request).windows
-    return batch_inputs(windows, model.spec).future[0, :, 0].tolist()
+    return model_inputs(plan_forecasts(model, request), 0, 1).future[0, :, 0].tolist()
 
 
 def test_the_latest_forecast_uses_the_issue_at_the_cutoff():
@@ -62,7 +62,7 @@ def test_an_origin_whose_horizon_no_issue_covered_yet_is_refused_with_the_first_
     model = served(leads=3)
     assert future(model, ForecastRequest(origin=hour(20))) == [2020.0, 2021.0, 2022.0]
     with pytest.raises(AnswerError, match="'Temperature' is missing at 2014-01-01T23:00:00Z"):
-        plan_windows(model, ForecastRequest(origin=hour(21)))
+        plan_forecasts(model, ForecastRequest(origin=hour(21)))
 
 
 def test_the_default_origin_is_the_last_whose_horizon_was_covered_when_it_came():

@@ -1,0 +1,52 @@
+"""Forecasts of many series as arrays: what every form of an answer is written from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from forecasting.contracts.signature import POINT_QUANTILE
+from serving.gateway.plan import DegradedSpec, SkippedRecord
+from serving.gateway.served_model import ServedModel
+
+Integers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ForecastsRecord:
+    """Forecasts of N series.
+
+    served: the version that was asked. ids: of the series. origins `[N]`: first steps, UTC epoch seconds. answers
+    `[N,H,A]`: all levels of the model, then its mean where it has one, in the target's unit, finite. levels: that were
+    asked for. degraded: what the fallback answered and why, limited_by: why a forecast starts early, both by place.
+    imputed, stale `[N]`: see `inputs.WindowFlags`. skipped: series without a forecast.
+    """
+
+    served: ServedModel
+    ids: tuple[str, ...]
+    origins: Integers
+    answers: Floats
+    levels: tuple[float, ...]
+    degraded: Mapping[int, DegradedSpec]
+    limited_by: Mapping[int, str]
+    imputed: Flags
+    stale: Flags
+    skipped: tuple[SkippedRecord, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def columns(self) -> dict[str, Floats]:
+        """What is answered by name, each `[N,H]`: `point`, `mean` where there is one, and `q` with each level asked for."""
+        spec = self.served.spec
+        by_level = {level: self.answers[:, :, i] for i, level in enumerate(spec.quantiles)}
+        mean = {"mean": self.answers[:, :, -1]} if spec.mean else {}
+        return {"point": by_level[POINT_QUANTILE], **mean, **{f"q{level:g}": by_level[level] for level in self.levels}}
+
+    def times(self) -> Integers:
+        """UTC epoch seconds of every step `[N,H]`."""
+        spec = self.served.spec
+        return self.origins[:, None] + spec.step_s * np.arange(spec.horizon, dtype=np.int64)
