@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,9 +80,12 @@ def run_backtest(config: AlmanacConfig, home: HomeLayout, request: BacktestReque
         base = make_fit(config, fits, FitSpec(request.cutoff, StepName.VALIDATE_DATA))
         store = read_series_store(base.step(StepName.VALIDATE_DATA))
         rolling = open_rolling(store, _table_spec(config, store), settings=config.backtest)
+        # Versions first: what is wrong with one is known in seconds, and the fits of the candidate take minutes.
+        of_versions, notes = forecast_versions(
+            home, config.name, rolling, versions=versions, required=bool(request.models)
+        )
         forecasts = {CANDIDATE: _candidate(config, fits, rolling, store)} if CANDIDATE in names else {}
-    forecasts, notes = _add_versions(home, config.name, rolling, versions=versions, forecasts=forecasts)
-    forecasts |= forecast_naives(rolling)
+    forecasts |= of_versions | forecast_naives(rolling)
     write_scores(request.out, rolling.backtest, forecasts=forecasts)
     scores = score_rolling(rolling, forecasts)
     write_series_scores(request.out.with_suffix(SERIES_SUFFIX), rolling.backtest, scores=scores.series)
@@ -149,23 +152,31 @@ def _candidate(config: AlmanacConfig, fits: HomeLayout, rolling: RollingSpec, st
     return forecast_refits(rolling, load)
 
 
-def _add_versions(
-    home: HomeLayout,
-    model: str,
-    rolling: RollingSpec,
-    *,
-    versions: Sequence[VersionSpec],
-    forecasts: Mapping[str, ForecastRecord],
+def forecast_versions(
+    home: HomeLayout, model: str, rolling: RollingSpec, *, versions: Sequence[VersionSpec], required: bool
 ) -> tuple[dict[str, ForecastRecord], list[str]]:
-    """Forecasts with those of some versions; and for each version what it could not be scored on, where that is so."""
-    found, notes = dict(forecasts), []
+    """Forecasts of some versions, and a note on each that could not be scored on all folds.
+
+    Args:
+        home: Where the versions are.
+        model: Its name.
+        rolling: What is asked for.
+        versions: Which.
+        required: Whether a version that knows the values of all folds is an error; else it is left out with a note.
+
+    Raises:
+        ArtifactError: A version cannot be read.
+        DataError: A version that is required cannot be scored, or cannot be asked about the table.
+    """
+    found, notes = {}, []
     for asked in versions:
+        named, known = f"{asked.called} (version {asked.version})", as_time(asked.known_until)
+        if not required and asked.known_until > rolling.backtest.origins.max():
+            notes.append(f"{named} is left out: it was trained on values up to {known}, which all folds lie before")
+            continue
         champion = load_champion(ModelRepository(home.models).version_dir(model, asked.version))
         fitted = FittedModel(champion.predictor, champion.spec)
         found[asked.called] = forecast_version(rolling, fitted, known_until=asked.known_until)
         if asked.known_until > rolling.folds[0].start:
-            notes.append(
-                f"{asked.called} (version {asked.version}) is scored from {as_time(asked.known_until)} on: it was trained on "
-                "what came before"
-            )
+            notes.append(f"{named} is scored from {known} on: it was trained on what came before")
     return found, notes

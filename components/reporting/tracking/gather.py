@@ -29,6 +29,8 @@ from forecasting.tournament import VariantStatus
 
 RUN_TAG = "almanac.run"
 PART_TAG = "almanac.part"
+JOINED_TAG = "almanac.joined"
+"""Of a run that somebody else opened, and that may hold what is not ours."""
 _STATUSES = {RunStatus.FAILED: "failed", RunStatus.STOPPED: "killed"}
 _MAX_VALUE = 5_000
 """Characters of a parameter; MLflow refuses more than 6,000. The configuration itself is among the files."""
@@ -158,6 +160,7 @@ def _backtests(evidence: EvidenceRecord) -> Iterator[tuple[StepName, BacktestRep
 def _overall(report: BacktestReport) -> Iterator[tuple[str, Any]]:
     for model, summary in report.models.items():
         yield from ((_allowed(f"{model}/{metric}"), value) for metric, value in summary.overall.items())
+        yield _allowed(f"{model}/outlier_ratio"), summary.outlier_ratio
 
 
 def _curves(evidence: EvidenceRecord, step: StepName) -> dict[str, list[tuple[int, float]]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from components.reporting.tracking.gather import RUN_TAG
+from components.reporting.tracking.gather import JOINED_TAG, RUN_TAG
 from components.reporting.tracking.mlflow_models import held_versions, point_aliases, registered_version
 from components.reporting.tracking.removals import RemovalsRecord
 from forecasting.contracts.layout import HomeLayout
@@ -40,7 +40,10 @@ def remove_tracked(client: Any, model: str, record: RemovalsRecord, *, home: Hom
         if used & {part.info.run_id for part in parts}:
             kept.append(f"the run {name} stays in MLflow: a registered version came from it")
             continue
-        for part in parts:
+        own = [part for part in parts if JOINED_TAG not in part.data.tags]
+        if len(own) < len(parts):
+            kept.append(f"of the run {name} stay in MLflow the runs that it joined: somebody else opened them")
+        for part in own:
             client.delete_run(part.info.run_id)
             _remove_files(part.info.artifact_uri, home)
     return "; ".join(kept)

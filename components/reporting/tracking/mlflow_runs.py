@@ -16,7 +16,7 @@ from components.reporting.tracking.bundle import (
     DatasetRecord,
     TrackedPartRecord,
 )
-from components.reporting.tracking.gather import PART_TAG, RUN_TAG
+from components.reporting.tracking.gather import JOINED_TAG, PART_TAG, RUN_TAG
 from forecasting.contracts.steps import StepName
 
 _GATE_TABLE = "gates.json"
@@ -49,7 +49,7 @@ def send_runs(client: Any, experiment: str, bundle: BundleRecord, directory: Pat
     """
     joined = _joined_pipeline(client, bundle)
     parent = joined or _own_run(client, experiment, bundle.pipeline, parent=None)
-    _send_part(client, parent, bundle.pipeline, directory)
+    _send_part(client, parent, bundle.pipeline, directory, joined=joined is not None)
     _send_dataset(client, parent, bundle.dataset)
     for part in bundle.steps:
         _send_step(client, experiment, part, bundle, directory=directory, parent=parent)
@@ -64,7 +64,7 @@ def _send_step(
     """The nested run of a step. One that was joined is ended by who opened it."""
     joined = _known_run(client, part.joined)
     nested = joined or _own_run(client, experiment, part, parent=parent)
-    _send_part(client, nested, part, directory)
+    _send_part(client, nested, part, directory, joined=joined is not None)
     if part.part in (StepName.BUILD_FEATURES, StepName.TRAIN_MODEL):
         _send_dataset(client, nested, bundle.dataset)
     if joined is None:
@@ -110,7 +110,7 @@ def _own_run(client: Any, experiment: str, part: TrackedPartRecord, *, parent: s
     return str(made.info.run_id)
 
 
-def _send_part(client: Any, run_id: str, part: TrackedPartRecord, directory: Path) -> None:
+def _send_part(client: Any, run_id: str, part: TrackedPartRecord, directory: Path, *, joined: bool) -> None:
     from mlflow.entities import Metric, Param, RunTag
 
     ended = _ms(part.ended)
@@ -120,7 +120,7 @@ def _send_part(client: Any, run_id: str, part: TrackedPartRecord, directory: Pat
         client.log_batch(run_id, metrics=some)
     for some in _batches([Param(name, value) for name, value in part.parameters.items()], _MAX_PARAMETERS):
         client.log_batch(run_id, params=some)
-    tags = dict(part.tags)
+    tags = dict(part.tags) | ({JOINED_TAG: "true"} if joined else {})
     files = directory / FILES_DIR / part.part
     if (files / _GATE_TABLE).is_file():
         tags["mlflow.loggedArtifacts"] = json.dumps([{"path": _GATE_TABLE, "type": "table"}])

@@ -28,6 +28,7 @@ from pipelines.cli import main
 from tests.unit.reporting.runs import whole_run
 from tests.unit.reporting.tracked import DIGEST, deployed_run
 
+GONE = {"runs": ["run-1"], "versions": [VersionSpec(1, DIGEST)]}
 SETTINGS = ReportRunSettings(name="demand", data=DataConfig(), forecast=ForecastConfig(), tracking=TrackingConfig())
 
 
@@ -78,6 +79,7 @@ def test_the_run_of_the_pipeline_has_settings_metrics_and_what_it_was_made_of(tr
     assert (run.info.run_name, run.info.status) == ("run-1", "FINISHED")
     assert run.data.params["features.calendar_time_zone"] == "Australia/Melbourne"
     assert run.data.metrics["evaluate_model/candidate/mae"] == pytest.approx(0.25)
+    assert run.data.metrics["evaluate_model/candidate/outlier_ratio"] == pytest.approx(1.0)
     assert run.data.tags["almanac.config_digest"] == "0" * 64
     assert len(run.data.tags["almanac.lock_digest"]) == 64
     assert len(run.data.tags["mlflow.source.git.commit"]) == 40
@@ -184,6 +186,13 @@ def test_runs_that_the_pipeline_system_has_opened_are_joined_and_left_open(
     assert len(client.search_runs([experiment])) == 9
     assert client.get_registered_model("demand").aliases == {"candidate": 1}
 
+    # What somebody else opened may hold what is not ours, and is not ours to delete.
+    client.delete_registered_model("demand")
+    note_removals(HomeLayout(tmp_path), "demand", TrackingConfig(experiment="of the cluster"), **GONE)
+    kept = upload(HomeLayout(tmp_path), budget_s=120).sent["mlflow"]["removals of demand"].note
+    assert kept == "of the run run-1 stay in MLflow the runs that it joined: somebody else opened them"
+    assert len(client.search_runs([experiment])) == 9
+
 
 def test_a_server_that_is_down_costs_no_run_and_has_it_later(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     run = deployed_run(tmp_path, request.config.cache.mkdir("tiny-models"))
@@ -226,8 +235,7 @@ def test_what_is_collected_here_goes_in_mlflow_too_but_never_what_has_an_alias(
     run = deployed_run(tmp_path, request.config.cache.mkdir("tiny-models"))
     home = HomeLayout(tmp_path)
     assert _track(run, StepContext(home, run)).problems == ()
-    gone = {"runs": ["run-1"], "versions": [VersionSpec(1, DIGEST)]}
-    note_removals(home, "demand", TrackingConfig(), **gone)
+    note_removals(home, "demand", TrackingConfig(), **GONE)
     kept = upload(home, budget_s=120).sent["mlflow"]["removals of demand"]
     assert kept.note == (
         "version 1 of demand stays in MLflow: it has the alias champion there; "
@@ -240,7 +248,7 @@ def test_what_is_collected_here_goes_in_mlflow_too_but_never_what_has_an_alias(
     repository = ModelRepository(home.models)
     for _ in range(2):
         repository.promote("demand", repository.publish("demand", tmp_path / "source", {"digest": "another"}))
-    note_removals(home, "demand", TrackingConfig(), **gone)
+    note_removals(home, "demand", TrackingConfig(), **GONE)
     assert upload(home, budget_s=120).sent["mlflow"]["removals of demand"].note == ""
     assert removals(home) == {}
     assert client.search_model_versions("name = 'demand'") == []
