@@ -21,17 +21,21 @@ class Predictor(Protocol):
 class LitePredictor:
     """A TensorFlow Lite model run by LiteRT, one thread, any batch size."""
 
-    def __init__(self, path: Path) -> None:
-        """Load `model.tflite`.
+    def __init__(self, model: Path | bytes) -> None:
+        """Load `model.tflite`, or what is to be written there.
 
         Raises:
             ArtifactError: The file is missing, no model, or has no `serving_default`.
         """
         from ai_edge_litert.interpreter import Interpreter
 
-        self._path = path
+        self._path = path = "the converted model" if isinstance(model, bytes) else model
         try:
-            self._interpreter = Interpreter(model_path=str(path), num_threads=1)
+            self._interpreter = (
+                Interpreter(model_content=model, num_threads=1)
+                if isinstance(model, bytes)
+                else Interpreter(model_path=str(model), num_threads=1)
+            )
         except (OSError, ValueError) as error:
             raise ArtifactError(f"{path} must be a TensorFlow Lite model: {error}") from error
         signatures = self._interpreter.get_signature_list()

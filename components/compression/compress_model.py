@@ -36,7 +36,7 @@ from forecasting.schema import SeriesStore
 from forecasting.series_store import read_series_store
 from forecasting.steps import StepContext, StepOutcome
 from forecasting.tournament import FLOAT_REFERENCE, VariantRecord, VariantStatus, write_tournament
-from forecasting.variants import VariantSpec
+from forecasting.variants import Precision, VariantSpec
 from forecasting.windows import ModelInputs, stack_inputs, window_inputs
 
 logger = logging.getLogger(__name__)
@@ -176,7 +176,8 @@ class _Tournament:
         path = self._output / VARIANTS_DIR / name / TFLITE_FILE
         path.parent.mkdir(parents=True)
         try:
-            path.write_bytes(convert_to_lite(self._module, quantise_weights=quantised))
+            precision = Precision.INT8_WEIGHTS if quantised else Precision.FLOAT32
+            path.write_bytes(convert_to_lite(self._module, precision).content)
             predictor = LitePredictor(path)
             found = predictor.predict(self._windows)
         except ArtifactError as error:

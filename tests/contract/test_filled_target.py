@@ -196,7 +196,7 @@ def test_the_network_reads_what_was_filled_and_the_lite_model_agrees(module, tmp
     inputs = window_inputs(series, spec, START + HOUR_S * np.asarray([130, 141, 300, 500]))
     expected = module.quantiles(inputs.history, inputs.future).numpy()
     path = tmp_path / "model.tflite"
-    path.write_bytes(convert_to_lite(module, quantise_weights=False))
+    path.write_bytes(convert_to_lite(module).content)
     np.testing.assert_allclose(LitePredictor(path).predict(inputs), expected, rtol=2e-4)
     # Hours 100 to 139 are missing; the context of the window at hour 141 begins with hour 93, after those changed.
     warmer = series.values.copy()

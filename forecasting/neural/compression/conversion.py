@@ -1,49 +1,76 @@
-"""Conversion to TensorFlow Lite.
+"""Conversion to TensorFlow Lite in every precision.
 
 Variables are frozen before conversion and inputs and output stay float32. A converted model is
 worth nothing until its outputs have been compared with the float model's: conversions of recurrent
 networks can succeed and compute nonsense.
+
+The converter is asked for float32 alone; other precisions are made of that file. INT8 is for the products of the
+network, weights and activations. Features, scales and their inverse keep float32, because they work in the table's own
+units, whose range no 256 steps can hold, and so do the functions between products, which are no faster in INT8. What the
+converter itself makes of such a wish carries INT8 on into slices and joins of raw columns: on the electricity example
+its forecasts are 2.6 % off in the mean, these 0.2 %.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
-import flatbuffers
 import tensorflow as tf
-from flatbuffers import flexbuffers
-from tensorflow.core.framework import types_pb2
-from tensorflow.core.protobuf import meta_graph_pb2
-from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.python.convert import ConverterError
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from forecasting.contracts.signature import QUANTILES, SERVING_DEFAULT
 from forecasting.errors import ArtifactError
+from forecasting.neural.compression.layer_errors import LayerErrorRecord, costly_layers, layer_errors
+from forecasting.neural.compression.lite_ranges import TensorRanges, activation_ranges
+from forecasting.neural.compression.lite_signature import name_signature
+from forecasting.neural.compression.lite_weights import half_floats, integer_products, integer_weights
 from forecasting.neural.export import ForecastModule
 from forecasting.neural.models.recurrence import portable_recurrence
-from forecasting.wire.lite_signatures import METADATA_ENTRY, PREDICT_METHOD_NAME
+from forecasting.neural.precision import product_layers
+from forecasting.variants import Precision
+from forecasting.windows import ModelInputs
 
-_FILE_IDENTIFIER = b"TFL3"
+
+@dataclass(frozen=True)
+class LiteModel:
+    """A converted model: the file, and the layers of an `int8_mixed` one that stay in float, those that lose most first."""
+
+    content: bytes
+    float_layers: tuple[LayerErrorRecord, ...] = ()
 
 
-def convert_to_lite(module: ForecastModule, *, quantise_weights: bool) -> bytes:
+def convert_to_lite(
+    module: ForecastModule,
+    precision: Precision = Precision.FLOAT32,
+    *,
+    calibration: ModelInputs | None = None,
+    converted: bytes | None = None,
+) -> LiteModel:
     """A TensorFlow Lite flatbuffer with `serving_default`.
 
     Args:
         module: The model.
-        quantise_weights: INT8 weights with activations quantised at run time (dynamic range).
+        precision: What it computes in. `int8_aware` converts like `int8`; the network must have been fine-tuned before.
+        calibration: Real windows of the train cut, for precisions that need ranges of activations.
+        converted: The same module in float32, where it was converted already: that is what takes the time.
 
     Raises:
-        ArtifactError: The graph has an operation that TensorFlow Lite lacks.
+        ArtifactError: The graph has an operation that TensorFlow Lite lacks, or no product that could be in INT8.
+        ValueError: The precision needs calibration windows and there are none.
     """
-    frozen = _frozen_module(module)
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen.serve], frozen)
-    if quantise_weights:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    try:
-        model = converter.convert()
-    except (ConverterError, ValueError, RuntimeError) as error:
-        raise ArtifactError(f"the model cannot be converted to TensorFlow Lite: {error}") from error
-    return name_signature(model, module)
+    if precision.needs_calibration and (calibration is None or not len(calibration)):
+        raise ValueError(f"{precision.value} needs calibration windows, found none")
+    content = _float_model(module) if converted is None else converted
+    if precision is Precision.FLOAT32:
+        return LiteModel(content)
+    if precision is Precision.FLOAT16:
+        return LiteModel(half_floats(content))
+    if calibration is None or not precision.needs_calibration:
+        return LiteModel(integer_weights(content))
+    layers = list(dict.fromkeys(layer.name for layer in product_layers(module.network)))
+    ranges = activation_ranges(content, calibration)
+    if precision is Precision.INT8_MIXED:
+        return _mixed_model(content, layers, ranges, calibration)
+    return LiteModel(integer_products(content, layers, ranges))
 
 
 def frozen_function(module: ForecastModule) -> Any:
@@ -52,74 +79,19 @@ def frozen_function(module: ForecastModule) -> Any:
         return convert_variables_to_constants_v2(module.serving_default())
 
 
-def _frozen_module(module: ForecastModule) -> Any:
+def _float_model(module: ForecastModule) -> bytes:
     frozen = tf.Module()
     frozen.serve = frozen_function(module)
-    return frozen
+    converter: Any = tf.lite.TFLiteConverter.from_concrete_functions([frozen.serve], frozen)
+    try:
+        content = converter.convert()
+    except (ConverterError, ValueError, RuntimeError) as error:
+        raise ArtifactError(f"the model cannot be converted to TensorFlow Lite: {error}") from error
+    return name_signature(content, module)
 
 
-def name_signature(model: bytes, module: ForecastModule) -> bytes:
-    """Give a converted model the contract's signature, for LiteRT and for TensorFlow Serving.
-
-    LiteRT reads `signatureDefs`, TensorFlow Serving the metadata entry `signature_defs_metadata`, a
-    flexbuffer map of serialised SignatureDef messages.
-    """
-    parsed = schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
-    graph = parsed.subgraphs[0]
-    names = list(module.spec.signature.input_shapes())
-    inputs = {_input_name(graph.tensors[i].name.decode(), names): i for i in graph.inputs}
-    outputs = {QUANTILES: graph.outputs[0]}
-    parsed.signatureDefs = [_lite_signature(inputs, outputs)]
-    _add_serving_metadata(parsed, graph, inputs, outputs)
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(parsed.Pack(builder), file_identifier=_FILE_IDENTIFIER)
-    return bytes(builder.Output())
-
-
-def _input_name(tensor_name: str, names: list[str]) -> str:
-    plain = tensor_name.split(":")[0].removeprefix(f"{SERVING_DEFAULT}_")
-    if plain not in names:
-        raise ArtifactError(f"the converted model has an input {tensor_name!r}, expected one of {names}")
-    return plain
-
-
-def _lite_signature(inputs: dict[str, int], outputs: dict[str, int]) -> Any:
-    signature = schema.SignatureDefT()
-    signature.signatureKey = SERVING_DEFAULT.encode()
-    signature.subgraphIndex = 0
-    signature.inputs = [_tensor_map(name, index) for name, index in inputs.items()]
-    signature.outputs = [_tensor_map(name, index) for name, index in outputs.items()]
-    return signature
-
-
-def _tensor_map(name: str, index: int) -> Any:
-    entry = schema.TensorMapT()
-    entry.name, entry.tensorIndex = name.encode(), index
-    return entry
-
-
-def _add_serving_metadata(parsed: Any, graph: Any, inputs: dict[str, int], outputs: dict[str, int]) -> None:
-    signature = meta_graph_pb2.SignatureDef(method_name=PREDICT_METHOD_NAME)
-    for names, target in ((inputs, signature.inputs), (outputs, signature.outputs)):
-        for name, index in names.items():
-            tensor = graph.tensors[index]
-            shape = tensor.shapeSignature if tensor.shapeSignature is not None else tensor.shape
-            target[name].name = tensor.name.decode()
-            target[name].dtype = types_pb2.DT_FLOAT
-            for size in shape:
-                target[name].tensor_shape.dim.add(size=int(size))
-    raw = signature.SerializeToString(deterministic=True)
-    if b"\0" in raw:
-        # The reader takes the text up to the first zero byte.
-        raise ArtifactError("the signature cannot be written for TensorFlow Serving: a dimension is 0")
-    flex = flexbuffers.Builder()
-    with flex.Map():
-        flex.Key(SERVING_DEFAULT)
-        # The public String() would encode the bytes as UTF-8.
-        flex._WriteBlob(raw, append_zero=True, type_=flexbuffers.Type.STRING)  # noqa: SLF001
-    buffer = schema.BufferT()
-    buffer.data = bytearray(flex.Finish())
-    parsed.buffers.append(buffer)
-    entry = schema.MetadataT()
-    entry.name, entry.buffer = METADATA_ENTRY.encode(), len(parsed.buffers) - 1
-    parsed.metadata = [*(parsed.metadata or []), entry]
+def _mixed_model(content: bytes, layers: list[str], ranges: TensorRanges, windows: ModelInputs) -> LiteModel:
+    alone = {layer: integer_products(content, [layer], ranges) for layer in layers}
+    left = costly_layers(layer_errors(alone, content, windows))
+    kept = {record.layer for record in left}
+    return LiteModel(integer_products(content, [layer for layer in layers if layer not in kept], ranges), left)

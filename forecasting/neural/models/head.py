@@ -16,6 +16,7 @@ from forecasting.contracts.signature import POINT_QUANTILE
 from forecasting.features.spec import FeatureSpec
 from forecasting.neural.models.dense import Dense
 from forecasting.neural.models.dropout import Dropout
+from forecasting.neural.models.recurrence import is_portable
 
 Tensor = Any
 _GAP_OFFSET = 2.0
@@ -65,26 +66,36 @@ class QuantileHead(keras.layers.Layer):
     def _quantiles(self, hidden: Tensor, lags: Tensor, given: Tensor | None) -> Tensor:
         """Quantiles `[rows,Q]` around the median."""
         outputs = self.gaps(hidden)
-        raw = [outputs[:, j : j + 1] for j in range(outputs.shape[1])]
+        widths = _softplus(outputs - _GAP_OFFSET)
+        gaps = [widths[:, j : j + 1] for j in range(outputs.shape[1])]
         if self.skip is None:
             median = tf.reshape(given, [-1, 1])
         else:
-            median = raw.pop(self._levels.index(POINT_QUANTILE)) + self.skip(tf.reshape(lags, [-1, lags.shape[2]]))
-        return _spread(median, raw, self._levels)
+            middle = self._levels.index(POINT_QUANTILE)
+            gaps.pop(middle)
+            median = outputs[:, middle : middle + 1] + self.skip(tf.reshape(lags, [-1, lags.shape[2]]))
+        return _spread(median, gaps, self._levels)
 
 
-def _spread(median: Tensor, raw: list[Tensor], levels: tuple[float, ...]) -> Tensor:
-    """Quantiles `[rows,Q]` from the median `[rows,1]` and an output for each other level `[rows,1]`.
+def _softplus(values: Tensor) -> Tensor:
+    """log(1 + exp(x)), which TensorFlow Lite would take literally: beyond 88 the exponential is infinite."""
+    if not is_portable():
+        return tf.nn.softplus(values)
+    return tf.nn.relu(values) + tf.math.log(1.0 + tf.exp(-tf.abs(values)))
 
-    The median first, then positive gaps outwards. Sums stay in rank 2, which the TensorFlow Lite
+
+def _spread(median: Tensor, gaps: list[Tensor], levels: tuple[float, ...]) -> Tensor:
+    """Quantiles `[rows,Q]` from the median `[rows,1]` and a positive gap for each other level `[rows,1]`.
+
+    The median first, then the gaps outwards. Sums stay in rank 2, which the TensorFlow Lite
     converter needs.
     """
     middle = levels.index(POINT_QUANTILE)
     columns: dict[int, Tensor] = {middle: median}
     for j in range(middle - 1, -1, -1):
-        columns[j] = columns[j + 1] - tf.nn.softplus(raw[j] - _GAP_OFFSET)
+        columns[j] = columns[j + 1] - gaps[j]
     for j in range(middle + 1, len(levels)):
-        columns[j] = columns[j - 1] + tf.nn.softplus(raw[j - 1] - _GAP_OFFSET)
+        columns[j] = columns[j - 1] + gaps[j - 1]
     return tf.concat([columns[j] for j in range(len(levels))], axis=1)
 
 

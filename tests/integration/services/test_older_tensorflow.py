@@ -49,7 +49,7 @@ def test_an_exported_model_answers_alike_with_the_older_tensorflow(hourly_store,
     network = build_network(NetworkSpec(hourly_store.spec, SMALL))
     module = ForecastModule(network, hourly_store.spec, CalibrationSpec((1.3, 1.0, 0.8)))
     export_saved_model(module, tmp_path / "saved")
-    (tmp_path / "model.tflite").write_bytes(convert_to_lite(module, quantise_weights=False))
+    (tmp_path / "model.tflite").write_bytes(convert_to_lite(module).content)
     inputs = window_inputs(gappy_series(700), hourly_store.spec, START + HOUR_S * np.asarray([300]))
     # NaN is a token of Python's json, on both sides.
     (tmp_path / "inputs.json").write_text(json.dumps({k: v.tolist() for k, v in inputs.as_dict().items()}))

@@ -16,6 +16,7 @@ from forecasting.neural.models import NetworkSpec, build_network
 from forecasting.neural.predictor import SavedModelPredictor
 from forecasting.predictors import LitePredictor
 from forecasting.schema import Series
+from forecasting.variants import Precision
 from forecasting.windows import ModelInputs, window_inputs
 from forecasting.wire.lite_signatures import METADATA_ENTRY
 from tests.contract.feature_references import EXAMPLES
@@ -70,7 +71,7 @@ def test_feature_spec_travels_with_the_model(saved, hourly_store):
 
 def test_lite_model_equals_the_float_model_for_any_batch_size(module, inputs, tmp_path):
     path = tmp_path / "model.tflite"
-    path.write_bytes(convert_to_lite(module, quantise_weights=False))
+    path.write_bytes(convert_to_lite(module).content)
     predictor = LitePredictor(path)
     expected = module.quantiles(inputs.history, inputs.future).numpy()
     np.testing.assert_allclose(predictor.predict(inputs), expected, rtol=1e-5)
@@ -79,15 +80,15 @@ def test_lite_model_equals_the_float_model_for_any_batch_size(module, inputs, tm
 
 def test_int8_model_is_smaller_and_close(module, inputs, tmp_path):
     path = tmp_path / "model.tflite"
-    small = convert_to_lite(module, quantise_weights=True)
+    small = convert_to_lite(module, Precision.INT8_WEIGHTS).content
     path.write_bytes(small)
     expected = module.quantiles(inputs.history, inputs.future).numpy()
     assert np.mean(np.abs(LitePredictor(path).predict(inputs) - expected)) / np.mean(expected) < 0.02
-    assert len(small) < len(convert_to_lite(module, quantise_weights=False))
+    assert len(small) < len(convert_to_lite(module).content)
 
 
 def test_lite_model_carries_the_signature_for_tensorflow_serving(module):
-    assert METADATA_ENTRY.encode() in convert_to_lite(module, quantise_weights=False)
+    assert METADATA_ENTRY.encode() in convert_to_lite(module).content
 
 
 def test_static_columns_and_lower_bound_survive_export(sales_store, tmp_path):
@@ -95,7 +96,7 @@ def test_static_columns_and_lower_bound_survive_export(sales_store, tmp_path):
         build_network(NetworkSpec(sales_store.spec, SMALL)), sales_store.spec, CalibrationSpec((400.0, 1.0, 1.0))
     )
     path = tmp_path / "model.tflite"
-    path.write_bytes(convert_to_lite(module, quantise_weights=False))
+    path.write_bytes(convert_to_lite(module).content)
     series = gappy_series(700, seed=3, static=(1,))
     inputs = window_inputs(series, sales_store.spec, ORIGINS[1:])
     found = LitePredictor(path).predict(inputs)
@@ -112,7 +113,7 @@ def test_a_count_between_bounds_is_forecast_in_whole_numbers_everywhere(sales_st
     assert (expected.min(), expected.max()) == (80.0, 105.0)
     np.testing.assert_array_equal(expected, np.rint(expected))
     assert len(np.unique(expected)) > 10
-    (tmp_path / "model.tflite").write_bytes(convert_to_lite(module, quantise_weights=False))
+    (tmp_path / "model.tflite").write_bytes(convert_to_lite(module).content)
     found = LitePredictor(tmp_path / "model.tflite").predict(inputs)
     # A value close to a half may be rounded the other way by another order of sums.
     assert np.mean(found != expected) < 0.01
@@ -128,12 +129,12 @@ class UnsupportedModule(ForecastModule):
 def test_a_model_that_cannot_be_converted_is_an_artifact_error(module):
     broken = UnsupportedModule(module.network, module.spec, module.calibration)
     with pytest.raises(ArtifactError, match="cannot be converted"):
-        convert_to_lite(broken, quantise_weights=False)
+        convert_to_lite(broken)
 
 
 def test_a_model_that_fails_as_it_runs_is_an_artifact_error(module, inputs, tmp_path):
     path = tmp_path / "model.tflite"
-    path.write_bytes(convert_to_lite(module, quantise_weights=False))
+    path.write_bytes(convert_to_lite(module).content)
     short = ModelInputs(inputs.history[:, 1:], inputs.future)
     with pytest.raises(ArtifactError, match=r"model\.tflite"):
         LitePredictor(path).predict(short)
@@ -176,7 +177,7 @@ def test_a_forecast_comes_back_on_the_scale_of_its_series_in_lite_too(scaled_by_
     expected = module.quantiles(inputs.history, inputs.future, tf.constant(inputs.static)).numpy()
     assert 30 * factor < float(np.median(expected)) < 300 * factor
     path = tmp_path / "model.tflite"
-    path.write_bytes(convert_to_lite(module, quantise_weights=False))
+    path.write_bytes(convert_to_lite(module).content)
     np.testing.assert_allclose(LitePredictor(path).predict(inputs), expected, rtol=2e-4)
     export_saved_model(module, tmp_path / "saved")
     np.testing.assert_allclose(SavedModelPredictor(tmp_path / "saved").predict(inputs), expected, rtol=1e-4)
@@ -189,7 +190,7 @@ def test_every_kind_of_derived_feature_converts_to_lite(tmp_path):
     module = ForecastModule(build_network(NetworkSpec(spec, SMALL)), spec, CalibrationSpec((1.0, 1.0, 1.0)))
     inputs = window_inputs(gappy_series(700), spec, ORIGINS)
     path = tmp_path / "model.tflite"
-    path.write_bytes(convert_to_lite(module, quantise_weights=False))
+    path.write_bytes(convert_to_lite(module).content)
     expected = module.quantiles(inputs.history, inputs.future).numpy()
     np.testing.assert_allclose(LitePredictor(path).predict(inputs), expected, rtol=2e-4)
     assert {term.kind for term in derived} == set(TERM_KINDS)

@@ -21,6 +21,7 @@ from forecasting.neural.scaled import predict_scaled
 from forecasting.neural.step import MEAN_WEIGHT, TrainingStep
 from forecasting.predictors import LitePredictor
 from forecasting.schema import Series
+from forecasting.variants import Precision
 from forecasting.windows import actuals, window_inputs
 from tests.unit.features.feature_specs import HOUR_S, START, gappy_series, melbourne_spec
 from tests.unit.neural.conftest import SHORT, SMALL, SPLIT, feature_store
@@ -158,9 +159,9 @@ def test_exported_and_converted_models_answer_the_mean_of_the_network(hourly_sto
     export_saved_model(module, tmp_path / "saved_model")
     np.testing.assert_allclose(SavedModelPredictor(tmp_path / "saved_model").predict(inputs), expected, rtol=1e-5)
     path = tmp_path / "model.tflite"
-    path.write_bytes(convert_to_lite(module, quantise_weights=False))
+    path.write_bytes(convert_to_lite(module).content)
     np.testing.assert_allclose(LitePredictor(path).predict(inputs), expected, rtol=1e-4)
-    path.write_bytes(convert_to_lite(module, quantise_weights=True))
+    path.write_bytes(convert_to_lite(module, Precision.INT8_WEIGHTS).content)
     assert np.mean(np.abs(LitePredictor(path).predict(inputs) - expected)) / np.mean(expected) < 0.02
 
 

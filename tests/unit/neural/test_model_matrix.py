@@ -182,7 +182,7 @@ def answers(module: ForecastModule, inputs: ModelInputs, folder: Path, *, lite: 
     np.testing.assert_allclose(SavedModelPredictor(folder / "saved_model").predict(inputs), found, rtol=1e-4, atol=1e-4)
     if not lite:
         return found
-    (folder / "model.tflite").write_bytes(convert_to_lite(module, quantise_weights=False))
+    (folder / "model.tflite").write_bytes(convert_to_lite(module).content)
     np.testing.assert_allclose(LitePredictor(folder / "model.tflite").predict(inputs), found, rtol=1e-3, atol=1e-3)
     return found
 
