@@ -108,14 +108,14 @@ class Forecaster:
             answered = _AnsweredRecord(degrade(planned, dict.fromkeys(range(len(planned)), why)))
         except RemoteError as error:
             raise AnswerError(502, str(error)) from error
-        found = await _worked(len(planned), functools.partial(_forecasts, answered, request))
+        found = await run_for(len(planned), functools.partial(_forecasts, answered, request))
         self._note(found)
         return found
 
     async def _planned(self, served: ServedModel, request: ForecastRequest) -> PlanSpec:
         _check_levels(request, served)
         n_series = len(request.series or served.series)
-        return await _worked(n_series, functools.partial(plan_forecasts, served, request))
+        return await run_for(n_series, functools.partial(plan_forecasts, served, request))
 
     async def _answer(self, plan: PlanSpec, request: ForecastRequest, request_id: str) -> "_AnsweredRecord":
         """Ask the model for what is not left to the fallback."""
@@ -182,7 +182,7 @@ class Forecaster:
         async def part(first: int) -> "_PartRecord":
             async with busy:
                 end = min(first + BATCH, len(asked))
-                cut = await _worked(end - first, functools.partial(_cut, asked, first, end))
+                cut = await run_for(end - first, functools.partial(_cut, asked, first, end))
                 answers = np.full((end - first, spec.horizon, spec.signature.n_columns), np.nan, dtype=np.float32)
                 if (warm := np.flatnonzero(~cut.flags.cold)).size:
                     raw = await self._answers(plan.served, cut.inputs if warm.size == end - first else cut.some(warm), request_id)  # fmt: skip
@@ -207,8 +207,8 @@ class Forecaster:
         return answer
 
 
-async def _worked(n_series: int, work: Callable[[], T]) -> T:
-    """Do at once what takes no time, and in a thread what does."""
+async def run_for(n_series: int, work: Callable[[], T]) -> T:
+    """Do at once what takes no time for few series, and in a thread what does for many."""
     return work() if n_series <= FEW else await asyncio.get_running_loop().run_in_executor(None, work)
 
 

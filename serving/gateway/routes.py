@@ -4,7 +4,8 @@ Bodies are read and written by the gateway itself: a framework's validation of t
 would cost more than their forecasts. The classes of `schemas.py` are for the document; a test holds both together.
 """
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,19 +14,26 @@ from pydantic import BaseModel
 
 from forecasting.contracts.ports import METRICS_PATH
 from forecasting.version import VERSION
-from serving.gateway.answers import TEXT, Answer
+from serving.gateway.answers import JSON, TEXT, Answer, as_json
+from serving.gateway.arrow_bodies import ARROW, forecasts_arrow
+from serving.gateway.arrow_request import QUERY_PARAMETERS, parse_arrow_request
 from serving.gateway.documents import forecasts_json
-from serving.gateway.forecast_request import parse_forecast_request
-from serving.gateway.forecaster import Forecaster
+from serving.gateway.forecast_request import ForecastRequest, parse_forecast_request
+from serving.gateway.forecaster import Forecaster, run_for
+from serving.gateway.forecasts import ForecastsRecord
+from serving.gateway.kserve import kserve_answer, parse_kserve_request
 from serving.gateway.metrics import GatewayMetrics
 from serving.gateway.pages import StatePages
 from serving.gateway.schemas import (
     FORECAST_EXAMPLES,
+    KSERVE_EXAMPLES,
     ErrorDocument,
     ForecastBody,
     ForecastsDocument,
+    KserveBody,
     ModelDocument,
     SeriesListDocument,
+    inlined,
 )
 
 OTHER_ROUTE = "other"
@@ -72,9 +80,12 @@ def _service(request: Request) -> GatewayService:
     return service
 
 
-def _body_of(model: type[BaseModel], examples: Mapping[str, Any]) -> dict[str, Any]:
-    schema = model.model_json_schema()
-    return {"requestBody": {"content": {"application/json": {"schema": schema, "examples": examples}}}}
+def _body_of(model: type[BaseModel], examples: Mapping[str, Any], *, arrow: bool = False) -> dict[str, Any]:
+    schema = inlined(model.model_json_schema())
+    content: dict[str, Any] = {JSON: {"schema": schema, "examples": examples}}
+    if arrow:
+        content[ARROW] = {"schema": {"type": "string", "format": "binary"}}
+    return {"requestBody": {"content": content}}
 
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
@@ -87,20 +98,72 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 _STATE_ERRORS: dict[int | str, dict[str, Any]] = {code: _ERRORS[code] for code in (404, 503)}
 
 
+_FORECASTS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {ARROW: {"schema": {"type": "string", "format": "binary"}}}}
+}
+
+
 @router.post(
     "/v1/forecast",
     summary="Forecast some or all series",
     response_model=ForecastsDocument,
-    responses=_ERRORS,
-    openapi_extra=_body_of(ForecastBody, FORECAST_EXAMPLES),
+    responses={**_ERRORS, **_FORECASTS},
+    openapi_extra={"parameters": QUERY_PARAMETERS, **_body_of(ForecastBody, FORECAST_EXAMPLES, arrow=True)},
 )
 async def post_forecast(request: Request) -> Response:
-    """Forecasts from the step after the last target of each series, or from an origin that is asked for."""
-    service = _service(request)
+    """Forecasts from the step after the last target of each series, or from an origin that is asked for.
+
+    JSON in or an Arrow IPC stream, by the content type; JSON out or Arrow, by `accept`, else as it came in. The table has
+    the columns `series`, `timestamp` and one a value; what else can be asked for is in the query then.
+    """
+    is_arrow = _content_type(request) == ARROW
     body = await request.body()
-    found = await service.forecaster.forecast(parse_forecast_request(body), request.state.request_id)
+    asked = parse_arrow_request(body, request.query_params) if is_arrow else parse_forecast_request(body)
+    found = await _forecast(request, asked)
+    accepted = request.headers.get("accept", "*/*")
+    if ARROW in accepted or (is_arrow and "json" not in accepted):
+        content = await _written(found, forecasts_arrow)
+        return as_response(Answer(200, content, ARROW))
+    return as_response(Answer(200, await _written(found, forecasts_json)))
+
+
+@router.post(
+    "/v1/timeseries/forecast",
+    summary="Forecast by KServe's time-series protocol",
+    response_class=Response,
+    responses={**_ERRORS, 200: {"content": {JSON: {"schema": {"type": "object"}}}}},
+    openapi_extra=_body_of(KserveBody, KSERVE_EXAMPLES),
+)
+async def post_timeseries_forecast(request: Request) -> Response:
+    """Forecasts of the inputs, each from the step after its last value."""
+    service = _service(request)
+    spec = (await service.forecaster.current()).spec
+    asked, n_steps = parse_kserve_request(await request.body(), service.forecaster.name, spec)
+    found = await _forecast(request, asked)
+    body = kserve_answer(found, request.state.request_id, n_steps, with_quantiles=asked.quantiles is not None)
+    return as_response(Answer(200, body))
+
+
+@router.get("/v1/timeseries/models", summary="List models by KServe's protocol", response_model=list[str])
+async def get_timeseries_models(request: Request) -> Response:
+    """The name of the one model."""
+    return as_response(as_json([_service(request).forecaster.name]))
+
+
+async def _forecast(request: Request, asked: ForecastRequest) -> ForecastsRecord:
+    service = _service(request)
+    found = await service.forecaster.forecast(asked, request.state.request_id)
     service.metrics.series.labels(service.forecaster.name).inc(len(found))
-    return as_response(Answer(200, forecasts_json(found)))
+    return found
+
+
+async def _written(found: ForecastsRecord, write: Callable[[ForecastsRecord], bytes]) -> bytes:
+    """An answer as bytes; that of many series is written in a thread."""
+    return await run_for(len(found), functools.partial(write, found))
+
+
+def _content_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 @router.get(

@@ -1,6 +1,6 @@
 """Bodies of the gateway's interface as classes, for its OpenAPI document only; see `routes.py`."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -141,6 +141,67 @@ class ErrorDocument(_Document):
     column: str | None = Field(None, description="Column that it is about.")
     place: str | None = Field(None, description="Where in that column: a time, or the number of a row.")
 
+
+class KserveSeries(BaseModel):
+    """One input of KServe's protocol."""
+
+    type: Literal["univariate_time_series", "multivariate_time_series"]
+    name: str
+    series: list[float | None] | list[list[float | None]]
+    frequency: str = Field(description="second, minute, hour, day or week; the unit of the model's step.")
+    start_timestamp: str = Field(description="Time of the first value, ISO 8601 with a zone.")
+
+
+class KserveOptions(BaseModel):
+    """Options of KServe's protocol."""
+
+    horizon: int = Field(ge=1, description="Steps to give, up to the model's horizon.")
+    quantiles: list[float] | None = None
+
+
+class KserveBody(BaseModel):
+    """A request by KServe's time-series protocol."""
+
+    model: str
+    inputs: list[KserveSeries] = Field(min_length=1)
+    options: KserveOptions
+
+
+def inlined(schema: dict[str, Any]) -> dict[str, Any]:
+    """A JSON schema with its definitions where they are used: in an OpenAPI document they would lie elsewhere."""
+    definitions = schema.pop("$defs", {})
+
+    def resolve(node: Any) -> Any:
+        if isinstance(node, list):
+            return [resolve(one) for one in node]
+        if not isinstance(node, dict):
+            return node
+        if "$ref" in node:
+            return resolve(definitions[node["$ref"].rpartition("/")[2]])
+        return {key: resolve(value) for key, value in node.items()}
+
+    found: dict[str, Any] = resolve(schema)
+    return found
+
+
+KSERVE_EXAMPLES: dict[str, Any] = {
+    "one": {
+        "summary": "One series, two levels",
+        "value": {
+            "model": "electricity",
+            "inputs": [
+                {
+                    "type": "univariate_time_series",
+                    "name": "north",
+                    "series": [4120.5, 3998.0],
+                    "frequency": "hour",
+                    "start_timestamp": "2026-01-30T22:00:00Z",
+                }
+            ],
+            "options": {"horizon": 24, "quantiles": [0.1, 0.9]},
+        },
+    }
+}
 
 FORECAST_EXAMPLES: dict[str, Any] = {
     "latest": {"summary": "The latest forecast of one series", "value": {"series": ["north"]}},

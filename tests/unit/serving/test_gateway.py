@@ -16,57 +16,13 @@ import pytest
 from forecasting.config.sections import ServingConfig
 from forecasting.errors import ConfigError
 from forecasting.repository import ModelRepository
-from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec
 from forecasting.series_store import read_series_store
 from forecasting.windows import window_inputs
-from forecasting.wire.client import GrpcClient
-from forecasting.wire.server_process import listening_process, model_server
+from forecasting.wire.server_process import listening_process
 from serving.gateway.schemas import ErrorDocument, ForecastsDocument, ModelDocument, SeriesListDocument
 from serving.launch import serve
-from tests.unit.forecasting.series_stores import write_series_store
 from tests.unit.serving import tiny_models
-
-START = 1_388_534_400  # 2014-01-01T00:00:00Z
-LINE = {"http": re.compile(r"Gateway at (\S+)")}
-
-
-@pytest.fixture(scope="module")
-def home(models, tmp_path_factory):
-    """A repository whose champion is factor 2, and a store: 40 known targets, covariates for 48 hours.
-
-    Series b lacks covariates from hour 41 on, c all, as a product of which nothing was planned.
-    """
-    root = tmp_path_factory.mktemp("home")
-    clock = np.arange(48, dtype=np.float64)
-    values = np.column_stack([np.where(clock < 40, 10 + clock % 4, np.nan), 20 + clock % 5])
-    short = values.copy()
-    short[41:, 1] = np.nan
-    bare = values.copy()
-    bare[:, 1] = np.nan
-    spec = SeriesSpec(
-        "Demand", (), ("Temperature",), (), {}, 3600, SplitSpec(START + 20 * 3600, START + 30 * 3600, START + 40 * 3600)
-    )
-    (root / "series").mkdir()
-    rows = {"a": values, "b": short, "c": bare}
-    store = SeriesStore(spec, tuple(Series(name, START, found) for name, found in rows.items()))
-    write_series_store(store, root / "series")
-    repository = ModelRepository(root / "models")
-    version = tiny_models.write_version(models, root / "version", factor=2, lite=True)
-    repository.promote("tiny", repository.publish("tiny", version))
-    repository.keep_series("tiny", 1, root / "series")
-    return root
-
-
-@pytest.fixture(scope="module")
-def address(home):
-    config = ModelRepository(home / "models").server_config
-    with model_server([f"--model_config_file={config}", "--prefer_tflite_model"], log=home / "server.log") as server:
-        with GrpcClient(server.grpc_address) as client:
-            client.wait_available("tiny", 1)
-        command = [sys.executable, "-m", "serving.gateway", "--model=tiny", f"--models-dir={home / 'models'}"]
-        command += [f"--grpc={server.grpc_address}", "--port=0", "--max-body-bytes=1000000"]
-        with listening_process(command, LINE, log=home / "gateway.log") as (_, addresses):
-            yield addresses["http"]
+from tests.unit.serving.conftest import LINE, START
 
 
 def _ask(address, method, path, body=None):
