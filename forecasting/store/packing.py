@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from forecasting.observed_history import NOT_OBSERVED
+
 BLOCK_STEPS = 128
 """Steps of an observed column in one row: what one value rewrites, and what one row of a read brings."""
-NOT_OBSERVED = int(np.iinfo(np.int64).min)
-"""Stands for the time at which a value became known that never did."""
+
 _LEVEL, _ANSWER, _NUMBER, _TIME = np.dtype("<f8"), np.dtype("<f4"), np.dtype("<f8"), np.dtype("<i8")
 EMPTY_NUMBERS = np.full(BLOCK_STEPS, np.nan, _NUMBER).tobytes()
 EMPTY_KNOWN_AT = np.full(BLOCK_STEPS, NOT_OBSERVED, _TIME).tobytes()

@@ -1,0 +1,125 @@
+"""Read the recent history of many series at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import Connection, select
+
+from forecasting.observed_history import NOT_OBSERVED, ObservedSpan
+from forecasting.store.observations import KEYS_AT_ONCE, observed_keys
+from forecasting.store.opening import Store
+from forecasting.store.packing import BLOCK_STEPS, GridSpec, unpack_known_at, unpack_numbers
+from forecasting.store.tables import OBSERVATION_BLOCKS, OBSERVED_COLUMNS, SUPERSEDED_OBSERVATIONS
+
+_FEW = 500
+"""Up to here series are looked up one by one; for more all of the model are read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistoryQuery:
+    """Which observations are read.
+
+    series: N ids. names: C columns. grid: of all of them. start: first step, on the grid. n_steps: T. known_by: what
+    became known later does not exist; none: all that is known.
+    """
+
+    model: str
+    series: Sequence[str]
+    names: Sequence[str]
+    grid: GridSpec
+    start: int
+    n_steps: int
+    known_by: int | None = None
+
+
+def read_history(store: Store, query: HistoryQuery) -> ObservedSpan:
+    """What was observed, `[N,T,C]`, in the order of `query.series`; what there is not of a series is `NOT_OBSERVED`.
+
+    Raises:
+        RetryableError: The store cannot be used now.
+    """
+    n, names = len(query.series), len(query.names)
+    first = query.grid.block_start(query.start)
+    n_blocks = (query.start + query.n_steps * query.grid.step_s - first + query.grid.block_s - 1) // query.grid.block_s
+    numbers = np.full((n, names, n_blocks, BLOCK_STEPS), np.nan)
+    known_at = np.full((n, names, n_blocks, BLOCK_STEPS), NOT_OBSERVED, np.int64)
+    with store.reading() as connection:
+        keys = observed_keys(connection, query.model, query.series, query.names, query.grid)
+        until = first + n_blocks * query.grid.block_s
+        rows = _blocks(connection, query, keys, (first, until))
+        if rows:
+            places, of_query = _places(keys, np.array([row[0] for row in rows]))
+            blocks = (np.array([row[1] for row in rows])[of_query] - first) // query.grid.block_s
+            at = (places // names, places % names, blocks)
+            numbers[at] = unpack_numbers(row[2] for row in rows)[of_query]
+            known_at[at] = unpack_known_at(row[3] for row in rows)[of_query]
+        skipped = (query.start - first) // query.grid.step_s
+        steps = slice(skipped, skipped + query.n_steps)
+        span = ObservedSpan(
+            query.start,
+            query.grid.step_s,
+            numbers.reshape(n, names, -1)[:, :, steps].transpose(0, 2, 1),
+            known_at.reshape(n, names, -1)[:, :, steps].transpose(0, 2, 1),
+        )
+        if query.known_by is not None:
+            _go_back(connection, query, keys, span)
+    return span
+
+
+def _blocks(
+    connection: Connection, query: HistoryQuery, keys: npt.NDArray[np.int64], span: tuple[int, int]
+) -> list[Any]:
+    table, columns = OBSERVATION_BLOCKS.c, OBSERVED_COLUMNS.c
+    wanted = select(table.key, table.block_start, table.numbers, table.known_at).where(
+        table.block_start >= span[0], table.block_start < span[1]
+    )
+    if len(query.series) <= _FEW:
+        known = keys[keys >= 0].tolist()
+        return list(connection.execute(wanted.where(table.key.in_(known)))) if known else []
+    return list(
+        connection.execute(
+            wanted.join_from(OBSERVED_COLUMNS, OBSERVATION_BLOCKS, columns.key == table.key).where(
+                columns.model == query.model,
+                columns.step_s == query.grid.step_s,
+                columns.phase_s == query.grid.phase_s,
+                columns.name.in_(query.names),
+            )
+        )
+    )
+
+
+def _places(
+    keys: npt.NDArray[np.int64], found: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Place in `keys` `[N·C]` of those of the found keys that are there, and which are."""
+    flat = keys.ravel()
+    order = np.argsort(flat)
+    at = np.minimum(np.searchsorted(flat[order], found), len(flat) - 1)
+    is_there = flat[order][at] == found
+    return order[at][is_there], is_there
+
+
+def _go_back(connection: Connection, query: HistoryQuery, keys: npt.NDArray[np.int64], span: ObservedSpan) -> None:
+    """Put what was known at `known_by` in the place of what became known later."""
+    later = span.known_at > (query.known_by or 0)
+    span.numbers[later], span.known_at[later] = np.nan, NOT_OBSERVED
+    table = SUPERSEDED_OBSERVATIONS.c
+    wanted = (
+        select(table.key, table.time, table.known_at, table.number)
+        .where(table.time >= query.start, table.time < span.end, table.known_at <= query.known_by)
+        .order_by(table.known_at)
+    )
+    places = {key: divmod(place, len(query.names)) for place, key in enumerate(keys.ravel().tolist()) if key >= 0}
+    flat = list(places)
+    for first in range(0, len(flat), KEYS_AT_ONCE):
+        for key, time, known_at, number in connection.execute(
+            wanted.where(table.key.in_(flat[first : first + KEYS_AT_ONCE]))
+        ):
+            row, column = places[key]
+            cell = (row, (time - query.start) // span.step_s, column)
+            if known_at > span.known_at[cell]:
+                span.numbers[cell] = np.nan if number is None else number
+                span.known_at[cell] = known_at
