@@ -1,6 +1,7 @@
 """Run an ASGI application inside a loop that somebody else stops."""
 
 import asyncio
+import math
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,7 +52,7 @@ class HttpServer:
             # Nobody here asks for the client's address: the middleware that guesses it costs each request.
             proxy_headers=False,
             ws="none",
-            timeout_graceful_shutdown=int(drain_s),
+            timeout_graceful_shutdown=math.ceil(drain_s),
         )
         self._server = _EmbeddedServer(settings)
         self._task: asyncio.Task[None] | None = None

@@ -3,13 +3,14 @@
 import asyncio
 import logging
 import sys
+import threading
 
 import uvloop
 
 from forecasting.errors import AlmanacError
 from serving.model_server.flags import build_parser, config_of
 from serving.model_server.processes import run_processes
-from serving.model_server.server import serve_models
+from serving.model_server.server import leave, serve_models
 from serving.model_server.status import RequestError
 from serving.model_server.version_text import version_lines
 
@@ -30,6 +31,8 @@ def main() -> int:
             return run_processes(config, sys.argv[1:])
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve_models(config))
+        if any(not one.daemon for one in threading.enumerate() if one is not threading.main_thread()):
+            leave()
     except RequestError as error:
         sys.stderr.write(f"Failed to start server. Error: {error.code.name}: {error.message}\n")
         return FAILED

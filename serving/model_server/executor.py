@@ -16,6 +16,7 @@ from serving.model_server.served_version import ServedVersion
 from serving.model_server.status import RequestError, StatusCode, deadline_passed
 
 Results = list[npt.NDArray[Any]]
+_LOOK_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -105,9 +106,13 @@ class ModelExecutor:
             return results
         return await _within(self._on_thread(served, feeds, fetches), deadline_s)
 
-    def close(self) -> None:
-        """End the threads; no request may be running."""
-        self._workers.shutdown()
+    async def close(self, limit_s: float) -> bool:
+        """Drop the calls that wait for a thread and give those that run some seconds; whether they came back."""
+        self._workers.shutdown(wait=False, cancel_futures=True)
+        deadline_s = time.monotonic() + limit_s
+        while self._n_calls and time.monotonic() < deadline_s:
+            await asyncio.sleep(_LOOK_S)
+        return self._n_calls == 0
 
     async def _on_thread(self, served: ServedVersion, feeds: Arrays, fetches: Sequence[str]) -> Results:
         """Run a version on a worker thread.

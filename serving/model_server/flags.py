@@ -26,7 +26,7 @@ OWN_FLAGS = (
     FlagSpec("max_concurrent_requests", 10_000, "requests in the server; more are refused at once"),
     FlagSpec("max_body_bytes", 64 * 2**20, "largest HTTP body"),
     FlagSpec("max_message_bytes", 2**31 - 1, "largest gRPC message"),
-    FlagSpec("drain_seconds", 30.0, "time for requests in flight after SIGTERM"),
+    FlagSpec("drain_seconds", 30.0, "time from SIGTERM to the end, whatever hangs by then"),
     FlagSpec("reload_timeout_seconds", 600.0, "how long a reload waits for new models"),
     FlagSpec("request_log_prefix", "", "folder and beginning of the names of request log files; empty: no log"),
     FlagSpec("request_log_sampling_rate", 0.01, "share of the requests in the log, 0 to 1"),
@@ -87,6 +87,12 @@ class ServerConfig:
         return (self.model,) if self.model is not None else ()
 
 
+def host_of(address: str) -> str:
+    """An address as it stands before a port: one of IPv6 in brackets."""
+    bare = address.strip("[]")
+    return f"[{bare}]" if ":" in bare else bare
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all flags."""
     parser = argparse.ArgumentParser(prog="python -m serving.model_server", allow_abbrev=False, description=__doc__)
@@ -140,7 +146,7 @@ def config_of(flags: argparse.Namespace) -> ServerConfig:
             metrics_path=metrics_path(_path(flags.monitoring_config_file)),
         ),
         rest_api_port=flags.rest_api_port,
-        bind_address=flags.bind_address,
+        bind_address=flags.bind_address.strip("[]"),
         model_config_file=_path(flags.model_config_file),
         model=model,
         config_poll_s=flags.model_config_file_poll_wait_seconds,
@@ -170,7 +176,7 @@ def _grpc(flags: argparse.Namespace) -> GrpcConfig:
             raise invalid(f"--grpc_channel_arguments must be key=value by commas, found {text!r}")
         arguments.append((key, int(value) if value.lstrip("-").isdecimal() else value))
     return GrpcConfig(
-        address=f"{flags.bind_address}:{flags.port}",
+        address=f"{host_of(flags.bind_address)}:{flags.port}",
         # A Unix socket cannot be shared: the first process has it.
         socket_path="" if flags.worker_index else flags.grpc_socket_path,
         ssl=read_ssl_config(Path(flags.ssl_config_file)) if flags.ssl_config_file else None,

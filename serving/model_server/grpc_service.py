@@ -33,6 +33,7 @@ _GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
 _MAX_MESSAGE_BYTES = 2**31 - 1
 _MAX_TEXT = 1024
 _FAR_S = 1e8
+_LAST_WORD_S = 0.1
 _FAULT = "%s ends in a fault of this server"
 HEALTH_NAMES = ("", "PredictionService", "ModelService")
 
@@ -49,6 +50,29 @@ class GrpcConfig:
     health: bool = False
     share_port: bool = False
     max_message_bytes: int = _MAX_MESSAGE_BYTES
+
+
+class _Health(health.aio.HealthServicer):
+    """Health whose watchers are told that the server goes, and let go: a stream that stays open must not hold it up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ending = asyncio.Event()
+
+    async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802  # gRPC's name
+        watching = asyncio.ensure_future(super().Watch(request, context))
+        ending = asyncio.ensure_future(self._ending.wait())
+        try:
+            await asyncio.wait({watching, ending}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({watching}, timeout=_LAST_WORD_S)
+        finally:
+            ending.cancel()
+            watching.cancel()
+
+    async def end(self) -> None:
+        """Say NOT_SERVING to all, then end their streams."""
+        await self.enter_graceful_shutdown()
+        self._ending.set()
 
 
 class GrpcServer:
@@ -72,7 +96,7 @@ class GrpcServer:
         }
         self._server = grpc.aio.server(options=tuple(options.items()))
         self._server.add_generic_rpc_handlers(tuple(self._handlers()))
-        self._health = health.aio.HealthServicer() if config.health else None
+        self._health = _Health() if config.health else None
         if self._health is not None:
             health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self.port = self._bind(config.address, config.ssl)
@@ -89,7 +113,7 @@ class GrpcServer:
     async def stop(self, grace_s: float) -> None:
         """Refuse new calls and give those in flight some seconds."""
         if self._health is not None:
-            await self._health.enter_graceful_shutdown()
+            await self._health.end()
         await self._server.stop(grace_s)
 
     def _bind(self, address: str, ssl: Any) -> int:

@@ -27,6 +27,7 @@ LOAD_LATENCY = ":tensorflow:cc:saved_model:load_latency"
 OWN_REQUESTS = "almanac_model_server_requests_total"
 OWN_LATENCY = "almanac_model_server_request_seconds"
 OWN_REFUSED = "almanac_model_server_refused_total"
+OWN_IN_FLIGHT = "almanac_model_server_requests_in_flight"
 OTHER_MODELS = "(other)"
 """Label that stands for the names of models that do not exist, past the first of them."""
 
@@ -44,6 +45,12 @@ class FamilySpec:
 
     labels: tuple[str, ...]
     bounds: tuple[float, ...] | None = None
+    gauge: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The metric's type as Prometheus calls it."""
+        return "gauge" if self.gauge else "counter" if self.bounds is None else "histogram"
 
 
 FAMILIES: Mapping[str, FamilySpec] = {
@@ -64,6 +71,7 @@ FAMILIES: Mapping[str, FamilySpec] = {
     OWN_REQUESTS: FamilySpec(("model", "version", "signature", "entrypoint", "status")),
     OWN_LATENCY: FamilySpec(("model", "version", "signature", "entrypoint"), _SECONDS),
     OWN_REFUSED: FamilySpec(("reason",)),
+    OWN_IN_FLIGHT: FamilySpec((), gauge=True),
 }
 
 _Labels = tuple[str, ...]
@@ -101,6 +109,10 @@ class ServerMetrics:
         values = self._counters[name]
         values[labels] = values.get(labels, 0) + by
 
+    def put(self, name: str, value: int, *labels: str) -> None:
+        """Set a gauge; labels in the order of the family."""
+        self._counters[name][labels] = value
+
     def observe(self, name: str, value: float, *labels: str) -> None:
         """Add a value to a histogram; labels in the order of the family."""
         found = self._histograms[name]
@@ -120,10 +132,6 @@ class ServerMetrics:
                 return OTHER_MODELS
             self._unknown.add(name)
         return name
-
-    def total(self, name: str) -> int:
-        """The sum of a counter over its labels."""
-        return sum(self._counters.get(name, {}).values())
 
     def first(self, name: str) -> int:
         """The value of a counter's first labels, which is what a reload's `metric_names` asks for."""
@@ -168,7 +176,7 @@ def _page(states: Sequence[State], names: Sequence[str]) -> str:
     sums, lines = merged(states), list[str]()
     for name in names:
         family = FAMILIES[name]
-        lines.append(f"# TYPE {metric_name(name)} {'counter' if family.bounds is None else 'histogram'}")
+        lines.append(f"# TYPE {metric_name(name)} {family.kind}")
         for labels, numbers in sums[name].items():
             if family.bounds is None:
                 lines.append(f"{metric_name(name)}{{{_labels(family, labels)}}} {numbers[0]:.0f}")

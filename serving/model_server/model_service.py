@@ -20,8 +20,8 @@ class ModelService:
     def __init__(self, keeper: VersionKeeper, metrics: ServerMetrics, *, reload_timeout_s: float) -> None:
         """Answer from the keeper; a reload waits so long for new models at most."""
         self._keeper, self._metrics, self._reload_timeout_s = keeper, metrics, reload_timeout_s
-        self.reloaded: Callable[[bytes], Awaitable[None]] | None = None
-        """Called with a new configuration once it is in force, to tell the server's other processes."""
+        self.reload_all: Callable[[bytes, float], Awaitable[None]] | None = None
+        """Puts a ModelServerConfig in force in all processes of the server, where there are several."""
 
     def status(self, request: Any) -> Any:
         """GetModelStatus; labels are ignored, as TensorFlow Serving does.
@@ -57,17 +57,34 @@ class ModelService:
                 "ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is currently supported"
             )
         before = {name: self._metric(name) for name in request.metric_names}
-        require_same_platforms((spec.name for spec in self._keeper.specs), request.config)
-        new = self._keeper.configure(specs_of(request.config))
-        if self.reloaded is not None:
-            await self.reloaded(bytes(request.SerializeToString()))
-        limit = self._reload_timeout_s if timeout_s is None else min(timeout_s, self._reload_timeout_s)
-        await self._keeper.wait_available(new, limit)
+        limit_s = self._reload_timeout_s if timeout_s is None else min(timeout_s, self._reload_timeout_s)
+        if self.reload_all is not None:
+            await self.reload_all(bytes(request.config.SerializeToString()), limit_s)
+        else:
+            await self.apply(request.config, limit_s)
         response = ReloadConfigResponse()
         response.status.error_code = int(StatusCode.OK)
         for name, value in before.items():
             response.metric.add(name=name, int64_value_increase=self._metric(name) - value)
         return response
+
+    def check(self, config: Any) -> None:
+        """Check that a ModelServerConfig could be put in force.
+
+        Raises:
+            RequestError: It could not.
+        """
+        require_same_platforms((spec.name for spec in self._keeper.specs), config)
+        self._keeper.check(specs_of(config))
+
+    async def apply(self, config: Any, limit_s: float) -> None:
+        """Put a ModelServerConfig in force in this process, and wait until its new models are available.
+
+        Raises:
+            RequestError: It cannot be used, and nothing is changed; or a new model cannot be loaded in time.
+        """
+        self.check(config)
+        await self._keeper.wait_available(self._keeper.configure(specs_of(config)), limit_s)
 
     def _metric(self, name: str) -> int:
         """The value of a counter under its internal name, for example `/tensorflow/serving/request_count`."""

@@ -2,7 +2,7 @@
 
 The first process binds both ports without listening, which settles their numbers, and starts the others.
 Each of those loads the models before it listens, so that the system never hands it a request too early. One
-that ends by itself is started again; one that ends right after its start ends the whole server.
+that ends by itself is started again; one that ends at its start, before it listens, ends the whole server.
 """
 
 import logging
@@ -16,17 +16,20 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from forecasting.errors import ConfigError
+from forecasting.wire.messages import ModelServerConfig
 from forecasting.wire.server_process import stop_process
-from serving.model_server.flags import ServerConfig
+from serving.model_server.flags import ServerConfig, host_of
 from serving.model_server.server import announce_lines, say
+from serving.model_server.siblings import keep_current
+from serving.model_server.text_files import read_text_file
 
 logger = logging.getLogger(__name__)
 
 _SETTLED_S = 5.0
 _LOOK_S = 0.2
-_EXTRA_STOP_S = 5.0
 
 
 @dataclass
@@ -56,6 +59,10 @@ def run_processes(config: ServerConfig, arguments: Sequence[str]) -> int:
             ports.append(kept.enter_context(_reserved(config.bind_address, config.rest_api_port)))
         numbers = [int(one.getsockname()[1]) for one in ports]
         folder = kept.enter_context(tempfile.TemporaryDirectory(prefix="almanac-server-"))
+        if config.model_config_file is not None:
+            # Every process begins with the same file, whatever becomes of it in the meantime.
+            first = read_text_file(config.model_config_file, ModelServerConfig)
+            keep_current(Path(folder), first.SerializeToString())
         words = [*arguments, f"--port={numbers[0]}", f"--worker_folder={folder}"]
         if len(numbers) > 1:
             words.append(f"--rest_api_port={numbers[1]}")
@@ -63,11 +70,12 @@ def run_processes(config: ServerConfig, arguments: Sequence[str]) -> int:
         try:
             return _watch(workers, words, config, numbers, stop)
         finally:
+            deadline_s = time.monotonic() + config.drain_s
             for worker in workers:
                 if worker.process.poll() is None:
                     worker.process.send_signal(signal.SIGTERM)
             for worker in workers:
-                stop_process(worker.process, timeout_s=config.drain_s + _EXTRA_STOP_S)
+                stop_process(worker.process, timeout_s=max(0.0, deadline_s - time.monotonic()))
 
 
 def _watch(
@@ -82,8 +90,8 @@ def _watch(
         for place, worker in enumerate(workers):
             if (code := worker.process.poll()) is None:
                 continue
-            if time.monotonic() - worker.begun_s < _SETTLED_S:
-                logger.error("process %d ended right after its start, with code %d; stopping", worker.index, code)
+            if not worker.listening.is_set() and time.monotonic() - worker.begun_s < _SETTLED_S:
+                logger.error("process %d ended at its start, with code %d; stopping", worker.index, code)
                 return code or 1
             logger.error("process %d ended by itself with code %d and is started again", worker.index, code)
             workers[place] = _start(worker.index, words)
@@ -120,5 +128,5 @@ def _reserved(address: str, port: int) -> socket.socket:
         one.bind((address, port))
     except OSError as error:
         one.close()
-        raise ConfigError(f"cannot listen on {address}:{port}: {error.strerror or error}") from error
+        raise ConfigError(f"cannot listen on {host_of(address)}:{port}: {error.strerror or error}") from error
     return one

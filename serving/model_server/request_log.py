@@ -77,16 +77,17 @@ class RequestLog:
         getattr(log, kind).response.CopyFrom(response)
         self._put(log)
 
-    def close(self) -> None:
-        """Write what waits, then end."""
+    def close(self, limit_s: float = 10.0) -> None:
+        """Write what waits, then end; a disk that hangs is not waited for longer than the limit."""
+        deadline_s = time.monotonic() + limit_s
         # A writer that ended (the disk is full) takes nothing more: an unlimited wait for room would never end.
-        while self._writer.is_alive():
+        while self._writer.is_alive() and time.monotonic() < deadline_s:
             try:
                 self._records.put(None, timeout=_LOOK_S)
                 break
             except queue.Full:
                 continue
-        self._writer.join()
+        self._writer.join(max(0.0, deadline_s - time.monotonic()))
 
     def _put(self, log: Any) -> None:
         try:

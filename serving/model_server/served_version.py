@@ -68,7 +68,6 @@ class ServedVersion:
     queues: "BatchQueues | None" = None
     n_in_flight: int = 0
     n_failures: int = 0
-    retry_at_s: float = 0.0
     drained: asyncio.Event = field(default_factory=asyncio.Event)
     pace: Pace = field(default_factory=Pace)
     _echoes: dict[str, bytes] = field(default_factory=dict)

@@ -8,28 +8,31 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Coroutine
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
-from forecasting.wire.messages import ReloadConfigRequest
+from forecasting.wire.messages import ModelServerConfig
 from serving.asgi import HttpServer
 from serving.model_server.executor import ModelExecutor
-from serving.model_server.flags import ServerConfig
+from serving.model_server.flags import ServerConfig, host_of
 from serving.model_server.grpc_service import GrpcServer
 from serving.model_server.inference import InferenceService
-from serving.model_server.metrics import ServerMetrics, State, official_page, own_page
+from serving.model_server.metrics import OWN_IN_FLIGHT, ServerMetrics, State, official_page, own_page
 from serving.model_server.model_service import ModelService
 from serving.model_server.model_specs import ServedModelSpec, specs_of
 from serving.model_server.observed import ObservedService
 from serving.model_server.request_log import RequestLog
 from serving.model_server.rest_app import OWN_METRICS_PATH, Page, RestApp
-from serving.model_server.siblings import METRICS, RELOAD, Siblings
+from serving.model_server.shared_reload import SharedReload
+from serving.model_server.siblings import METRICS, Siblings, read_current
 from serving.model_server.status import RequestError
 from serving.model_server.version_keeper import VersionKeeper
 
 logger = logging.getLogger(__name__)
 _SETTLE_LOOK_S = 0.05
+_CLOSING_S, _SPARE_S = 4.0, 0.5
 
 
 class ModelServer:
@@ -56,6 +59,26 @@ class ModelServer:
         self.grpc: GrpcServer | None = None
         self.http: HttpServer | None = None
 
+    async def join_siblings(self) -> None:
+        """Answer the server's other processes, from before the configuration is read: no reload may be missed."""
+        if self._siblings is not None:
+            shared = SharedReload(self._siblings, self.models)
+            await self._siblings.listen({METRICS: self._tell_metrics, **shared.answers})
+            self.models.reload_all = shared.reload
+
+    def first_specs(self) -> tuple[ServedModelSpec, ...]:
+        """The models to begin with; for a process that is started again, those that the others serve.
+
+        Raises:
+            RequestError: The configuration cannot be used.
+        """
+        config = self._config
+        current = None if self._siblings is None else read_current(self._siblings.folder)
+        follows_file = config.config_poll_s > 0 and config.model_config_file is not None
+        if current is None or follows_file:
+            return config.specs()
+        return specs_of(ModelServerConfig.FromString(current))
+
     async def start(self) -> None:
         """Bind the ports and listen on them.
 
@@ -67,28 +90,32 @@ class ModelServer:
         if config.rest_api_port is not None:
             share = config.grpc.share_port
             self.http = HttpServer(
-                self._app, config.bind_address, config.rest_api_port, drain_s=config.drain_s, share_port=share
+                self._app,
+                config.bind_address,
+                config.rest_api_port,
+                drain_s=shares_of(config.drain_s)[0],
+                share_port=share,
             )
-        if self._siblings is not None:
-            await self._siblings.listen({METRICS: self._tell_metrics, RELOAD: self._take_reload})
-            self.models.reloaded = self._tell_reload
         await self.grpc.start()
         if self.http is not None:
             await self.http.start()
 
     async def stop(self) -> None:
-        """Refuse what is new, finish what is in flight, then close the models."""
+        """Refuse what is new, finish what is in flight, then close the models; each within its share of the time."""
         self._app.draining = True
-        stopping = [] if self.grpc is None else [self.grpc.stop(self._config.drain_s)]
+        drain_s, closing_s = shares_of(self._config.drain_s)
+        stopping = [] if self.grpc is None else [asyncio.ensure_future(self.grpc.stop(drain_s))]
         if self.http is not None:
-            stopping.append(self.http.stop())
-        await asyncio.gather(*stopping)
+            stopping.append(asyncio.ensure_future(self.http.stop()))
+        if stopping:
+            await asyncio.wait(stopping, timeout=drain_s + closing_s / 4)
         if self._siblings is not None:
             self._siblings.close()
+        if not await self.executor.close(closing_s / 4):
+            logger.error("calls of models did not come back within %g s and are given up", drain_s)
         await self.keeper.close()
-        self.executor.close()
         if self._log is not None:
-            self._log.close()
+            self._log.close(closing_s / 4)
 
     async def keep_current(self, specs: tuple[ServedModelSpec, ...]) -> None:
         """Load the models, then follow the configuration file and the disk, until cancelled.
@@ -97,7 +124,7 @@ class ModelServer:
             RequestError: The first configuration cannot be used.
         """
         config = self._config
-        self.keeper.configure(specs)
+        self.keeper.configure(specs if self._siblings is None else _unlabelled(specs))
         following: list[Coroutine[Any, Any, Any]] = [asyncio.Event().wait()]
         if config.file_system_poll_s > 0:
             following.append(self._follow_disk(config.file_system_poll_s))
@@ -119,10 +146,17 @@ class ModelServer:
                 # A broken file must not take models away: keep the last good one and say so.
                 logger.error("keeping the last model configuration: %s", error.message)
 
-    async def settle(self) -> None:
-        """Wait until every version that is wanted is available or has ended in an error."""
+    async def settle(self, specs: tuple[ServedModelSpec, ...]) -> None:
+        """Wait until every version that is wanted is available or has ended in an error, then put the labels on.
+
+        Raises:
+            RequestError: FAILED_PRECONDITION: a label points to a version that is not available.
+        """
         while not self.keeper.settled():
             await asyncio.sleep(_SETTLE_LOOK_S)
+        # A process that is started again finds labels in force; a reload in the meantime has put on its own.
+        if self.keeper.specs == _unlabelled(specs):
+            self.keeper.configure(specs)
 
     def _pages(self) -> dict[str, Page]:
         async def own() -> str:
@@ -137,22 +171,44 @@ class ModelServer:
         return pages
 
     async def _states(self) -> list[State]:
-        own: State = self.metrics.state()
+        own = self._own_state()
         return [own] if self._siblings is None else await self._siblings.states(own)
 
+    def _own_state(self) -> State:
+        self.metrics.put(OWN_IN_FLIGHT, self.executor.n_requests)
+        return self.metrics.state()
+
     async def _tell_metrics(self, _payload: bytes) -> bytes:
-        return json.dumps(self.metrics.state()).encode()
+        return json.dumps(self._own_state()).encode()
 
-    async def _tell_reload(self, payload: bytes) -> None:
-        if self._siblings is not None:
-            await self._siblings.ask_others(RELOAD, payload)
 
-    async def _take_reload(self, payload: bytes) -> bytes:
-        try:
-            self.keeper.configure(specs_of(ReloadConfigRequest.FromString(payload).config))
-        except RequestError as error:
-            logger.error("a reload of another process cannot be followed: %s", error.message)
-        return b""
+def _unlabelled(specs: tuple[ServedModelSpec, ...]) -> tuple[ServedModelSpec, ...]:
+    return tuple(replace(spec, labels={}) for spec in specs)
+
+
+def shares_of(drain_s: float) -> tuple[float, float]:
+    """Of the seconds from SIGTERM to the end, those for requests in flight and those for closing."""
+    closing_s = min(_CLOSING_S, drain_s / 4)
+    return drain_s - closing_s, closing_s
+
+
+def end_in_time(limit_s: float) -> None:
+    """End the process after some seconds, whatever hangs by then."""
+
+    def end() -> None:
+        logger.error("the server did not end by itself within %g s", limit_s)
+        leave()
+
+    timer = threading.Timer(limit_s, end)
+    timer.daemon = True
+    timer.start()
+
+
+def leave() -> NoReturn:
+    """End the process at once: the interpreter's own end would wait for threads inside models that never return."""
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)
 
 
 async def serve_models(config: ServerConfig) -> None:
@@ -162,25 +218,30 @@ async def serve_models(config: ServerConfig) -> None:
         ConfigError: A port is taken or a certificate cannot be used.
         RequestError: The model configuration cannot be used.
     """
-    specs = config.specs()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     # Requests leave little behind for the collector, which by default would look at it every dozen of them.
     gc.set_threshold(20_000, 20, 20)
     server = ModelServer(config)
+    await server.join_siblings()
+    specs = server.first_specs()
     keeping = asyncio.create_task(server.keep_current(specs))
     stopping = asyncio.create_task(stop.wait())
     orphaned = asyncio.create_task(_stop_when_orphaned(stop)) if config.worker is not None else None
     if config.worker is not None:
         # Ports are shared: whoever listens gets requests, so the models come first.
-        settling = asyncio.create_task(server.settle())
+        settling = asyncio.create_task(server.settle(specs))
         await asyncio.wait({keeping, stopping, settling}, return_when=asyncio.FIRST_COMPLETED)
+        if settling.done():
+            settling.result()
         settling.cancel()
     if not keeping.done() and not stop.is_set():
         await server.start()
         _announce(config, server)
     await asyncio.wait({keeping, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if stop.is_set():
+        end_in_time(config.drain_s - _SPARE_S * min(1.0, config.drain_s))
     keeping.cancel()
     await server.stop()
     with contextlib.suppress(asyncio.CancelledError):
@@ -206,11 +267,12 @@ def _announce(config: ServerConfig, server: ModelServer) -> None:
 
 def announce_lines(config: ServerConfig, grpc_port: int, rest_port: int | None) -> list[str]:
     """One line for each port and socket."""
-    lines = [f"Running gRPC ModelServer at {config.bind_address}:{grpc_port}"]
+    host = host_of(config.bind_address)
+    lines = [f"Running gRPC ModelServer at {host}:{grpc_port}"]
     if config.grpc.socket_path:
         lines.append(f"Running gRPC ModelServer on UNIX socket {config.grpc.socket_path}")
     if rest_port is not None:
-        lines.append(f"Exporting HTTP/REST API at {config.bind_address}:{rest_port}")
+        lines.append(f"Exporting HTTP/REST API at {host}:{rest_port}")
     return lines
 
 

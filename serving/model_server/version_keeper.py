@@ -42,6 +42,19 @@ class VersionKeeper:
         """The configured models."""
         return tuple(self._specs.values())
 
+    def check(self, specs: Sequence[ServedModelSpec]) -> None:
+        """Check that a whole set of models could replace the present one.
+
+        Raises:
+            RequestError: FAILED_PRECONDITION: a label points to a version that is not available.
+        """
+        require_labels(
+            specs,
+            available={name: frozenset(one.version for one in self._available(name)) for name in self._versions},
+            before=self._labels,
+            allow_unavailable=self._loading.allow_labels_for_unavailable,
+        )
+
     def configure(self, specs: Sequence[ServedModelSpec]) -> tuple[str, ...]:
         """Replace the whole set of models and begin to load; models no longer named are unloaded.
 
@@ -49,15 +62,9 @@ class VersionKeeper:
             Names that were not configured before.
 
         Raises:
-            RequestError: FAILED_PRECONDITION: a label points to a version that is not available; nothing is changed.
+            RequestError: See `check`; nothing is changed.
         """
-        available = {name: frozenset(one.version for one in self._available(name)) for name in self._versions}
-        require_labels(
-            specs,
-            available=available,
-            before=self._labels,
-            allow_unavailable=self._loading.allow_labels_for_unavailable,
-        )
+        self.check(specs)
         new = tuple(spec.name for spec in specs if spec.name not in self._specs)
         self._specs = {spec.name: spec for spec in specs}
         self._labels = {spec.name: dict(spec.labels) for spec in specs}
@@ -143,16 +150,17 @@ class VersionKeeper:
         return best
 
     async def close(self) -> None:
-        """Close every backend; no request may be running."""
+        """Close the backends that nobody uses; one that still runs a call keeps its memory until the process ends."""
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        # What waits for a loader's thread is dropped, what loads is not waited for.
+        self._loader.shutdown(wait=False, cancel_futures=True)
         for versions in self._versions.values():
             for served in versions.values():
-                if served.backend is not None:
+                if served.backend is not None and not served.n_in_flight:
                     served.backend.close()
                     served.backend = None
-        self._loader.shutdown()
 
     def _available(self, name: str) -> list[ServedVersion]:
         return [served for served in self._versions.get(name, {}).values() if served.state == VersionState.AVAILABLE]

@@ -289,3 +289,19 @@ def test_sigterm_ends_the_server_with_code_zero(models, tmp_path):
     with model_server(flags, log=tmp_path / "log") as server:
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(20) == 0
+
+
+def test_an_address_of_ipv6_stands_in_brackets_and_answers(models, tmp_path):
+    tiny_models.write_version(models, tmp_path / "base" / "1", factor=2, lite=True)
+    flags = [
+        "--model_name=tiny",
+        f"--model_base_path={tmp_path / 'base'}",
+        "--prefer_tflite_model",
+        "--bind_address=::1",
+    ]
+    with model_server(flags, log=tmp_path / "log") as server:
+        assert server.grpc_address.startswith("[::1]:")
+        assert server.rest_address.startswith("[::1]:")
+        with GrpcClient(server.grpc_address) as client:
+            client.wait_available("tiny", 1)
+        assert _http(server, "GET", "/v1/models/tiny")[0] == 200

@@ -7,6 +7,7 @@ import signal
 import threading
 from pathlib import Path
 
+import grpc
 import pytest
 
 from forecasting.wire.client import GrpcClient
@@ -31,6 +32,7 @@ def server(models, tmp_path):
     for name, factor in (("one", 1), ("two", 2)):
         tiny_models.write_version(models, tmp_path / name / "1", factor=factor, lite=True)
     flags = ["--model_name=one", f"--model_base_path={tmp_path / 'one'}", "--prefer_tflite_model", "--num_processes=2"]
+    flags += ["--max_num_load_retries=0", "--allow_version_labels_for_unavailable_models"]
     flags.append(f"--monitoring_config_file={MONITORING_CONFIG}")
     with model_server(flags, log=tmp_path / "log") as found:
         yield found
@@ -42,11 +44,11 @@ def _columns():
     ).encode()
 
 
-def _reload(server, base):
-    import grpc
-
+def _reload(server, base, label=""):
     request = ReloadConfigRequest(config=ModelServerConfig())
-    request.config.model_config_list.config.add(name="two", base_path=str(base), model_platform="tensorflow")
+    entry = request.config.model_config_list.config.add(name="two", base_path=str(base), model_platform="tensorflow")
+    if label:
+        entry.version_labels[label] = 1
     with grpc.insecure_channel(server.grpc_address) as channel:
         call = channel.unary_unary(
             "/tensorflow.serving.ModelService/HandleReloadConfigRequest",
@@ -66,19 +68,33 @@ def test_each_connection_is_answered_and_the_metrics_are_those_of_all(server):
         assert ':tensorflow:serving:request_count{model_name="one",status="OK"} 21\n' in page
 
 
-def test_a_reload_reaches_every_process(server, tmp_path):
+def _codes(server, model):
+    return {_ask(server.rest_address, "POST", f"/v1/models/{model}:predict", _columns())[0] for _ in range(20)}
+
+
+def test_a_reload_is_answered_once_every_process_serves_it(server, tmp_path):
     assert _reload(server, tmp_path / "two").status.error_code == 0
-    pause, left = threading.Event(), 200
-    # The process that was asked answers once it has the model; the other loads it at about the same time.
-    while left and any(
-        _ask(server.rest_address, "POST", "/v1/models/two:predict", _columns())[0] != 200 for _ in range(10)
-    ):
+    assert _codes(server, "two") == {200}
+    assert _codes(server, "one") == {404}
+
+
+def test_a_reload_that_a_process_cannot_follow_is_an_error(server, tmp_path):
+    (tmp_path / "broken" / "1").mkdir(parents=True)
+    with pytest.raises(grpc.RpcError) as caught:
+        _reload(server, tmp_path / "broken")
+    assert "did not become available" in caught.value.details()
+
+
+def test_a_process_that_is_started_again_serves_what_was_reloaded(server, tmp_path):
+    assert _reload(server, tmp_path / "two", label="stable").status.error_code == 0
+    os.kill(_children(server.pid)[0], signal.SIGKILL)
+    pause, log, left = threading.Event(), tmp_path / "log", 400
+    while log.read_text().count("model two version 1 is available") < 3 and left:
         left -= 1
         pause.wait(0.05)
-    codes = {_ask(server.rest_address, "POST", "/v1/models/two:predict", _columns())[0] for _ in range(20)}
-    assert codes == {200}
-    codes = {_ask(server.rest_address, "POST", "/v1/models/one:predict", _columns())[0] for _ in range(20)}
-    assert codes == {404}
+    assert log.read_text().count("model one version 1 is available") == 2
+    pause.wait(0.5)
+    assert _codes(server, "two/labels/stable") == {200}
 
 
 def _children(pid):

@@ -64,7 +64,7 @@ async def _unload_under_a_call(*, give_up: bool) -> _GatedBackend:
         await asyncio.sleep(0.01)
     await asyncio.gather(call, return_exceptions=True)
     await keeper.close()
-    executor.close()
+    await executor.close(1.0)
     return backend
 
 
@@ -86,7 +86,7 @@ async def _overload() -> RequestError:
         await executor.run(served, {}, ("quantiles",))
     backend.gate.set()
     await asyncio.gather(*calls)
-    executor.close()
+    await executor.close(1.0)
     return caught.value
 
 
@@ -101,7 +101,7 @@ async def _late() -> RequestError:
     with pytest.raises(RequestError) as caught:
         await executor.run(served, {}, ("quantiles",), time.monotonic() + 0.05)
     backend.gate.set()
-    executor.close()
+    await executor.close(1.0)
     return caught.value
 
 
@@ -118,7 +118,7 @@ async def _late_inline() -> RequestError:
         served.pace.note(0.0, 0)
     with pytest.raises(RequestError) as caught:
         await executor.run(served, {}, ("quantiles",), time.monotonic() - 1)
-    executor.close()
+    await executor.close(1.0)
     return caught.value
 
 
@@ -139,7 +139,7 @@ async def _late_batch(*, n_slots: int) -> RequestError:
         await asyncio.wait_for(executor.run(served, feeds, ("quantiles",), time.monotonic() + 0.2), 5)
     backend.gate.set()
     await first
-    executor.close()
+    await executor.close(1.0)
     return caught.value
 
 
@@ -161,7 +161,7 @@ async def _faulty_batch() -> list[object]:
     served.queues = executor.queues(served, BatchingConfig(max_batch_size=2, max_execution_batch_size=2))
     calls = [executor.run(served, {"x": np.zeros(1, np.float32)}, ("quantiles",)) for _ in range(2)]
     found = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 5)
-    executor.close()
+    await executor.close(1.0)
     return found
 
 
@@ -258,7 +258,7 @@ def test_admission_is_bounded_and_given_back():
         executor.admit()
     executor.leave()
     executor.admit()
-    executor.close()
+    asyncio.run(executor.close(1.0))
 
 
 @pytest.mark.parametrize(
