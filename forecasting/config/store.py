@@ -23,7 +23,7 @@ class StoreConfig(Section):
         description="Observations of times within this time stay; older ones go with `almanac store prune`. none: all stay.",
     )
     flush_interval_s: float = Field(
-        0.5, gt=0, le=60, description="How often forecasts are written; a kill -9 loses at most what came since."
+        0.2, gt=0, le=60, description="How often forecasts are written; a kill -9 loses at most what came since."
     )
     queue_size: int = Field(
         20_000, gt=0, description="Forecasts that wait in memory at most; more go to a file until the store takes them."
