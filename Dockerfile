@@ -48,7 +48,7 @@ RUN /opt/uv/bin/uv export --quiet --locked --no-dev --no-emit-project --output-f
 
 FROM lock AS gateway-packages
 RUN /opt/uv/bin/uv export --quiet --locked --no-dev --no-emit-project --output-file /tmp/packages.txt \
-      --prune tensorflow --prune tensorflow-serving-api --prune keras --prune ai-edge-litert \
+      --prune tensorflow --prune tensorflow-serving-api --prune keras --prune ai-edge-litert --prune ai-edge-quantizer \
       --prune apache-beam --prune great-expectations --prune mlflow --prune matplotlib \
       --prune kfp --prune kfp-kubernetes \
  && /opt/uv/bin/uv venv /opt/almanac \
@@ -119,5 +119,5 @@ USER 10001:10001
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
   CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/healthz', timeout=4)"]
-# What is given after the image name is added: --model=NAME --grpc=HOST:8500.
+# What is given after the image name is added: --model=NAME --grpc=HOST:8500, and --tokens=FILE (or $ALMANAC_TOKENS, or --open).
 ENTRYPOINT ["python", "-m", "serving.gateway", "--bind-address=0.0.0.0", "--models-dir=/var/lib/almanac/models"]

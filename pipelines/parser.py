@@ -161,6 +161,13 @@ COMMANDS: tuple[CommandSpec, ...] = (
             _option("--budget", metavar="SECONDS", type=float, default=600.0, help="seconds for each tracker (default: 600)"), _JSON,
         ), "pipelines.commands.track:upload_waiting"),
     )),
+    CommandSpec("tokens", "Make tokens for the gateway.", children=(
+        CommandSpec("make", "Make a token: it is printed, and only its digest is kept.", (
+            _option("name", metavar="NAME", help="who it is for; stands in the gateway's log"),
+            _option("--scope", action="append", choices=("read", "write", "admin"), dest="scopes", help="what it allows: forecasts and state, observations, all; may be given again (default: read)"),
+            _option("--file", metavar="FILE", help="file to add its line to, gateway.tokens of a configuration; none: the line goes to stderr"),
+        ), "pipelines.commands.tokens:make"),
+    )),
     CommandSpec("gc", "Remove old runs, versions and fits of backtests, as retention of a configuration says.", (
         _CONFIG, _SET, _option("--dry-run", action="store_true", help="list what would go, with bytes, and remove nothing"), _JSON,
     ), "pipelines.commands.gc:collect_garbage"),

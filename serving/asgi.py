@@ -3,8 +3,11 @@
 import asyncio
 import math
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -21,14 +24,31 @@ class _EmbeddedServer(uvicorn.Server):
         yield
 
 
+@dataclass(frozen=True)
+class TlsFiles:
+    """Certificate chain and key of a server, PEM."""
+
+    certificate: Path
+    key: Path
+
+
 class HttpServer:
     """An HTTP listener on httptools; the port is bound at once, so that 0 can be resolved."""
 
-    def __init__(self, app: Any, address: str, port: int, *, drain_s: float, share_port: bool = False) -> None:
+    def __init__(
+        self,
+        app: Any,
+        address: str,
+        port: int,
+        *,
+        drain_s: float,
+        share_port: bool = False,
+        tls: TlsFiles | None = None,
+    ) -> None:
         """Bind a port.
 
         Raises:
-            ConfigError: The port is taken or the address is not of this machine.
+            ConfigError: The port is taken, the address is not of this machine, or certificate and key cannot be used.
         """
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM)
@@ -53,7 +73,13 @@ class HttpServer:
             proxy_headers=False,
             ws="none",
             timeout_graceful_shutdown=math.ceil(drain_s),
+            **({} if tls is None else {"ssl_certfile": tls.certificate, "ssl_keyfile": tls.key}),
         )
+        try:
+            settings.load()
+        except (OSError, ssl.SSLError) as error:
+            self._socket.close()
+            raise ConfigError(f"TLS must have a certificate and its key in PEM, found {tls}: {error}") from error
         self._server = _EmbeddedServer(settings)
         self._task: asyncio.Task[None] | None = None
 

@@ -2,6 +2,7 @@
 
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 
+from forecasting.config.gateway import GatewayConfig
 from forecasting.config.sections import ServingConfig
 from forecasting.contracts.codes import ExitCode
 from forecasting.contracts.vocabulary import ModelRole
@@ -20,6 +22,8 @@ from forecasting.errors import ConfigError, RemoteError, RetryableError
 from forecasting.repository import ModelRepository
 from forecasting.wire.server_process import RunningServerRecord, listening_process, model_server
 from serving.gateway.answers import READY
+from serving.gateway.guard import require_guarded
+from serving.gateway.tokens import TokenSource
 from serving.missing_champion import missing_champion
 
 GATEWAY_MODULE = "serving.gateway"
@@ -31,7 +35,9 @@ SETTLED_S = 5.0
 """A model server that ran for less ends for a reason that stays, and is not started again."""
 
 
-def serve(models_dir: Path, model: str, series_dir: Path | None, serving: ServingConfig) -> int:
+def serve(
+    models_dir: Path, model: str, series_dir: Path | None, serving: ServingConfig, gateway: GatewayConfig | None = None
+) -> int:
     """Serve the champion of a model until SIGTERM or ^C; prints the ports and a line when ready.
 
     With `serving.fallback` a model server that ends by itself is started again at the same ports, while the
@@ -42,15 +48,20 @@ def serve(models_dir: Path, model: str, series_dir: Path | None, serving: Servin
         model: Model name.
         series_dir: Series store for the gateway; none for the one kept with the champion.
         serving: Addresses and ports.
+        gateway: Who may ask it; none: the defaults.
 
     Returns:
         0 after SIGTERM or ^C, 5 where one of the two processes ended by itself and was not started again.
 
     Raises:
-        ConfigError: The model has no champion, or the champion no series store.
+        ConfigError: The model has no champion, or the champion no series store; or the gateway has no tokens where others
+            can reach it.
         RemoteError: A process does not start, for example because its port is taken.
         RetryableError: The champion is not available in time.
     """
+    settings = gateway or GatewayConfig()
+    tokens = TokenSource(Path(settings.tokens) if settings.tokens else None)
+    require_guarded(settings.bind_address or serving.bind_address, has_tokens=not tokens.is_open, is_open=settings.open)
     repository = ModelRepository(models_dir)
     version = repository.role(model, ModelRole.CHAMPION)
     if version is None:
@@ -61,14 +72,16 @@ def serve(models_dir: Path, model: str, series_dir: Path | None, serving: Servin
     stop = threading.Event()
     with _stopped_by_signals(stop), ExitStack() as servers:
         server = servers.enter_context(_running_server(repository, serving, logs))
-        command = _gateway_command(models_dir, model, series_dir, serving, server.grpc_address)
-        with listening_process(command, {"http": _GATEWAY_LINE}, log=logs / "gateway.log") as (gateway, addresses):
+        command = _gateway_command(models_dir, model, series_dir, server.grpc_address)
+        command += _gateway_flags(serving, settings)
+        with listening_process(command, {"http": _GATEWAY_LINE}, log=logs / "gateway.log") as (process, addresses):
             print(f"gRPC     {server.grpc_address}", f"REST     http://{server.rest_address}", sep="\n")
-            print(f"gateway  http://{addresses['http']}", flush=True)
-            _wait_ready(addresses["http"], server, gateway, stop)
+            scheme = "https" if settings.tls_certificate else "http"
+            print(f"gateway  {scheme}://{addresses['http']}", flush=True)
+            _wait_ready(f"{scheme}://{addresses['http']}", server, process, stop)
             if not stop.is_set():
                 print(f"ready: {model} version {version}; logs in {logs}", flush=True)
-            while (code := _watch(stop, server.process, gateway, serving)) is None:
+            while (code := _watch(stop, server.process, process, serving)) is None:
                 ports = {"grpc_port": _port(server.grpc_address), "rest_port": _port(server.rest_address)}
                 same = serving.model_copy(update=ports)
                 server = servers.enter_context(_running_server(repository, same, logs))
@@ -76,9 +89,7 @@ def serve(models_dir: Path, model: str, series_dir: Path | None, serving: Servin
             return code
 
 
-def _gateway_command(
-    models_dir: Path, model: str, series_dir: Path | None, serving: ServingConfig, grpc_address: str
-) -> list[str]:
+def _gateway_command(models_dir: Path, model: str, series_dir: Path | None, grpc_address: str) -> list[str]:
     command = [
         sys.executable,
         "-m",
@@ -87,9 +98,21 @@ def _gateway_command(
         f"--models-dir={models_dir}",
         f"--grpc={grpc_address}",
     ]
-    command += [f"--port={serving.gateway_port}", f"--bind-address={serving.bind_address}"]
-    command += [] if serving.fallback else ["--no-fallback"]
     return [*command, f"--series-dir={series_dir}"] if series_dir is not None else command
+
+
+def _gateway_flags(serving: ServingConfig, gateway: GatewayConfig) -> list[str]:
+    flags = [f"--port={serving.gateway_port}", f"--bind-address={gateway.bind_address or serving.bind_address}"]
+    flags += [f"--max-body-bytes={int(gateway.max_body_mib * 2**20)}", f"--max-in-flight={gateway.max_in_flight}"]
+    flags += [] if serving.fallback else ["--no-fallback"]
+    flags += ["--open"] if gateway.open else []
+    given = {
+        "--tokens": gateway.tokens,
+        "--tls-certificate": gateway.tls_certificate,
+        "--tls-key": gateway.tls_key,
+        "--rate-limit": gateway.rate_limit,
+    }
+    return [*flags, *(f"{name}={value}" for name, value in given.items() if value is not None)]
 
 
 def _port(address: str) -> int:
@@ -126,15 +149,17 @@ def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
 
 
 def _wait_ready(
-    address: str, server: RunningServerRecord, gateway: subprocess.Popen[str], stop: threading.Event
+    endpoint: str, server: RunningServerRecord, gateway: subprocess.Popen[str], stop: threading.Event
 ) -> None:
     deadline, last = time.monotonic() + READY_S, "no answer"
+    # Its own gateway, on a port that it was just told: the certificate names the host that clients use.
+    trusting = ssl._create_unverified_context() if endpoint.startswith("https") else None  # noqa: SLF001
     while not stop.is_set():
         server.require_alive()
         if gateway.poll() is not None:
             raise RemoteError(f"the gateway ended with code {gateway.returncode}; see its log")
         try:
-            with urllib.request.urlopen(f"http://{address}/readyz", timeout=5) as response:
+            with urllib.request.urlopen(f"{endpoint}/readyz", timeout=5, context=trusting) as response:
                 last = response.read().decode("utf-8", "replace").strip()
             if last == READY:
                 return

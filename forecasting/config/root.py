@@ -11,6 +11,7 @@ from forecasting.config.compression import CompressionConfig
 from forecasting.config.derived import derived_terms
 from forecasting.config.features import FeaturesConfig
 from forecasting.config.gates import GatesConfig
+from forecasting.config.gateway import GatewayConfig
 from forecasting.config.models import AnyModel, EnsembleConfig, SegmentLstmConfig
 from forecasting.config.notify import NotifyConfig
 from forecasting.config.retention import RetentionConfig
@@ -51,6 +52,7 @@ class AlmanacConfig(Section):
     gates: GatesConfig = Field(description="Thresholds; they have no defaults.")
     compression: CompressionConfig = Field(description="Pruning and quantisation; what it may cost has no default.")
     serving: ServingConfig = Field(default_factory=ServingConfig, description="The model server.")
+    gateway: GatewayConfig = Field(default_factory=GatewayConfig, description="Who may ask for forecasts.")
     store: StoreConfig = Field(default_factory=StoreConfig, description="Forecasts, observations and retrain requests.")
     deploy: DeployConfig = Field(default_factory=DeployConfig, description="Promotion.")
     tracking: TrackingConfig = Field(default_factory=TrackingConfig, description="MLflow, and trackers beside it.")

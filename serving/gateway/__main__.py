@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import functools
-import logging
 import signal
 import sys
 from collections.abc import Sequence
@@ -14,13 +13,16 @@ import uvloop
 from forecasting.contracts.ports import GATEWAY_PORT, GRPC_PORT
 from forecasting.errors import AlmanacError
 from forecasting.repository import ModelRepository
-from serving.asgi import HttpServer
+from serving.asgi import HttpServer, TlsFiles
 from serving.gateway.app import GatewayApp
 from serving.gateway.forecaster import Forecaster
+from serving.gateway.guard import Guard, RateLimit, require_guarded
 from serving.gateway.metrics import GatewayMetrics
 from serving.gateway.model_loader import ModelLoader
 from serving.gateway.pages import StatePages
+from serving.gateway.request_log import log_as_json
 from serving.gateway.served_model import load_served_model
+from serving.gateway.tokens import TokenSource
 
 DRAIN_S = 30.0
 
@@ -47,7 +49,13 @@ def build_parser() -> argparse.ArgumentParser:
         default=True,
         help="answer by a seasonal naive forecast, marked, where the model cannot be asked",
     )
-    parser.add_argument("--max-body-bytes", type=int, default=8 * 2**20, help="largest request body")
+    parser.add_argument("--max-body-bytes", type=int, default=64 * 2**20, help="largest request body")
+    parser.add_argument("--tokens", type=Path, help="file of tokens; left out: the lines of $ALMANAC_TOKENS, if any")
+    parser.add_argument("--open", action="store_true", help="listen beyond this machine without tokens")
+    parser.add_argument("--tls-certificate", type=Path, help="certificate chain (PEM)")
+    parser.add_argument("--tls-key", type=Path, help="its key (PEM)")
+    parser.add_argument("--rate-limit", type=float, help="requests a second of one client; left out: no limit")
+    parser.add_argument("--max-in-flight", type=int, default=256, help="requests answered at the same time")
     return parser
 
 
@@ -55,8 +63,13 @@ async def serve_gateway(flags: argparse.Namespace) -> None:
     """Listen until SIGTERM or SIGINT, then finish what is in flight.
 
     Raises:
-        ConfigError: The port is taken.
+        ConfigError: The port is taken, the tokens or the certificate cannot be read, or there are no tokens where
+            others can reach the address.
     """
+    tokens = TokenSource(flags.tokens)
+    require_guarded(flags.bind_address, has_tokens=not tokens.is_open, is_open=flags.open)
+    rate = None if flags.rate_limit is None else RateLimit(flags.rate_limit)
+    guard = Guard(tokens, rate=rate, max_in_flight=flags.max_in_flight)
     repository = ModelRepository(flags.models_dir)
     load = functools.partial(load_served_model, repository, flags.model, series_dir=flags.series_dir)
     known_series = functools.partial(repository.series_dir, flags.model)
@@ -66,8 +79,9 @@ async def serve_gateway(flags: argparse.Namespace) -> None:
         has_fallback=flags.fallback, count=functools.partial(metrics.count_degraded, flags.model),
     )  # fmt: skip
     pages = StatePages(forecaster, repository, metrics)
-    app = GatewayApp(forecaster, pages, metrics, max_body_bytes=flags.max_body_bytes)
-    server = HttpServer(app, flags.bind_address, flags.port, drain_s=DRAIN_S)
+    app = GatewayApp(forecaster, pages, metrics, guard, max_body_bytes=flags.max_body_bytes)
+    tls = TlsFiles(flags.tls_certificate, flags.tls_key) if flags.tls_certificate else None
+    server = HttpServer(app, flags.bind_address, flags.port, drain_s=DRAIN_S, tls=tls)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -82,7 +96,7 @@ async def serve_gateway(flags: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the gateway; exit code 0 after SIGTERM."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_as_json()
     flags = build_parser().parse_args(arguments)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

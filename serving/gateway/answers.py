@@ -68,4 +68,6 @@ def as_error(error: AnswerError, request_id: str) -> Answer:
     document = {"error": str(error), "status": error.code, "request_id": request_id}
     document |= {name: value for name, value in about.items() if value is not None}
     headers = {} if error.retry_after_s is None else {"retry-after": str(error.retry_after_s)}
+    if error.code == 401:
+        headers["www-authenticate"] = "Bearer"
     return Answer(error.code, orjson.dumps(document), headers=headers)

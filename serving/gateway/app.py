@@ -1,4 +1,4 @@
-"""The ASGI application around the routes: request ids, the size of bodies, errors, metrics, the log.
+"""The ASGI application around the routes: request ids, tokens, limits, errors, metrics, the log.
 
 What every request passes is here, written as bare ASGI because each layer of middleware costs every request;
 the routes themselves are in `routes.py`.
@@ -8,17 +8,19 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from forecasting.errors import AlmanacError
-from serving.gateway.answers import AnswerError, as_error
+from serving.gateway.answers import Answer, AnswerError, as_error
 from serving.gateway.forecaster import REQUEST_ID, Forecaster
+from serving.gateway.guard import OPEN_PATHS, Guard, required_scope
 from serving.gateway.metrics import GatewayMetrics
 from serving.gateway.pages import StatePages
+from serving.gateway.request_log import log_request
 from serving.gateway.routes import OTHER_ROUTE, GatewayService, as_response, make_routes, route_name
 
 logger = logging.getLogger(__name__)
@@ -36,10 +38,11 @@ class GatewayApp:
     """The ASGI application."""
 
     def __init__(
-        self, forecaster: Forecaster, pages: StatePages, metrics: GatewayMetrics, *, max_body_bytes: int
+        self, forecaster: Forecaster, pages: StatePages, metrics: GatewayMetrics, guard: Guard, *, max_body_bytes: int
     ) -> None:
-        """Answer with a forecaster."""
-        self._name, self._metrics, self._max_body_bytes = forecaster.name, metrics, max_body_bytes
+        """Answer with a forecaster who is let in by a guard."""
+        self._name, self._metrics, self._guard, self._max_body_bytes = forecaster.name, metrics, guard, max_body_bytes
+        self._n_in_flight = 0
         self._routes = make_routes()
         self._routes.state.service = GatewayService(forecaster, pages, metrics)
         _add_error_handlers(self._routes)
@@ -48,47 +51,77 @@ class GatewayApp:
         """Answer one HTTP request."""
         if scope["type"] != "http":
             return
-        start, status = time.perf_counter(), 500
-        request_id = scope.setdefault("state", {})["request_id"] = _request_id(scope)
-
-        async def send_with_id(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message["headers"], (_REQUEST_ID_HEADER, request_id.encode())]
-            await send(message)
-
+        exchange = _Exchange(receive, send, usable_request_id(_header(scope, _REQUEST_ID_HEADER)), self._max_body_bytes)
+        scope.setdefault("state", {})["request_id"] = exchange.request_id
+        self._n_in_flight += 1
+        self._metrics.in_flight.set(self._n_in_flight)
+        client = "-"
         try:
-            with self._metrics.in_flight.track_inprogress():
-                await self._routes(scope, _limited(receive, self._max_body_bytes), send_with_id)
+            if scope["path"] not in OPEN_PATHS:
+                client = self._admit(scope)
+            await self._routes(scope, exchange.receive, exchange.send)
+        except AnswerError as error:
+            await exchange.answer(as_error(error, exchange.request_id))
         finally:
-            route = route_name(scope)
-            self._metrics.requests.labels(self._name, route, str(status)).inc()
-            self._metrics.seconds.labels(self._name, route).observe(time.perf_counter() - start)
+            self._n_in_flight -= 1
+            self._metrics.in_flight.set(self._n_in_flight)
+            self._note(scope, exchange, client)
+
+    def _admit(self, scope: Scope) -> str:
+        authorization = _header(scope, b"authorization")
+        peer = scope.get("client") or ("", 0)
+        return self._guard.admit(
+            authorization, str(peer[0]), required_scope(scope["path"]), n_in_flight=self._n_in_flight
+        )
+
+    def _note(self, scope: Scope, exchange: "_Exchange", client: str) -> None:
+        # A request that was not let in never met a route: its path is a client's text.
+        route, seconds = route_name(scope), time.perf_counter() - exchange.start
+        self._metrics.requests.labels(self._name, route, str(exchange.status)).inc()
+        self._metrics.seconds.labels(self._name, route).observe(seconds)
+        log_request(
+            exchange.request_id, route=route, method=scope["method"], status=exchange.status, client=client,
+            seconds=seconds, n_bytes=(exchange.n_received, exchange.n_sent),
+        )  # fmt: skip
 
 
-def _request_id(scope: Mapping[str, Any]) -> str:
+def usable_request_id(given: str | None) -> str:
     """The client's id where it is one that may stand in a header and a log, else a new one."""
-    for name, value in scope["headers"]:
-        if name == _REQUEST_ID_HEADER and _REQUEST_ID_FORM.fullmatch(given := value.decode("latin-1")):
-            return given
-    return uuid.uuid4().hex
+    return given if given is not None and _REQUEST_ID_FORM.fullmatch(given) else uuid.uuid4().hex
 
 
-def _limited(receive: Receive, max_bytes: int) -> Receive:
-    size = 0
+class _Exchange:
+    """One request and its answer: counts bytes, bounds the body, puts the request id into the answer."""
 
-    async def receive_some() -> Message:
-        nonlocal size
-        message = await receive()
+    def __init__(self, receive: Receive, send: Send, request_id: str, max_bytes: int) -> None:
+        self._receive, self._send, self.request_id, self._max_bytes = receive, send, request_id, max_bytes
+        self.start, self.status, self.n_received, self.n_sent = time.perf_counter(), 500, 0, 0
+
+    async def receive(self) -> Message:
+        message = await self._receive()
         if message["type"] == "http.disconnect":
             raise AnswerError(499, "the client went away")
-        size += len(message.get("body", b""))
-        if size > max_bytes:
-            raise AnswerError(413, f"the body must not exceed {max_bytes} bytes")
+        self.n_received += len(message.get("body", b""))
+        if self.n_received > self._max_bytes:
+            raise AnswerError(413, f"the body must not exceed {self._max_bytes} bytes")
         return message
 
-    return receive_some
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message["headers"], (_REQUEST_ID_HEADER, self.request_id.encode())]
+        self.n_sent += len(message.get("body", b""))
+        await self._send(message)
+
+    async def answer(self, found: Answer) -> None:
+        names = {**found.headers, "content-type": found.content_type, "content-length": str(len(found.body))}
+        headers = [(name.encode(), value.encode()) for name, value in names.items()]
+        await self.send({"type": "http.response.start", "status": found.code, "headers": headers})
+        await self.send({"type": "http.response.body", "body": found.body})
+
+
+def _header(scope: Scope, wanted: bytes) -> str | None:
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == wanted), None)
 
 
 def _add_error_handlers(routes: FastAPI) -> None:

@@ -1,0 +1,107 @@
+"""Who is let in: tokens, a rate for each client, requests at the same time."""
+
+import ipaddress
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from forecasting.errors import ConfigError
+from serving.gateway.answers import AnswerError
+from serving.gateway.tokens import TokenScope, TokenSource, matching
+
+KEPT_CLIENTS = 10_000
+"""Clients whose rate is remembered; beyond that the one that was silent longest is forgotten."""
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json"})
+"""Neither a token nor a limit: probes come from machines, and the document holds no secret."""
+WRITE_PATHS = frozenset({"/v1/observations"})
+
+
+def required_scope(path: str) -> TokenScope:
+    """What a token must allow for a path."""
+    return TokenScope.WRITE if path in WRITE_PATHS else TokenScope.READ
+
+
+def require_guarded(address: str, *, has_tokens: bool, is_open: bool) -> None:
+    """Refuse to listen beyond this machine without tokens, unless that is said to be meant.
+
+    Raises:
+        ConfigError: The address is not a loopback one, and neither holds.
+    """
+    if has_tokens or is_open or _is_loopback(address):
+        return
+    raise ConfigError(
+        f"the gateway must have tokens to listen on {address}, which others can reach: `almanac tokens make NAME --file FILE` "
+        "and gateway.tokens (--tokens FILE), or $ALMANAC_TOKENS; gateway.open: true (--open) listens without"
+    )
+
+
+def _is_loopback(address: str) -> bool:
+    if address == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+class RateLimit:
+    """A token bucket for each client: `rate` requests a second, and as many as come in one second at once."""
+
+    def __init__(self, rate: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Every client starts with a full second's worth, one request at least."""
+        self._rate, self._size, self._clock = rate, max(1.0, rate), clock
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def wait_s(self, client: str) -> float:
+        """Take one request of a client; seconds until there is one, 0 where there was."""
+        now = self._clock()
+        left, at = self._left.pop(client, (self._size, now))
+        left = min(self._size, left + (now - at) * self._rate)
+        self._left[client] = (left - 1 if left >= 1 else left, now)
+        if len(self._left) > KEPT_CLIENTS:
+            self._left.popitem(last=False)
+        return 0.0 if left >= 1 else (1 - left) / self._rate
+
+
+class Guard:
+    """Lets requests in or raises what they are answered with."""
+
+    def __init__(self, tokens: TokenSource, *, rate: RateLimit | None, max_in_flight: int) -> None:
+        """Nothing is in flight yet."""
+        self._tokens, self._rate, self._max_in_flight = tokens, rate, max_in_flight
+
+    def admit(self, authorization: str | None, address: str, scope: TokenScope, *, n_in_flight: int) -> str:
+        """Let a request in; the name of its token, for the log, or "-" where none is asked for.
+
+        Args:
+            authorization: The header, none where there was none.
+            address: Of the client.
+            scope: What its token must allow.
+            n_in_flight: Requests that are being answered, this one among them.
+
+        Raises:
+            AnswerError: 401, 403 or 429.
+        """
+        name = "-" if self._tokens.is_open else self._name(authorization, scope)
+        wait_s = self._rate.wait_s(address if name == "-" else name) if self._rate is not None else 0.0
+        if wait_s > 0:
+            raise AnswerError(
+                429, "too many requests a second; send the next one later", retry_after_s=math.ceil(wait_s)
+            )
+        if n_in_flight > self._max_in_flight:
+            text = f"{self._max_in_flight} requests are being answered, as many as may be; send this one later"
+            raise AnswerError(429, text, retry_after_s=1)
+        return name
+
+    def _name(self, authorization: str | None, scope: TokenScope) -> str:
+        word, _, given = (authorization or "").partition(" ")
+        if word.lower() != "bearer" or not given.strip():
+            raise AnswerError(401, "the request must have the header 'Authorization: Bearer TOKEN'")
+        token = matching(self._tokens.tokens(), given.strip())
+        if token is None:
+            raise AnswerError(401, "the token is none that this gateway knows")
+        if not token.allows(scope):
+            text = f"the token {token.name!r} must have the scope {scope.value!r}, it has {', '.join(sorted(token.scopes))}"
+            raise AnswerError(403, text)
+        return token.name

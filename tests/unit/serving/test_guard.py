@@ -1,0 +1,187 @@
+"""Who is let in: tokens, rates, and the addresses that need them."""
+
+import hashlib
+import os
+
+import pytest
+
+from forecasting.errors import ConfigError
+from pipelines.cli import main
+from serving.gateway.answers import AnswerError
+from serving.gateway.guard import Guard, RateLimit, require_guarded, required_scope
+from serving.gateway.tokens import TokenScope, TokenSource, make_token, matching, parse_tokens
+
+
+def _line(name, scopes, token):
+    return f"{name} {scopes} {hashlib.sha256(token.encode()).hexdigest()}\n"
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "tokens"
+    path.write_text("# who may ask\n\n" + _line("shop", "read", "one") + _line("loader", "write,read", "two"))
+    return path
+
+
+def _guard(path, **settings):
+    return Guard(TokenSource(path), **{"rate": None, "max_in_flight": 2, **settings})
+
+
+def _code(guard, authorization, scope=TokenScope.READ, n_in_flight=1):
+    with pytest.raises(AnswerError) as found:
+        guard.admit(authorization, "10.0.0.1", scope, n_in_flight=n_in_flight)
+    return found.value.code, str(found.value)
+
+
+def test_a_token_is_let_in_by_its_digest_under_its_name(file):
+    assert _guard(file).admit("Bearer one", "10.0.0.1", TokenScope.READ, n_in_flight=1) == "shop"
+    assert _guard(file).admit("bearer two", "10.0.0.1", TokenScope.WRITE, n_in_flight=1) == "loader"
+
+
+@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer  ", "Basic one", "one"])
+def test_a_request_without_a_bearer_token_gets_401(file, header):
+    assert _code(_guard(file), header) == (401, "the request must have the header 'Authorization: Bearer TOKEN'")
+
+
+def test_an_unknown_token_gets_401_and_a_narrow_one_403(file):
+    assert _code(_guard(file), "Bearer three")[0] == 401
+    text = "the token 'shop' must have the scope 'write', it has read"
+    assert _code(_guard(file), "Bearer one", TokenScope.WRITE) == (403, text)
+
+
+def test_an_administrator_may_do_all():
+    _, record = make_token("root", [TokenScope.ADMIN])
+    assert all(record.allows(scope) for scope in TokenScope)
+
+
+def test_a_made_token_is_found_by_what_is_kept_of_it_and_stands_nowhere_in_that():
+    token, record = make_token("shop", [TokenScope.READ, TokenScope.WRITE])
+    assert token not in record.line()
+    (kept,) = parse_tokens(record.line(), "here")
+    assert (kept, matching((kept,), token)) == (record, record)
+    assert matching((kept,), token[:-1]) is None
+
+
+@pytest.mark.parametrize(
+    "line", ["shop read", "shop read xyz", f"shop all {'0' * 64}", f"sh/op read {'0' * 64}", f"shop , {'0' * 64}"]
+)
+def test_a_line_that_is_no_token_is_named_by_its_number_and_not_shown(line):
+    with pytest.raises(ConfigError, match="tokens, line 2, must be NAME SCOPE") as found:
+        parse_tokens(f"# first\n{line}", "tokens")
+    assert line not in str(found.value)
+
+
+def test_two_tokens_of_one_name_are_refused(file):
+    with pytest.raises(ConfigError, match="line 5, must not name the token 'shop' again"):
+        parse_tokens(file.read_text() + _line("shop", "read", "x"), "tokens")
+
+
+def test_a_file_that_changes_is_read_again_and_a_broken_one_leaves_what_there_was(file, caplog):
+    now = [0.0]
+    source = TokenSource(file, clock=lambda: now[0])
+    text = file.read_text()
+
+    def names():
+        now[0] += 2.0
+        return [token.name for token in source.tokens()]
+
+    def write(content, stamp):
+        file.write_text(content)
+        os.utime(file, (stamp, stamp))
+
+    write(_line("new", "read", "four"), 100)
+    assert names() == ["new"]
+    write("broken", 200)
+    assert names() == ["new"]
+    assert "the tokens stay as they were" in caplog.text
+    file.unlink()
+    assert names() == ["new"]
+    write(text, 300)
+    assert names() == ["shop", "loader"]
+
+
+@pytest.mark.parametrize("content", [None, "", "# nobody\n", b"\xff"])
+def test_a_file_without_tokens_is_refused_at_the_start(tmp_path, content):
+    path = tmp_path / "tokens"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ConfigError, match=r"cannot be read|must have a token"):
+        TokenSource(path)
+
+
+def test_tokens_of_the_environment_stand_where_there_is_no_file(monkeypatch):
+    monkeypatch.delenv("ALMANAC_TOKENS", raising=False)
+    assert TokenSource(None).is_open
+    assert _guard(None).admit(None, "10.0.0.1", TokenScope.ADMIN, n_in_flight=1) == "-"
+    monkeypatch.setenv("ALMANAC_TOKENS", _line("shop", "read", "one"))
+    assert not TokenSource(None).is_open
+    assert _code(_guard(None), None)[0] == 401
+
+
+def test_a_rate_lets_a_seconds_worth_through_at_once_and_says_when_to_come_again():
+    now = [0.0]
+    rate = RateLimit(2.0, clock=lambda: now[0])
+    assert [rate.wait_s("a") for _ in range(3)] == [0, 0, 0.5]
+    assert rate.wait_s("b") == 0
+    now[0] = 0.25
+    assert rate.wait_s("a") == 0.25
+    now[0] = 0.5
+    assert rate.wait_s("a") == 0
+    now[0] = 100
+    assert [rate.wait_s("a") for _ in range(3)] == [0, 0, 0.5]
+
+
+def test_a_slow_rate_still_lets_the_first_request_through():
+    rate = RateLimit(0.1, clock=lambda: 0.0)
+    assert [rate.wait_s("a"), rate.wait_s("a")] == [0, pytest.approx(10)]
+
+
+def test_limits_are_answered_by_429_with_the_seconds_to_wait(file):
+    guard = _guard(file, rate=RateLimit(0.4, clock=lambda: 0.0))
+    assert guard.admit("Bearer one", "10.0.0.1", TokenScope.READ, n_in_flight=1) == "shop"
+    with pytest.raises(AnswerError) as found:
+        guard.admit("Bearer one", "10.0.0.2", TokenScope.READ, n_in_flight=1)
+    assert (found.value.code, found.value.retry_after_s) == (429, 3)
+    assert guard.admit("Bearer two", "10.0.0.1", TokenScope.READ, n_in_flight=2) == "loader"
+    assert _code(_guard(file), "Bearer one", n_in_flight=3) == (429, "2 requests are being answered, as many as may be; send this one later")  # fmt: skip
+
+
+def test_without_tokens_the_rate_is_that_of_an_address(monkeypatch):
+    monkeypatch.delenv("ALMANAC_TOKENS", raising=False)
+    guard = _guard(None, rate=RateLimit(1.0, clock=lambda: 0.0))
+    assert [guard.admit(None, address, TokenScope.READ, n_in_flight=1) for address in ("x", "y")] == ["-", "-"]
+    with pytest.raises(AnswerError):
+        guard.admit(None, "x", TokenScope.READ, n_in_flight=1)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.3.2.1", "::1", "localhost"])
+def test_this_machine_needs_no_tokens(address):
+    require_guarded(address, has_tokens=False, is_open=False)
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "10.1.2.3", "gateway.example"])
+def test_an_address_that_others_reach_needs_tokens_or_a_word(address):
+    with pytest.raises(ConfigError, match="the gateway must have tokens to listen on"):
+        require_guarded(address, has_tokens=False, is_open=False)
+    require_guarded(address, has_tokens=True, is_open=False)
+    require_guarded(address, has_tokens=False, is_open=True)
+
+
+def test_observations_need_the_scope_to_write_and_all_else_that_to_read():
+    assert [required_scope(path) for path in ("/v1/observations", "/v1/forecast", "/metrics", "/what")] == [
+        TokenScope.WRITE, TokenScope.READ, TokenScope.READ, TokenScope.READ,
+    ]  # fmt: skip
+
+
+def test_the_command_prints_the_token_once_and_keeps_its_digest(tmp_path, capsys):
+    path = tmp_path / "tokens"
+    assert main(["tokens", "make", "shop", "--file", str(path)]) == 0
+    token = capsys.readouterr().out.strip()
+    assert main(["tokens", "make", "loader", "--scope", "write", "--scope", "read", "--file", str(path)]) == 0
+    assert token not in path.read_text()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert _guard(path).admit(f"Bearer {token}", "10.0.0.1", TokenScope.READ, n_in_flight=1) == "shop"
+    assert main(["tokens", "make", "shop", "--file", str(path)]) == 2
+    assert "must not have a token 'shop' yet" in capsys.readouterr().err
+    assert main(["tokens", "make", "printed"]) == 0
+    assert capsys.readouterr().err.startswith("printed read ")
