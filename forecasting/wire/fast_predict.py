@@ -14,7 +14,15 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet
 
 from forecasting.wire.messages import DESCRIPTOR_SET, DataType, PredictRequest, make_pool
-from forecasting.wire.tensors import from_tensor, numpy_type, tensor_shape, to_tensor, type_number
+from forecasting.wire.tensors import (
+    MAX_REPEATED_BYTES,
+    from_tensor,
+    numpy_type,
+    repeated_bytes,
+    tensor_shape,
+    to_tensor,
+    type_number,
+)
 
 _AS_BYTES = {"float_val", "double_val"}
 _FIELDS = {int(DataType.DT_FLOAT): "float_val", int(DataType.DT_DOUBLE): "double_val"}
@@ -83,7 +91,9 @@ class PredictCall:
         for alias, tensor in self.message.inputs.items():
             array = _fast_array(tensor)
             if array is None:
-                official = official if official is not None else PredictRequest.FromString(self._raw)
+                if official is None:
+                    official = PredictRequest.FromString(self._raw)
+                    _require_room(official.inputs)
                 try:
                     array = from_tensor(official.inputs[alias])
                 except ValueError as error:
@@ -119,6 +129,20 @@ def output_array(raw: bytes, alias: str) -> npt.NDArray[Any] | None:
     """
     response = _Response.FromString(raw)
     return _fast_array(response.outputs[alias]) if alias in response.outputs else None
+
+
+def _require_room(inputs: Mapping[str, Any]) -> None:
+    """Values that repeat come in a few bytes and must not fill the memory, in one tensor or in many."""
+    total = 0
+    for alias, tensor in inputs.items():
+        try:
+            total += repeated_bytes(tensor)
+        except ValueError as error:
+            raise TensorError(alias, str(error)) from error
+        if total > MAX_REPEATED_BYTES:
+            raise TensorError(
+                alias, f"values that repeat must not take more than {MAX_REPEATED_BYTES} bytes in all inputs"
+            )
 
 
 def response_bytes(outputs: Mapping[str, npt.NDArray[Any]], *, as_content: bool = False) -> bytes:

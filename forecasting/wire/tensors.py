@@ -126,6 +126,17 @@ def from_tensor(tensor: Any) -> npt.NDArray[Any]:
     return _fitted(values, shape)
 
 
+def repeated_bytes(tensor: Any) -> int:
+    """Bytes that a `TensorProto` takes where its last value repeats; 0 where all values are there.
+
+    Raises:
+        ValueError: The type is not supported, or the shape is not known.
+    """
+    spec, size = _spec_of(tensor.dtype), math.prod(tensor_shape(tensor))
+    complete = bool(tensor.tensor_content) or len(getattr(tensor, spec.field)) >= size
+    return 0 if complete else size * spec.dtype.itemsize
+
+
 def tensor_shape(tensor: Any) -> tuple[int, ...]:
     """The shape of a `TensorProto`.
 

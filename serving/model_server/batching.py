@@ -25,6 +25,7 @@ from serving.model_server.metrics import (
 )
 from serving.model_server.status import RequestError, StatusCode, deadline_passed, invalid
 
+_MAX_QUEUES = 64
 _QUEUED_TOO_LONG = "Run() timeout exceeded while waiting in batching queue"
 
 Results = list[npt.NDArray[Any]]
@@ -50,6 +51,19 @@ class BatchingConfig:
         Raises:
             RequestError: INVALID_ARGUMENT, in TensorFlow Serving's words.
         """
+        if self.max_batch_size < 1:
+            raise invalid(f"input_batch_size_limit must be positive; was {self.max_batch_size}")
+        if self.batch_timeout_s < 0:
+            raise invalid(f"batch_timeout_micros must be non-negative; was {self.batch_timeout_s * 1e6:.0f}")
+        if self.max_enqueued_batches < 1:
+            raise invalid(f"max_enqueued_batches must be positive; was {self.max_enqueued_batches}")
+        if self.max_execution_batch_size < 1:
+            raise invalid(f"max_execution_batch_size must be positive; was {self.max_execution_batch_size}")
+        if self.split_large and self.max_batch_size < self.max_execution_batch_size:
+            raise invalid(
+                "When enable_large_batch_splitting is true, input_batch_size_limit must be greater than or equal to "
+                f"max_execution_batch_size, found {self.max_batch_size} and {self.max_execution_batch_size}"
+            )
         sizes = self.allowed_batch_sizes
         if sizes and sizes[-1] != self.max_batch_size:
             raise invalid(
@@ -58,8 +72,8 @@ class BatchingConfig:
             )
         if list(sizes) != sorted(set(sizes)):
             raise invalid("allowed_batch_sizes entries must be monotonically increasing")
-        if min(self.max_batch_size, self.max_enqueued_batches, self.max_execution_batch_size) < 1:
-            raise invalid("max_batch_size, max_enqueued_batches and max_execution_batch_size must be positive")
+        if sizes and sizes[0] < 1:
+            raise invalid(f"allowed_batch_sizes entries must be positive; was {sizes[0]}")
 
     def padded_size(self, n_rows: int) -> int:
         """The allowed batch size that takes some rows."""
@@ -119,6 +133,8 @@ class BatchQueues:
         key = (tuple(sorted(feeds)), tuple(sorted(fetches)))
         queue = self._queues.get(key)
         if queue is None:
+            if len(self._queues) >= _MAX_QUEUES:
+                self._queues = {kept: one for kept, one in self._queues.items() if not one.idle}
             queue = self._queues[key] = _Queue(config, self._run, key[1], self._slots, self._metrics)
         parts = _split(feeds, n_rows, config.max_execution_batch_size) if config.split_large else [feeds]
         found = await queue.submit(parts, deadline_s)
@@ -140,6 +156,11 @@ class _Queue:
         self._slots, self._metrics = slots, metrics
         self._batches: deque[_Batch] = deque()
         self._running: set[asyncio.Task[None]] = set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits or runs."""
+        return not self._batches and not self._running
 
     async def submit(self, parts: Sequence[Arrays], deadline_s: float | None) -> list[Results]:
         """Put the parts of one request into batches; their answers.

@@ -21,6 +21,8 @@ CLASSIFY_METHOD = "tensorflow/serving/classify"
 REGRESS_METHOD = "tensorflow/serving/regress"
 INPUTS, OUTPUTS, CLASSES, SCORES = "inputs", "outputs", "classes", "scores"
 
+_MAX_CONTEXT_BYTES = 256 * 2**20
+
 Results = Sequence[npt.NDArray[Any]]
 Signatures = Mapping[str, ServedSignature]
 
@@ -42,7 +44,7 @@ def examples_of(message: Any) -> list[bytes]:
     """The serialised examples of an `Input` message, each with the context in front where there is one.
 
     Raises:
-        RequestError: INVALID_ARGUMENT: there are none.
+        RequestError: INVALID_ARGUMENT: there are none; RESOURCE_EXHAUSTED: copies of the context would fill the memory.
     """
     context, found = b"", message.example_list
     if message.WhichOneof("kind") == "example_list_with_context":
@@ -50,6 +52,12 @@ def examples_of(message: Any) -> list[bytes]:
         context = found.context.SerializeToString()
     if not found.examples:
         raise invalid("Input is empty.")
+    if len(context) * len(found.examples) > _MAX_CONTEXT_BYTES:
+        raise RequestError(
+            StatusCode.RESOURCE_EXHAUSTED,
+            f"a context that all examples share must not take more than {_MAX_CONTEXT_BYTES} bytes in all of them, found "
+            f"{len(context)} bytes for {len(found.examples)} examples",
+        )
     return [context + example.SerializeToString() for example in found.examples]
 
 

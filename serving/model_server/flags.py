@@ -33,6 +33,20 @@ OWN_FLAGS = (
 )
 
 
+_SPARE_CALLS = 100
+_LEAST = {
+    "num_processes": 1,
+    "n_worker_threads": 1,
+    "max_queued_calls": 0,
+    "max_concurrent_requests": 1,
+    "max_body_bytes": 1,
+    "max_message_bytes": 1,
+    "drain_seconds": 0,
+    "reload_timeout_seconds": 0,
+    "rest_api_timeout_in_ms": 1,
+}
+
+
 @dataclass(frozen=True)
 class RequestLogConfig:
     """Where a sample of the requests is kept."""
@@ -128,8 +142,9 @@ def config_of(flags: argparse.Namespace) -> ServerConfig:
     model = None
     if not flags.model_config_file:
         model = ServedModelSpec(flags.model_name, Path(flags.model_base_path).absolute())
-    if flags.num_processes < 1:
-        raise invalid(f"--num_processes must be at least 1, found {flags.num_processes}")
+    for name, least in _LEAST.items():
+        if (found := getattr(flags, name)) < least:
+            raise invalid(f"--{name} must be at least {least}, found {found}")
     batching, n_batch_threads = _batching(flags)
     log = None
     if flags.request_log_prefix:
@@ -153,7 +168,7 @@ def config_of(flags: argparse.Namespace) -> ServerConfig:
         file_system_poll_s=flags.file_system_poll_wait_seconds,
         drain_s=flags.drain_seconds,
         reload_timeout_s=flags.reload_timeout_seconds,
-        loading=_loading(flags, batching),
+        loading=_loading(flags, batching, n_workers),
         limits=LimitsConfig(
             n_workers=n_workers,
             max_queued=flags.max_queued_calls,
@@ -184,10 +199,12 @@ def _grpc(flags: argparse.Namespace) -> GrpcConfig:
         health=flags.enable_grpc_healthcheck_service,
         share_port=bool(flags.worker_folder),
         max_message_bytes=flags.max_message_bytes,
+        # Room for status and health, which are never too many.
+        max_calls=flags.max_concurrent_requests + _SPARE_CALLS,
     )
 
 
-def _loading(flags: argparse.Namespace, batching: BatchingConfig | None) -> LoadingConfig:
+def _loading(flags: argparse.Namespace, batching: BatchingConfig | None, n_workers: int) -> LoadingConfig:
     session_config = b""
     if flags.tensorflow_session_config_file:
         message = read_text_file(Path(flags.tensorflow_session_config_file), ConfigProto)
@@ -202,7 +219,7 @@ def _loading(flags: argparse.Namespace, batching: BatchingConfig | None) -> Load
     backend = BackendConfig(
         prefer_tflite=flags.prefer_tflite_model,
         # One for each thread, and one for the event loop.
-        n_interpreters=max(flags.num_tflite_pools, flags.n_worker_threads) + 1,
+        n_interpreters=max(flags.num_tflite_pools, n_workers) + 1,
         intra_op_threads=intra or both or 1,
         inter_op_threads=inter or both or -1,
         saved_model_tags=tuple(flags.saved_model_tags.split(",")),

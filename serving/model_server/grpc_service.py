@@ -50,6 +50,8 @@ class GrpcConfig:
     health: bool = False
     share_port: bool = False
     max_message_bytes: int = _MAX_MESSAGE_BYTES
+    max_calls: int | None = None
+    """Calls at the same time; more are refused before their messages are read."""
 
 
 class _Health(health.aio.HealthServicer):
@@ -94,7 +96,7 @@ class GrpcServer:
             "grpc.http2.max_frame_size": 2**20,
             **dict(config.channel_arguments),
         }
-        self._server = grpc.aio.server(options=tuple(options.items()))
+        self._server = grpc.aio.server(options=tuple(options.items()), maximum_concurrent_rpcs=config.max_calls)
         self._server.add_generic_rpc_handlers(tuple(self._handlers()))
         self._health = _Health() if config.health else None
         if self._health is not None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy.typing as npt
@@ -40,6 +41,14 @@ from serving.model_server.version_keeper import VersionKeeper
 SIGNATURE_FIELD = "signature_def"
 
 
+@dataclass
+class Resolution:
+    """What a request turned out to ask, filled in as soon as it is known; a client's own words never stand here."""
+
+    served: ServedVersion | None = None
+    signatures: tuple[str, ...] = ()
+
+
 class InferenceService:
     """What a model can be asked, in messages and arrays."""
 
@@ -74,14 +83,15 @@ class InferenceService:
         version = spec.version.value if choice == "version" else None
         return self.keeper.find(spec.name, version, spec.version_label or None)
 
-    async def predict(self, call: PredictCall, deadline_s: float | None) -> tuple[ServedVersion, bytes]:
-        """PredictionService.Predict; the version that answered and the serialised answer."""
+    async def predict(self, call: PredictCall, deadline_s: float | None, found: Resolution) -> bytes:
+        """PredictionService.Predict; the serialised answer."""
         request = call.message
-        served = self.resolve(_spec_of(request))
+        found.served = served = self.resolve(_spec_of(request))
         key = request.model_spec.signature_name or SERVING_DEFAULT
         signature = served.signatures.get(key)
         if signature is None:
             raise RequestError(StatusCode.FAILED_PRECONDITION, f'Serving signature key "{key}" not found.')
+        found.signatures = (key,)
         if self._check_methods:
             require_predict_method(signature)
         require_input_count(signature, request.inputs)
@@ -90,7 +100,7 @@ class InferenceService:
         except TensorError as error:
             raise invalid(f"tensor parsing error: {error.alias} ({error})") from error
         results = await self.run(served, signature, sent, list(request.output_filter), "Predict", deadline_s)
-        return served, response_bytes(results, as_content=self._as_content) + served.echo(key)
+        return response_bytes(results, as_content=self._as_content) + served.echo(key)
 
     async def run(
         self,
@@ -109,30 +119,31 @@ class InferenceService:
         self.metrics.observe(RUNTIME_LATENCY, (time.perf_counter() - start) * 1e6, served.name, api, "TF1")
         return dict(zip(aliases, values, strict=True))
 
-    async def classify(self, request: Any, deadline_s: float | None) -> Any:
+    async def classify(self, request: Any, deadline_s: float | None, found: Resolution) -> Any:
         """PredictionService.Classify."""
         response = ClassificationResponse()
-        served, plan = self._planned(request, classify_plan)
+        served, plan = self._planned(request, classify_plan, found)
         (result,) = await self._run_examples(served, [plan], request.input, "Classify", deadline_s)
         response.result.CopyFrom(result)
         response.model_spec.CopyFrom(served.spec(plan.signature_name))
         return response
 
-    async def regress(self, request: Any, deadline_s: float | None) -> Any:
+    async def regress(self, request: Any, deadline_s: float | None, found: Resolution) -> Any:
         """PredictionService.Regress."""
         response = RegressionResponse()
-        served, plan = self._planned(request, regress_plan)
+        served, plan = self._planned(request, regress_plan, found)
         (result,) = await self._run_examples(served, [plan], request.input, "Regress", deadline_s)
         response.result.CopyFrom(result)
         response.model_spec.CopyFrom(served.spec(plan.signature_name))
         return response
 
-    async def multi_inference(self, request: Any, deadline_s: float | None) -> Any:
+    async def multi_inference(self, request: Any, deadline_s: float | None, found: Resolution) -> Any:
         """PredictionService.MultiInference."""
         if not request.tasks:
             raise invalid("ModelSpec has no name specified.")
-        served = self.resolve(request.tasks[0].model_spec)
+        found.served = served = self.resolve(request.tasks[0].model_spec)
         plans = multi_plans(served.signatures, request.tasks, check_method=self._check_methods)
+        found.signatures = tuple(plan.signature_name or SERVING_DEFAULT for plan in plans)
         results = await self._run_examples(served, plans, request.input, None, deadline_s)
         response = MultiInferenceResponse()
         for plan, result in zip(plans, results, strict=True):
@@ -161,9 +172,10 @@ class InferenceService:
             found.signature_def[key].CopyFrom(signature.message)
         return found
 
-    def _planned(self, request: Any, make: Any) -> tuple[ServedVersion, ExamplePlan]:
-        served = self.resolve(_spec_of(request))
+    def _planned(self, request: Any, make: Any, found: Resolution) -> tuple[ServedVersion, ExamplePlan]:
+        found.served = served = self.resolve(_spec_of(request))
         plan = make(served.signatures, request.model_spec.signature_name, check_method=self._check_methods)
+        found.signatures = (plan.signature_name or SERVING_DEFAULT,)
         return served, plan
 
     async def _run_examples(

@@ -36,7 +36,7 @@ _QUEUING_US = tuple(100 * 1.2**i for i in range(52))
 _SIZES = tuple(float(2**i) for i in range(14))
 _EXAMPLES = tuple(float(2**i) for i in range(15))
 _SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-_MAX_UNKNOWN_NAMES = 50
+_MAX_UNKNOWN_NAMES, _MAX_UNKNOWN_LENGTH = 50, 200
 
 
 @dataclass(frozen=True)
@@ -125,10 +125,10 @@ class ServerMetrics:
     def unknown_model(self, name: str) -> str:
         """The label for the name of a model that does not exist.
 
-        Clients choose such names, so only the first keep their own, as on TensorFlow Serving.
+        Clients choose such names, so only the first keep their own, and only short ones, as on TensorFlow Serving.
         """
         if name not in self._unknown:
-            if len(self._unknown) >= _MAX_UNKNOWN_NAMES:
+            if len(self._unknown) >= _MAX_UNKNOWN_NAMES or len(name) > _MAX_UNKNOWN_LENGTH:
                 return OTHER_MODELS
             self._unknown.add(name)
         return name

@@ -6,12 +6,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from forecasting.contracts.signature import SERVING_DEFAULT
 from forecasting.wire.fast_predict import PredictCall
-from serving.model_server.inference import InferenceService
+from serving.model_server.inference import InferenceService, Resolution
 from serving.model_server.metrics import OWN_LATENCY, OWN_REQUESTS, REQUEST_COUNT, REQUEST_LATENCY, ServerMetrics
 from serving.model_server.request_log import RequestLog
-from serving.model_server.served_version import ServedVersion
 from serving.model_server.status import RequestError, StatusCode
 
 GRPC, REST = "GRPC", "REST"
@@ -19,16 +17,16 @@ T = TypeVar("T")
 
 
 @dataclass
-class Observation:
+class Observation(Resolution):
     """What is known of a request while it is answered."""
 
-    model: str
-    api: str
-    entrypoint: str
-    signature: str = ""
-    served: ServedVersion | None = None
+    model: str = ""
+    api: str = ""
+    entrypoint: str = ""
     status: StatusCode = StatusCode.INTERNAL
     start_s: float = 0.0
+    official: bool = True
+    """Whether TensorFlow Serving counts such a request."""
 
 
 class ObservedService:
@@ -40,16 +38,11 @@ class ObservedService:
 
     async def predict(self, call: PredictCall, deadline_s: float | None) -> bytes:
         """Predict over gRPC."""
-        spec = call.message.model_spec
-        seen = Observation(spec.name, "Predict", GRPC, spec.signature_name or SERVING_DEFAULT)
-
-        async def answer() -> bytes:
-            seen.served, response = await self.inference.predict(call, deadline_s)
-            if self.log is not None:
-                self.log.offer_predict(call.message, response)
-            return response
-
-        return await self.observe(seen, answer)
+        seen = Observation(model=call.message.model_spec.name, api="Predict", entrypoint=GRPC)
+        response = await self.observe(seen, lambda: self.inference.predict(call, deadline_s, seen))
+        if self.log is not None:
+            self.log.offer_predict(call.message, response)
+        return response
 
     async def classify(self, request: Any, deadline_s: float | None) -> Any:
         """Classify over gRPC."""
@@ -61,11 +54,9 @@ class ObservedService:
 
     async def multi_inference(self, request: Any, deadline_s: float | None) -> Any:
         """MultiInference over gRPC, which TensorFlow Serving counts nowhere."""
-        self.inference.executor.admit()
-        try:
-            response = await self.inference.multi_inference(request, deadline_s)
-        finally:
-            self.inference.executor.leave()
+        model = request.tasks[0].model_spec.name if request.tasks else ""
+        seen = Observation(model=model, api="MultiInference", entrypoint=GRPC, official=False)
+        response = await self.observe(seen, lambda: self.inference.multi_inference(request, deadline_s, seen))
         if self.log is not None:
             self.log.offer("multi_inference_log", request, response)
         return response
@@ -97,29 +88,32 @@ class ObservedService:
             self._count(seen)
 
     async def _examples(
-        self, request: Any, answer: Callable[[Any, float | None], Awaitable[Any]], api: str, deadline_s: float | None
+        self,
+        request: Any,
+        answer: Callable[[Any, float | None, Resolution], Awaitable[Any]],
+        api: str,
+        deadline_s: float | None,
     ) -> Any:
-        spec = request.model_spec
-        seen = Observation(spec.name, api, GRPC, spec.signature_name or SERVING_DEFAULT)
-        response = await self.observe(seen, lambda: answer(request, deadline_s))
+        seen = Observation(model=request.model_spec.name, api=api, entrypoint=GRPC)
+        response = await self.observe(seen, lambda: answer(request, deadline_s, seen))
         if self.log is not None:
             self.log.offer(f"{api.lower()}_log", request, response)
         return response
 
     def _count(self, seen: Observation) -> None:
         metrics, seconds = self.metrics, time.perf_counter() - seen.start_s
-        known = bool(self.inference.keeper.versions(seen.model)) if seen.status != StatusCode.OK else True
-        name = seen.model if known else metrics.unknown_model(seen.model)
-        metrics.count(REQUEST_COUNT, name, seen.status.name)
-        if seen.status == StatusCode.OK:
-            metrics.observe(REQUEST_LATENCY, seconds * 1e6, name, seen.api, seen.entrypoint)
-        self._count_own(seen, seconds, known=known)
+        known = seen.served is not None or bool(self.inference.keeper.versions(seen.model))
+        if seen.official:
+            name = seen.model if known else metrics.unknown_model(seen.model)
+            metrics.count(REQUEST_COUNT, name, seen.status.name)
+            if seen.status == StatusCode.OK:
+                metrics.observe(REQUEST_LATENCY, seconds * 1e6, name, seen.api, seen.entrypoint)
+        self._count_own(seen, seconds, seen.model if known else "(unknown)")
 
-    def _count_own(self, seen: Observation, seconds: float, *, known: bool) -> None:
-        served = seen.served
-        model = seen.model if known else "(unknown)"
-        version = str(served.version) if served is not None else ""
-        signature = seen.signature if served is not None else ""
-        self.metrics.count(OWN_REQUESTS, model, version, signature, seen.entrypoint, seen.status.name)
-        if served is not None and seen.status == StatusCode.OK:
-            self.metrics.observe(OWN_LATENCY, seconds, model, version, signature, seen.entrypoint)
+    def _count_own(self, seen: Observation, seconds: float, model: str) -> None:
+        """Count by version and signature, which are empty where the request was over before they were known."""
+        version = str(seen.served.version) if seen.served is not None else ""
+        for signature in seen.signatures or ("",):
+            self.metrics.count(OWN_REQUESTS, model, version, signature, seen.entrypoint, seen.status.name)
+            if seen.status == StatusCode.OK:
+                self.metrics.observe(OWN_LATENCY, seconds, model, version, signature, seen.entrypoint)

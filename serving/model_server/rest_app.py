@@ -1,5 +1,6 @@
 """REST: TensorFlow Serving's interface as a bare ASGI application, and liveness, readiness and metrics."""
 
+import asyncio
 import logging
 import re
 import time
@@ -87,8 +88,15 @@ class RestApp:
         path = scope["raw_path"].decode("latin-1")
         if scope["query_string"]:
             path += "?" + scope["query_string"].decode("latin-1")
-        served = is_served(path)
-        answer = await (self._answer(scope, path, receive) if served else self._own_page(path))
+        served = scope["path"] not in self._pages and is_served(path)
+        try:
+            answer = await (self._answer(scope, path, receive) if served else self._own_page(scope["path"], path))
+        except RequestError as error:
+            answer = _Answer(http_code(error.code), error_body(error.message))
+        # The last boundary of a request: a fault of ours is told as one and kept in the log, and the server goes on.
+        except Exception:
+            logger.exception("%s %s ends in a fault of this server", scope["method"], path)
+            answer = _Answer(http_code(StatusCode.INTERNAL), error_body(INTERNAL_TEXT))
         headers = [(b"content-length", str(len(answer.body)).encode())]
         if answer.content_type is not None:
             headers.append((b"content-type", answer.content_type))
@@ -97,8 +105,11 @@ class RestApp:
         await send({"type": "http.response.start", "status": answer.code, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
 
-    async def _own_page(self, path: str) -> _Answer:
+    async def _own_page(self, path: str, whole: str) -> _Answer:
         if path in self._pages:
+            if whole != path and path != OWN_METRICS_PATH:
+                text = f"Unexpected path: {whole}. Should be {path}"
+                return _Answer(http_code(StatusCode.INVALID_ARGUMENT), text.encode("latin-1", "replace"), _TEXT)
             return _Answer(200, (await self._pages[path]()).encode(), _TEXT)
         if path == LIVE_PATH:
             return _Answer(200, b"ok\n", _TEXT)
@@ -112,38 +123,36 @@ class RestApp:
         if method == "OPTIONS":
             return _preflight(scope)
         try:
-            body = await self._read_body(scope, receive)
             route = route_of(method, path)
         except RequestError as error:
             self._service.metrics.count(REQUEST_COUNT, "", error.code.name)
-            return _Answer(http_code(error.code), error_body(error.message))
-        try:
-            if route.action in (METADATA, "status"):
-                return self._read(route)
-            return await self._infer(route, body)
-        except RequestError as error:
-            return _Answer(http_code(error.code), error_body(error.message))
-        # The last boundary of a request: a fault of ours is told as one and kept in the log, and the server goes on.
-        except Exception:
-            logger.exception("%s %s ends in a fault of this server", method, path)
-            return _Answer(http_code(StatusCode.INTERNAL), error_body(INTERNAL_TEXT))
+            raise
+        if route.action in (METADATA, "status"):
+            return self._read(route)
+        return await self._infer(route, scope, receive)
 
-    async def _infer(self, route: RestRoute, body: bytes) -> _Answer:
-        seen = Observation(route.model, route.action, REST)
-        deadline_s = time.monotonic() + self._config.timeout_s
+    async def _infer(self, route: RestRoute, scope: Scope, receive: Receive) -> _Answer:
+        """Answer a request that is counted in before its body is read: refused ones must not fill the memory."""
+        seen = Observation(model=route.model, api=route.action, entrypoint=REST)
         run = self._predict if route.action == PREDICT else self._examples
-        return _Answer(200, await self._service.observe(seen, lambda: run(route, body, seen, deadline_s)))
+
+        async def answer() -> bytes:
+            body = await self._read_body(scope, receive)
+            seen.start_s = time.perf_counter()
+            return await run(route, body, seen, time.monotonic() + self._config.timeout_s)
+
+        return _Answer(200, await self._service.observe(seen, answer))
 
     async def _predict(self, route: RestRoute, raw: bytes, seen: Observation, deadline_s: float) -> bytes:
         quick = quick_body(raw)
         body = parse_object(raw) if quick is None else None
         name = quick.signature_name if quick is not None else signature_name_of(body.document if body else {})
-        served = self._inference.keeper.find(route.model, route.version, route.label)
+        seen.served = served = self._inference.keeper.find(route.model, route.version, route.label)
         key = name or SERVING_DEFAULT
         signature = served.signatures.get(key)
         if signature is None:
             raise invalid(f'Serving signature name: "{key}" not found in signature def')
-        seen.served, seen.signature = served, key
+        seen.signatures = (key,)
         sent = quick.arrays(signature.inputs) if quick is not None else None
         as_rows = quick.as_rows if quick is not None else False
         if sent is None:
@@ -159,8 +168,7 @@ class RestApp:
         request.model_spec.CopyFrom(_spec(route))
         fill_examples(parse_object(raw), request)
         answer = self._inference.classify if classify else self._inference.regress
-        response = await answer(request, deadline_s)
-        seen.signature = response.model_spec.signature_name
+        response = await answer(request, deadline_s, seen)
         if self._service.log is not None:
             self._service.log.offer(f"{route.action}_log", request, response)
         return render_classifications(response.result) if classify else render_regressions(response.result)
@@ -202,6 +210,20 @@ class RestApp:
         return orjson.dumps(document, option=orjson.OPT_INDENT_2)
 
     async def _read_body(self, scope: Scope, receive: Receive) -> bytes:
+        gzipped = False
+        for name, value in scope["headers"]:
+            if name == b"content-length" and value.isdigit() and int(value) > self._config.max_body_bytes:
+                raise self._too_large()
+            gzipped = gzipped or (name == b"content-encoding" and b"gzip" in value.lower())
+        try:
+            async with asyncio.timeout(self._config.timeout_s):
+                body = await self._received(receive)
+        except TimeoutError as error:
+            text = f"the body must come within {self._config.timeout_s:g} s"
+            raise RequestError(StatusCode.DEADLINE_EXCEEDED, text) from error
+        return _inflate(body) if gzipped else body
+
+    async def _received(self, receive: Receive) -> bytes:
         parts, size, more = list[bytes](), 0, True
         while more:
             message = await receive()
@@ -210,16 +232,15 @@ class RestApp:
             parts.append(message.get("body", b""))
             size += len(parts[-1])
             if size > self._config.max_body_bytes:
-                self._service.metrics.count(OWN_REFUSED, "body")
-                raise RequestError(
-                    StatusCode.RESOURCE_EXHAUSTED, f"the body must not exceed {self._config.max_body_bytes} bytes"
-                )
+                raise self._too_large()
             more = message.get("more_body", False)
-        body = parts[0] if len(parts) == 1 else b"".join(parts)
-        for name, value in scope["headers"]:
-            if name == b"content-encoding" and b"gzip" in value.lower():
-                return _inflate(body)
-        return body
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _too_large(self) -> RequestError:
+        self._service.metrics.count(OWN_REFUSED, "body")
+        return RequestError(
+            StatusCode.RESOURCE_EXHAUSTED, f"the body must not exceed {self._config.max_body_bytes} bytes"
+        )
 
 
 def _preflight(scope: Scope) -> _Answer:

@@ -42,7 +42,10 @@ def metrics_path(file: Path | None) -> str | None:
     if file is None:
         return None
     found = read_text_file(file, MonitoringConfig).prometheus_config
-    return (found.path or DEFAULT_METRICS_PATH) if found.enable else None
+    path = found.path or DEFAULT_METRICS_PATH
+    if found.enable and not path.startswith("/"):
+        raise invalid(f"{file}: the path of prometheus_config must begin with '/', found {path!r}")
+    return path if found.enable else None
 
 
 def read_ssl_config(file: Path) -> Any:
@@ -78,7 +81,12 @@ def read_batching(file: Path) -> tuple[BatchingConfig, int | None]:
         split_large=split,
         max_execution_batch_size=int(value("max_execution_batch_size", size)) if split else size,
     )
-    return config, int(value("num_batch_threads", 0)) or None
+    if not message.HasField("num_batch_threads"):
+        return config, None
+    n_threads = int(message.num_batch_threads.value)
+    if n_threads < 1:
+        raise invalid(f"num_batch_threads must be positive; was {n_threads}")
+    return config, n_threads
 
 
 def _unreadable(path: Path, message_class: Any, error: Exception) -> RequestError:

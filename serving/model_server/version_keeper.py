@@ -222,7 +222,12 @@ class VersionKeeper:
         while True:
             start = time.perf_counter()
             loading = loop.run_in_executor(self._loader, load_version, served.path, self._loading)
-            await asyncio.wait([loading])
+            try:
+                await asyncio.wait([loading])
+            except asyncio.CancelledError:
+                # Nobody wants it any more, and its thread goes on: what it makes must not stay in memory.
+                loading.add_done_callback(_discard)
+                raise
             error = loading.exception()
             record_load(self._metrics, served.path, error, time.perf_counter() - start)
             if error is None:
@@ -268,3 +273,8 @@ class VersionKeeper:
             await asyncio.get_running_loop().run_in_executor(self._loader, backend.close)
         served.state = VersionState.END
         logger.info("model %s version %d is unloaded", served.name, served.version)
+
+
+def _discard(loading: asyncio.Future[LoadedVersion]) -> None:
+    if not loading.cancelled() and loading.exception() is None:
+        loading.result().backend.close()

@@ -1,6 +1,7 @@
 """Load one version: backend, signatures, batching parameters, warm-up. Runs on a loader's thread."""
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,7 +10,6 @@ from serving.model_server.batching import BatchingConfig, BatchQueues
 from serving.model_server.metrics import LOAD_ATTEMPTS, LOAD_LATENCY, ServerMetrics
 from serving.model_server.served_version import ServedVersion
 from serving.model_server.signatures import ServedSignature
-from serving.model_server.status import RequestError
 from serving.model_server.text_files import read_batching
 from serving.model_server.warmup import WarmupReport, warm_up
 
@@ -50,14 +50,13 @@ def load_version(path: Path, config: LoadingConfig) -> LoadedVersion:
     """
     batching = _batching(path, config)
     backend = load_backend(path, config.backend)
-    try:
+    with ExitStack() as undoing:
+        undoing.callback(backend.close)
         signatures = {key: ServedSignature.of(key, message) for key, message in backend.signatures.items()}
         warmed = WarmupReport()
         if config.warm_up:
             warmed = warm_up(backend, signatures, path, n_iterations=config.n_warmup_iterations)
-    except RequestError:
-        backend.close()
-        raise
+        undoing.pop_all()
     return LoadedVersion(backend, signatures, batching, warmed)
 
 

@@ -239,8 +239,10 @@ def test_f15_warm_up_can_be_switched_off(own_server, publish, tmp_path, monitori
         "--enable_model_warmup=false",
     ]
     with own_server(LITE, *flags) as server:
-        page = server.ask("GET", "/monitoring/prometheus/metrics")[2].decode()
-        assert "model_warmup_records_read{" not in page
+        status, _, page = server.ask("GET", "/monitoring/prometheus/metrics")
+        assert status == 200
+        assert b"# TYPE :tensorflow:serving:request_count counter" in page
+        assert b"model_warmup_records_read{" not in page
 
 
 def _session_log():
@@ -317,12 +319,20 @@ def test_e28_a_live_model_keeps_its_platform(own_server, two_models, tmp_path):
         refused(server.models.HandleReloadConfigRequest, request, INVALID, "Illegal to change a model's platform")
 
 
-def test_e29_a_reload_tells_how_metrics_grew(own_server, two_models, tmp_path):
-    first, second = two_models
-    with own_server(LITE, write_config(tmp_path / "c", first)) as server:
-        request = reload_request(first, second, metrics=["/tensorflow/serving/request_count"])
-        (metric,) = server.models.HandleReloadConfigRequest(request, timeout=60).metric
-        assert (metric.name, metric.int64_value_increase) == ("/tensorflow/serving/request_count", 0)
+def test_e29_a_reload_tells_how_metrics_grew(own_server, publish, tmp_path):
+    publish(123, "half_plus_two/00000123")
+    first = entry("default", tmp_path / "base")
+    with own_server(write_config(tmp_path / "c", first)) as server:
+        server.models.HandleReloadConfigRequest(reload_request(), timeout=60)
+        server.wait_states("default", {123: "END"})
+        grown = "/tensorflow/cc/saved_model/load_attempt_count"
+        request = reload_request(first, metrics=[grown, "/tensorflow/serving/request_count", "/no/such/metric"])
+        found = server.models.HandleReloadConfigRequest(request, timeout=60).metric
+        assert {metric.name: metric.int64_value_increase for metric in found} == {
+            grown: 1,
+            "/tensorflow/serving/request_count": 0,
+            "/no/such/metric": 0,
+        }
 
 
 def test_e30_a_reload_of_a_model_that_cannot_be_loaded_fails(own_server, two_models, tmp_path):

@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from serving.model_server.status import RequestError, StatusCode
 logger = logging.getLogger(__name__)
 
 _Run = Callable[..., list[npt.NDArray[Any]]]
+_Key = tuple[tuple[str, ...], tuple[str, ...]]
+MAX_CALLABLES = 64
 
 
 class SessionBackend:
@@ -52,14 +55,16 @@ class SessionBackend:
             key: SignatureDef.FromString(found.SerializeToString()) for key, found in meta_graph.signature_def.items()
         }
         self._lock = threading.Lock()
-        self._callables: dict[tuple[tuple[str, ...], tuple[str, ...]], _Run] = {}
+        self._callables: OrderedDict[_Key, _Run] = OrderedDict()
 
     def run(self, feeds: Arrays, fetches: Sequence[str]) -> list[npt.NDArray[Any]]:
         """See `Backend.run`."""
-        key = (tuple(feeds), tuple(fetches))
+        # Clients choose the order of outputs: one callable serves all orders.
+        names = tuple(sorted(set(fetches)))
         try:
-            call = self._callables.get(key) or self._kept_callable(key)
-            return [_array(value) for value in call(*feeds.values())]
+            values = self._kept_callable((tuple(feeds), names))(*feeds.values())
+            found = {name: _array(value) for name, value in zip(names, values, strict=True)}
+            return [found[name] for name in fetches]
         except (self._tf.errors.OpError, ValueError, TypeError) as error:
             raise RequestError(_code(error), str(getattr(error, "message", error))) from error
 
@@ -67,11 +72,17 @@ class SessionBackend:
         """Close the session."""
         self._session.close()
 
-    def _kept_callable(self, key: tuple[tuple[str, ...], tuple[str, ...]]) -> _Run:
+    def _kept_callable(self, key: _Key) -> _Run:
         with self._lock:
-            if key not in self._callables:
-                self._callables[key] = self._make_callable(*key)
-            return self._callables[key]
+            found = self._callables.get(key)
+            if found is None:
+                # Of n outputs there are 2^n selections; the one unused for longest goes.
+                if len(self._callables) >= MAX_CALLABLES:
+                    self._callables.popitem(last=False)
+                found = self._callables[key] = self._make_callable(*key)
+            else:
+                self._callables.move_to_end(key)
+            return found
 
     def _make_callable(self, feeds: tuple[str, ...], fetches: tuple[str, ...]) -> _Run:
         make = getattr(self._session, "_make_callable_from_options", None)

@@ -11,6 +11,7 @@ import pytest
 from forecasting.wire.fast_predict import PredictCall, TensorError
 from forecasting.wire.messages import ClassificationRequest, DataType, PredictRequest, TensorProto
 from serving.model_server.backends import session
+from serving.model_server.examples import examples_of
 from serving.model_server.grpc_service import GrpcConfig, GrpcServer
 from serving.model_server.rest_app import RestApp, RestConfig, _inflate
 from serving.model_server.rest_examples import fill_examples
@@ -88,6 +89,25 @@ def test_integers_wider_than_their_type_lose_the_upper_bits(dtype, sent, wanted)
     assert _call(_tensor([len(sent)], dtype=dtype, int_val=sent)).arrays()["x"].tolist() == wanted
 
 
+def test_values_that_repeat_are_bounded_over_all_inputs_of_a_request():
+    request = PredictRequest()
+    for alias in ("a", "b"):
+        request.inputs[alias].CopyFrom(_tensor([40_000_000], dtype=1, float_val=[1.0]))
+    with pytest.raises(TensorError, match="must not take more than 268435456 bytes in all inputs"):
+        PredictCall(request.SerializeToString()).arrays()
+
+
+def test_copies_of_a_context_are_bounded():
+    request = ClassificationRequest()
+    examples = request.input.example_list_with_context
+    examples.context.features.feature["x"].bytes_list.value.append(b"x" * 2**20)
+    for _ in range(257):
+        examples.examples.add()
+    with pytest.raises(RequestError, match=r"found 1048.* bytes for 257 examples") as caught:
+        examples_of(request.input)
+    assert caught.value.code == StatusCode.RESOURCE_EXHAUSTED
+
+
 def test_a_gzip_body_that_is_cut_followed_by_more_or_larger_than_100_mib_counts_as_empty():
     whole = gzip.compress(b'{"instances": [1]} and more', mtime=0)
     assert _inflate(whole) == b'{"instances": [1]} and more'
@@ -123,7 +143,14 @@ class _FaultyService:
 
 def test_a_fault_over_rest_is_a_json_500_and_in_the_log(caplog):
     app = RestApp(RestConfig(), _FaultyService(), None, {})
-    scope = {"type": "http", "method": "POST", "raw_path": b"/v1/models/m:predict", "query_string": b"", "headers": []}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/",
+        "raw_path": b"/v1/models/m:predict",
+        "query_string": b"",
+        "headers": [],
+    }
     sent = []
 
     async def receive():

@@ -3,6 +3,7 @@
 import http.client
 import json
 import signal
+import socket
 import threading
 from pathlib import Path
 
@@ -80,6 +81,59 @@ def test_a_body_over_the_bound_is_429_and_a_message_over_it_resource_exhausted(b
         with pytest.raises(RetryableError, match="RESOURCE_EXHAUSTED"):
             client.predict("m", tiny_models.window(n=10).as_dict())
         assert _ask(server.rest_address, "POST", "/v1/models/m:predict", _columns())[0] == 200
+
+
+def _begun(address, content_length):
+    """A connection that has sent the head of a request and one byte of its body."""
+    host, _, port = address.rpartition(":")
+    connection = socket.create_connection((host, int(port)), timeout=20)
+    head = f"POST /v1/models/m:predict HTTP/1.1\r\nHost: h\r\nContent-Length: {content_length}\r\n\r\n"
+    connection.sendall(head.encode() + b"{")
+    return connection
+
+
+def test_a_body_is_refused_by_its_length_before_it_comes(base, tmp_path):
+    with model_server(_flags(base, "--max_body_bytes=1000"), log=tmp_path / "log") as server:
+        with _begun(server.rest_address, 10**12) as connection:
+            assert connection.recv(1000).startswith(b"HTTP/1.1 429 ")
+        page = _ask(server.rest_address, "GET", "/metrics")[1].decode()
+        assert 'almanac_model_server_refused_total{reason="body"} 1\n' in page
+
+
+def test_requests_whose_bodies_still_come_count_among_those_at_the_same_time(base, tmp_path):
+    with (
+        model_server(_flags(base, "--max_concurrent_requests=1"), log=tmp_path / "log") as server,
+        GrpcClient(server.grpc_address) as client,
+    ):
+        client.wait_available("m", 1)
+        with _begun(server.rest_address, 100):
+            pause, left = threading.Event(), 200
+            while b"requests_in_flight{} 1\n" not in _ask(server.rest_address, "GET", "/metrics")[1] and left:
+                left -= 1
+                pause.wait(0.05)
+            assert _ask(server.rest_address, "POST", "/v1/models/m:predict", _columns())[0] == 429
+            with pytest.raises(RetryableError, match="RESOURCE_EXHAUSTED"):
+                client.predict("m", tiny_models.window().as_dict())
+        page = _ask(server.rest_address, "GET", "/metrics")[1].decode()
+        assert 'almanac_model_server_refused_total{reason="concurrency"} 2\n' in page
+
+
+def test_a_body_that_does_not_come_in_time_is_504(base, tmp_path):
+    with (
+        model_server(_flags(base, "--rest_api_timeout_in_ms=200"), log=tmp_path / "log") as server,
+        _begun(server.rest_address, 100) as connection,
+    ):
+        assert connection.recv(1000).startswith(b"HTTP/1.1 504 ")
+
+
+def test_only_the_first_and_short_names_of_unknown_models_are_labels():
+    metrics = ServerMetrics()
+    assert metrics.unknown_model("n" * 200) == "n" * 200
+    assert metrics.unknown_model("n" * 201) == "(other)"
+    for number in range(60):
+        metrics.unknown_model(str(number))
+    assert metrics.unknown_model("5") == "5"
+    assert metrics.unknown_model("59") == "(other)"
 
 
 def test_the_request_log_holds_what_was_asked_over_both_transports(base, tmp_path):
