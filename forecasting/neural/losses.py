@@ -5,6 +5,31 @@ from typing import Any
 import tensorflow as tf
 
 Tensor = Any
+MEAN_WEIGHT = 1.0
+"""Of the mean's squared errors beside the quantile losses, both in scaled units."""
+
+
+def forecast_loss(
+    answer: Tensor, target: Tensor, present: Tensor, scale: Tensor, levels: Tensor, *, has_mean: bool
+) -> Tensor:
+    """Sum of the losses of quantiles, and of the mean where there is one.
+
+    Args:
+        answer: `[B,H,A]` in scaled units.
+        target: `[B,H]` in scaled units.
+        present: `[B,H]`, 0 where the target is missing.
+        scale: Of each window `[B,1]`.
+        levels: `[Q]` in (0, 1).
+        has_mean: Whether the last column of the answer is the mean.
+    """
+    n_levels = len(levels)
+    # Between every series counting alike (1/scale) and errors counting in units sold (1).
+    loss = pinball_loss(target, answer[:, :, :n_levels], levels, present / tf.sqrt(scale))
+    if not has_mean:
+        return loss
+    # The same between, of squares: 1/scale² and 1/scale.
+    weights = present / (scale * tf.sqrt(scale))
+    return loss + MEAN_WEIGHT * squared_loss(target, answer[:, :, n_levels], weights)
 
 
 def pinball_loss(target: Tensor, quantiles: Tensor, levels: Tensor, weights: Tensor) -> Tensor:

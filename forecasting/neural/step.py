@@ -11,14 +11,12 @@ from forecasting.features.spec import FeatureSpec
 from forecasting.neural.augmentation import Augmentation
 from forecasting.neural.averaging import WeightAverage
 from forecasting.neural.clipping import ConditionedGradients, condition_gradients
-from forecasting.neural.losses import pinball_loss, squared_loss
+from forecasting.neural.losses import forecast_loss
 from forecasting.neural.models.recurrence import portable_recurrence
 from forecasting.neural.optimizers import make_optimizer
 from forecasting.neural.precision import LossScale, mixed_layers
 
 Tensor = Any
-MEAN_WEIGHT = 1.0
-"""Of the mean's squared errors beside the quantile losses, both in scaled units."""
 
 
 class TrainingStep:
@@ -124,14 +122,7 @@ class TrainingStep:
 
     def _loss(self, batch: dict[str, Tensor], *, training: bool) -> Tensor:
         answer, scale = self._network(batch["history"], batch["future"], batch.get("static"), training=training)
-        n_levels, target, present = len(self._levels), batch["target"], batch["present"]
-        # Between every series counting alike (1/scale) and errors counting in units sold (1).
-        loss = pinball_loss(target, answer[:, :, :n_levels], self._levels, present / tf.sqrt(scale))
-        if not self._has_mean:
-            return loss
-        # The same between, of squares: 1/scale² and 1/scale.
-        weights = present / (scale * tf.sqrt(scale))
-        return loss + MEAN_WEIGHT * squared_loss(target, answer[:, :, n_levels], weights)
+        return forecast_loss(answer, batch["target"], batch["present"], scale, self._levels, has_mean=self._has_mean)
 
     def _score_all(self, batch: Any) -> Tensor:
         return self._strategy.reduce(

@@ -6,6 +6,7 @@ that never cross, and gives level and scale back. A kind only says how a window 
 """
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from forecasting.features.transform import feature_blocks
 from forecasting.neural.models.head import QuantileHead
 from forecasting.neural.models.lags import seasonal_lags
 from forecasting.neural.models.normaliser import NormalisedWindow, WindowNormaliser
+from forecasting.neural.models.widths import WeightAxis, WidthGroup, read_by
 from forecasting.neural.models.window import Window
 
 Tensor = Any
@@ -71,6 +73,14 @@ class HorizonModel(keras.layers.Layer):
     reads_group = True
     """Whether it reads the group of a window, and so the embedding of static columns."""
 
+    def width_groups(self, head: Sequence[WeightAxis]) -> list[WidthGroup]:  # noqa: ARG002 - kinds with widths read it
+        """Units that can be taken out.
+
+        Args:
+            head: Where the head reads a message, one place for each of its columns.
+        """
+        return []
+
     @abstractmethod
     def messages(self, window: Window, *, training: bool) -> HorizonMessage:
         """Messages for any L that is a multiple of the segment, up to the context."""
@@ -113,6 +123,14 @@ class Forecaster(keras.Model):
         if self.head is not None:
             answer = self.head(message.steps, window.lags, message.median, training=training)
         return normalised.restored(answer), normalised.scale
+
+    def width_groups(self) -> list[WidthGroup]:
+        """Units that can be taken out of the network."""
+        model = self.spec.model
+        if self.head is None or not self.head.hidden.built or not isinstance(model, ModelConfig):
+            return []
+        read = read_by(self.head.hidden, model.step_units)
+        return [*self.horizon_model.width_groups(read), self.head.width_group(model.head_units)]
 
     def window(
         self, history_features: Tensor, future_features: Tensor, static: Tensor | None

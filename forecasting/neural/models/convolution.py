@@ -5,6 +5,7 @@ recurrence as in G. Lai et al., "Modeling Long- and Short-Term Temporal Patterns
 arXiv:1703.07015). Related series come in as observed columns.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -16,6 +17,7 @@ from forecasting.config.models import CnnLstmConfig
 from forecasting.neural.models.contract import HorizonMessage, HorizonModel, NetworkSpec
 from forecasting.neural.models.stack import RecurrentStack
 from forecasting.neural.models.stepwise import SpreadOverHorizon, step_inputs
+from forecasting.neural.models.widths import WeightAxis, WidthGroup, made_by, normalised_by, read_by, units_of
 from forecasting.neural.models.window import Window
 
 Tensor = Any
@@ -27,12 +29,27 @@ class ConvolutionModel(HorizonModel):
     def __init__(self, spec: NetworkSpec, model: CnnLstmConfig) -> None:
         """Create the layers."""
         super().__init__(name="convolution")
+        self._model = model
         self.front = [
             GatedConvolution(model.filters, model.kernel, stride, f"gated_{i}")
             for i, stride in enumerate(model.strides)
         ]
         self.stack = RecurrentStack(model, model.units)
         self.spread = SpreadOverHorizon(spec.features.horizon, model.step_units)
+
+    @override
+    def width_groups(self, head: Sequence[WeightAxis]) -> list[WidthGroup]:
+        """See `HorizonModel.width_groups`. A filter is a column of the content and one of its gate."""
+        model, layers_ = self._model, [gated.convolution for gated in self.front]
+        first, norm = self.stack.forwards[0], self.stack.norms[0]
+        readers = [read_by(layer, model.filters) for layer in layers_[1:]]
+        readers.append([*normalised_by(norm, model.filters), *read_by(first, model.filters)])
+        made = [made_by(layer, model.filters, repeats=2) for layer in layers_]
+        return [
+            *(units_of("filters", *parts) for parts in zip(made, readers, strict=True)),
+            *self.stack.width_groups("units", model.units, read_by(self.spread.spread, model.units[-1])),
+            self.spread.width_group(head),
+        ]
 
     @override
     def messages(self, window: Window, *, training: bool) -> HorizonMessage:

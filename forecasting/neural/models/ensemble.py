@@ -12,6 +12,7 @@ import tensorflow as tf
 from typing_extensions import override
 
 from forecasting.neural.models.contract import Forecaster
+from forecasting.neural.models.widths import WidthGroup
 
 Tensor = Any
 
@@ -30,6 +31,10 @@ class EnsembleForecaster(keras.Model):
             trainable=False,
             name="shares",
         )
+
+    def width_groups(self) -> list[WidthGroup]:
+        """Units that can be taken out of each member."""
+        return [found for member in self.members for found in member.width_groups()]
 
     @override
     def call(

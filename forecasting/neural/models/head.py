@@ -17,6 +17,7 @@ from forecasting.features.spec import FeatureSpec
 from forecasting.neural.models.dense import Dense
 from forecasting.neural.models.dropout import Dropout
 from forecasting.neural.models.recurrence import is_portable
+from forecasting.neural.models.widths import WidthGroup, made_by, read_by, units_of
 
 Tensor = Any
 _GAP_OFFSET = 2.0
@@ -35,6 +36,11 @@ class QuantileHead(keras.layers.Layer):
         self.gaps = Dense(max(len(spec.quantiles) - given_median, 1), kernel_initializer="zeros", name="gaps")
         self.skip = None if given_median else Dense(1, kernel_initializer=_lag_mean(len(spec.seasons)), name="skip")
         self.mean = Dense(1, kernel_initializer="zeros", name="mean") if spec.mean else None
+
+    def width_group(self, n_units: int) -> WidthGroup:
+        """Units of the hidden layer."""
+        readers = [read_by(layer, n_units) for layer in (self.gaps, self.mean) if layer is not None and layer.built]
+        return units_of("head_units", made_by(self.hidden, n_units), *readers)
 
     @override
     def call(self, message: Tensor, lags: Tensor, given: Tensor | None = None, training: bool = False) -> Tensor:

@@ -5,6 +5,8 @@ form with auxiliary columns (section 4.2): the history is mapped onto the steps 
 mixed with what is known of them.
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import keras
@@ -18,6 +20,7 @@ from forecasting.neural.models.dropout import Dropout
 from forecasting.neural.models.normalisation import make_normalisation
 from forecasting.neural.models.projection import TimeProjection
 from forecasting.neural.models.segment import repeated
+from forecasting.neural.models.widths import WeightAxis, WidthGroup, made_by, normalised_by, read_by, units_of
 from forecasting.neural.models.window import Window
 
 Tensor = Any
@@ -29,6 +32,7 @@ class MixerModel(HorizonModel):
     def __init__(self, spec: NetworkSpec, model: TsmixerConfig) -> None:
         """Create the layers."""
         super().__init__(name="mixer")
+        self._model = model
         context, horizon = spec.features.context, spec.features.horizon
         self._horizon, self._dropout = horizon, model.dropout
         self.onto_horizon = TimeProjection(context, horizon, name="onto_horizon")
@@ -36,6 +40,19 @@ class MixerModel(HorizonModel):
         self.future_mixing = FeatureMixing(model, model.units, name="future_mixing")
         self.blocks = [MixerBlock(model, horizon, f"block_{i}") for i in range(model.layers)]
         self.to_message = Dense(model.step_units, activation="gelu", name="to_message")
+
+    @override
+    def width_groups(self, head: Sequence[WeightAxis]) -> list[WidthGroup]:
+        """See `HorizonModel.width_groups`."""
+        n = self._model.units
+        first, mixings = self.blocks[0], [self.history_mixing, self.future_mixing, *(b.features for b in self.blocks)]
+        found = [units_of("hidden_units", made_by(mixing.hidden, self._model.hidden_units), read_by(mixing.out, self._model.hidden_units)) for mixing in mixings]  # fmt: skip
+        for i, mixing in enumerate(mixings[:2]):
+            found.append(units_of("units", mixing.made(n), first.read(n, first=i * n)))
+        for one, other in pairwise(self.blocks):
+            found.append(units_of("units", one.features.made(n), other.read(n)))
+        found.append(units_of("units", self.blocks[-1].features.made(n), read_by(self.to_message, n)))
+        return [*found, units_of("step_units", made_by(self.to_message, self._model.step_units), head)]
 
     @override
     def messages(self, window: Window, *, training: bool) -> HorizonMessage:
@@ -62,6 +79,10 @@ class MixerBlock(keras.layers.Layer):
         self.dropout = Dropout(model.dropout, seed=2)
         self.features = FeatureMixing(model, model.units, name="feature_mixing")
 
+    def read(self, n_units: int, *, first: int = 0) -> list[WeightAxis]:
+        """What reads columns of the block's input from `first` on."""
+        return [*normalised_by(self.norm, n_units, first=first), *self.features.read(n_units, first=first)]
+
     @override
     def call(self, values: Tensor, group: Tensor, training: bool = False) -> Tensor:
         """Mix values `[B,H,C]` with group `[B,H,G]` to `[B,H,units]`."""
@@ -82,6 +103,15 @@ class FeatureMixing(keras.layers.Layer):
         self.out = Dense(units, name="out")
         self.around = Dense(units, use_bias=False, name="around")
         self.dropouts = [Dropout(model.dropout, seed=3), Dropout(model.dropout, seed=4)]
+
+    def made(self, n_units: int) -> list[WeightAxis]:
+        """What makes the columns of the output."""
+        return [*made_by(self.out, n_units), *made_by(self.around, n_units)]
+
+    def read(self, n_units: int, *, first: int = 0) -> list[WeightAxis]:
+        """What reads columns of the input from `first` on."""
+        readers = [axis for layer in (self.hidden, self.around) for axis in read_by(layer, n_units, first=first)]
+        return [*normalised_by(self.norm, n_units, first=first), *readers]
 
     @override
     def call(self, values: Tensor, training: bool = False) -> Tensor:

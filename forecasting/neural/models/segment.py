@@ -8,6 +8,7 @@ Forecasting" (2023, arXiv:2308.11200). Before they are cut, each step is embedde
 for all: what heat does to the load is learnt once and not once an hour of the day.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -20,6 +21,7 @@ from forecasting.neural.models.dense import Dense
 from forecasting.neural.models.dropout import Dropout
 from forecasting.neural.models.normalisation import make_normalisation
 from forecasting.neural.models.recurrence import RECURRENCES, Recurrence
+from forecasting.neural.models.widths import WeightAxis, WidthGroup, made_by, normalised_by, read_by, state_of, units_of
 from forecasting.neural.models.window import Window
 
 Tensor = Any
@@ -64,6 +66,26 @@ class SegmentModel(HorizonModel):
         steps = self.step_message(decoded)
         steps = tf.reshape(steps, [-1, self._n_ahead * self._spec.segment, self._model.step_units])
         return HorizonMessage(steps[:, : self._spec.horizon])
+
+    @override
+    def width_groups(self, head: Sequence[WeightAxis]) -> list[WidthGroup]:
+        """See `HorizonModel.width_groups`."""
+        model, segment = self._model, self._spec.segment
+        width, first, last = model.units, self.encoders[0], self.encoders[-1]
+        between = zip(self.encoders[:-1], self.encoders[1:], self.norms[1:], strict=True)
+        found = [
+            units_of("units", made_by(self.segment_embedding, width), normalised_by(self.norms[0], width), read_by(first, width)),
+            *(units_of("units", state_of(one), normalised_by(norm, width), read_by(other, width)) for one, other, norm in between),
+            units_of("units", state_of(last), state_of(self.decoder), read_by(self.step_message, width)),
+            units_of("units", made_by(self.horizon_embedding, width), read_by(self.decoder, width), read_by(self.step_message, width, first=width)),
+            units_of("step_units", made_by(self.step_message, model.step_units, repeats=segment), head),
+        ]  # fmt: skip
+        n, kept = model.embedding_units, {"past": 1, "ahead": len(self._spec.seasons)}
+        readers = {"past": self.segment_embedding, "ahead": self.horizon_embedding}
+        for name, embedding in self.step_embeddings.items():
+            read = read_by(readers[name], n, first=kept[name], repeats=segment, stride=kept[name] + n)
+            found.append(units_of("embedding_units", made_by(embedding, n), read))
+        return found
 
     def _encode(self, window: Window, *, training: bool) -> tuple[Tensor, ...]:
         segment = self._spec.segment

@@ -5,6 +5,7 @@ attention of M.-T. Luong et al. (EMNLP 2015). The decoder is fed with what is kn
 its own outputs, so that both recurrences run in one piece and no error is carried on.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -19,6 +20,7 @@ from forecasting.neural.models.recurrence import LSTM
 from forecasting.neural.models.segment import repeated
 from forecasting.neural.models.stack import RecurrentStack
 from forecasting.neural.models.stepwise import step_inputs
+from forecasting.neural.models.widths import WeightAxis, WidthGroup, made_by, read_by, state_of, units_of
 from forecasting.neural.models.window import Window
 
 Tensor = Any
@@ -30,6 +32,7 @@ class Seq2seqModel(HorizonModel):
     def __init__(self, spec: NetworkSpec, model: Seq2seqConfig) -> None:
         """Create the layers."""
         super().__init__(name="seq2seq")
+        self._model = model
         self._horizon = spec.features.horizon
         units = model.units[-1]
         self.encoder = RecurrentStack(model, model.units, truncate=model.truncate_steps, name="encoder")
@@ -37,6 +40,22 @@ class Seq2seqModel(HorizonModel):
         self.attention = LuongAttention(units)
         self.dropout = Dropout(model.dropout, seed=5)
         self.to_message = Dense(model.step_units, activation="gelu", name="to_message")
+
+    @override
+    def width_groups(self, head: Sequence[WeightAxis]) -> list[WidthGroup]:
+        """See `HorizonModel.width_groups`. What the encoder ends in is where the decoder begins."""
+        model, n, attention = self._model, self._model.units[-1], self.attention
+        same = [
+            *state_of(self.decoder),
+            *made_by(attention.score, n),
+            *read_by(attention.score, n),
+            *read_by(attention.combine, n, repeats=2, stride=n),
+        ]
+        return [
+            *self.encoder.width_groups("units", model.units, same),
+            units_of("units", made_by(attention.combine, n), read_by(self.to_message, n), place=len(model.units) - 1),
+            units_of("step_units", made_by(self.to_message, model.step_units), head),
+        ]
 
     @override
     def messages(self, window: Window, *, training: bool) -> HorizonMessage:

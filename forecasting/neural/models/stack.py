@@ -1,5 +1,6 @@
 """Recurrent layers on top of each other."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -10,6 +11,7 @@ from forecasting.config.models import RecurrentConfig
 from forecasting.neural.models.dropout import Dropout
 from forecasting.neural.models.normalisation import make_normalisation
 from forecasting.neural.models.recurrence import RECURRENCES, Recurrence, State, is_portable
+from forecasting.neural.models.widths import WeightAxis, WidthGroup, normalised_by, read_by, state_of, units_of
 
 Tensor = Any
 
@@ -79,6 +81,41 @@ class RecurrentStack(keras.layers.Layer):
             return self._run(*recent, None, training=training)
         states = self._advanced(tf.stop_gradient(values[:, :n_before]), counting[:, :n_before], training=training)
         return self._run(*recent, states, training=training)
+
+    def width_groups(
+        self, field: str, units: Sequence[int], last: Iterable[WeightAxis], *, back: Iterable[WeightAxis] = ()
+    ) -> list[WidthGroup]:
+        """Units of all layers, entry by entry of a setting.
+
+        Args:
+            field: The setting.
+            units: Width of each layer.
+            last: What reads the last layer.
+            back: What reads the last layer of those that run backwards.
+        """
+        axes: list[list[WeightAxis]] = [[*state_of(layer)] for layer in self.forwards]
+        backs: list[list[WeightAxis]] = [[*state_of(layer)] for layer in self.backwards]
+        for i in range(1, len(units)):
+            width = units[i - 1]
+            axes[i - 1] += [*normalised_by(self.norms[i], width), *read_by(self.forwards[i], width)]
+            if self.backwards:
+                axes[i - 1] += read_by(self.backwards[i], width)
+                backs[i - 1] += normalised_by(self.norms[i], width, first=width)
+                for layer in (self.forwards[i], self.backwards[i]):
+                    backs[i - 1] += read_by(layer, width, first=width)
+        axes[-1] += last
+        if backs:
+            backs[-1] += back
+        if not self._residual:
+            return [
+                units_of(field, parts, place=i) for directions in (axes, backs) for i, parts in enumerate(directions)
+            ]
+        # A connection around two layers makes units of every other layer the same ones.
+        even = [axis for parts in axes[::2] for axis in parts]
+        return [
+            units_of(field, even, place=0),
+            *(units_of(field, parts, place=2 * i + 1) for i, parts in enumerate(axes[1::2])),
+        ]
 
     def _run(
         self, values: Tensor, counting: Tensor, states: tuple[State, ...] | None, *, training: bool

@@ -1,5 +1,6 @@
 """Models that run over every step of the context: `lstm`, `bilstm`, `gru`, `stacked_lstm`."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -11,6 +12,7 @@ from forecasting.neural.models.contract import HorizonMessage, HorizonModel, Net
 from forecasting.neural.models.dense import Dense
 from forecasting.neural.models.segment import repeated
 from forecasting.neural.models.stack import RecurrentStack
+from forecasting.neural.models.widths import WeightAxis, WidthGroup, made_by, read_by, units_of
 from forecasting.neural.models.window import Window
 
 Tensor = Any
@@ -22,10 +24,19 @@ class StepwiseModel(HorizonModel):
     def __init__(self, spec: NetworkSpec, model: StepwiseConfig, cell: str, *, both_ways: bool, residual: bool) -> None:
         """Create the layers; see `RecurrentStack` for what the arguments mean."""
         super().__init__(name="steps")
+        self._model = model
         self.stack = RecurrentStack(
             model, model.units, cell=cell, both_ways=both_ways, residual=residual, truncate=model.truncate_steps
         )
         self.spread = SpreadOverHorizon(spec.features.horizon, model.step_units)
+
+    @override
+    def width_groups(self, head: Sequence[WeightAxis]) -> list[WidthGroup]:
+        """See `HorizonModel.width_groups`."""
+        units = self._model.units
+        back = read_by(self.spread.spread, units[-1], first=units[-1]) if self.stack.backwards else []
+        last = read_by(self.spread.spread, units[-1])
+        return [*self.stack.width_groups("units", units, last, back=back), self.spread.width_group(head)]
 
     @override
     def messages(self, window: Window, *, training: bool) -> HorizonMessage:
@@ -42,6 +53,10 @@ class SpreadOverHorizon(keras.layers.Layer):
         super().__init__(name="spread_over_horizon")
         self._horizon, self._step_units = horizon, step_units
         self.spread = Dense(horizon * step_units, activation="gelu", name="spread")
+
+    def width_group(self, head: Sequence[WeightAxis]) -> WidthGroup:
+        """Columns of the message."""
+        return units_of("step_units", made_by(self.spread, self._step_units, repeats=self._horizon), head)
 
     @override
     def call(self, last: list[Tensor], group: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ of one chunk as in Z. Dai et al., "Transformer-XL" (ACL 2019): each layer sees o
 over all tokens reaches the beginning, at a cost that is linear in the context.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -20,6 +21,7 @@ from forecasting.neural.models.dropout import Dropout
 from forecasting.neural.models.segment import segment_inputs
 from forecasting.neural.models.stack import RecurrentStack
 from forecasting.neural.models.stepwise import SpreadOverHorizon
+from forecasting.neural.models.widths import WeightAxis, WidthGroup, read_by
 from forecasting.neural.models.window import Window
 
 Tensor = Any
@@ -31,12 +33,20 @@ class TransformerModel(HorizonModel):
     def __init__(self, spec: NetworkSpec, model: TransformerLstmConfig) -> None:
         """Create the layers."""
         super().__init__(name="transformer")
+        self._model = model
         self._patch, self._chunk = model.patch or spec.features.segment, model.chunk
         self.embedding = Dense(model.units, name="embedding")
         self.blocks = [TransformerBlock(model, f"block_{i}") for i in range(model.layers)]
         self.norm = layers.LayerNormalization(name="norm")
         self.stack = RecurrentStack(model, model.recurrent_units)
         self.spread = SpreadOverHorizon(spec.features.horizon, model.step_units)
+
+    @override
+    def width_groups(self, head: Sequence[WeightAxis]) -> list[WidthGroup]:
+        """See `HorizonModel.width_groups`. Tokens keep their width, which heads share and normalisations are over."""
+        units = self._model.recurrent_units
+        last = read_by(self.spread.spread, units[-1])
+        return [*self.stack.width_groups("recurrent_units", units, last), self.spread.width_group(head)]
 
     @override
     def messages(self, window: Window, *, training: bool) -> HorizonMessage:

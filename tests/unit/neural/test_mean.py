@@ -13,12 +13,12 @@ from forecasting.features.transform import feature_blocks
 from forecasting.neural.compression.conversion import convert_to_lite
 from forecasting.neural.export import CalibrationSpec, ForecastModule, export_saved_model
 from forecasting.neural.loop import TrainingLoop
-from forecasting.neural.losses import squared_loss
+from forecasting.neural.losses import MEAN_WEIGHT, squared_loss
 from forecasting.neural.models import NetworkSpec, build_network
 from forecasting.neural.models.head import QuantileHead
 from forecasting.neural.predictor import SavedModelPredictor
 from forecasting.neural.scaled import predict_scaled
-from forecasting.neural.step import MEAN_WEIGHT, TrainingStep
+from forecasting.neural.step import TrainingStep
 from forecasting.predictors import LitePredictor
 from forecasting.schema import Series
 from forecasting.variants import Precision

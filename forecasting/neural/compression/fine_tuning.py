@@ -1,0 +1,133 @@
+"""Fine-tuning of a network that was changed, on actual values and on what the unchanged one answered.
+
+G. Hinton, O. Vinyals and J. Dean, "Distilling the Knowledge in a Neural Network" (2015, arXiv:1503.02531), of quantiles: the
+distance to the quantiles of the teacher, level by level, beside the quantile loss. The teacher answers every training window
+once, before the first step.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from forecasting.config.training import TrainingConfig
+from forecasting.feature_store import FeatureStore, WindowIndex
+from forecasting.neural.batches import window_gather
+from forecasting.neural.losses import forecast_loss
+from forecasting.neural.optimizers import make_optimizer
+from forecasting.neural.schedules import RatePlan
+
+Tensor = Any
+Floats = npt.NDArray[np.float32]
+_BATCH_SIZE = 512
+MAX_SCORED_WINDOWS = 1024
+"""Windows that a network is scored on, evenly spread over those given."""
+
+
+@dataclass(frozen=True)
+class TuningWindows:
+    """Windows that a network is fine-tuned on, with the answers of its teacher in scaled units `[W,H,A]`, or none."""
+
+    store: FeatureStore
+    windows: WindowIndex
+    answers: Floats | None = None
+
+
+def taught_windows(teacher: keras.Model, store: FeatureStore, windows: WindowIndex) -> TuningWindows:
+    """Windows with what a network answers to them."""
+    gather = window_gather(store, windows)
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def call(history: Tensor, future: Tensor, static: Tensor | None) -> Tensor:
+        return teacher(history, future, static, training=False)[0]
+
+    parts = []
+    for first in range(0, len(windows), _BATCH_SIZE):
+        batch = gather(np.arange(first, min(first + _BATCH_SIZE, len(windows))))
+        parts.append(call(batch["history"], batch["future"], batch.get("static")).numpy())
+    return TuningWindows(store, windows, np.concatenate(parts))
+
+
+def fine_tune(
+    network: keras.Model,
+    taught: TuningWindows,
+    training: TrainingConfig,
+    *,
+    n_steps: int,
+    rate_factor: float,
+    teacher_share: float = 0.5,
+    after_step: Callable[[int], None] | None = None,
+) -> None:
+    """Train a network for some steps, from its present weights.
+
+    Args:
+        network: It is changed.
+        taught: Windows, with the answers of a teacher where there is one.
+        training: Optimiser, batch size, rates and seed.
+        n_steps: Optimiser steps.
+        rate_factor: On the learning rates of `training`, whose schedule runs over these steps.
+        teacher_share: Weight of the distance to the teacher; the loss on actual values has the rest.
+        after_step: Called with the number of steps done after each of them, to change the weights.
+    """
+    spec = taught.store.spec
+    gather = window_gather(taught.store, taught.windows)
+    weights = network.trainable_variables
+    optimizer = make_optimizer(training)
+    optimizer.build(weights)
+    levels = tf.constant(spec.quantiles, tf.float32)
+    share = teacher_share if taught.answers is not None else 0.0
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def step(batch: dict[str, Tensor], rate: Tensor) -> None:
+        optimizer.learning_rate.assign(rate)
+        with tf.GradientTape() as tape:
+            answer, scale = network(batch["history"], batch["future"], batch.get("static"), training=True)
+            loss = (1.0 - share) * forecast_loss(
+                answer, batch["target"], batch["present"], scale, levels, has_mean=spec.mean
+            )
+            if share:
+                distance = tf.reduce_mean(tf.abs(answer - batch["answers"]), axis=2)
+                loss = loss + share * tf.reduce_sum(distance / tf.sqrt(scale))
+            loss = loss / tf.cast(tf.size(batch["target"]), tf.float32) + sum(network.losses)
+        optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+
+    rates = RatePlan(training, max(n_steps, 1))
+    numbers = np.random.default_rng(training.seed).integers(
+        0, len(taught.windows), size=(n_steps, training.windows_per_step)
+    )
+    for i, chosen in enumerate(numbers):
+        batch = gather(chosen)
+        if taught.answers is not None:
+            batch["answers"] = tf.constant(taught.answers[chosen])
+        step(batch, tf.constant(rate_factor * rates.rate(i), tf.float32))
+        if after_step is not None:
+            after_step(i + 1)
+
+
+def mean_loss(network: keras.Model, store: FeatureStore, windows: WindowIndex) -> float:
+    """Mean training loss of a network over present steps of some windows."""
+    gather = window_gather(store, windows)
+    total = n_present = 0.0
+    for chosen in _spread(len(windows), MAX_SCORED_WINDOWS):
+        batch = gather(chosen)
+        total += float(batch_loss(network, batch, store))
+        n_present += float(tf.reduce_sum(batch["present"]))
+    return total / max(n_present, 1.0)
+
+
+def batch_loss(network: keras.Model, batch: dict[str, Tensor], store: FeatureStore) -> Tensor:
+    """Sum of the training losses of one batch, without dropout."""
+    spec = store.spec
+    answer, scale = network(batch["history"], batch["future"], batch.get("static"), training=False)
+    levels = tf.constant(spec.quantiles, tf.float32)
+    return forecast_loss(answer, batch["target"], batch["present"], scale, levels, has_mean=spec.mean)
+
+
+def _spread(n_windows: int, n_most: int) -> list[npt.NDArray[np.int64]]:
+    """Numbers of at most some windows, evenly spread, in batches."""
+    chosen = np.unique(np.linspace(0, n_windows - 1, min(n_windows, n_most)).astype(np.int64))
+    return np.array_split(chosen, -(-len(chosen) // _BATCH_SIZE))
