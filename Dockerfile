@@ -42,7 +42,7 @@ RUN /opt/uv/bin/uv export --quiet --locked --no-dev --no-emit-project --output-f
 
 FROM lock AS serving-packages
 RUN /opt/uv/bin/uv export --quiet --locked --no-dev --no-emit-project --output-file /tmp/packages.txt \
-      --prune apache-beam --prune great-expectations \
+      --prune apache-beam --prune great-expectations --prune ai-edge-quantizer \
  && /opt/uv/bin/uv venv /opt/almanac \
  && /opt/uv/bin/uv pip install --python /opt/almanac --require-hashes --compile-bytecode --requirement /tmp/packages.txt
 

@@ -1,57 +1,222 @@
-"""Measures of a variant: size, compressed size, latency of one forecast, difference from another model."""
+"""Latency, throughput, load time and memory of models, each in a fresh process, all in turns; sizes of files.
 
-import time
-import zlib
-from dataclasses import dataclass
+Rounds of the models alternate, so that whatever else the machine does hits all alike: ratios between them count, not the
+milliseconds themselves.
+"""
+
+import gzip
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from forecasting.predictors import Predictor
+from components.compression.measure_process import LITE, SAVED_MODEL
+from forecasting.errors import ArtifactError
 from forecasting.windows import ModelInputs
 
-N_LATENCY_RUNS = 100
-N_WARMUP_RUNS = 5
+logger = logging.getLogger(__name__)
+
+N_ROUNDS = 12
+"""Rounds of each model."""
+BATCHES = (1, 32, 256)
+"""Windows of one call whose throughput is measured."""
+_CALLS = {1: 15, 32: 2, 256: 1}
+"""Calls in a round."""
+_SKIPS = {1: 1, 32: 2, 256: 4}
+"""A batch is measured in every round, in every second or in every fourth."""
+_PROJECT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
 class LatencyReport:
-    """Wall milliseconds of single forecasts in this process; forecasts_per_s: of one after the other."""
+    """What one model took where it is served.
+
+    p50_ms, p99_ms: wall milliseconds of one forecast, one after the other. forecasts_per_s: by batch size, from the median call.
+    load_s: from the file to the first forecast, the import of the runtime not counted. peak_memory_bytes: highest resident
+    memory (VmHWM) over that before the model was loaded; none where the system does not tell.
+    """
 
     p50_ms: float
     p99_ms: float
-    forecasts_per_s: float
+    forecasts_per_s: Mapping[int, float]
+    load_s: float
+    peak_memory_bytes: int | None
 
 
-def measure_latency(predictor: Predictor, windows: ModelInputs) -> LatencyReport:
-    """Latency of one forecast at a time, over different windows."""
-    for n in range(N_WARMUP_RUNS):
-        predictor.predict(windows[n % len(windows) : n % len(windows) + 1])
-    times_ms = []
-    for n in range(N_LATENCY_RUNS):
-        window = windows[n % len(windows) : n % len(windows) + 1]
-        began = time.perf_counter()
-        predictor.predict(window)
-        times_ms.append(1e3 * (time.perf_counter() - began))
-    return LatencyReport(
-        p50_ms=round(float(np.percentile(times_ms, 50)), 4),
-        p99_ms=round(float(np.percentile(times_ms, 99)), 4),
-        forecasts_per_s=round(1e3 * len(times_ms) / sum(times_ms), 1),
-    )
+@dataclass
+class _Runner:
+    process: subprocess.Popen[str]
+    times_ms: dict[int, list[float]] = field(default_factory=lambda: {batch: [] for batch in BATCHES})
+    load_s: float = 0.0
+
+
+class Stopwatch:
+    """Processes that each hold one model, to be measured in turns; a context that ends them all."""
+
+    def __init__(self, windows: ModelInputs, folder: Path) -> None:
+        """Write the windows where the processes find them.
+
+        Args:
+            windows: Asked with, over and over.
+            folder: Existing folder for their file and the log of each process.
+        """
+        self._folder = folder
+        self._windows = folder / "windows.npz"
+        with self._windows.open("wb") as stream:
+            np.savez(stream, **windows.as_dict())  # type: ignore[arg-type]
+        self._runners: dict[str, _Runner] = {}
+        self.failures: dict[str, str] = {}
+        """Models that could not be loaded or run, and why."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for runner in self._runners.values():
+            runner.process.kill()
+            runner.process.wait()
+            for stream in (runner.process.stdin, runner.process.stdout):
+                if stream is not None:
+                    stream.close()
+
+    def start(self, name: str, path: Path, *, kind: str | None = None) -> None:
+        """Start the process of a model; its runtime is imported while this one goes on.
+
+        Args:
+            name: By which it is measured.
+            path: A SavedModel directory or a TensorFlow Lite file.
+            kind: Of `measure_process`; none: by what the path is.
+        """
+        chosen = kind or (SAVED_MODEL if path.is_dir() else LITE)
+        command = [
+            sys.executable,
+            "-m",
+            "components.compression.measure_process",
+            chosen,
+            str(path),
+            str(self._windows),
+        ]
+        with self._log(name).open("w", encoding="utf-8") as log:
+            self._runners[name] = _Runner(
+                subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, cwd=_PROJECT
+                )
+            )
+
+    def measure(self, *, needed: str = "") -> dict[str, LatencyReport]:
+        """Reports of all models that were started, by name; why others have none is in `failures`.
+
+        Args:
+            needed: A model without which there is no result.
+
+        Raises:
+            ArtifactError: The needed model cannot be loaded or run; the message has the last line of its log.
+        """
+        self._each(self._load)
+        for number in range(N_ROUNDS):
+            logger.info("round %d of %d of %d models", number + 1, N_ROUNDS, len(self._runners))
+            for batch in BATCHES:
+                if number % _SKIPS[batch] == 0:
+                    self._each(partial(self._round, batch))
+        found: dict[str, LatencyReport] = {}
+        self._each(lambda name: found.update({name: self._report(name)}))
+        if needed in self.failures:
+            raise ArtifactError(self.failures[needed])
+        return found
+
+    def _each(self, call: Callable[[str], None]) -> None:
+        """Call with the name of every model that still answers."""
+        for name in self._runners:
+            if name not in self.failures:
+                try:
+                    call(name)
+                except ArtifactError as error:
+                    self.failures[name] = str(error)
+
+    def _load(self, name: str) -> None:
+        self._runners[name].load_s = self._answer(name)["load_s"]
+
+    def _round(self, batch: int, name: str) -> None:
+        self._runners[name].times_ms[batch] += self._ask(name, batch=batch, n=_CALLS[batch])
+
+    def _report(self, name: str) -> LatencyReport:
+        runner = self._runners[name]
+        _stream(runner.process.stdin).close()
+        peak = self._answer(name)["peak_memory_bytes"]
+        runner.process.wait()
+        single = runner.times_ms[1]
+        return LatencyReport(
+            p50_ms=round(float(np.percentile(single, 50)), 4),
+            p99_ms=round(float(np.percentile(single, 99)), 4),
+            forecasts_per_s={
+                batch: round(1e3 * batch / float(np.median(times)), 1) for batch, times in runner.times_ms.items()
+            },
+            load_s=round(runner.load_s, 4),
+            peak_memory_bytes=peak,
+        )
+
+    def _ask(self, name: str, *, batch: int, n: int) -> list[float]:
+        requests = _stream(self._runners[name].process.stdin)
+        try:
+            requests.write(json.dumps({"batch": batch, "n": n}) + "\n")
+            requests.flush()
+        except BrokenPipeError as error:
+            raise self._failure(name) from error
+        times: list[float] = self._answer(name)["times_ms"]
+        return times
+
+    def _answer(self, name: str) -> dict[str, Any]:
+        line = _stream(self._runners[name].process.stdout).readline()
+        if not line:
+            raise self._failure(name)
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def _failure(self, name: str) -> ArtifactError:
+        code = self._runners[name].process.wait()
+        lines = self._log(name).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return ArtifactError(f"{name} cannot be measured: its process ended with {code}: {lines[-1] if lines else ''}")
+
+    def _log(self, name: str) -> Path:
+        return self._folder / f"{name}.log"
+
+
+def _stream(stream: IO[str] | None) -> IO[str]:
+    if stream is None:
+        raise ArtifactError("a process that measures must have pipes; it was started without")
+    return stream
 
 
 def parity_ratios(found: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]) -> tuple[float, float]:
-    """Largest and mean absolute difference as shares of the mean absolute expected value."""
-    size = float(np.mean(np.abs(expected))) or 1.0
-    difference = np.abs(found.astype(np.float64) - expected)
+    """Largest and mean absolute difference as shares of the mean absolute expected value, where there is one.
+
+    What is expected to be NaN, as where nothing of the past is known, is not looked at; NaN where a number is expected makes
+    both NaN.
+    """
+    known = np.isfinite(expected)
+    if not known.any():
+        return 0.0, 0.0
+    wanted = expected[known].astype(np.float64)
+    size = float(np.mean(np.abs(wanted))) or 1.0
+    difference = np.abs(found[known].astype(np.float64) - wanted)
     return float(difference.max()) / size, float(difference.mean()) / size
 
 
 def file_sizes(path: Path) -> tuple[int, int]:
-    """Size of a file and of its zlib compression, bytes."""
+    """Size of a file and of the same gzipped, bytes."""
     content = path.read_bytes()
-    return len(content), len(zlib.compress(content, level=6))
+    return len(content), len(gzip.compress(content, compresslevel=6, mtime=0))
 
 
 def directory_sizes(directory: Path) -> tuple[int, int]:

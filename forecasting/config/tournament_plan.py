@@ -8,7 +8,7 @@ from forecasting.config.models import EnsembleConfig, KindConfig
 from forecasting.errors import ConfigError
 from forecasting.variants import Precision, Pruning, VariantSpec, variant_spec
 
-_BUILT = (Precision.FLOAT32, Precision.INT8_WEIGHTS)
+_BUILT = tuple(precision for precision in Precision if precision is not Precision.INT8_AWARE)
 
 QUICK = (
     VariantSpec(Pruning.NONE, Precision.FLOAT32),
@@ -19,6 +19,9 @@ QUICK = (
 
 FULL = (
     *QUICK,
+    VariantSpec(Pruning.NONE, Precision.FLOAT16),
+    VariantSpec(Pruning.NONE, Precision.INT8),
+    VariantSpec(Pruning.NONE, Precision.INT8_MIXED),
     VariantSpec(Pruning.MAGNITUDE_30, Precision.INT8_WEIGHTS),
     VariantSpec(Pruning.MAGNITUDE_70, Precision.INT8_WEIGHTS),
 )

@@ -110,12 +110,12 @@ def test_a_run_ends_with_0_and_says_what_it_came_to_and_how_to_serve_it(journey)
         "candidate",
         "size",
         "saved_model",
-        "tflite_int8",
+        "tflite_int8_weights",
         "model",
         "report",
         "serve",
     ]
-    assert words["tflite_int8"].endswith("shipped")
+    assert words["tflite_int8_weights"].endswith("shipped")
     assert words["model"] == "model    load version 1 deployed"
     assert words["serve"].endswith(f"serve -c {home.config}")
     assert Path(words["report"].removeprefix("report").strip()).read_text().startswith("<!DOCTYPE html>")

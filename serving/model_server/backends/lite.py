@@ -6,44 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from forecasting.errors import ArtifactError
+from forecasting.runtimes.lite import LiteSlot
 from forecasting.wire.lite_signatures import read_signatures
 from serving.model_server.backends import Arrays
 from serving.model_server.status import RequestError, StatusCode, invalid
 
 _MAX_SIZE = 2**31 - 1
 """LiteRT keeps sizes in 32 bits."""
-
-
-class _Slot:
-    """One interpreter and the shapes it is allocated for."""
-
-    def __init__(self, model: bytes) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
-        self._interpreter = Interpreter(model_content=model, num_threads=1)
-        self.inputs = {detail["name"]: detail["index"] for detail in self._interpreter.get_input_details()}
-        self.outputs = {detail["name"]: detail["index"] for detail in self._interpreter.get_output_details()}
-        self._shapes: tuple[tuple[str, tuple[int, ...]], ...] | None = None
-
-    def run(self, feeds: Arrays, fetches: Sequence[str]) -> list[npt.NDArray[Any]]:
-        """Feed and fetch by tensor name."""
-        interpreter = self._interpreter
-        shapes = tuple((name, array.shape) for name, array in feeds.items())
-        if shapes != self._shapes:
-            # Forget the old shapes first: after a failure in between, the next call must allocate again.
-            self._shapes = None
-            for name, shape in shapes:
-                interpreter.resize_tensor_input(self.inputs[name], shape, strict=False)
-            interpreter.allocate_tensors()
-            self._shapes = shapes
-        for name, array in feeds.items():
-            interpreter.set_tensor(self.inputs[name], np.ascontiguousarray(array))
-        interpreter.invoke()
-        return [_plain(interpreter.get_tensor(self.outputs[name])) for name in fetches]
 
 
 class LiteBackend:
@@ -57,10 +29,10 @@ class LiteBackend:
         """
         self._model = path.read_bytes()
         self._free = threading.Semaphore(max(1, n_interpreters))
-        self._idle: queue.LifoQueue[_Slot] = queue.LifoQueue()
+        self._idle: queue.LifoQueue[LiteSlot] = queue.LifoQueue()
         try:
             self.signatures: Mapping[str, Any] = read_signatures(self._model)
-            first = _Slot(self._model)
+            first = LiteSlot(self._model)
         except (ArtifactError, ValueError, RuntimeError) as error:
             raise invalid(f"cannot load {path}: {error}") from error
         for signature in self.signatures.values():
@@ -90,11 +62,11 @@ class LiteBackend:
             except queue.Empty:
                 return
 
-    def _take(self) -> _Slot:
+    def _take(self) -> LiteSlot:
         try:
             return self._idle.get_nowait()
         except queue.Empty:
-            return _Slot(self._model)
+            return LiteSlot(self._model)
 
 
 def _require_sizes(feeds: Arrays) -> None:
@@ -116,7 +88,3 @@ def _fix_names(infos: Mapping[str, Any], known: Iterable[str], kind: str) -> Non
                 f"Signature {kind} {alias} references an unknown tensor: Unknown tensor '{info.name}'.",
             )
         info.name = short
-
-
-def _plain(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return array.astype(np.object_) if array.dtype.kind == "S" else array

@@ -7,7 +7,8 @@ import onnxruntime
 import pytest
 from pydantic import ValidationError
 
-from components.compression.compress_model import compress_model, parity_windows
+from components.compression.compress_model import compress_model
+from components.compression.parity import parity_spec
 from components.deployment.version_dir import assemble_version
 from forecasting.code_closure import PROJECT_ROOT
 from forecasting.config import step_settings
@@ -32,7 +33,7 @@ def test_an_onnx_model_of_the_float_model_lies_in_the_version_that_ships(tmp_pat
     model, version = run.directory(StepName.TRAIN_MODEL), tmp_path / "version"
     assemble_version(version, model, output, read_tournament(output / "tournament.json")[-1])
     store = read_feature_store(run.directory(StepName.BUILD_FEATURES))
-    windows = parity_windows(read_series_store(run.directory(StepName.VALIDATE_DATA)), store, 8)
+    windows = parity_spec(read_series_store(run.directory(StepName.VALIDATE_DATA)), store, 8).real
     session = onnxruntime.InferenceSession(version / "model.onnx", providers=["CPUExecutionProvider"])
     found = session.run(["quantiles"], windows.as_dict())[0]
     expected = SavedModelPredictor(version).predict(windows)

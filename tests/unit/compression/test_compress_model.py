@@ -1,5 +1,4 @@
 import json
-import math
 import shutil
 from pathlib import Path
 
@@ -9,14 +8,9 @@ import pytest
 from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
 
-from components.compression.compress_model import (
-    MAX_FLOAT_RATIO,
-    MAX_QUANTISED_MEAN_RATIO,
-    compress_model,
-    parity_problem,
-    parity_windows,
-)
+from components.compression.compress_model import compress_model
 from components.compression.measure import parity_ratios
+from components.compression.parity import parity_problem, parity_spec
 from forecasting.config import step_settings
 from forecasting.contracts.steps import StepName
 from forecasting.feature_store import read_feature_store
@@ -25,6 +19,7 @@ from forecasting.predictors import LitePredictor
 from forecasting.series_store import read_series_store
 from forecasting.steps import StepOutcome
 from forecasting.tournament import VariantRecord, VariantStatus, read_tournament
+from forecasting.variants import Precision
 from tests.unit.training.small_run import SmallRun, ensemble_config, make_small_run, small_config
 
 
@@ -51,14 +46,17 @@ def test_an_ensemble_goes_through_every_variant_and_its_lite_model_answers_the_s
         VariantStatus.BUILT,
     )
     store = read_feature_store(run.directory(StepName.BUILD_FEATURES))
-    windows = parity_windows(read_series_store(run.directory(StepName.VALIDATE_DATA)), store, 8)
+    windows = parity_spec(read_series_store(run.directory(StepName.VALIDATE_DATA)), store, 8).real
     expected = SavedModelPredictor(run.directory(StepName.TRAIN_MODEL) / "saved_model").predict(windows)
     lite = LitePredictor(output / "variants" / "tflite_float32" / "model.tflite").predict(windows)
     np.testing.assert_allclose(lite, expected, rtol=1e-3, atol=1e-3)
 
 
-def compress(run: SmallRun, output: Path, **settings: object) -> StepOutcome:
+def compress(run: SmallRun, output: Path, *, kept: bool = False, **settings: object) -> StepOutcome:
+    """Run the step; `kept`: with what an earlier one left when it was stopped."""
     output.mkdir(exist_ok=True)
+    if not kept:
+        shutil.rmtree(run.context.run.checkpoint(StepName.COMPRESS_MODEL), ignore_errors=True)
     chosen = {"max_accuracy_loss": 0.02, "finetune_steps": 5, "n_parity_windows": 8, **settings}
     config = small_config(training={"refit": False}, compression=chosen)
     step = StepName.COMPRESS_MODEL
@@ -92,6 +90,12 @@ def test_every_variant_is_built_and_measured_beside_the_float_model(compressed):
         assert variants[name].size_bytes == path.stat().st_size
         assert 0 < variants[name].latency_p50_ms <= variants[name].latency_p99_ms
         assert variants[name].forecasts_per_s > 0
+        assert variants[name].forecasts_per_s_32 > 0
+        assert variants[name].forecasts_per_s_256 > 0
+        assert variants[name].load_s > 0
+        assert variants[name].peak_memory_bytes > 0
+        assert variants[name].n_parameters == variants["tflite_float32"].n_parameters
+        assert variants[name].extreme_windows in ("random", "zeros", "constants", "missing", "scaled")
 
 
 def test_int8_is_smaller_than_float_and_half_of_a_pruned_model_is_zero(compressed):
@@ -115,7 +119,9 @@ def test_variants_for_which_there_is_no_time_are_left_out_by_name(trained, tmp_p
     variants = variants_in(tmp_path)
     left_out = [name for name, variant in variants.items() if variant.status is VariantStatus.LEFT_OUT]
     assert left_out == ["tflite_float32", "tflite_int8_weights", "magnitude_50_tflite_int8_weights"]
-    assert "compression.time_budget_s" in variants["tflite_int8_weights"].reason
+    assert variants["tflite_int8_weights"].reason.startswith("0 s of compression.time_budget_s left")
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["left_out"]["magnitude_70_tflite_int8_weights"] == "not in compression.profile quick"
     assert outcome.reusable is False
     assert outcome.summary.endswith(
         "tflite_float32 left out; tflite_int8_weights left out; magnitude_50_tflite_int8_weights left out"
@@ -132,7 +138,7 @@ def test_a_conversion_that_computes_nothing_but_nan_is_rejected(trained, tmp_pat
     assert variants["saved_model"].status is VariantStatus.BUILT
     assert variants["tflite_float32"].status is VariantStatus.REJECTED
     assert variants["tflite_int8_weights"].status is VariantStatus.REJECTED
-    assert "from the float model" in variants["tflite_float32"].reason
+    assert variants["tflite_float32"].reason == "real windows: no number from the float model is finite"
     assert "NaN" not in (tmp_path / "output" / "tournament.json").read_text()
 
 
@@ -148,41 +154,54 @@ def test_a_conversion_that_lost_its_largest_weights_is_another_model(trained, co
     largest = max((buffer for buffer in model.buffers if buffer.data is not None), key=lambda buffer: len(buffer.data))
     largest.data = np.zeros_like(largest.data)
     flatbuffer_utils.write_model(model, str(tmp_path / "model.tflite"))
-    windows = parity_windows(
+    windows = parity_spec(
         read_series_store(trained.directory(StepName.VALIDATE_DATA)),
         read_feature_store(trained.directory(StepName.BUILD_FEATURES)),
         8,
-    )
+    ).real
     expected = SavedModelPredictor(trained.directory(StepName.TRAIN_MODEL) / "saved_model").predict(windows)
     same = parity_ratios(LitePredictor(whole).predict(windows), expected)
     other = parity_ratios(LitePredictor(tmp_path / "model.tflite").predict(windows), expected)
-    assert parity_problem(*same, quantised=False) == ""
-    assert parity_problem(*other, quantised=False).startswith("largest difference ")
+    assert parity_problem(*same, precision=Precision.FLOAT32) == ""
+    assert parity_problem(*other, precision=Precision.FLOAT32).startswith("largest difference ")
 
 
-@pytest.mark.parametrize(
-    ("largest", "mean", "quantised", "passes"),
-    [
-        (MAX_FLOAT_RATIO, 0.0, False, True),
-        (math.nextafter(MAX_FLOAT_RATIO, 1), 0.0, False, False),
-        (math.nan, 0.0, False, False),
-        (1.0, MAX_QUANTISED_MEAN_RATIO, True, True),
-        (1.0, math.nextafter(MAX_QUANTISED_MEAN_RATIO, 1), True, False),
-        (1.0, math.nan, True, False),
-        (math.inf, math.inf, True, False),
-    ],
-)
-def test_parity_holds_up_to_its_limit_and_never_for_nan(largest, mean, quantised, passes):
-    assert (parity_problem(largest, mean, quantised=quantised) == "") is passes
+def test_a_run_that_was_stopped_goes_on_with_the_variants_and_the_pruned_weights_that_it_had_made(trained, tmp_path):
+    made = ["tflite_int8_weights", "magnitude_50_tflite_int8_weights"]
+    compress(trained, tmp_path / "stopped", variants=made)
+    kept = trained.context.run.checkpoint(StepName.COMPRESS_MODEL)
+    files = [kept / name / "model.tflite" for name in made] + [kept / "magnitude_50.npz"]
+    before = [file.stat().st_mtime_ns for file in files]
+    first = variants_in(tmp_path / "stopped")
+
+    compress(trained, tmp_path / "whole", kept=True, variants=[*made, "magnitude_50_tflite_float32"])
+    variants = variants_in(tmp_path / "whole")
+    assert [file.stat().st_mtime_ns for file in files] == before
+    assert [variants[name].build_s for name in made] == [first[name].build_s for name in made]
+    assert variants["magnitude_50_tflite_float32"].status is VariantStatus.BUILT
+    assert variants["magnitude_50_tflite_float32"].sparsity == first["magnitude_50_tflite_int8_weights"].sparsity
+    for name in made:
+        shipped = (tmp_path / "whole" / variants[name].path).read_bytes()
+        assert shipped == (tmp_path / "stopped" / first[name].path).read_bytes()
 
 
-def test_parity_ratios_are_shares_of_the_mean_forecast():
-    expected = np.array([[[10.0], [30.0]]], dtype=np.float32)
-    found = np.array([[[12.0], [30.0]]], dtype=np.float32)
-    assert parity_ratios(found, expected) == pytest.approx((0.1, 0.05))
+def test_a_variant_whose_record_was_not_written_is_made_again(trained, tmp_path):
+    compress(trained, tmp_path / "stopped", variants=["tflite_int8_weights"])
+    kept = trained.context.run.checkpoint(StepName.COMPRESS_MODEL) / "tflite_int8_weights"
+    (kept / "record.json").unlink()
+    (kept / "model.tflite").write_bytes(b"half")
+    compress(trained, tmp_path / "whole", kept=True, variants=["tflite_int8_weights"])
+    assert variants_in(tmp_path / "whole")["tflite_int8_weights"].status is VariantStatus.BUILT
 
 
-def test_one_nan_in_a_forecast_makes_its_ratios_nan():
-    expected = np.array([[[10.0], [30.0]]], dtype=np.float32)
-    found = np.array([[[np.nan], [30.0]]], dtype=np.float32)
-    assert all(math.isnan(ratio) for ratio in parity_ratios(found, expected))
+def test_time_that_was_spent_before_a_run_was_stopped_counts(trained, tmp_path):
+    compress(trained, tmp_path / "stopped", variants=["tflite_float32"])
+    record = trained.context.run.checkpoint(StepName.COMPRESS_MODEL) / "tflite_float32" / "record.json"
+    document = json.loads(record.read_text())
+    record.write_text(json.dumps({**document, "build_s": 500.0}))
+    compress(
+        trained, tmp_path / "whole", kept=True, variants=["tflite_float32", "tflite_int8_weights"], time_budget_s=400
+    )
+    variants = variants_in(tmp_path / "whole")
+    assert variants["tflite_float32"].status is VariantStatus.BUILT
+    assert variants["tflite_int8_weights"].status is VariantStatus.LEFT_OUT
