@@ -168,6 +168,25 @@ COMMANDS: tuple[CommandSpec, ...] = (
             _option("--file", metavar="FILE", help="file to add its line to, gateway.tokens of a configuration; none: the line goes to stderr"),
         ), "pipelines.commands.tokens:make"),
     )),
+    CommandSpec("store", "Look after the tables of forecasts, observations and retrain requests.", children=(
+        CommandSpec("backup", "Copy the store, as it is at one moment, to a file; it may be in use.", (
+            _CONFIG, _SET,
+            _option("--out", metavar="FILE", required=True, help="an SQLite database, or of PostgreSQL what pg_dump writes"),
+            _option("--force", action="store_true", help="write over a file that exists"),
+        ), "pipelines.commands.store:back_up_store"),
+        CommandSpec("restore", "Fill the store from a backup of the same kind of database.", (
+            _CONFIG, _SET,
+            _option("backup", metavar="FILE", help="what `almanac store backup` wrote"),
+            _option("--force", action="store_true", help="replace the store that is there"),
+        ), "pipelines.commands.store:restore_store"),
+        CommandSpec("prune", "Remove what is older than store.keep_forecasts and store.keep_observations.", (
+            _CONFIG, _SET, _JSON,
+        ), "pipelines.commands.store:prune_store"),
+        CommandSpec("upgrade", "Bring the tables to a version; opening the store brings them to the newest one by itself.", (
+            _CONFIG, _SET,
+            _option("--to", metavar="VERSION", help="an older version, before an older Almanac opens it; base: no tables; none: the newest"),
+        ), "pipelines.commands.store:upgrade_store"),
+    )),
     CommandSpec("gc", "Remove old runs, versions and fits of backtests, as retention of a configuration says.", (
         _CONFIG, _SET, _option("--dry-run", action="store_true", help="list what would go, with bytes, and remove nothing"), _JSON,
     ), "pipelines.commands.gc:collect_garbage"),

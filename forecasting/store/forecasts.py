@@ -170,7 +170,9 @@ def write_forecasts(store: Store, batches: Sequence[ForecastBatchRecord]) -> int
     insert = postgresql.insert if store.is_postgresql else sqlite.insert
     statement = insert(FORECASTS).on_conflict_do_nothing()
     with store.writing() as connection:
-        ensure_partitions(connection, FORECAST_PARTS, {batch.created_at for batch in batches})
+        times = {batch.created_at for batch in batches}
+        # And the next one: a week ahead nobody waits for it yet.
+        ensure_partitions(connection, FORECAST_PARTS, times | {time + FORECAST_PARTS.width_s for time in times})
         for first in range(0, len(rows), _AT_ONCE):
             connection.execute(statement, rows[first : first + _AT_ONCE])
     return len(rows)

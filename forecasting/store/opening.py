@@ -94,7 +94,7 @@ def open_store(address: StoreAddress, *, busy_s: float = BUSY_S) -> Store:
     """
     if address.file is not None:
         address.file.parent.mkdir(parents=True, exist_ok=True)
-    store = Store(_engine(address, busy_s), address)
+    store = Store(store_engine(address, busy_s), address)
     with store.reading() as connection:
         found = _version(connection)
     if found != HEAD:
@@ -146,7 +146,8 @@ def _version(connection: Connection) -> str | None:
     return None if found is None else str(found)
 
 
-def _engine(address: StoreAddress, busy_s: float) -> Engine:
+def store_engine(address: StoreAddress, busy_s: float = BUSY_S) -> Engine:
+    """An engine as `Store` needs it; the tables are left as they are."""
     if address.file is None:
         return create_engine(address.url, pool_pre_ping=True, hide_parameters=True)
     engine = create_engine(address.url, connect_args={"timeout": busy_s}, hide_parameters=True)

@@ -23,6 +23,22 @@ def server() -> Iterator[str]:
 @pytest.fixture
 def address(server: str) -> StoreAddress:
     """A database of its own, without tables."""
+    return _new_database(server)
+
+
+@pytest.fixture
+def new_address(server: str) -> StoreAddress:
+    """Another one."""
+    return _new_database(server)
+
+
+@pytest.fixture
+def new_file(tmp_path: Path) -> StoreAddress:
+    """A file that is not there, of SQLite."""
+    return store_address(None, tmp_path / "serving.db")
+
+
+def _new_database(server: str) -> StoreAddress:
     name, base = f"t{uuid.uuid4().hex}", f"postgresql://{USER}:{quote(PASSWORD, safe='')}@{server}"
     with psycopg.connect(f"{base}/postgres", autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")

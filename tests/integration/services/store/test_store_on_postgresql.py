@@ -2,10 +2,12 @@
 
 import pytest
 
+from tests.unit.forecasting.store.test_backup import *  # noqa: F403
 from tests.unit.forecasting.store.test_forecast_log import *  # noqa: F403
 from tests.unit.forecasting.store.test_forecasts import *  # noqa: F403
 from tests.unit.forecasting.store.test_observations import *  # noqa: F403
 from tests.unit.forecasting.store.test_opening import *  # noqa: F403
+from tests.unit.forecasting.store.test_retention import *  # noqa: F403
 from tests.unit.forecasting.store.test_retrain_requests import *  # noqa: F403
 
 pytestmark = pytest.mark.services

@@ -14,6 +14,18 @@ def address(tmp_path: Path) -> StoreAddress:
 
 
 @pytest.fixture
+def new_address(tmp_path: Path) -> StoreAddress:
+    """Another database without tables."""
+    return store_address(None, tmp_path / "new" / "serving.db")
+
+
+@pytest.fixture
+def new_file(new_address: StoreAddress) -> StoreAddress:
+    """A file that is not there, of SQLite."""
+    return new_address
+
+
+@pytest.fixture
 def store(address: StoreAddress) -> Iterator[Store]:
     with open_store(address) as found:
         yield found

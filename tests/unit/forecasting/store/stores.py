@@ -4,7 +4,7 @@ import numpy as np
 
 from forecasting.store.forecasts import ForecastBatchRecord, ForecastRole
 
-HOUR = 3600
+HOUR, DAY = 3600, 86_400
 NOON = 1_700_049_600
 """2023-11-15 12:00 UTC."""
 
