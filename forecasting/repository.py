@@ -104,7 +104,7 @@ class ModelRepository:
         Raises:
             ArtifactError: The file is damaged.
         """
-        path = self.root / name / ROLES_FILE
+        path = self.roles_file(name)
         try:
             return RolesRecord(**json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
@@ -113,6 +113,14 @@ class ModelRepository:
             raise ArtifactError(
                 f"{path} cannot be read: {error}; restore it from `models.config` or a backup"
             ) from error
+
+    def roles_file(self, name: str) -> Path:
+        """The file that says which version has which role; it is replaced as a whole."""
+        return self.root / name / ROLES_FILE
+
+    def record_file(self, name: str, version: int) -> Path:
+        """The file of what was remembered of a version; it is replaced as a whole."""
+        return self.root / name / RECORDS_DIR / f"{version}.json"
 
     def role(self, name: str, role: ModelRole) -> int | None:
         """The version in a role, or none."""
@@ -160,7 +168,7 @@ class ModelRepository:
 
     def record(self, name: str, version: int) -> dict[str, Any]:
         """What was remembered of a version at its publication; empty where nothing was."""
-        path = self.root / name / RECORDS_DIR / f"{version}.json"
+        path = self.record_file(name, version)
         try:
             found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:

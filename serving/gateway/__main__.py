@@ -18,7 +18,7 @@ from serving.gateway.app import GatewayApp
 from serving.gateway.forecaster import Forecaster
 from serving.gateway.guard import Guard, RateLimit, require_guarded
 from serving.gateway.metrics import GatewayMetrics
-from serving.gateway.model_loader import ModelLoader
+from serving.gateway.model_loader import ChampionWatch, ModelLoader
 from serving.gateway.pages import StatePages
 from serving.gateway.request_log import log_as_json
 from serving.gateway.served_model import load_served_model
@@ -72,10 +72,10 @@ async def serve_gateway(flags: argparse.Namespace) -> None:
     guard = Guard(tokens, rate=rate, max_in_flight=flags.max_in_flight)
     repository = ModelRepository(flags.models_dir)
     load = functools.partial(load_served_model, repository, flags.model, series_dir=flags.series_dir)
-    known_series = functools.partial(repository.series_dir, flags.model)
+    versions = ChampionWatch(repository, flags.model)
     metrics = GatewayMetrics()
     forecaster = Forecaster(
-        flags.model, repository, ModelLoader(load, known_series), flags.grpc, timeout_s=flags.timeout_s,
+        flags.model, repository, ModelLoader(load, versions), flags.grpc, timeout_s=flags.timeout_s,
         has_fallback=flags.fallback, count=functools.partial(metrics.count_degraded, flags.model),
     )  # fmt: skip
     pages = StatePages(forecaster, repository, metrics)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import orjson
 
 from serving.gateway.forecasts import ForecastsRecord
+from serving.gateway.served_model import ServedModel
 
 
 def forecasts_json(found: ForecastsRecord) -> bytes:
@@ -30,14 +31,19 @@ def rows_json(values: npt.NDArray[np.float32]) -> list[bytes]:
     return [b"[%b]" % row for row in text[2:-2].split(b"],[")]
 
 
-def times_json(found: ForecastsRecord) -> tuple[list[bytes], list[bytes]]:
+def times_json(found: ForecastsRecord) -> list[tuple[bytes, bytes]]:
     """First step and steps of each forecast as JSON; those of one origin are written once."""
-    origins, which = np.unique(found.origins, return_inverse=True)
-    steps = found.served.spec.step_s * np.arange(found.served.spec.horizon, dtype=np.int64)
-    stamps = np.datetime_as_string((origins[:, None] + steps).astype("datetime64[s]"), timezone="UTC")
-    written = [(orjson.dumps(str(row[0])), orjson.dumps(row.tolist())) for row in stamps]
-    pairs = [written[i] for i in which.tolist()]
-    return [first for first, _ in pairs], [rest for _, rest in pairs]
+    written = {origin: _times_of(found.served, origin) for origin in set(found.origins.tolist())}
+    return [written[origin] for origin in found.origins.tolist()]
+
+
+def _times_of(served: ServedModel, origin: int) -> tuple[bytes, bytes]:
+    def write() -> tuple[bytes, bytes]:
+        steps = origin + served.spec.step_s * np.arange(served.spec.horizon, dtype=np.int64)
+        stamps = np.datetime_as_string(steps.astype("datetime64[s]"), timezone="UTC")
+        return orjson.dumps(str(stamps[0])), orjson.dumps(stamps.tolist())
+
+    return served.written_times.get(origin, write)
 
 
 def _entries(found: ForecastsRecord) -> Sequence[bytes]:
@@ -46,14 +52,14 @@ def _entries(found: ForecastsRecord) -> Sequence[bytes]:
     values = [b'"quantiles":{%b}' % b",".join(b"%b:%b" % pair for pair in zip([name for name, _ in quantiles], row, strict=True)) for row in zip(*(rows for _, rows in quantiles), strict=True)]  # fmt: skip
     if "mean" in columns:
         values = [b'"mean":%b,%b' % pair for pair in zip(columns["mean"], values, strict=True)]
-    origins, stamps = times_json(found)
+    times = times_json(found)
     flags = zip(found.imputed.tolist(), found.stale.tolist(), strict=True)
     word = {True: b"true", False: b"false"}
     return [
         b'{"series":%b,"origin":%b,"limited_by":%b,"degraded":%b,"reason":%b,"imputed":%b,"stale":%b,"timestamps":%b,"point":%b,%b}'
         % (
-            orjson.dumps(one), origins[i], _text(found.limited_by.get(i)), word[i in found.degraded], _reason(found, i),
-            word[imputed], word[stale], stamps[i], columns["point"][i], values[i],
+            orjson.dumps(one), times[i][0], _text(found.limited_by.get(i)), word[i in found.degraded], _reason(found, i),
+            word[imputed], word[stale], times[i][1], columns["point"][i], values[i],
         )
         for i, (one, (imputed, stale)) in enumerate(zip(found.ids, flags, strict=True))
     ]  # fmt: skip

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from forecasting.contracts.signature import SERVING_DEFAULT
-from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import RemoteError, RetryableError
 from forecasting.repository import ModelRepository
 from forecasting.windows import ModelInputs
@@ -161,7 +160,7 @@ class Forecaster:
         await self._channel.close()
 
     async def _champion(self) -> ServedModel:
-        version = self._repository.role(self.name, ModelRole.CHAMPION)
+        version = self._models.versions.champion()
         if version is None:
             raise AnswerError(503, missing_champion(self._repository, self.name))
         return await self._models.load(version)
@@ -175,7 +174,7 @@ class Forecaster:
 
     async def _ask(self, plan: PlanSpec, request_id: str) -> "_AnsweredRecord":
         spec = plan.served.spec
-        places = np.array([i for i in range(len(plan)) if i not in plan.degraded], dtype=np.int64)
+        places = np.setdiff1d(np.arange(len(plan)), list(plan.degraded)) if plan.degraded else np.arange(len(plan))
         asked = plan if len(places) == len(plan) else plan.take(places)
         busy = asyncio.Semaphore(IN_FLIGHT)
 
@@ -183,12 +182,16 @@ class Forecaster:
             async with busy:
                 end = min(first + BATCH, len(asked))
                 cut = await run_for(end - first, functools.partial(_cut, asked, first, end))
-                answers = np.full((end - first, spec.horizon, spec.signature.n_columns), np.nan, dtype=np.float32)
+                answers = np.full(
+                    (end - first, spec.horizon, plan.served.signature.n_columns), np.nan, dtype=np.float32
+                )
                 if (warm := np.flatnonzero(~cut.flags.cold)).size:
                     raw = await self._answers(plan.served, cut.inputs if warm.size == end - first else cut.some(warm), request_id)  # fmt: skip
                     answers[warm] = raw
                 return _PartRecord(answers, cut.flags)
 
+        if len(asked) <= BATCH:
+            return _joined(plan, places, [await part(0)] if len(asked) else [])
         parts = await asyncio.gather(*(part(first) for first in range(0, len(asked), BATCH)))
         return _joined(plan, places, parts)
 
@@ -199,7 +202,7 @@ class Forecaster:
             answer = read_quantiles(await self._predict(message, timeout=self._timeout_s, metadata=metadata))
         except grpc.RpcError as error:
             raise grpc_error(error, self._address) from error
-        shape = (len(inputs), served.spec.horizon, served.spec.signature.n_columns)
+        shape = (len(inputs), served.spec.horizon, served.signature.n_columns)
         if answer.shape != shape:
             raise RemoteError(
                 f"the model server must answer with forecasts of shape {shape}, found shape {answer.shape}"
@@ -246,8 +249,10 @@ def _cut(plan: PlanSpec, first: int, end: int) -> _CutRecord:
 
 def _joined(plan: PlanSpec, places: npt.NDArray[np.int64], parts: Sequence[_PartRecord]) -> _AnsweredRecord:
     """Parts as one; what has no finite answer is left to the fallback."""
+    if len(parts) == 1 and len(places) == len(plan) and np.isfinite(parts[0].answers).all():
+        return _AnsweredRecord(plan, parts[0].answers, parts[0].flags)
     spec, n_series = plan.served.spec, len(plan)
-    answers = np.full((n_series, spec.horizon, spec.signature.n_columns), np.nan, dtype=np.float32)
+    answers = np.full((n_series, spec.horizon, plan.served.signature.n_columns), np.nan, dtype=np.float32)
     flags = {name: np.zeros(n_series, dtype=np.bool_) for name in ("imputed", "stale", "cold")}
     if parts:
         answers[places] = np.concatenate([part.answers for part in parts])

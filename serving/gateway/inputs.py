@@ -33,14 +33,17 @@ class WindowFlags:
 def model_inputs(plan: PlanSpec, first: int, end: int) -> ModelInputs:
     """Inputs of the model for the series from one place of a plan up to another."""
     spec, rows = plan.served.spec, slice(first, end)
-    n_values, length = len(spec.value_columns), spec.history_length
-    history = np.empty((end - first, length, len(spec.history_columns)), dtype=np.float32)
-    future = np.empty((end - first, spec.horizon, len(spec.future_columns)), dtype=np.float32)
+    shapes = plan.served.signature
+    n_values, length = plan.served.block.values.shape[1], shapes.history_length
+    history = np.empty((end - first, length, shapes.n_history_columns), dtype=np.float32)
+    future = np.empty((end - first, shapes.horizon, shapes.n_future_columns), dtype=np.float32)
     history[:, :, :n_values] = _past(plan, first, end)
     future[:, :, : len(spec.known)] = plan.ahead[rows]
-    origins, which = np.unique(plan.origins[rows], return_inverse=True)
-    for i, origin in enumerate(origins.tolist()):
-        calendar, of_origin = plan.served.calendar(origin), which == i
+    origins = plan.origins[rows]
+    distinct = set(origins.tolist())
+    for origin in distinct:
+        calendar = plan.served.calendar(origin)
+        of_origin = slice(None) if len(distinct) == 1 else origins == origin
         history[of_origin, :, n_values:] = calendar[:length]
         future[of_origin, :, len(spec.known) :] = calendar[length:]
     return ModelInputs(history, future, plan.static[rows] if plan.static.shape[1] else None)

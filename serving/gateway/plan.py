@@ -220,12 +220,13 @@ def _origins(wanted: _WantedSpec) -> tuple[Integers, dict[int, AnswerError]]:
         origins = wanted.start - (wanted.start - request.cutoff) // spec.step_s * spec.step_s
     else:
         origins = np.where(wanted.has_own, wanted.following, block.default[rows])
-    own_last = np.maximum(
-        np.where(rows >= 0, wanted.start + block.n_steps[rows] * spec.step_s, NO_TIME), wanted.following
-    )
-    first = np.where(wanted.has_own, wanted.start + spec.step_s, block.first[rows])
-    last = np.where(wanted.has_own, own_last, block.last[rows])
-    last = np.where(block.apart[rows] & wanted.has_own & (rows >= 0), np.maximum(last, block.last[rows]), last)
+    first, last = block.first[rows], block.last[rows]
+    if wanted.has_own.any():
+        stored_last = np.where(rows >= 0, wanted.start + block.n_steps[rows] * spec.step_s, NO_TIME)
+        own_last = np.maximum(stored_last, wanted.following)
+        own_last = np.where(block.apart[rows] & (rows >= 0), np.maximum(own_last, last), own_last)
+        first = np.where(wanted.has_own, wanted.start + spec.step_s, first)
+        last = np.where(wanted.has_own, own_last, last)
     fits = (origins >= first) & (origins <= last) & ((origins - wanted.start) % spec.step_s == 0)
     fits &= (wanted.following != NO_TIME) & (last != NO_TIME)
     refused = {
@@ -233,7 +234,7 @@ def _origins(wanted: _WantedSpec) -> tuple[Integers, dict[int, AnswerError]]:
             wanted.ids[i], spec, int(origins[i]), start=int(wanted.start[i]), bounds=(int(first[i]), int(last[i])),
             has_target=bool(wanted.following[i] != NO_TIME), reads_known=not (wanted.has_own[i] or block.apart[rows[i]]),
         )
-        for i in np.flatnonzero(~fits)
+        for i in (np.flatnonzero(~fits).tolist() if not fits.all() else ())
     }  # fmt: skip
     return np.where(fits, origins, wanted.start), refused
 
@@ -306,7 +307,7 @@ def _refuse_uncovered(plan: PlanSpec, refused: dict[int, AnswerError], degraded:
     """Refuse horizons of which a known covariate is missing."""
     spec = plan.served.spec
     missing = ~np.isfinite(plan.ahead)
-    for i in np.flatnonzero(missing.any(axis=(1, 2))):
+    for i in np.flatnonzero(missing.any(axis=(1, 2))) if missing.any() else ():
         if int(i) in refused or int(i) in degraded:
             continue
         k = int(np.argmax(missing[i].any(axis=0)))

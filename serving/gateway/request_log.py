@@ -7,22 +7,20 @@ from typing import Any
 
 import orjson
 
-ACCESS = logging.getLogger("serving.gateway.access")
-FIELDS = "fields"
-"""Name under which a record carries the fields of its line."""
+ACCESS = "serving.gateway.access"
+"""Logger that the line of a request names."""
 
 
 class JsonFormatter(logging.Formatter):
     """A record as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Time, level, logger, message, then the fields of the record, then an exception where there is one."""
+        """Time, level, logger, message, and an exception where there is one."""
         found: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            **getattr(record, FIELDS, {}),
         }
         if record.exc_info:
             found["exception"] = self.formatException(record.exc_info)
@@ -37,9 +35,13 @@ def log_as_json() -> None:
 
 
 def log_request(request_id: str, *, route: str, method: str, status: int, client: str, seconds: float, n_bytes: tuple[int, int]) -> None:  # fmt: skip
-    """One line of a request that was answered; n_bytes of its body and of the answer's."""
+    """One line of a request that was answered; n_bytes of its body and of the answer's.
+
+    Written without a record of the logging library, which alone would take a tenth of what the gateway adds to a request.
+    """
     fields = {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"), "level": "info", "logger": ACCESS, "message": "answered",
         "request_id": request_id, "method": method, "route": route, "status": status, "client": client,
         "ms": round(1000 * seconds, 3), "bytes_in": n_bytes[0], "bytes_out": n_bytes[1],
     }  # fmt: skip
-    ACCESS.info("answered", extra={FIELDS: fields})
+    sys.stderr.write(orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE).decode())

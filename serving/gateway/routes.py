@@ -5,11 +5,12 @@ would cost more than their forecasts. The classes of `schemas.py` are for the do
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from forecasting.contracts.ports import METRICS_PATH
@@ -39,7 +40,21 @@ from serving.gateway.schemas import (
 OTHER_ROUTE = "other"
 """What the metrics call a path that there is not: a client's text is never a label."""
 
-router = APIRouter()
+
+class PlainRoute(APIRoute):
+    """A route whose function takes the request and the parts of its path, with nothing resolved before it is called."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The function itself; the framework's own would look for dependencies in every request."""
+
+        async def handle(request: Request) -> Response:
+            response: Response = await self.endpoint(request, **request.path_params)
+            return response
+
+        return handle
+
+
+router = APIRouter(route_class=PlainRoute)
 
 
 @dataclass(frozen=True)
@@ -181,7 +196,7 @@ async def get_model(request: Request, name: str) -> Response:
 
 
 @router.get("/healthz", summary="Liveness", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-async def get_health() -> Response:
+async def get_health(_request: Request) -> Response:
     """The process is alive."""
     return as_response(Answer(200, b"ok\n", TEXT))
 

@@ -1,14 +1,16 @@
 """A version as the gateway needs it: its feature spec and the history of its series."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from forecasting.contracts.artifacts import EXPORTED_SPEC_FILE
+from forecasting.contracts.signature import SignatureSpec
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import ArtifactError, ConfigError
 from forecasting.features.calendar import calendar_columns
@@ -19,8 +21,8 @@ from forecasting.schema import Series
 from forecasting.series_store import read_series_store
 from serving.gateway.series_block import SeriesBlock, make_block
 
-KEPT_CALENDARS = 64
-"""Origins of which the calendar columns are kept; nearly all requests are for the latest."""
+KEPT_ORIGINS = 64
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -46,20 +48,48 @@ class ServedModel:
             return self.arrays
         return make_block(tuple(self.series.values()), self.spec, self.quarantine, cutoff=self.cutoff)
 
+    @cached_property
+    def signature(self) -> SignatureSpec:
+        """Shapes of what the model takes and gives."""
+        return self.spec.signature
+
     def calendar(self, origin: int) -> npt.NDArray[np.float32]:
         """Calendar columns of the history before an origin and of the horizon from it on `[L+H,n]`; the latest are kept."""
-        found = self._calendars.get(origin)
-        if found is None:
+
+        def make() -> npt.NDArray[np.float32]:
             steps = np.arange(-self.spec.history_length, self.spec.horizon, dtype=np.int64)
-            found = calendar_columns(origin + self.spec.step_s * steps, self.spec.calendar)
-            while len(self._calendars) >= KEPT_CALENDARS:
-                self._calendars.pop(next(iter(self._calendars)), None)
-            self._calendars[origin] = found
-        return found
+            found: npt.NDArray[np.float32] = calendar_columns(origin + self.spec.step_s * steps, self.spec.calendar)
+            return found
+
+        return self._calendars.get(origin, make)
 
     @cached_property
-    def _calendars(self) -> dict[int, npt.NDArray[np.float32]]:
-        return {}
+    def _calendars(self) -> "KeptByOrigin[npt.NDArray[np.float32]]":
+        return KeptByOrigin()
+
+    @cached_property
+    def written_times(self) -> "KeptByOrigin[tuple[bytes, bytes]]":
+        """First step and steps from an origin, as an answer has them."""
+        return KeptByOrigin()
+
+
+class KeptByOrigin(Generic[T]):
+    """What was made for the latest origins: nearly all requests are for one of them."""
+
+    def __init__(self) -> None:
+        """Nothing is kept yet."""
+        self._found: dict[int, T] = {}
+
+    def get(self, origin: int, make: Callable[[], T]) -> T:
+        """What was made for an origin, or is made now."""
+        found = self._found.get(origin)
+        if found is None:
+            found = make()
+            # Several threads may make the same; whichever stays is as good.
+            while len(self._found) >= KEPT_ORIGINS and (first := next(iter(list(self._found)), None)) is not None:
+                self._found.pop(first, None)
+            self._found[origin] = found
+        return found
 
 
 def load_served_model(repository: ModelRepository, name: str, version: int, series_dir: Path | None) -> ServedModel:

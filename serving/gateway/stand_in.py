@@ -32,7 +32,9 @@ def filled(
     """
     spec = plan.served.spec
     found = (
-        np.full((len(plan), spec.horizon, spec.signature.n_columns), np.nan, np.float32) if answers is None else answers
+        np.full((len(plan), spec.horizon, plan.served.signature.n_columns), np.nan, np.float32)
+        if answers is None
+        else answers
     )
     imputed, stale = _flags(plan, flags)
     without: list[int] = []
@@ -48,8 +50,8 @@ def filled(
     skipped = [SkippedRecord(plan.ids[place], str(_no_past(plan, place))) for place in without]
     if len(without) == len(plan):
         raise AnswerError(503, f"no series can be forecast; {skipped[0].reason}")
-    kept = np.setdiff1d(np.arange(len(plan)), np.array(without, dtype=np.int64))
     if without:
+        kept = np.setdiff1d(np.arange(len(plan)), np.array(without, dtype=np.int64))
         plan, found, imputed, stale = plan.take(kept), found[kept], imputed[kept], stale[kept]
     return ForecastsRecord(
         served=plan.served,
@@ -79,8 +81,10 @@ def _flags(plan: PlanSpec, known: WindowFlags | None) -> tuple[npt.NDArray[np.bo
     imputed, stale = (np.zeros(len(plan), dtype=np.bool_) for _ in range(2))
     if known is not None:
         imputed, stale = known.imputed.copy(), known.stale.copy()
+    if not plan.degraded:
+        return imputed, stale
     places = np.array(sorted(plan.degraded), dtype=np.int64)
-    some = plan.take(places) if len(places) else plan
+    some = plan.take(places)
     for first in range(0, len(places), BATCH):
         end = min(first + BATCH, len(places))
         found = window_flags(some, model_inputs(some, first, end))

@@ -6,7 +6,7 @@ The generator runs in the caller's process, so its cost never counts for the ser
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,14 +45,15 @@ class LatencyReport:
 class HttpLoad:
     """POSTs one body to one path, over some connections."""
 
-    def __init__(self, address: str, path: str, body: bytes, *, n_connections: int = 8) -> None:
+    def __init__(
+        self, address: str, path: str, body: bytes, *, n_connections: int = 8, headers: Mapping[str, str] | None = None
+    ) -> None:
         """Prepare the bytes of the request."""
         self._host, _, port = address.rpartition(":")
         self._port, self._n = int(port), n_connections
-        head = (
-            f"POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n"
-        )
+        names = {"content-type": "application/json", **(headers or {})}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in names.items())
+        head = f"POST {path} HTTP/1.1\r\nHost: {address}\r\n{lines}Content-Length: {len(body)}\r\n\r\n"
         self._request = head.encode() + body
         self._streams: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
