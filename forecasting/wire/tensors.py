@@ -102,7 +102,7 @@ def to_tensor(array: npt.NDArray[Any], *, as_content: bool = True) -> Any:
 
 
 def from_tensor(tensor: Any) -> npt.NDArray[Any]:
-    """Read a `TensorProto`; a short list of values repeats its last one, as TensorFlow has it.
+    """Read a `TensorProto` as TensorFlow does: of too few values the last repeats, none are zeros, too many are cut.
 
     Raises:
         ValueError: The type is not supported, or the values do not fit the shape.
@@ -117,7 +117,9 @@ def from_tensor(tensor: Any) -> npt.NDArray[Any]:
         narrow = np.array(field, dtype=np.int64).astype(spec.dtype if spec.bits is None else spec.bits)
         values = narrow if spec.bits is None else narrow.view(spec.dtype)
     elif spec.bits is not None:
-        values = np.array(field, dtype=spec.bits).view(spec.dtype)
+        n_whole = len(field) * np.dtype(spec.bits).itemsize // spec.dtype.itemsize
+        whole = field[: n_whole * spec.dtype.itemsize // np.dtype(spec.bits).itemsize]
+        values = np.array(whole, dtype=spec.bits).view(spec.dtype)
     elif spec.dtype.kind == "O":
         values = np.empty(len(field), dtype=np.object_)
         values[:] = list(field)
@@ -144,7 +146,8 @@ def tensor_shape(tensor: Any) -> tuple[int, ...]:
         ValueError: It is not known, or has more dimensions than NumPy.
     """
     shape = tuple(dim.size for dim in tensor.tensor_shape.dim)
-    if tensor.tensor_shape.unknown_rank or (shape and min(shape) < 0):
+    # Without dimensions, TensorFlow takes an unknown rank for none.
+    if (tensor.tensor_shape.unknown_rank and shape) or (shape and min(shape) < 0):
         raise ValueError(f"tensor shape must be known, found {shape}")
     if len(shape) > _MAX_DIMENSIONS:
         raise ValueError(f"a tensor must have at most {_MAX_DIMENSIONS} dimensions, found {len(shape)}")
@@ -154,22 +157,26 @@ def tensor_shape(tensor: Any) -> tuple[int, ...]:
 def _from_content(content: bytes, dtype: np.dtype[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
     size = math.prod(shape) * dtype.itemsize
     if dtype.kind == "O" or len(content) != size:
+        if size == 0:
+            return np.zeros(shape, dtype=dtype)
         raise ValueError(f"tensor_content must hold {size} bytes for shape {shape}, found {len(content)}")
+    if dtype.kind == "b" and max(content) > 1:
+        raise ValueError(f"tensor_content of type bool must hold zeros and ones, found {max(content)}")
     return np.frombuffer(content, dtype=dtype).reshape(shape)
 
 
 def _fitted(values: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
     size = math.prod(shape)
-    if values.size > size or (values.size == 0 and size > 0):
-        raise ValueError(f"shape {shape} takes {size} values, found {values.size}")
     if values.size < size:
         if size * values.itemsize > MAX_REPEATED_BYTES:
             raise ValueError(
                 f"values that repeat must not take more than {MAX_REPEATED_BYTES} bytes, found {values.size} values for shape "
                 f"{shape}; send all of them"
             )
-        values = np.concatenate([values, np.full(size - values.size, values[-1], dtype=values.dtype)])
-    return values.reshape(shape)
+        zero = b"" if values.dtype.kind == "O" else 0
+        last = values[-1] if values.size else zero
+        values = np.concatenate([values, np.full(size - values.size, last, dtype=values.dtype)])
+    return values[:size].reshape(shape)
 
 
 def _spec_of(number: int) -> _TypeSpec:

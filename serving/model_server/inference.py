@@ -81,7 +81,7 @@ class InferenceService:
         """
         choice = spec.WhichOneof("version_choice")
         version = spec.version.value if choice == "version" else None
-        return self.keeper.find(spec.name, version, spec.version_label or None)
+        return self.keeper.find(spec.name, version, spec.version_label if choice == "version_label" else None)
 
     async def predict(self, call: PredictCall, deadline_s: float | None, found: Resolution) -> bytes:
         """PredictionService.Predict; the serialised answer."""

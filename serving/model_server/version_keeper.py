@@ -130,7 +130,7 @@ class VersionKeeper:
         """
         if not name:
             raise invalid("ModelSpec has no name specified.")
-        if label:
+        if label is not None:
             labels = self._labels.get(name, {})
             if label not in labels:
                 raise invalid(f"Unrecognized servable version label: {label}")

@@ -138,3 +138,24 @@ def test_a24_outside_the_interface_there_is_nothing(server):
 def test_a25_the_answer_says_json(server):
     _, headers, _ = server.ask("POST", P, b'{"instances": [1.0]}')
     assert headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code", "text"),
+    [
+        pytest.param("GET", "/v1/models/default/METADATA", 200, "model_version_status", id="A26 metadata in capitals is status"),
+        pytest.param("POST", "/v1/models/default:PREDICT", 400, "Malformed request: POST", id="A26 predict in capitals"),
+        pytest.param("GET", "/v1/models/de%66ault", 200, "model_version_status", id="A26 percent"),
+        pytest.param("GET", "/v1/models/default/versions/0123", 200, '"123"', id="A26 leading zero"),
+        pytest.param("GET", "/v1/models/default/versions/9223372036854775808", 400, "Failed to convert version: 9223372036854775808 to numeric.", id="A26 huge version"),
+        pytest.param("POST", "/v1/models/default/versions/9223372036854775808:predict", 400, "to numeric.", id="A26 huge version of predict"),
+        pytest.param("GET", "/v1/models/default/", 400, "Malformed request: GET /v1/models/default/", id="A26 slash"),
+        pytest.param("GET", "/v1/models/", 400, "Malformed request: GET /v1/models/", id="A26 no name"),
+        pytest.param("DELETE", "/v1/models/default", 400, "Malformed request: DELETE /v1/models/default", id="A26 delete"),
+        pytest.param("GET", "/v1", 404, "Not Found", id="A26 outside"),
+    ],
+)  # fmt: skip
+def test_other_paths(server, method, path, code, text):
+    status, _, body = server.ask(method, path, b"{}" if method == "POST" else None)
+    assert status == code
+    assert text in body.decode()

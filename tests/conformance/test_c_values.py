@@ -175,3 +175,26 @@ def test_c22_base64_may_have_blanks_and_lack_its_padding(server):
 def test_c23_bytes_that_are_no_utf8_pass_as_they_are(server):
     body = b'{"signature_name": "blob", "inputs": ["\xff\x80"]}'
     assert predict(server, "identity", body) == (200, {"outputs": [{"b64": "/4A="}]})
+
+
+@pytest.mark.parametrize(
+    ("model", "document", "answer"),
+    [
+        pytest.param("default", {"inputs": []}, {"outputs": []}, id="C24 nothing"),
+        pytest.param("default", {"instances": [[]]}, {"predictions": [[]]}, id="C24 a row of nothing"),
+        pytest.param("default", {"instances": [[[]], [[]]]}, {"predictions": [[[]], [[]]]}, id="C24 deeper"),
+        pytest.param("default", {"signature_name": "", "instances": [1]}, {"predictions": [2.5]}, id="C25 empty signature"),
+        pytest.param("identity", {"signature_name": "u", "inputs": [256, -1]}, {"outputs": [0, 255]}, id="C26 uint8 wraps"),
+        pytest.param("identity", {"signature_name": "s", "inputs": "a"}, {"outputs": "a"}, id="C27 a scalar string"),
+        pytest.param("identity", {"signature_name": "s", "inputs": {"b64": "YQ=="}}, {"outputs": "a"}, id="C27 in base64"),
+        pytest.param("identity", {"signature_name": "s", "instances": [{"b64": "YQ=="}, "b"]}, {"predictions": ["a", "b"]}, id="C27 mixed"),
+        pytest.param("identity", {"signature_name": "s", "inputs": ["\0\x1f/\"\\"]}, {"outputs": ["\0\x1f/\"\\"]}, id="C27 escapes"),
+    ],
+)  # fmt: skip
+def test_other_values(server, model, document, answer):
+    assert predict(server, model, document) == (200, answer)
+
+
+def test_c28_a_double_beyond_float32_is_infinite(server):
+    _, _, text = server.ask("POST", "/v1/models/default:predict", b'{"instances": [1e39, -2e308, 3.4028236e38]}')
+    assert json.loads(text) == {"predictions": [math.inf, -math.inf, math.inf]}

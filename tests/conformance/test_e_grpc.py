@@ -362,3 +362,28 @@ def test_e40_half_floats_come_back_as_bits(server):
         predict_request({"x": tensor([1.0])}, model="odd", signature="complex64"), timeout=30
     )
     assert list(answer.outputs["y"].scomplex_val) == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("proto", "wanted"),
+    [
+        pytest.param(tensor([2.0, 4.0, 6.0], shape=[2]), [3.0, 4.0], id="E4 too many"),
+        pytest.param(tensor([], shape=[2]), [2.0, 2.0], id="E4 none"),
+        pytest.param(tensor([2.0, 4.0], shape=[]), [3.0], id="E4 two for a scalar"),
+        pytest.param(tensor(dtype=tf.float32, shape=[1], double_val=[8.0]), [2.0], id="E4 another field"),
+        pytest.param(tensor([2.0], shape=[0]), [], id="E4 one for nothing"),
+    ],
+)
+def test_values_that_do_not_fit_the_shape(server, proto, wanted):
+    answer = server.prediction.Predict(predict_request({"x": proto}), timeout=30)
+    assert list(answer.outputs["y"].float_val) == wanted
+
+
+def test_e12_an_empty_label_is_an_unknown_one(server):
+    request = predict_request(X, label="")
+    refused(server.prediction.Predict, request, INVALID, "Unrecognized servable version label: ")
+
+
+def test_e12_version_zero_is_a_version(server):
+    request = predict_request(X, version=0)
+    refused(server.prediction.Predict, request, grpc.StatusCode.NOT_FOUND, "Specific(default, 0)")

@@ -100,3 +100,9 @@ def test_i7_the_page_keeps_to_the_text_format(counted):
     ]
     assert order[:34] == ["bucket"] * 34
     assert order[34:36] == ["sum", "count"]
+
+
+def test_i2_a_query_is_told_where_the_page_is(server):
+    status, headers, body = server.ask("GET", PAGE + "?name=x")
+    assert (status, headers["content-type"].partition(";")[0]) == (400, "text/plain")
+    assert body.decode() == f"Unexpected path: {PAGE}?name=x. Should be {PAGE}"

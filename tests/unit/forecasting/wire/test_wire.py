@@ -56,10 +56,28 @@ def test_bytes_that_do_not_fill_the_shape_are_refused():
         from_tensor(tensor)
 
 
-def test_more_values_than_the_shape_takes_are_refused():
-    tensor = TensorProto(dtype=1, float_val=[1.0, 2.0])
+@pytest.mark.parametrize(
+    ("size", "fields", "found"),
+    [
+        pytest.param(1, {"dtype": 1, "float_val": [1.0, 2.0]}, [1.0], id="too many"),
+        pytest.param(2, {"dtype": 1}, [0.0, 0.0], id="none"),
+        pytest.param(2, {"dtype": 7}, [b"", b""], id="no strings"),
+        pytest.param(1, {"dtype": 1, "double_val": [3.0]}, [0.0], id="another field"),
+        pytest.param(1, {"dtype": 8, "scomplex_val": [1.0, 2.0, 3.0]}, [1 + 2j], id="half a complex number"),
+        pytest.param(0, {"dtype": 1, "tensor_content": b"abcd"}, [], id="bytes for nothing"),
+    ],
+)
+def test_values_that_do_not_fit_the_shape_are_read_as_tensorflow_reads_them(size, fields, found):
+    # Asked of `tf.io.parse_tensor` of TensorFlow 2.21.
+    tensor = TensorProto(**fields)
+    tensor.tensor_shape.dim.add(size=size)
+    assert from_tensor(tensor).tolist() == found
+
+
+def test_a_truth_value_that_is_neither_zero_nor_one_is_refused():
+    tensor = TensorProto(dtype=10, tensor_content=b"\x02")
     tensor.tensor_shape.dim.add(size=1)
-    with pytest.raises(ValueError, match="takes 1 values, found 2"):
+    with pytest.raises(ValueError, match="must hold zeros and ones, found 2"):
         from_tensor(tensor)
 
 
