@@ -1,9 +1,6 @@
 """Ask a gateway for forecasts and write them where a user wants them."""
 
 import csv
-import json
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from forecasting.command_word import command_word
-from forecasting.errors import ConfigError, RemoteError, RetryableError
+from forecasting.errors import ConfigError, RemoteError
 from pipelines.known_file import KnownDocument
 
 TIMEOUT_S = 60.0
@@ -35,7 +32,11 @@ class ForecastTableSpec:
 
 
 def ask_gateway(
-    endpoint: str, series: Sequence[str], origin: str | None, known: KnownDocument | None = None
+    endpoint: str,
+    series: Sequence[str],
+    origin: str | None,
+    known: KnownDocument | None = None,
+    ca_file: str | None = None,
 ) -> dict[str, Any]:
     """The gateway's answer to a forecast request.
 
@@ -44,31 +45,24 @@ def ask_gateway(
         series: Ids; none: all series.
         origin: First step to forecast, ISO 8601; none: the latest possible.
         known: Known covariates of the horizon by series, column and time; none: those of the series store.
+        ca_file: Certificates that are trusted; none: those of the system.
 
     Raises:
         ConfigError: The gateway refuses the request, or the endpoint is no URL.
-        RetryableError: The gateway is not ready.
+        RetryableError: The gateway is not ready, or does not answer in time.
         RemoteError: It cannot be reached, or answers with an error.
     """
-    if not endpoint.startswith(("http://", "https://")):
-        raise ConfigError(f"--endpoint must be a URL such as http://127.0.0.1:8080, found {endpoint!r}")
-    body = json.dumps({"series": list(series) or None, "origin": origin} | ({"known": known} if known else {})).encode()
-    request = urllib.request.Request(
-        endpoint.rstrip("/") + "/v1/forecast", data=body, headers={"Content-Type": "application/json"}
-    )
+    from serving.client.errors import GatewayUnreachableError
+    from serving.client.gateway import GatewayClient
+    from serving.client.questions import JSON, forecast_call
+
+    call = forecast_call(series or None, None, origin=origin, known=known or None, accept=JSON)
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
-            answer = json.load(response)
-    except urllib.error.HTTPError as error:
-        raise _refusal(endpoint, error) from error
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-        reason = getattr(error, "reason", error)
-        raise RemoteError(
-            f"no gateway answers at {endpoint} ({reason}); `{command_word()} serve -c FILE` starts one"
-        ) from error
-    except json.JSONDecodeError as error:
-        raise RemoteError(f"{endpoint} must answer with JSON: {error}") from error
-    if not isinstance(answer, dict) or "forecasts" not in answer:
+        with GatewayClient(endpoint, deadline_s=TIMEOUT_S, ca_file=ca_file) as client:
+            answer = client.document(call)
+    except GatewayUnreachableError as error:
+        raise RemoteError(f"{error}; `{command_word()} serve -c FILE` starts one") from error
+    if "forecasts" not in answer:
         raise RemoteError(f"{endpoint} must answer with forecasts; is it a gateway?")
     return answer
 
@@ -132,18 +126,6 @@ def check_output(path: Path) -> None:
 def _first(lines: list[str], what: str) -> list[str]:
     rest = len(lines) - MAX_NOTES
     return [*lines[:MAX_NOTES], f"and {rest} more {what}"] if rest > 0 else lines
-
-
-def _refusal(endpoint: str, error: urllib.error.HTTPError) -> Exception:
-    text = error.read(65_536).decode("utf-8", "replace")
-    try:
-        message = json.loads(text)["error"]
-    except (json.JSONDecodeError, KeyError, TypeError):
-        message = text.strip() or error.reason
-    line = f"{endpoint} answers {error.code}: {message}"
-    if error.code in (429, 503):
-        return RetryableError(line)
-    return ConfigError(line) if 400 <= error.code < 500 else RemoteError(line)
 
 
 def _rows(forecast: dict[str, Any], levels: Sequence[str]) -> Iterator[tuple[Any, ...]]:

@@ -106,10 +106,11 @@ COMMANDS: tuple[CommandSpec, ...] = (
     CommandSpec("forecast", "Ask a running gateway for a forecast.", (
         _CONFIG, _SET,
         _option("--series", metavar="ID", action="append", default=[], help="series to forecast; none: all; may be given again"),
+        _option("--all", action="store_true", help="every series, as without --series"),
         _option("--origin", metavar="T", help="first step to forecast, ISO 8601 time with zone; none: after the last target, or as late as known covariates allow"),
         _option("--known", metavar="FILE", help="known covariates of the days ahead, CSV or Parquet with the columns series, timestamp (or the table's own columns of time) and any of them; they go before those of the table"),
         _option("--out", metavar="FILE", help="write to FILE.csv, FILE.parquet or FILE.png; none: a table on the terminal"),
-        _option("--endpoint", metavar="URL", help="gateway; none: the one that `almanac serve -c FILE` starts here"),
+        _option("--endpoint", metavar="URL", help="gateway; none: the one that `almanac serve -c FILE` starts here; its token is taken from $ALMANAC_TOKEN"),
         _JSON,
     ), "pipelines.commands.forecast:forecast"),
     CommandSpec("monitor", "Join actuals with forecasts, write live accuracy and drift."),

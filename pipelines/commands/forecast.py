@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from forecasting.config import load_config
+from forecasting.config.gateway import GatewayConfig
 from forecasting.config.sections import ServingConfig
 from forecasting.errors import ConfigError
 from forecasting.formats import as_number
@@ -20,9 +21,13 @@ def forecast(arguments: argparse.Namespace) -> int:
     config = load_config(Path(arguments.config), arguments.overrides)
     if arguments.out:
         check_output(Path(arguments.out))
-    endpoint = arguments.endpoint or local_endpoint(config.serving)
+    if arguments.all and arguments.series:
+        raise ConfigError("--all asks for every series: leave out --series, or --all")
+    endpoint = arguments.endpoint or local_endpoint(config.serving, config.gateway)
     known = read_known(Path(arguments.known), arguments.series, config.data) if arguments.known else None
-    answer = ask_gateway(endpoint, arguments.series, arguments.origin, known)
+    # Of the gateway that this configuration starts the certificate is at hand, whoever signed it.
+    ca_file = None if arguments.endpoint else config.gateway.tls_certificate
+    answer = ask_gateway(endpoint, arguments.series, arguments.origin, known, ca_file)
     for note in origin_notes(answer):
         print(note, file=sys.stderr)
     if arguments.out:
@@ -43,7 +48,7 @@ def _cell(cell: Any) -> str:
     return as_number(cell) if isinstance(cell, float) else str(cell)
 
 
-def local_endpoint(serving: ServingConfig) -> str:
+def local_endpoint(serving: ServingConfig, gateway: GatewayConfig | None = None) -> str:
     """Where `almanac serve` with this configuration listens.
 
     Raises:
@@ -53,5 +58,7 @@ def local_endpoint(serving: ServingConfig) -> str:
         raise ConfigError(
             "serving.gateway_port is 0, any free port; give --endpoint URL, which the serve command printed"
         )
-    address = "127.0.0.1" if serving.bind_address in ("0.0.0.0", "") else serving.bind_address
-    return f"http://{address}:{serving.gateway_port}"
+    settings = gateway or GatewayConfig()
+    bound = settings.bind_address or serving.bind_address
+    address = "127.0.0.1" if bound in ("0.0.0.0", "") else bound
+    return f"{'https' if settings.tls_certificate else 'http'}://{address}:{serving.gateway_port}"

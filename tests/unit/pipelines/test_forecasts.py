@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from forecasting.config.gateway import GatewayConfig
 from forecasting.config.sections import ServingConfig
 from forecasting.config.table import DataConfig
 from forecasting.errors import ConfigError, RemoteError, RetryableError
@@ -72,7 +73,7 @@ def test_the_request_names_series_and_origin(gateway: tuple[str, type[Gateway]])
 def test_no_series_asks_for_all(gateway: tuple[str, type[Gateway]]) -> None:
     endpoint, handler = gateway
     ask_gateway(endpoint, [], None)
-    assert json.loads(handler.bodies[0])["series"] is None
+    assert "series" not in json.loads(handler.bodies[0])
 
 
 @pytest.mark.parametrize(
@@ -228,7 +229,7 @@ def test_a_file_of_known_covariates_becomes_part_of_the_request(
     path = tmp_path / "ahead.csv"
     path.write_text("series,timestamp,temperature,promo\na,2026-01-01T00:00:00Z,3.5,\na,2026-01-01T01:00:00Z,4,1\n")
     assert main(["forecast", "-c", CONFIG, "--endpoint", endpoint, "--known", str(path), "--json"]) == 0
-    assert json.loads(handler.bodies[0]) == {"series": None, "origin": None, "known": KNOWN}
+    assert json.loads(handler.bodies[0]) == {"known": KNOWN}
 
 
 def test_parquet_and_csv_give_the_same(tmp_path: Path) -> None:
@@ -307,3 +308,18 @@ def test_a_time_that_is_not_written_as_in_the_table_is_told_of(
 def test_a_file_that_is_not_there_is_told_of(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         read_known(tmp_path / "absent.csv", [])
+
+
+def test_all_asks_for_every_series_and_not_for_some(
+    gateway: tuple[str, type[Gateway]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    endpoint, handler = gateway
+    assert main(["forecast", "-c", CONFIG, "--endpoint", endpoint, "--all"]) == 0
+    assert handler.bodies == [b"{}"]
+    assert main(["forecast", "-c", CONFIG, "--endpoint", endpoint, "--all", "--series", "a"]) == 2
+    assert "leave out --series, or --all" in capsys.readouterr().err
+
+
+def test_the_gateway_of_a_configuration_with_a_certificate_is_asked_over_tls() -> None:
+    settings = GatewayConfig(bind_address="10.0.0.5", tls_certificate="c.pem", tls_key="k.pem")
+    assert local_endpoint(ServingConfig(gateway_port=8123), settings) == "https://10.0.0.5:8123"
