@@ -107,13 +107,19 @@ class ColumnBlock:
         small = self.xp.cast(-LARGE, "float32")
         return maxima(self.xp.where(self.missing, small, self.scaled), self.xp, smallest=-LARGE)
 
+    def like(self, raw: Array, location: Array | float) -> "ColumnBlock":
+        """Another column in the same scale, which misses the same values."""
+        made = type(self)(raw, location, self.scale, self.xp)
+        made.missing = self.missing
+        return made
+
     def lagged(self, n_steps: int) -> "ColumnBlock":
         """The column as it was some steps earlier; missing before its first step."""
         if n_steps == 0:
             return self
         if n_steps not in self._lagged:
             earlier = self.xp.shift(self.raw, n_steps, float("nan"))
-            self._lagged[n_steps] = ColumnBlock(
+            self._lagged[n_steps] = type(self)(
                 earlier, self.location, self.scale, self.xp, logarithmic=self.logarithmic
             )
         return self._lagged[n_steps]

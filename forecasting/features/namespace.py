@@ -65,6 +65,9 @@ class ArrayNamespace(Protocol):
     def cos(self, x: Array) -> Array:
         """Cosine of radians."""
 
+    def unstack_last(self, x: Array) -> Sequence[Array]:
+        """The columns `[B,T]` of `x [B,T,C]`."""
+
     def stack_last(self, parts: Sequence[Array]) -> Array:
         """Stack along a new last axis."""
 

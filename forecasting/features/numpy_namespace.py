@@ -83,6 +83,10 @@ class NumpyNamespace:
         """Cosine."""
         return np.cos(x)
 
+    def unstack_last(self, x: Array) -> Sequence[Array]:
+        """Views of the columns."""
+        return [x[..., i] for i in range(x.shape[-1])]
+
     def stack_last(self, parts: Sequence[Array]) -> Array:
         """Stack along a new last axis."""
         return np.stack(list(parts), axis=-1)

@@ -29,8 +29,8 @@ class FeatureBlocks:
 
 def feature_blocks(spec: FeatureSpec) -> FeatureBlocks:
     """Names of the feature columns that a spec makes."""
-    past = (term.name for term in _derived(spec, _past_names(spec)))
-    known = (term.name for term in _derived(spec, spec.known))
+    past = (term.name for term in derived_terms(spec, _past_names(spec)))
+    known = (term.name for term in derived_terms(spec, spec.known))
     return FeatureBlocks(
         past=(spec.target, *_flag_names(spec), *spec.observed, *past),
         known=(*spec.known, *known, *spec.calendar.names),
@@ -39,7 +39,7 @@ def feature_blocks(spec: FeatureSpec) -> FeatureBlocks:
 
 def vintage_part(spec: FeatureSpec) -> FeatureSpec:
     """A spec with no other covariates than those that have vintages, and what is derived from them."""
-    return replace(spec, known=spec.vintages, derived=tuple(_derived(spec, spec.vintages)))
+    return replace(spec, known=spec.vintages, derived=tuple(derived_terms(spec, spec.vintages)))
 
 
 def vintage_places(spec: FeatureSpec) -> tuple[int, ...]:
@@ -95,17 +95,19 @@ def past_columns(values: Array, own: OwnScales, spec: FeatureSpec, xp: ArrayName
         float32 `[B,T]` for each of `feature_blocks(spec).past`.
     """
     names = _past_names(spec)
-    blocks = _column_blocks(values, names, own, spec, xp)
+    blocks = column_blocks(values, names, own, spec, xp)
     target, *observed = (block.filled for block in blocks.values())
     flags = [blocks[spec.target].present]
     if spec.fill_season:
         target = blocks[spec.target].filled_from(spec.fill_season)
         flags.append(blocks[spec.target].is_filled(spec.fill_season))
-    derived = [term.compute(blocks[term.column]) for term in _derived(spec, names)]
+    derived = [term.compute(blocks[term.column]) for term in derived_terms(spec, names)]
     return [target, *flags, *observed, *derived]
 
 
-def known_columns(values: Array, own: OwnScales, spec: FeatureSpec, xp: ArrayNamespace) -> list[Array]:
+def known_columns(
+    values: Array, own: OwnScales, spec: FeatureSpec, xp: ArrayNamespace, block: type[ColumnBlock] = ColumnBlock
+) -> list[Array]:
     """Features of known covariates, without the calendar.
 
     Args:
@@ -113,13 +115,14 @@ def known_columns(values: Array, own: OwnScales, spec: FeatureSpec, xp: ArrayNam
         own: Scales of the columns that each series scales by itself.
         spec: Feature spec.
         xp: Library that does the arithmetic.
+        block: How reductions over windows are made.
 
     Returns:
         float32 `[B,T]` for each of `feature_blocks(spec).known` before the calendar.
     """
-    blocks = _column_blocks(values, spec.known, own, spec, xp)
-    derived = [term.compute(blocks[term.column]) for term in _derived(spec, spec.known)]
-    return [*(block.filled for block in blocks.values()), *derived]
+    blocks = column_blocks(values, spec.known, own, spec, xp, block)
+    derived = [term.compute(blocks[term.column]) for term in derived_terms(spec, spec.known)]
+    return [*(column.filled for column in blocks.values()), *derived]
 
 
 def window_features(
@@ -158,16 +161,23 @@ def _past_names(spec: FeatureSpec) -> tuple[str, ...]:
     return (spec.target, *spec.observed)
 
 
-def _derived(spec: FeatureSpec, names: Sequence[str]) -> list[Term]:
+def derived_terms(spec: FeatureSpec, names: Sequence[str]) -> list[Term]:
+    """Terms of some columns, in order."""
     return [term for term in spec.derived if term.column in names]
 
 
-def _column_blocks(
-    values: Array, names: Sequence[str], own: OwnScales, spec: FeatureSpec, xp: ArrayNamespace
+def column_blocks(
+    values: Array,
+    names: Sequence[str],
+    own: OwnScales,
+    spec: FeatureSpec,
+    xp: ArrayNamespace,
+    block: type[ColumnBlock] = ColumnBlock,
 ) -> dict[str, ColumnBlock]:
+    """Columns `[B,T]` of values `[B,T,names]` by their names."""
     scaler, blocks = spec.scaler, {}
-    for i, name in enumerate(names):
+    for name, column in zip(names, xp.unstack_last(values), strict=True):
         location, scale = own.get(name, (scaler.location[name], scaler.scale[name]))
         logarithmic = name in scaler.logarithmic
-        blocks[name] = ColumnBlock(values[:, :, i], location, scale, xp, logarithmic=logarithmic)
+        blocks[name] = block(column, location, scale, xp, logarithmic=logarithmic)
     return blocks

@@ -29,7 +29,9 @@ from forecasting.features.calendar import calendar_columns
 from forecasting.features.spec import FeatureSpec, write_feature_spec
 from forecasting.features.transform import bounded, own_scales, unscaled, window_features, within_bounds
 from forecasting.neural.models import AnyForecaster
+from forecasting.neural.models.recurrence import is_portable
 from forecasting.neural.namespace import TENSORFLOW
+from forecasting.neural.portable_features import portable_window_features
 
 Tensor = Any
 
@@ -53,7 +55,7 @@ class ForecastModule:
     def quantiles(self, history: Tensor, future: Tensor, static: Tensor | None = None) -> Tensor:
         """Quantiles, then the mean where there is one `[B,H,A]`, in the target's unit, from the arrays of `serving_default`."""
         spec = self.spec
-        past, ahead = window_features(history, future, static, spec, TENSORFLOW)
+        past, ahead = self._features(history, future, static)
         codes = static[:, : len(spec.static)] if static is not None and spec.static else None
         scaled, _ = self.network(past, ahead, codes, training=False)
         n_levels, own = len(spec.quantiles), own_scales(static, spec)
@@ -63,6 +65,12 @@ class ForecastModule:
         if spec.mean:
             columns.append(within_bounds(unscaled(scaled[:, :, n_levels], own, spec, TENSORFLOW), spec, TENSORFLOW))
         return tf.stack(columns, axis=2)
+
+    def _features(self, history: Tensor, future: Tensor, static: Tensor | None) -> tuple[Any, Tensor]:
+        if not is_portable():
+            return window_features(history, future, static, self.spec, TENSORFLOW)
+        every = self.network.derived_every
+        return portable_window_features(history, future, static, self.spec, derived_every=every)
 
     def _calibrate(self, scaled: Tensor) -> Tensor:
         """Stretch the gaps, then take the running extreme outwards so that levels stay sorted."""

@@ -86,8 +86,12 @@ class TensorFlowNamespace:
         return tf.cos(x)
 
     def stack_last(self, parts: Sequence[Array]) -> Array:
-        """Stack along a new last axis."""
-        return tf.stack(list(parts), axis=-1)
+        """Stack along a new last axis; whole columns first, which TensorFlow Lite copies many times faster than single values."""
+        return tf.transpose(tf.stack(list(parts), axis=1), [0, *range(2, len(parts[0].shape) + 1), 1])
+
+    def unstack_last(self, x: Array) -> Sequence[Array]:
+        """Columns, side by side in memory first for the same reason."""
+        return tf.unstack(tf.transpose(x, [0, 2, 1]), axis=1)
 
     def count_not_above(self, sorted_values: Sequence[int], x: Array) -> Array:
         """Count of sorted values ≤ x."""

@@ -98,5 +98,5 @@ class DegreeDaysTerm(Term):
         # A maximum with NaN is one thing in NumPy and another in TensorFlow: put NaN back afterwards.
         above = xp.maximum(block.or_zero(block.missing, distance), xp.cast(0.0, "float32"))
         lengths = xp.where(block.missing, block.raw, above)
-        _, mean, _ = ColumnBlock(lengths, 0.0, block.scale, xp).moments.over(self.window)
+        _, mean, _ = block.like(lengths, 0.0).moments.over(self.window)
         return mean

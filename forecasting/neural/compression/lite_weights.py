@@ -18,7 +18,8 @@ from forecasting.neural.compression.lite_ranges import TensorRanges
 _PRODUCTS = (qtyping.TFLOperationName.FULLY_CONNECTED, qtyping.TFLOperationName.CONV_2D)
 _SMALLEST_WEIGHTS = 1024
 """Weights below which a product stays in float: nothing is gained by less, and a head of few outputs loses most."""
-_EVERYWHERE = ".*"
+_NETWORK = r"(.*[/;]|^)(forecaster|ensemble)(_\d+)?/.*"
+"""Names of operations of the network; features work in the table's own units, which no 8 bits hold."""
 _INTEGERS = qtyping.TensorQuantizationConfig(num_bits=8, granularity=qtyping.QuantGranularity.CHANNELWISE)
 _HALF_FLOATS = qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT)
 
@@ -30,7 +31,7 @@ def half_floats(model: bytes) -> bytes:
         compute_precision=qtyping.ComputePrecision.FLOAT,
         explicit_dequantize=True,
     )
-    return _changed(model, _EVERYWHERE, config, algorithm=AlgorithmName.FLOAT_CASTING)
+    return _changed(model, _NETWORK, config, algorithm=AlgorithmName.FLOAT_CASTING)
 
 
 def integer_weights(model: bytes) -> bytes:
@@ -41,7 +42,7 @@ def integer_weights(model: bytes) -> bytes:
         explicit_dequantize=False,
         min_weight_elements=_SMALLEST_WEIGHTS,
     )
-    return _changed(model, _EVERYWHERE, config)
+    return _changed(model, _NETWORK, config)
 
 
 def integer_products(model: bytes, layers: Sequence[str], ranges: TensorRanges) -> bytes:

@@ -20,7 +20,7 @@ from forecasting.neural.models.head import QuantileHead
 from forecasting.neural.models.lags import seasonal_lags
 from forecasting.neural.models.normaliser import NormalisedWindow, WindowNormaliser
 from forecasting.neural.models.widths import WeightAxis, WidthGroup, read_by
-from forecasting.neural.models.window import Window
+from forecasting.neural.models.window import Window, first_columns
 
 Tensor = Any
 
@@ -73,6 +73,11 @@ class HorizonModel(keras.layers.Layer):
     reads_group = True
     """Whether it reads the group of a window, and so the embedding of static columns."""
 
+    @property
+    def derived_every(self) -> int:
+        """Of columns derived of the past, every so manieth step is read, counted from the last."""
+        return 1
+
     def width_groups(self, head: Sequence[WeightAxis]) -> list[WidthGroup]:  # noqa: ARG002 - kinds with widths read it
         """Units that can be taken out.
 
@@ -104,12 +109,16 @@ class Forecaster(keras.Model):
 
     @override
     def call(
-        self, history_features: Tensor, future_features: Tensor, static: Tensor | None = None, training: bool = False
+        self,
+        history_features: Tensor | tuple[Tensor, Tensor],
+        future_features: Tensor,
+        static: Tensor | None = None,
+        training: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """Quantiles of a batch of windows.
 
         Args:
-            history_features: `[B,L,past + known]`, L a multiple of the segment, at most the context.
+            history_features: `[B,L,past + known]`, L a multiple of the segment, at most the context; or both parts of it.
             future_features: `[B,H,known]`.
             static: Category codes `[B,S]`; none where the features have none.
             training: Whether dropout is on.
@@ -124,6 +133,11 @@ class Forecaster(keras.Model):
             answer = self.head(message.steps, window.lags, message.median, training=training)
         return normalised.restored(answer), normalised.scale
 
+    @property
+    def derived_every(self) -> int:
+        """As that of the horizon model."""
+        return int(self.horizon_model.derived_every)
+
     def width_groups(self) -> list[WidthGroup]:
         """Units that can be taken out of the network."""
         model = self.spec.model
@@ -133,11 +147,14 @@ class Forecaster(keras.Model):
         return [*self.horizon_model.width_groups(read), self.head.width_group(model.head_units)]
 
     def window(
-        self, history_features: Tensor, future_features: Tensor, static: Tensor | None
+        self, history_features: Tensor | tuple[Tensor, Tensor], future_features: Tensor, static: Tensor | None
     ) -> tuple[Window, NormalisedWindow]:
         """What the horizon model is given, and the level and scale that were taken out of it."""
-        past, known = history_features[:, :, : self.n_past], history_features[:, :, self.n_past :]
+        if isinstance(history_features, tuple):
+            past, known = history_features
+        else:
+            past, known = history_features[:, :, : self.n_past], history_features[:, :, self.n_past :]
         normalised = self.normaliser(past, static)
         begun = normalised.begun
-        lags = seasonal_lags(normalised.past[:, :, 0], known, future_features, begun, self.spec.features)
+        lags = seasonal_lags(first_columns(normalised.past, 1)[0], known, future_features, begun, self.spec.features)
         return Window(normalised.past, known, future_features, lags, normalised.group, begun, static), normalised

@@ -32,6 +32,12 @@ class EnsembleForecaster(keras.Model):
             name="shares",
         )
 
+    @property
+    def derived_every(self) -> int:
+        """What all members agree on."""
+        found = {member.derived_every for member in self.members}
+        return found.pop() if len(found) == 1 else 1
+
     def width_groups(self) -> list[WidthGroup]:
         """Units that can be taken out of each member."""
         return [found for member in self.members for found in member.width_groups()]

@@ -15,6 +15,7 @@ from typing_extensions import override
 from forecasting.features.spec import FeatureSpec
 from forecasting.features.transform import feature_blocks
 from forecasting.neural.models.dense import Dense
+from forecasting.neural.models.window import first_columns
 
 Tensor = Any
 WINDOW_SCALE_FLOOR = 0.02
@@ -52,18 +53,22 @@ class WindowNormaliser(keras.layers.Layer):
     @override
     def call(self, past: Tensor, static: Tensor | None = None) -> NormalisedWindow:
         """Normalise past columns `[B,L,past]`, with category codes `[B,S]` where there are any."""
-        spec, present = self._spec, past[:, :, 1]
+        spec = self._spec
+        columns = first_columns(past, 3 if self._spec.fill_season else 2)
+        present = columns[1]
         scale = tf.ones_like(present[:, :1])
         if spec.target_scaling == "window":
-            own = tf.maximum(_present_mean(tf.abs(past[:, :, 0]), present), WINDOW_SCALE_FLOOR)
+            own = tf.maximum(_present_mean(tf.abs(columns[0]), present), WINDOW_SCALE_FLOOR)
             # A window without a value has no scale of its own; the floor would weigh its errors up a thousandfold.
             scale = tf.where(tf.reduce_sum(present, axis=1, keepdims=True) > 0.0, own, scale)
-        relative = past / (scale[:, :, None] * self._divided + (1.0 - self._divided))
+        relative = past
+        if spec.target_scaling == "window":
+            relative = past / (scale[:, :, None] * self._divided + (1.0 - self._divided))
         season = slice(-spec.segment, None) if spec.target_scaling == "train" else slice(None)
-        level = _present_mean(relative[:, season, 0], present[:, season])
+        level = _present_mean(first_columns(relative, 1)[0][:, season], present[:, season])
         relative = relative - level[:, :, None] * self._shifted
         # A value filled from an earlier season is an input like any other.
-        seen = present + past[:, :, 2] if spec.fill_season else present
+        seen = present + columns[2] if spec.fill_season else present
         target = relative[:, :, :1] * seen[:, :, None]
         group = [level, tf.math.log(scale)]
         if self.static_embedding is not None:

@@ -67,6 +67,11 @@ class SegmentModel(HorizonModel):
         steps = tf.reshape(steps, [-1, self._n_ahead * self._spec.segment, self._model.step_units])
         return HorizonMessage(steps[:, : self._spec.horizon])
 
+    @property
+    @override
+    def derived_every(self) -> int:
+        return self._spec.segment
+
     @override
     def width_groups(self, head: Sequence[WeightAxis]) -> list[WidthGroup]:
         """See `HorizonModel.width_groups`."""

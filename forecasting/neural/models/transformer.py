@@ -41,6 +41,11 @@ class TransformerModel(HorizonModel):
         self.stack = RecurrentStack(model, model.recurrent_units)
         self.spread = SpreadOverHorizon(spec.features.horizon, model.step_units)
 
+    @property
+    @override
+    def derived_every(self) -> int:
+        return self._patch
+
     @override
     def width_groups(self, head: Sequence[WeightAxis]) -> list[WidthGroup]:
         """See `HorizonModel.width_groups`. Tokens keep their width, which heads share and normalisations are over."""

@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
+import tensorflow as tf
+
+from forecasting.neural.models.recurrence import is_portable
+
 Tensor = Any
 
 
@@ -24,3 +28,13 @@ class Window:
     group: Tensor
     begun: Tensor
     static: Tensor | None = None
+
+
+def first_columns(values: Tensor, n: int) -> list[Tensor]:
+    """The first columns `[B,T]` of `[B,T,C]`.
+
+    TensorFlow Lite copies a column value by value, and ten times faster from where its values lie side by side.
+    """
+    if not is_portable():
+        return [values[:, :, i] for i in range(n)]
+    return tf.unstack(tf.transpose(values[:, :, :n], [0, 2, 1]), axis=1)
