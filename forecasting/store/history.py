@@ -9,7 +9,7 @@ import numpy.typing as npt
 from sqlalchemy import Connection, select
 
 from forecasting.observed_history import NOT_OBSERVED, ObservedSpan
-from forecasting.store.observations import KEYS_AT_ONCE, observed_keys
+from forecasting.store.observations import KEYS_AT_ONCE, ObservationRows, observed_keys
 from forecasting.store.opening import Store
 from forecasting.store.packing import BLOCK_STEPS, GridSpec, unpack_known_at, unpack_numbers
 from forecasting.store.tables import OBSERVATION_BLOCKS, OBSERVED_COLUMNS, SUPERSEDED_OBSERVATIONS
@@ -67,6 +67,54 @@ def read_history(store: Store, query: HistoryQuery) -> ObservedSpan:
         if query.known_by is not None:
             _go_back(connection, query, keys, span)
     return span
+
+
+def read_cells(
+    store: Store, model: str, names: Sequence[str], grid: GridSpec, *, since: int, series: Sequence[str] | None = None
+) -> ObservationRows:
+    """Every value that stands from a step on, in no order; what takes memory is what was observed, not the span of time.
+
+    Args:
+        store: Where they are.
+        model: Name of the model.
+        names: Columns.
+        grid: Of the series; others are left out.
+        since: First step, epoch seconds.
+        series: Ids, `KEYS_AT_ONCE` at most; none: all.
+
+    Raises:
+        RetryableError: The store cannot be used now.
+    """
+    table, columns = OBSERVATION_BLOCKS.c, OBSERVED_COLUMNS.c
+    wanted = (
+        select(columns.series, columns.name, table.block_start, table.numbers, table.known_at)
+        .join_from(OBSERVED_COLUMNS, OBSERVATION_BLOCKS, columns.key == table.key)
+        .where(
+            columns.model == model,
+            columns.step_s == grid.step_s,
+            columns.phase_s == grid.phase_s,
+            columns.name.in_(names),
+            table.block_start >= grid.block_start(since),
+        )
+    )
+    with store.reading() as connection:
+        blocks = list(connection.execute(wanted if series is None else wanted.where(columns.series.in_(series))))
+    ids = tuple(dict.fromkeys(row[0] for row in blocks))
+    series_at, name_at = {one: i for i, one in enumerate(ids)}, {one: i for i, one in enumerate(names)}
+    numbers, known_at = unpack_numbers(row[3] for row in blocks), unpack_known_at(row[4] for row in blocks)
+    starts = np.array([row[2] for row in blocks], dtype=np.int64)
+    times = starts[:, None] + grid.step_s * np.arange(BLOCK_STEPS, dtype=np.int64)
+    block, place = np.nonzero((known_at != NOT_OBSERVED) & (times >= since))
+    return ObservationRows(
+        model=model,
+        series=ids,
+        names=tuple(names),
+        series_at=np.array([series_at[row[0]] for row in blocks], dtype=np.int64)[block],
+        name_at=np.array([name_at[row[1]] for row in blocks], dtype=np.int64)[block],
+        time=times[block, place],
+        number=numbers[block, place],
+        known_at=known_at[block, place],
+    )
 
 
 def _blocks(

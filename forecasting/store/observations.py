@@ -26,6 +26,7 @@ from forecasting.store.partitions import OBSERVATION_PARTS, ensure_partitions
 from forecasting.store.tables import (
     OBSERVATION_BLOCKS,
     OBSERVATION_POSTS,
+    OBSERVATION_REVISIONS,
     OBSERVED_COLUMNS,
     SUPERSEDED_OBSERVATIONS,
 )
@@ -96,7 +97,27 @@ def write_observations(
         if idempotency_key is not None and not _is_first(connection, idempotency_key, digest, now, len(rows)):
             return ObservationsReport(0, 0, 0, 0, repeated=True)
         keys = _keys(connection, rows, grid)
-        return _write(connection, rows, keys[rows.series_at, rows.name_at], grid)
+        report = _write(connection, rows, keys[rows.series_at, rows.name_at], grid)
+        if report.new or report.restated:
+            _count_change(connection, rows.model)
+        return report
+
+
+def observation_revision(store: Store, model: str) -> int:
+    """How often what stands of a model's observations has changed.
+
+    Raises:
+        RetryableError: The store cannot be used now.
+    """
+    found = select(OBSERVATION_REVISIONS.c.revision).where(OBSERVATION_REVISIONS.c.model == model)
+    with store.reading() as connection:
+        return int(connection.execute(found).scalar_one_or_none() or 0)
+
+
+def _count_change(connection: Connection, model: str) -> None:
+    statement = _insert(connection, OBSERVATION_REVISIONS).values(model=model, revision=1)
+    following = {"revision": OBSERVATION_REVISIONS.c.revision + 1}
+    connection.execute(statement.on_conflict_do_update(index_elements=["model"], set_=following))
 
 
 def _check(rows: ObservationRows, grid: GridSpec) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from forecasting.errors import ArtifactError, ConfigError, RetryableError
 from forecasting.store.address import StoreAddress
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest version of the tables; `migrations/versions` has one file for each."""
 VERSION_TABLE = "almanac_store_version"
 BUSY_S = 5.0

@@ -30,6 +30,9 @@ superseded_observations — one row for a value that is no longer the one of obs
 observation_posts — one row for each write with an idempotency key, so that a repetition of it changes nothing
     idempotency_key, digest (of its content), created_at, n_written
 
+observation_revisions — one row a model
+    revision     how often its observations changed
+
 retrain_requests — one row a request
     id           in the order of arrival
     created_at, model
@@ -129,6 +132,13 @@ OBSERVATION_POSTS = Table(
     Column("digest", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False, index=True),
     Column("n_written", BigInteger, nullable=False),
+)
+
+OBSERVATION_REVISIONS = Table(
+    "observation_revisions",
+    METADATA,
+    Column("model", Text, primary_key=True),
+    Column("revision", BigInteger, nullable=False),
 )
 
 _OPEN = text("state IN ('waiting', 'claimed')")

@@ -6,8 +6,8 @@ import pytest
 
 from forecasting.errors import ConfigError, DataError
 from forecasting.observed_history import NOT_OBSERVED
-from forecasting.store.history import HistoryQuery, read_history
-from forecasting.store.observations import ObservationRows, ObservationsReport, write_observations
+from forecasting.store.history import HistoryQuery, read_cells, read_history
+from forecasting.store.observations import ObservationRows, ObservationsReport, observation_revision, write_observations
 from forecasting.store.packing import BLOCK_STEPS, GridSpec
 from tests.unit.forecasting.store.stores import HOUR, NOON
 
@@ -144,6 +144,32 @@ def test_a_key_that_was_used_with_another_content_is_refused(store):
     write(store, ("a", "y", 0, 1, 10), idempotency_key="k", digest="d1")
     with pytest.raises(ConfigError, match="idempotency key 'k' must stand for one content"):
         write(store, ("a", "y", 0, 2, 20), idempotency_key="k", digest="d2")
+
+
+def test_the_revision_counts_writes_that_changed_what_stands(store):
+    assert observation_revision(store, "load") == 0
+    write(store, ("a", "y", 0, 1, 10), ("a", "y", 1, 1, 10))
+    write(store, ("a", "y", 0, 1, 10))
+    write(store, ("a", "y", 0, 5, 9))
+    assert observation_revision(store, "load") == 1
+    write(store, ("a", "y", 0, 2, 20))
+    assert observation_revision(store, "load") == 2
+    assert observation_revision(store, "price") == 0
+
+
+def test_cells_come_with_their_series_from_a_step_on(store):
+    write(store, ("a", "y", 0, 1, 10), ("b", "x", 200, 2, 11), ("b", "y", 300, NAN, 12), ("c", "z", 0, 9, 10))
+    write_observations(store, rows(("a", "y", 0, 5, 10), model="price"), GRID, now=LATER)
+    found = read_cells(store, "load", ("x", "y"), GRID, since=NOON)
+    told = {
+        (found.series[s], found.names[c], (time - NOON) // HOUR, known_at): number
+        for s, c, time, number, known_at in zip(found.series_at.tolist(), found.name_at.tolist(), found.time.tolist(), found.number.tolist(), found.known_at.tolist(), strict=True)
+    }  # fmt: skip
+    assert told == pytest.approx({("a", "y", 0, 10): 1, ("b", "x", 200, 11): 2, ("b", "y", 300, 12): NAN}, nan_ok=True)
+    assert len(read_cells(store, "load", ("x", "y"), GRID, since=NOON + 201 * HOUR)) == 1
+    only = read_cells(store, "load", ("x", "y"), GRID, since=NOON, series=("a", "nobody"))
+    assert [only.series[s] for s in only.series_at] == ["a"]
+    assert len(read_cells(store, "load", ("x", "y"), GridSpec(HOUR, 60), since=NOON)) == 0
 
 
 def test_many_series_are_read_as_a_few_are(store):

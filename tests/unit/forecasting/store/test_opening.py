@@ -68,8 +68,19 @@ def test_the_tables_can_be_taken_down_and_made_again(store):
     assert read_forecasts(store, ForecastQuery(model="load")) == []
 
 
+def test_a_store_goes_back_a_version_and_forward_again_with_what_is_in_it(store):
+    write_forecasts(store, [batch()])
+    migrate(store, "0001")
+    assert store_version(store) == "0001"
+    with store.reading() as connection:
+        assert not inspect(connection).has_table("observation_revisions")
+    with open_store(store.address) as again:
+        assert store_version(again) == HEAD
+        assert len(read_forecasts(again, ForecastQuery(model="load"))) == 2
+
+
 def test_a_version_that_there_is_not_is_refused(store):
-    with pytest.raises(ConfigError, match="must be among 0001 or base, found '0998'"):
+    with pytest.raises(ConfigError, match="must be among 0001, 0002 or base, found '0998'"):
         migrate(store, "0998")
 
 
