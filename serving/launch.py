@@ -16,12 +16,14 @@ from types import FrameType
 
 from forecasting.config.gateway import GatewayConfig
 from forecasting.config.sections import ServingConfig
+from forecasting.config.store import StoreConfig
 from forecasting.contracts.codes import ExitCode
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import ConfigError, RemoteError, RetryableError
 from forecasting.repository import ModelRepository
 from forecasting.wire.server_process import RunningServerRecord, listening_process, model_server
 from serving.gateway.answers import READY
+from serving.gateway.gateway_store import DEFAULT_STORE
 from serving.gateway.guard import require_guarded
 from serving.gateway.tokens import TokenSource
 from serving.missing_champion import missing_champion
@@ -36,7 +38,12 @@ SETTLED_S = 5.0
 
 
 def serve(
-    models_dir: Path, model: str, series_dir: Path | None, serving: ServingConfig, gateway: GatewayConfig | None = None
+    models_dir: Path,
+    model: str,
+    series_dir: Path | None,
+    serving: ServingConfig,
+    gateway: GatewayConfig | None = None,
+    store: StoreConfig | None = None,
 ) -> int:
     """Serve the champion of a model until SIGTERM or ^C; prints the ports and a line when ready.
 
@@ -49,6 +56,7 @@ def serve(
         series_dir: Series store for the gateway; none for the one kept with the champion.
         serving: Addresses and ports.
         gateway: Who may ask it; none: the defaults.
+        store: Where forecasts and observations are kept; none: they are not.
 
     Returns:
         0 after SIGTERM or ^C, 5 where one of the two processes ended by itself and was not started again.
@@ -73,7 +81,7 @@ def serve(
     with _stopped_by_signals(stop), ExitStack() as servers:
         server = servers.enter_context(_running_server(repository, serving, logs))
         command = _gateway_command(models_dir, model, series_dir, server.grpc_address)
-        command += _gateway_flags(serving, settings)
+        command += [*_gateway_flags(serving, settings), *_store_flags(store)]
         with listening_process(command, {"http": _GATEWAY_LINE}, log=logs / "gateway.log") as (process, addresses):
             print(f"gRPC     {server.grpc_address}", f"REST     http://{server.rest_address}", sep="\n")
             scheme = "https" if settings.tls_certificate else "http"
@@ -113,6 +121,18 @@ def _gateway_flags(serving: ServingConfig, gateway: GatewayConfig) -> list[str]:
         "--rate-limit": gateway.rate_limit,
     }
     return [*flags, *(f"{name}={value}" for name, value in given.items() if value is not None)]
+
+
+def _store_flags(store: StoreConfig | None) -> list[str]:
+    """The address goes as it is written, so that no secret stands in the command line."""
+    if store is None:
+        return []
+    flags = {
+        "--store": store.url or DEFAULT_STORE,
+        "--flush-interval-s": store.flush_interval_s,
+        "--queue-size": store.queue_size,
+    }
+    return [f"{name}={value}" for name, value in flags.items()]
 
 
 def _port(address: str) -> int:

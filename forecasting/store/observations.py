@@ -1,6 +1,6 @@
 """Write observations: values of series by time, each with the time since when it is known."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,14 +75,26 @@ class ObservationsReport:
 def write_observations(
     store: Store, rows: ObservationRows, grid: GridSpec, *, now: int, idempotency_key: str | None = None, digest: str = ""
 ) -> ObservationsReport:  # fmt: skip
+    """Write rows of one grid; see `write_grids`."""
+    return write_grids(store, {grid: rows}, now=now, idempotency_key=idempotency_key, digest=digest)
+
+
+def write_grids(
+    store: Store,
+    parts: Mapping[GridSpec, ObservationRows],
+    *,
+    now: int,
+    idempotency_key: str | None = None,
+    digest: str = "",
+) -> ObservationsReport:
     """Write all rows, or none.
 
-    A value that stands already changes nothing, also with a later `known_at`: a repetition is no new word. Of two values with the same `known_at` the one that was written last stands.
+    A value that stands already changes nothing, also with a later `known_at`: a repetition is no new word. Of two values
+    with the same `known_at` the one that was written last stands.
 
     Args:
         store: Where to.
-        rows: At least one.
-        grid: Of all of their series.
+        parts: Rows of one model by the grid of their series; each at least one.
         now: For the record of the idempotency key, epoch seconds.
         idempotency_key: A second write with it does nothing, as long as its content is the same.
         digest: Of the content.
@@ -92,14 +104,23 @@ def write_observations(
         ConfigError: The key was used with another content.
         RetryableError: The store cannot be used now; nothing was written.
     """
-    _check(rows, grid)
+    for grid, rows in parts.items():
+        _check(rows, grid)
+    model, n_rows = next(iter(parts.values())).model, sum(len(rows) for rows in parts.values())
     with store.writing() as connection:
-        if idempotency_key is not None and not _is_first(connection, idempotency_key, digest, now, len(rows)):
+        if idempotency_key is not None and not _is_first(
+            connection, model, idempotency_key, digest=digest, now=now, n_rows=n_rows
+        ):
             return ObservationsReport(0, 0, 0, 0, repeated=True)
-        keys = _keys(connection, rows, grid)
-        report = _write(connection, rows, keys[rows.series_at, rows.name_at], grid)
+        found = []
+        for grid, rows in parts.items():
+            keys = _keys(connection, rows, grid)
+            found.append(_write(connection, rows, keys[rows.series_at, rows.name_at], grid))
+        report = ObservationsReport(
+            *(sum(getattr(one, name) for one in found) for name in ("new", "restated", "late", "unchanged"))
+        )
         if report.new or report.restated:
-            _count_change(connection, rows.model)
+            _count_change(connection, model)
         return report
 
 
@@ -148,7 +169,8 @@ def _check(rows: ObservationRows, grid: GridSpec) -> None:
         )
 
 
-def _is_first(connection: Connection, key: str, digest: str, now: int, n_rows: int) -> bool:
+def _is_first(connection: Connection, model: str, given: str, *, digest: str, now: int, n_rows: int) -> bool:
+    key = f"{model}:{given}"
     row = {"idempotency_key": key, "digest": digest, "created_at": now, "n_written": n_rows}
     insert = _insert(connection, OBSERVATION_POSTS).values(row).on_conflict_do_nothing()
     if connection.execute(insert.returning(OBSERVATION_POSTS.c.idempotency_key)).first() is not None:
@@ -156,7 +178,7 @@ def _is_first(connection: Connection, key: str, digest: str, now: int, n_rows: i
     found = select(OBSERVATION_POSTS.c.digest).where(OBSERVATION_POSTS.c.idempotency_key == key)
     if connection.execute(found).scalar_one() != digest:
         raise ConfigError(
-            f"the idempotency key {key!r} must stand for one content, and was used with another one before"
+            f"the idempotency key {given!r} must stand for one content, and was used with another one before"
         )
     return False
 

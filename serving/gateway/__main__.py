@@ -16,6 +16,7 @@ from forecasting.repository import ModelRepository
 from serving.asgi import HttpServer, TlsFiles
 from serving.gateway.app import GatewayApp
 from serving.gateway.forecaster import Forecaster
+from serving.gateway.gateway_store import DEFAULT_STORE, GatewayStore, open_gateway_store
 from serving.gateway.guard import Guard, RateLimit, require_guarded
 from serving.gateway.metrics import GatewayMetrics
 from serving.gateway.model_loader import ChampionWatch, ModelLoader
@@ -56,6 +57,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--tls-key", type=Path, help="its key (PEM)")
     parser.add_argument("--rate-limit", type=float, help="requests a second of one client; left out: no limit")
     parser.add_argument("--max-in-flight", type=int, default=256, help="requests answered at the same time")
+    parser.add_argument(
+        "--store",
+        help="database of forecasts and observations, as store.url of a configuration, or 'default'; left out: none",
+    )
+    parser.add_argument("--flush-interval-s", type=float, default=0.2, help="how often forecasts are written")
+    parser.add_argument("--queue-size", type=int, default=20_000, help="forecasts that wait in memory at most")
     return parser
 
 
@@ -73,13 +80,14 @@ async def serve_gateway(flags: argparse.Namespace) -> None:
     repository = ModelRepository(flags.models_dir)
     load = functools.partial(load_served_model, repository, flags.model, series_dir=flags.series_dir)
     versions = ChampionWatch(repository, flags.model)
-    metrics = GatewayMetrics()
+    metrics, store = GatewayMetrics(), _open_store(flags)
     forecaster = Forecaster(
         flags.model, repository, ModelLoader(load, versions), flags.grpc, timeout_s=flags.timeout_s,
         has_fallback=flags.fallback, count=functools.partial(metrics.count_degraded, flags.model),
+        observed=None if store is None else store.observed,
     )  # fmt: skip
     pages = StatePages(forecaster, repository, metrics)
-    app = GatewayApp(forecaster, pages, metrics, guard, max_body_bytes=flags.max_body_bytes)
+    app = GatewayApp(forecaster, pages, metrics, guard, max_body_bytes=flags.max_body_bytes, store=store)
     tls = TlsFiles(flags.tls_certificate, flags.tls_key) if flags.tls_certificate else None
     server = HttpServer(app, flags.bind_address, flags.port, drain_s=DRAIN_S, tls=tls)
     stop = asyncio.Event()
@@ -92,6 +100,16 @@ async def serve_gateway(flags: argparse.Namespace) -> None:
     pages.draining = True
     await server.stop()
     await forecaster.close()
+    if store is not None:
+        await store.close()
+
+
+def _open_store(flags: argparse.Namespace) -> GatewayStore | None:
+    if flags.store is None:
+        return None
+    url = None if flags.store == DEFAULT_STORE else flags.store
+    settings = {"flush_interval_s": flags.flush_interval_s, "queue_size": flags.queue_size}
+    return open_gateway_store(url, flags.models_dir.parent, flags.model, **settings)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from forecasting.errors import AlmanacError
 from serving.gateway.answers import Answer, AnswerError, as_error
 from serving.gateway.forecaster import REQUEST_ID, Forecaster
+from serving.gateway.gateway_store import GatewayStore
 from serving.gateway.guard import OPEN_PATHS, Guard, required_scope
 from serving.gateway.metrics import GatewayMetrics
 from serving.gateway.pages import StatePages
@@ -38,13 +39,14 @@ class GatewayApp:
     """The ASGI application."""
 
     def __init__(
-        self, forecaster: Forecaster, pages: StatePages, metrics: GatewayMetrics, guard: Guard, *, max_body_bytes: int
-    ) -> None:
+        self, forecaster: Forecaster, pages: StatePages, metrics: GatewayMetrics, guard: Guard, *, max_body_bytes: int,
+        store: GatewayStore | None = None,
+    ) -> None:  # fmt: skip
         """Answer with a forecaster who is let in by a guard."""
         self._name, self._metrics, self._guard, self._max_body_bytes = forecaster.name, metrics, guard, max_body_bytes
         self._n_in_flight = 0
         self._routes = make_routes()
-        self._routes.state.service = GatewayService(forecaster, pages, metrics)
+        self._routes.state.service = GatewayService(forecaster, pages, metrics, store)
         _add_error_handlers(self._routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -71,7 +71,7 @@ def parse_forecast_request(body: bytes) -> ForecastRequest:
         quantiles=parse_quantiles(document.get("quantiles")),
         known=_known(document.get("known")),
         fallback=_fallback(document.get("fallback")),
-        given=_history(document.get("history"), document.get("static")),
+        given=parse_history(document.get("history"), document.get("static")),
     )
 
 
@@ -161,18 +161,28 @@ def _time_of(document: Mapping[str, Any], key: str) -> int | None:
     return None if value is None else parse_moment(value, f"{key!r}")
 
 
-def _history(value: Any, static: Any) -> GivenRows | None:
+def parse_history(value: Any, static: Any, *, key: str = "history") -> GivenRows | None:
+    """Rows of series; none where there is nothing.
+
+    Args:
+        value: What stands under the key.
+        static: What stands under `static`.
+        key: For the messages.
+
+    Raises:
+        AnswerError: 400, naming series and column.
+    """
     found_static = _static(static)
     if value is None:
         if found_static:
             raise AnswerError(400, "'static' is for new series, which need an entry in 'history' too")
         return None
     if not isinstance(value, dict) or not value or not all(isinstance(entry, dict) for entry in value.values()):
-        raise AnswerError(400, "'history' must be an object of at least one series, each with 'values' and 'start' or 'timestamps'")  # fmt: skip
+        raise AnswerError(400, f"{key!r} must be an object of at least one series, each with 'values' and 'start' or 'timestamps'")  # fmt: skip
     for series_id in found_static:
         if series_id not in value:
             raise AnswerError(400, f"'static' names series {series_id!r}, which 'history' does not", series=series_id)
-    parts = [_history_entry(series_id, entry) for series_id, entry in value.items()]
+    parts = [_history_entry(series_id, entry, key) for series_id, entry in value.items()]
     lengths = np.array([len(part.time) for part in parts])
     names = dict.fromkeys(chain.from_iterable(part.columns for part in parts))
     return GivenRows(
@@ -198,8 +208,8 @@ class _HistoryEntry:
         return np.full(len(self.time), np.nan) if found is None else found
 
 
-def _history_entry(series_id: str, entry: Mapping[str, Any]) -> _HistoryEntry:
-    what = f"'history' of series {series_id!r}"
+def _history_entry(series_id: str, entry: Mapping[str, Any], key: str) -> _HistoryEntry:
+    what = f"{key!r} of series {series_id!r}"
     values = entry.get("values")
     if set(entry) not in ({"start", "values"}, {"timestamps", "values"}) or not isinstance(values, dict) or not values:
         text = f"{what} must have 'values', an object of columns, and either 'start' or 'timestamps', found {sorted(entry)}"

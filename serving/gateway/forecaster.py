@@ -30,6 +30,7 @@ from serving.gateway.forecast_request import ForecastRequest
 from serving.gateway.forecasts import ForecastsRecord
 from serving.gateway.inputs import WindowFlags, model_inputs, window_flags
 from serving.gateway.model_loader import ModelLoader
+from serving.gateway.observed import ObservedHistory
 from serving.gateway.plan import DegradedSpec, PlanSpec, degrade, plan_forecasts
 from serving.gateway.served_model import ServedModel
 from serving.gateway.stand_in import filled
@@ -61,7 +62,7 @@ class Forecaster:
 
     def __init__(
         self, name: str, repository: ModelRepository, models: ModelLoader, address: str, *, timeout_s: float,
-        has_fallback: bool, count: Callable[[FallbackCause, int], None],
+        has_fallback: bool, count: Callable[[FallbackCause, int], None], observed: ObservedHistory | None = None,
     ) -> None:  # fmt: skip
         """Open a channel to the server's gRPC address; must be called inside the event loop.
 
@@ -73,7 +74,9 @@ class Forecaster:
             timeout_s: Longest wait for one of its answers.
             has_fallback: Whether the fallback may answer at all.
             count: Told of how many series the fallback answered.
+            observed: What was observed since the versions were made; none where there is no store.
         """
+        self._observed = observed
         self.name = name
         self.has_fallback, self._count, self._warnings = has_fallback, count, FallbackWarnings()
         self._repository, self._models, self._address, self._timeout_s = repository, models, address, timeout_s
@@ -114,7 +117,8 @@ class Forecaster:
     async def _planned(self, served: ServedModel, request: ForecastRequest) -> PlanSpec:
         _check_levels(request, served)
         n_series = len(request.series or served.series)
-        return await run_for(n_series, functools.partial(plan_forecasts, served, request))
+        observed = None if self._observed is None else await self._observed.of(served)
+        return await run_for(n_series, functools.partial(plan_forecasts, served, request, observed))
 
     async def _answer(self, plan: PlanSpec, request: ForecastRequest, request_id: str) -> "_AnsweredRecord":
         """Ask the model for what is not left to the fallback."""

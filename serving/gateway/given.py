@@ -46,7 +46,24 @@ class GivenRows:
         return self.ids[int(self.series[row])], iso_time(int(self.time[row]))
 
 
-def check_columns(given: GivenRows, spec: FeatureSpec) -> None:
+def joined(first: GivenRows, second: GivenRows) -> GivenRows:
+    """Rows of two after each other; their series are apart also where they have the same id."""
+    both = (first, second)
+    names = dict.fromkeys((*first.columns, *second.columns))
+    missing = [np.full(len(one.time), np.nan) for one in both]
+    return GivenRows(
+        (*first.ids, *second.ids),
+        np.concatenate([first.series, second.series + len(first.ids)]),
+        np.concatenate([one.time for one in both]),
+        {
+            name: np.concatenate([one.columns.get(name, empty) for one, empty in zip(both, missing, strict=True)])
+            for name in names
+        },
+        {**first.static, **second.static},
+    )
+
+
+def check_columns(given: GivenRows, spec: FeatureSpec, key: str = "history") -> None:
     """Refuse columns that the model does not read, and numbers that it cannot hold.
 
     Raises:
@@ -55,24 +72,25 @@ def check_columns(given: GivenRows, spec: FeatureSpec) -> None:
     for name, values in given.columns.items():
         if name not in spec.value_columns:
             series = given.ids[0] if given.ids else None
-            text = f"'history' must have columns among {list(spec.value_columns)}, found {name!r}"
+            text = f"{key!r} must have columns among {list(spec.value_columns)}, found {name!r}"
             raise AnswerError(400, text, series=series, column=name)
         # NaN compares false: what is not given is no error here.
         too_large = np.abs(values) > FLOAT32_MAX
         if too_large.any():
             row = int(np.argmax(too_large))
             series, place = given.where(row)
-            text = f"'history' of series {series!r}, column {name!r}, must have finite numbers, found {values[row]} at {place}"
+            text = f"{key!r} of series {series!r}, column {name!r}, must have finite numbers, found {values[row]} at {place}"
             raise AnswerError(400, text, series=series, column=name, place=place)
 
 
-def check_times(given: GivenRows, start: Integers, step_s: int) -> None:
+def check_times(given: GivenRows, start: Integers, step_s: int, key: str = "history") -> None:
     """Refuse times off the grid of their series, and times that come twice.
 
     Args:
         given: R rows of G series.
         start: A time on the grid of each series `[G]`.
         step_s: Step of the grid, seconds.
+        key: Where the rows stand in the request, for the message.
 
     Raises:
         AnswerError: 400, naming series and place.
@@ -80,7 +98,7 @@ def check_times(given: GivenRows, start: Integers, step_s: int) -> None:
     odd = (given.time - start[given.series]) % step_s != 0
     if odd.any():
         series, place = given.where(int(np.argmax(odd)))
-        text = f"'history' of series {series!r} must have times on the grid of {step_s} s steps, found {place}"
+        text = f"{key!r} of series {series!r} must have times on the grid of {step_s} s steps, found {place}"
         raise AnswerError(400, text, series=series, place=place)
     ascending = (np.diff(given.series) > 0) | ((np.diff(given.series) == 0) & (np.diff(given.time) > 0))
     if ascending.all():
@@ -89,7 +107,7 @@ def check_times(given: GivenRows, start: Integers, step_s: int) -> None:
     twice = (np.diff(given.series[order]) == 0) & (np.diff(given.time[order]) == 0)
     if twice.any():
         series, place = given.where(int(order[int(np.argmax(twice)) + 1]))
-        raise AnswerError(400, f"'history' of series {series!r} must name each time once, found {place} twice", series=series, place=place)  # fmt: skip
+        raise AnswerError(400, f"{key!r} of series {series!r} must name each time once, found {place} twice", series=series, place=place)  # fmt: skip
 
 
 def static_codes(series_id: str, given: Mapping[str, str], spec: FeatureSpec) -> list[int]:

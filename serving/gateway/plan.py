@@ -15,8 +15,9 @@ from forecasting.schema import Series
 from serving.gateway.answers import AnswerError, iso_time
 from serving.gateway.fallback import FallbackCause
 from serving.gateway.forecast_request import ForecastRequest
-from serving.gateway.given import GivenRows, check_columns, check_times, static_codes
+from serving.gateway.given import GivenRows, check_columns, check_times, joined, static_codes
 from serving.gateway.known import check_known, known_ahead
+from serving.gateway.observed import ObservedRows
 from serving.gateway.origins import origin_error
 from serving.gateway.series_block import NO_TIME
 from serving.gateway.served_model import ServedModel
@@ -100,11 +101,12 @@ class PlanSpec:
         return found if self.given is None or not len(given) else _with_rows(found, self.given, given, spec)
 
 
-def plan_forecasts(served: ServedModel, request: ForecastRequest) -> PlanSpec:
+def plan_forecasts(served: ServedModel, request: ForecastRequest, observed: ObservedRows | None = None) -> PlanSpec:
     """Where each series asked for is forecast: at the origin asked for, else the latest that has all it needs.
 
     A series in quarantine is left to the fallback where the request allows it. Where all series are asked for,
     those that cannot be forecast are skipped; one that is named, under `series`, `history` or `known`, refuses the request.
+    What was observed since the version was made goes before what is stored with it, and the request before both.
 
     Raises:
         AnswerError: 404 for an unknown series; 400 where a named series or all cannot be forecast, or
@@ -113,22 +115,20 @@ def plan_forecasts(served: ServedModel, request: ForecastRequest) -> PlanSpec:
     given = None if request.given is None else request.given.at_step(served.spec.step_s)
     if given is not None:
         check_columns(given, served.spec)
-    ids, rows = _wanted(served, request, given)
+    ids, rows = _wanted(served, request, given, observed)
     _check_known(served, request, ids)
-    start, static, given_of = _starts(served, ids, rows, given)
-    if given is not None and np.any(np.diff(given_of) < 0):
-        order = np.argsort(given_of, kind="stable")
-        given, given_of = given.pick(order), given_of[order]
-    has_own = np.zeros(len(ids), dtype=np.bool_)
-    if given is not None:
-        has_own[given_of] = True
+    laid = _laid(served, ids, rows, given, None if observed is None else observed.take(ids))
+    start, static, rows_given, given_of = laid.start, laid.static, laid.rows, laid.of
+    has_own = laid.has_own
     if request.known:
-        has_own |= np.array([one in request.known for one in ids])
-    wanted = _WantedSpec(served, request, ids, rows, start, has_own, _following(served, rows, given, given_of))
+        has_own = has_own | np.array([one in request.known for one in ids])
+    following = _following(served, rows, rows_given, given_of)
+    wanted = _WantedSpec(served, request, ids, rows, start, has_own, laid.has_seen, following)
+    if request.origin is None and request.cutoff is None and laid.has_seen.any():
+        wanted = replace(wanted, has_seen=_reaching(wanted, _ahead(wanted, following, rows_given, given_of)))
     origins, refused = _origins(wanted)
-    plan = PlanSpec(
-        served, ids, rows, start, origins, _ahead(wanted, origins, given, given_of), static, given, given_of
-    )
+    ahead = _ahead(wanted, origins, rows_given, given_of)
+    plan = PlanSpec(served, ids, rows, start, origins, ahead, static, rows_given, given_of)
     _give_known(plan, request, refused)
     degraded = _quarantined(wanted, refused)
     _refuse_uncovered(plan, refused, degraded)
@@ -143,7 +143,11 @@ def degrade(plan: PlanSpec, why: Mapping[int, DegradedSpec]) -> PlanSpec:
 
 @dataclass(frozen=True)
 class _WantedSpec:
-    """The series asked for; following `[N]`: the step after the last target, has_own `[N]`: whether the request gives any of it."""
+    """The series asked for.
+
+    following `[N]`: the step after the last target, has_own `[N]`: whether the request gives any of it, has_seen `[N]`:
+    whether it was observed since the version was made.
+    """
 
     served: ServedModel
     request: ForecastRequest
@@ -151,10 +155,13 @@ class _WantedSpec:
     rows: Integers
     start: Integers
     has_own: npt.NDArray[np.bool_]
+    has_seen: npt.NDArray[np.bool_]
     following: Integers
 
 
-def _wanted(served: ServedModel, request: ForecastRequest, given: GivenRows | None) -> tuple[tuple[str, ...], Integers]:
+def _wanted(
+    served: ServedModel, request: ForecastRequest, given: GivenRows | None, observed: ObservedRows | None
+) -> tuple[tuple[str, ...], Integers]:
     block = served.block
     if request.series is None and given is None:
         return block.ids, np.arange(len(block.ids))
@@ -164,7 +171,7 @@ def _wanted(served: ServedModel, request: ForecastRequest, given: GivenRows | No
     for one in brought.difference(ids):
         raise AnswerError(400, f"'history' names series {one!r}, which 'series' does not ask for", series=one)
     for place in np.flatnonzero(rows < 0).tolist():
-        if (one := ids[place]) not in brought:
+        if (one := ids[place]) not in brought and (observed is None or one not in observed.places):
             text = f"there is no series {one!r}; the model knows {len(block.ids)} series, others need an entry in 'history'"
             raise AnswerError(404, text, series=one)
     return ids, rows
@@ -180,26 +187,60 @@ def _check_known(served: ServedModel, request: ForecastRequest, ids: Sequence[st
         check_known(series_id, columns, served.spec)
 
 
-def _starts(
-    served: ServedModel, ids: Sequence[str], rows: Integers, given: GivenRows | None
-) -> tuple[Integers, npt.NDArray[np.float32], Integers]:
-    """A time on the grid and the static inputs of each series, and to which of them each given row belongs."""
+@dataclass(frozen=True)
+class _LaidRows:
+    """Rows that go before those of the version, each series' observed ones first, so that those of the request win.
+
+    start `[N]`: a time on the grid of each series. static `[N,S]`. rows: none where there are none; of `[R]`: whose they
+    are, ascending. has_own, has_seen `[N]`: whether the request, or an observation, has any row of a series.
+    """
+
+    start: Integers
+    static: npt.NDArray[np.float32]
+    rows: GivenRows | None
+    of: Integers
+    has_own: npt.NDArray[np.bool_]
+    has_seen: npt.NDArray[np.bool_]
+
+
+def _laid(
+    served: ServedModel, ids: Sequence[str], rows: Integers, given: GivenRows | None, seen: GivenRows | None
+) -> _LaidRows:
     block, spec = served.block, served.spec
     start, static = block.start[rows], block.static[rows]
-    if given is None:
-        return start, static, np.empty(0, np.int64)
+    parts = [part for part in (seen, given) if part is not None]
+    has_own, has_seen = (np.zeros(len(ids), dtype=np.bool_) for _ in range(2))
+    if not parts:
+        return _LaidRows(start, static, None, np.empty(0, np.int64), has_own, has_seen)
     place = {one: i for i, one in enumerate(ids)}
-    of_given = np.array([place[one] for one in given.ids], dtype=np.int64)
-    given_of = of_given[given.series]
-    first = np.full(len(ids), np.iinfo(np.int64).max)
-    np.minimum.at(first, given_of, given.time)
-    is_new = rows < 0
-    start = np.where(is_new, first, start)
-    check_times(given, start[of_given], spec.step_s)
-    for i in np.flatnonzero(is_new).tolist():
-        codes = static_codes(ids[i], given.static.get(ids[i], {}), spec)
+    of_ids = [np.array([place[one] for one in part.ids], dtype=np.int64) for part in parts]
+    of_rows = [of[part.series] for of, part in zip(of_ids, parts, strict=True)]
+    # Of a new series the first row says where its grid is, an observed one before one of the request.
+    for part, of in reversed(list(zip(parts, of_rows, strict=True))):
+        first = np.full(len(ids), np.iinfo(np.int64).max)
+        np.minimum.at(first, of, part.time)
+        start = np.where((rows < 0) & (first != np.iinfo(np.int64).max), first, start)
+    if seen is not None:
+        has_seen[of_rows[0]] = True
+    if given is not None:
+        check_times(given, start[of_ids[-1]], spec.step_s)
+        has_own[of_rows[-1]] = True
+    for i in np.flatnonzero(rows < 0).tolist():
+        codes = static_codes(ids[i], {} if given is None else given.static.get(ids[i], {}), spec)
         static[i] = (*codes, *spec.scaler.own_scales(ids[i]))
-    return start, static, given_of
+    together = parts[0] if len(parts) == 1 else joined(*parts)
+    of = np.concatenate(of_rows)
+    if np.any(np.diff(of) < 0):
+        order = np.argsort(of, kind="stable")
+        together, of = together.pick(order), of[order]
+    return _LaidRows(start, static, together, of, has_own, has_seen)
+
+
+def _reaching(wanted: _WantedSpec, ahead: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Which observed series can be forecast from the step after their last target: all covariates of it are known."""
+    apart = wanted.served.block.apart[wanted.rows] & (wanted.rows >= 0)
+    covered: npt.NDArray[np.bool_] = np.logical_not(np.isnan(ahead).any(axis=(1, 2)))
+    return wanted.has_seen & (covered | apart | (wanted.rows < 0))
 
 
 def _following(served: ServedModel, rows: Integers, given: GivenRows | None, given_of: Integers) -> Integers:
@@ -214,25 +255,26 @@ def _following(served: ServedModel, rows: Integers, given: GivenRows | None, giv
 def _origins(wanted: _WantedSpec) -> tuple[Integers, dict[int, AnswerError]]:
     """First step of each forecast, and the series that have none, with the reason."""
     block, spec, request, rows = wanted.served.block, wanted.served.spec, wanted.request, wanted.rows
+    has_any = wanted.has_own | wanted.has_seen
     if request.origin is not None:
         origins = np.full(len(rows), request.origin)
     elif request.cutoff is not None:
         origins = wanted.start - (wanted.start - request.cutoff) // spec.step_s * spec.step_s
     else:
-        origins = np.where(wanted.has_own, wanted.following, block.default[rows])
+        origins = np.where(has_any, wanted.following, block.default[rows])
     first, last = block.first[rows], block.last[rows]
-    if wanted.has_own.any():
+    if has_any.any():
         stored_last = np.where(rows >= 0, wanted.start + block.n_steps[rows] * spec.step_s, NO_TIME)
         own_last = np.maximum(stored_last, wanted.following)
         own_last = np.where(block.apart[rows] & (rows >= 0), np.maximum(own_last, last), own_last)
-        first = np.where(wanted.has_own, wanted.start + spec.step_s, first)
-        last = np.where(wanted.has_own, own_last, last)
+        first = np.where(has_any, wanted.start + spec.step_s, first)
+        last = np.where(has_any, own_last, last)
     fits = (origins >= first) & (origins <= last) & ((origins - wanted.start) % spec.step_s == 0)
     fits &= (wanted.following != NO_TIME) & (last != NO_TIME)
     refused = {
         int(i): origin_error(
             wanted.ids[i], spec, int(origins[i]), start=int(wanted.start[i]), bounds=(int(first[i]), int(last[i])),
-            has_target=bool(wanted.following[i] != NO_TIME), reads_known=not (wanted.has_own[i] or block.apart[rows[i]]),
+            has_target=bool(wanted.following[i] != NO_TIME), reads_known=not (has_any[i] or block.apart[rows[i]]),
         )
         for i in (np.flatnonzero(~fits).tolist() if not fits.all() else ())
     }  # fmt: skip

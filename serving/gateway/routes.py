@@ -5,6 +5,7 @@ would cost more than their forecasts. The classes of `schemas.py` are for the do
 """
 
 import functools
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,24 +16,34 @@ from pydantic import BaseModel
 
 from forecasting.contracts.ports import METRICS_PATH
 from forecasting.version import VERSION
-from serving.gateway.answers import JSON, TEXT, Answer, as_json
+from serving.gateway.answers import JSON, TEXT, Answer, AnswerError, as_json
 from serving.gateway.arrow_bodies import ARROW, forecasts_arrow
 from serving.gateway.arrow_request import QUERY_PARAMETERS, parse_arrow_request
 from serving.gateway.documents import forecasts_json
 from serving.gateway.forecast_request import ForecastRequest, parse_forecast_request
 from serving.gateway.forecaster import Forecaster, run_for
 from serving.gateway.forecasts import ForecastsRecord
+from serving.gateway.gateway_store import GatewayStore
 from serving.gateway.kserve import kserve_answer, parse_kserve_request
 from serving.gateway.metrics import GatewayMetrics
+from serving.gateway.observation_post import (
+    IDEMPOTENCY_HEADER,
+    parse_arrow_observations,
+    parse_observations,
+    post_digest,
+)
 from serving.gateway.pages import StatePages
 from serving.gateway.schemas import (
     FORECAST_EXAMPLES,
     KSERVE_EXAMPLES,
+    OBSERVATION_EXAMPLES,
     ErrorDocument,
     ForecastBody,
     ForecastsDocument,
     KserveBody,
     ModelDocument,
+    ObservationsBody,
+    ObservationsDocument,
     SeriesListDocument,
     inlined,
 )
@@ -64,6 +75,7 @@ class GatewayService:
     forecaster: Forecaster
     pages: StatePages
     metrics: GatewayMetrics
+    store: GatewayStore | None = None
 
 
 def make_routes() -> FastAPI:
@@ -165,9 +177,52 @@ async def get_timeseries_models(request: Request) -> Response:
     return as_response(as_json([_service(request).forecaster.name]))
 
 
-async def _forecast(request: Request, asked: ForecastRequest) -> ForecastsRecord:
+_IDEMPOTENCY: dict[str, Any] = {
+    "name": IDEMPOTENCY_HEADER,
+    "in": "header",
+    "schema": {"type": "string"},
+    "description": "A second request with the same key and content writes nothing; known for a week.",
+}
+_KNOWN_AT: dict[str, Any] = {
+    "name": "known_at",
+    "in": "query",
+    "schema": {"type": "string"},
+    "description": "With an Arrow body, as in JSON.",
+}
+
+
+@router.post(
+    "/v1/observations",
+    summary="Write what was observed",
+    response_model=ObservationsDocument,
+    responses={**_ERRORS, 409: {"model": ErrorDocument, "description": "The key was used with another content."}},
+    openapi_extra={
+        "parameters": [_IDEMPOTENCY, _KNOWN_AT],
+        **_body_of(ObservationsBody, OBSERVATION_EXAMPLES, arrow=True),
+    },
+)
+async def post_observations(request: Request) -> Response:
+    """Values of the target and of covariates by series and time; all of them are written, or none.
+
+    Forecasts are made from them at once. A value that replaces another one of its step is kept beside it, with the time
+    since when each is known; writing the same again changes nothing.
+    """
     service = _service(request)
+    if service.store is None:
+        raise AnswerError(404, "this gateway keeps no observations; start it with --store, or by `almanac serve`")
+    body = await request.body()
+    is_arrow = _content_type(request) == ARROW
+    post = parse_arrow_observations(body, request.query_params) if is_arrow else parse_observations(body)
+    served = await service.forecaster.current()
+    key, digest = request.headers.get(IDEMPOTENCY_HEADER), post_digest(body, request.url.query)
+    return as_response(as_json(await service.store.writer.write(served, post, key=key, digest=digest)))
+
+
+async def _forecast(request: Request, asked: ForecastRequest) -> ForecastsRecord:
+    service, begun = _service(request), time.perf_counter()
     found = await service.forecaster.forecast(asked, request.state.request_id)
+    if service.store is not None:
+        service.store.keep(found, request.state.request_id, time.perf_counter() - begun)
     service.metrics.series.labels(service.forecaster.name).inc(len(found))
     return found
 

@@ -51,6 +51,28 @@ class ForecastBody(_Document):
     )
 
 
+class ObservationsBody(_Document):
+    """What was observed."""
+
+    observations: dict[str, HistoryBody] = Field(
+        description="Values by series. A series that the model does not know is kept as well.", min_length=1
+    )
+    known_at: str | None = Field(
+        None, description="Since when the values are known, ISO 8601 with a zone; null: the time of their receipt."
+    )
+
+
+class ObservationsDocument(_Document):
+    """What became of the values."""
+
+    new: int = Field(description="The first of their step.")
+    restated: int = Field(description="Replaced another one, which is kept.")
+    late: int = Field(description="Kept behind one that became known later.")
+    unchanged: int = Field(description="Were there already.")
+    repeated: bool = Field(description="The idempotency key was seen before; nothing was written.")
+    known_at: str | None = Field(description="Since when they are known.")
+
+
 class ForecastDocument(_Document):
     """The forecast of one series; lists have one entry a step."""
 
@@ -227,6 +249,28 @@ FORECAST_EXAMPLES: dict[str, Any] = {
                 "north": {"temperature": [4.5, 4.1, 3.8]},
                 "south": {"temperature": {"2026-01-31T00:00:00Z": 6.0, "2026-01-31T01:00:00Z": 5.7}},
             },
+        },
+    },
+}
+
+OBSERVATION_EXAMPLES: dict[str, Any] = {
+    "hours": {
+        "summary": "Two hours of one series, one of another",
+        "value": {
+            "observations": {
+                "north": {"start": "2026-01-30T22:00:00Z", "values": {"demand": [4120.5, 3998.0]}},
+                "south": {
+                    "timestamps": ["2026-01-30T22:00:00Z"],
+                    "values": {"demand": [2210.0], "temperature": [6.2]},
+                },
+            }
+        },
+    },
+    "restated": {
+        "summary": "A correction that became known the day after",
+        "value": {
+            "observations": {"north": {"start": "2026-01-30T22:00:00Z", "values": {"demand": [4131.0]}}},
+            "known_at": "2026-01-31T09:00:00Z",
         },
     },
 }

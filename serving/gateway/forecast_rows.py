@@ -1,0 +1,45 @@
+"""Forecasts as the store keeps them."""
+
+import time
+
+import numpy as np
+
+from forecasting.store.forecasts import ForecastBatchRecord, ForecastFlag, ForecastRole
+from serving.gateway.forecasts import ForecastsRecord
+
+
+def forecast_batch(
+    found: ForecastsRecord, request_id: str, *, role: ForecastRole, latency_s: float
+) -> ForecastBatchRecord:
+    """What was answered to one request.
+
+    Args:
+        found: The answer, with all levels of the model whatever was asked for.
+        request_id: Of the request.
+        role: Of the version that answered.
+        latency_s: From the request to the answer.
+    """
+    flags = ForecastFlag.IMPUTED * found.imputed + ForecastFlag.STALE * found.stale
+    problems: list[str] = []
+    if found.degraded:
+        problems = [""] * len(found)
+        for place, why in found.degraded.items():
+            flags[place] |= ForecastFlag.DEGRADED
+            problems[place] = why.reason
+    spec = found.served.spec
+    return ForecastBatchRecord(
+        request=request_id,
+        created_at=int(time.time()),
+        role=role,
+        model=found.served.name,
+        version=found.served.version,
+        series=found.ids,
+        origins=found.origins,
+        step_s=spec.step_s,
+        n_steps=spec.horizon,
+        levels=spec.quantiles,
+        answers=found.answers,
+        flags=np.asarray(flags, dtype=np.int64),
+        latency_us=int(latency_s * 1e6),
+        problems=problems,
+    )

@@ -1,0 +1,237 @@
+"""Observations that are posted to a gateway, and the forecasts that it makes of them and keeps."""
+
+import http.client
+import json
+import shutil
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from forecasting.repository import ModelRepository
+from forecasting.series_store import read_series_store
+from forecasting.store.address import store_address
+from forecasting.store.forecasts import ForecastFlag, ForecastQuery, read_forecasts
+from forecasting.store.opening import open_store
+from forecasting.windows import window_inputs
+from forecasting.wire.client import GrpcClient
+from forecasting.wire.server_process import listening_process, model_server
+from serving.gateway.arrow_bodies import ARROW
+from serving.gateway.schemas import ObservationsDocument
+from tests.unit.serving import tiny_models
+from tests.unit.serving.conftest import LINE, START
+
+CUTOFF = START + 40 * 3600
+"""2014-01-02T16:00:00Z, the step after the last target of the version."""
+
+
+@pytest.fixture(scope="module")
+def server(home):
+    config = ModelRepository(home / "models").server_config
+    with model_server([f"--model_config_file={config}", "--prefer_tflite_model"], log=home / "server.log") as server:
+        with GrpcClient(server.grpc_address) as client:
+            client.wait_available("tiny", 1)
+        yield server.grpc_address
+
+
+@pytest.fixture
+def root(home, tmp_path):
+    """A state directory of its own, with the models of `home`."""
+    shutil.copytree(home / "models", tmp_path / "models")
+    return tmp_path
+
+
+def _gateway(server, root):
+    command = [sys.executable, "-m", "serving.gateway", "--model=tiny", f"--models-dir={root / 'models'}"]
+    command += [f"--grpc={server}", "--port=0", "--store=default", "--flush-interval-s=0.05"]
+    return listening_process(command, LINE, log=root / "gateway.log")
+
+
+@pytest.fixture
+def address(server, root):
+    with _gateway(server, root) as (_, addresses):
+        yield addresses["http"]
+
+
+def _send(address, path, body, headers=None):
+    connection = http.client.HTTPConnection(address, timeout=20)
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    connection.request("POST", path, content, headers or {})
+    response = connection.getresponse()
+    found = response.status, json.loads(response.read())
+    connection.close()
+    return found
+
+
+def _post(address, observations, headers=None, **fields):
+    return _send(address, "/v1/observations", {"observations": observations, **fields}, headers)
+
+
+def _forecast(address, **fields):
+    status, document = _send(address, "/v1/forecast", {"series": ["a"], **fields})
+    assert status == 200, document
+    return document["forecasts"][0]
+
+
+def _wanted(home, changes, origin=CUTOFF, series="a"):
+    """Point forecast of the stored series with some values, (step, column): number, changed."""
+    found = read_series_store(home / "series").get(series)
+    values = found.values.copy()
+    for (step, column), number in changes.items():
+        values[step, column] = number
+    window = window_inputs(replace(found, values=values), tiny_models.SPEC, np.array([origin]))
+    return tiny_models.expected(window, 2.0)[0, :, 1]
+
+
+def counts(document):
+    return {name: document[name] for name in ("new", "restated", "late", "unchanged", "repeated")}
+
+
+NONE = {"new": 0, "restated": 0, "late": 0, "unchanged": 0, "repeated": False}
+
+
+def test_a_forecast_begins_after_what_was_observed_last_and_reads_it(address, home):
+    status, document = _post(address, {"a": {"start": "2014-01-02T16:00:00Z", "values": {"Demand": [70, 71]}}})
+    assert (status, counts(document)) == (200, {**NONE, "new": 2})
+    ObservationsDocument.model_validate(document)
+    forecast = _forecast(address)
+    assert forecast["origin"] == "2014-01-02T18:00:00Z"
+    np.testing.assert_allclose(forecast["point"], _wanted(home, {(40, 0): 70, (41, 0): 71}, CUTOFF + 7200), rtol=1e-6)
+
+
+def test_a_restated_value_replaces_that_of_the_version_and_a_late_word_does_not(address, home):
+    last = {"a": {"start": "2014-01-02T15:00:00Z", "values": {"Demand": [50]}}}
+    assert counts(_post(address, last)[1]) == {**NONE, "new": 1}
+    np.testing.assert_allclose(_forecast(address)["point"], _wanted(home, {(39, 0): 50}), rtol=1e-6)
+    last["a"]["values"]["Demand"] = [60]
+    assert counts(_post(address, last, known_at="2014-01-03T00:00:00Z")[1]) == {**NONE, "late": 1}
+    np.testing.assert_allclose(_forecast(address)["point"], _wanted(home, {(39, 0): 50}), rtol=1e-6)
+
+
+def test_a_value_known_before_the_cutoff_leaves_the_version_its_own(address, home):
+    early = {"a": {"start": "2014-01-02T15:00:00Z", "values": {"Demand": [50]}}}
+    assert _post(address, early, known_at="2014-01-02T15:30:00Z")[0] == 200
+    np.testing.assert_allclose(_forecast(address)["point"], _wanted(home, {}), rtol=1e-6)
+
+
+def test_the_history_of_a_request_goes_before_what_was_observed(address, home):
+    _post(address, {"a": {"start": "2014-01-02T15:00:00Z", "values": {"Demand": [50]}}})
+    given = {"a": {"start": "2014-01-02T15:00:00Z", "values": {"Demand": [80]}}}
+    np.testing.assert_allclose(_forecast(address, history=given)["point"], _wanted(home, {(39, 0): 80}), rtol=1e-6)
+
+
+def test_without_covariates_of_the_horizon_a_series_is_forecast_as_far_as_they_reach(address):
+    _post(address, {"b": {"start": "2014-01-02T16:00:00Z", "values": {"Demand": [70]}}})
+    forecast = _forecast(address, series=["b"])
+    assert forecast["origin"] == "2014-01-02T14:00:00Z"
+    assert "the forecast starts at 2014-01-02T17:00:00Z" in forecast["limited_by"]
+    _post(address, {"b": {"start": "2014-01-02T17:00:00Z", "values": {"Temperature": [20, 21, 22]}}})
+    forecast = _forecast(address, series=["b"])
+    assert (forecast["origin"], forecast["limited_by"]) == ("2014-01-02T17:00:00Z", None)
+
+
+def test_a_series_that_the_version_does_not_know_is_forecast_from_observations(address):
+    values = {"Demand": [*range(48)], "Temperature": [20] * 48}
+    _post(address, {"new": {"start": "2014-01-01T00:00:00Z", "values": values}})
+    _post(address, {"new": {"start": "2014-01-03T00:00:00Z", "values": {"Temperature": [20] * 3}}})
+    assert _forecast(address, series=["new"])["origin"] == "2014-01-03T00:00:00Z"
+
+
+def test_a_table_of_arrow_is_written_as_json_is(address, home):
+    table = pa.table(
+        {
+            "series": ["a", "a"],
+            "timestamp": pa.array([CUTOFF - 3600, CUTOFF], pa.timestamp("s", "UTC")),
+            "Demand": [50.0, None],
+            "Temperature": [None, 25.0],
+        }
+    )
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    headers = {"content-type": ARROW}
+    known_at = "2014-01-02T17:00:00Z"
+    status, document = _send(address, f"/v1/observations?known_at={known_at}", sink.getvalue().to_pybytes(), headers)
+    assert (status, counts(document), document["known_at"]) == (200, {**NONE, "new": 2}, known_at)
+    np.testing.assert_allclose(_forecast(address)["point"], _wanted(home, {(39, 0): 50, (40, 1): 25}), rtol=1e-6)
+
+
+def test_the_same_again_changes_nothing_and_a_key_is_for_one_content(address):
+    body = {"a": {"start": "2014-01-02T16:00:00Z", "values": {"Demand": [70]}}}
+    key = {"idempotency-key": "feed-1"}
+    assert counts(_post(address, body, key)[1]) == {**NONE, "new": 1}
+    assert counts(_post(address, body, key)[1]) == {**NONE, "repeated": True}
+    assert counts(_post(address, body)[1]) == {**NONE, "unchanged": 1}
+    body["a"]["values"]["Demand"] = [71]
+    status, document = _post(address, body, key)
+    assert status == 409
+    assert "idempotency key 'feed-1' must stand for one content" in document["error"]
+    assert counts(_post(address, body)[1]) == {**NONE, "restated": 1}
+
+
+TOMORROW = (datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+GOOD = {"start": "2014-01-02T16:00:00Z", "values": {"Demand": [70]}}
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "about"),
+    [
+        ({}, "must have the key 'observations'", None),
+        ({"observations": {"a": GOOD}, "extra": 1}, "unknown key 'extra'", None),
+        ({"observations": {"a": {**GOOD, "values": {"Wind": [1]}}}}, "'observations' must have columns among", "Wind"),
+        ({"observations": {"a": GOOD, "b": {**GOOD, "start": "2014-01-02T16:30:00Z"}}}, "'observations' of series 'b' must have times on the grid of 3600 s", None),
+        ({"observations": {"a": GOOD, "b": {**GOOD, "values": {"Demand": [1e39]}}}}, "must have finite numbers, found 1e+39 at 2014-01-02T16:00:00Z", "Demand"),
+        ({"observations": {"a": {**GOOD, "values": {"Demand": [None]}}}}, "must have at least one value, found none", None),
+        ({"observations": {"a": GOOD}, "known_at": TOMORROW}, "'known_at' must not lie in the future", None),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_written_is_named_and_nothing_is_written(address, home, body, message, about):
+    status, document = _send(address, "/v1/observations", body)
+    assert status == 400
+    assert message in document["error"]
+    assert document.get("column") == about
+    np.testing.assert_allclose(_forecast(address)["point"], _wanted(home, {}), rtol=1e-6)
+
+
+def test_observations_and_forecasts_outlive_the_gateway(server, root, home):
+    with _gateway(server, root) as (process, addresses):
+        _post(addresses["http"], {"a": {"start": "2014-01-02T15:00:00Z", "values": {"Demand": [50]}}})
+        first = _forecast(addresses["http"])
+        process.terminate()
+        assert process.wait(30) == 0
+    with _gateway(server, root) as (_, addresses):
+        assert _forecast(addresses["http"])["point"] == first["point"]
+
+
+def test_two_gateways_on_one_store_forecast_from_each_others_observations(server, root, home):
+    with _gateway(server, root) as (_, one), _gateway(server, root) as (_, other):
+        before = _forecast(other["http"])["point"]
+        _post(one["http"], {"a": {"start": "2014-01-02T15:00:00Z", "values": {"Demand": [50]}}})
+        while (found := _forecast(other["http"])["point"]) == before:
+            pass
+    np.testing.assert_allclose(found, _wanted(home, {(39, 0): 50}), rtol=1e-6)
+
+
+def test_every_forecast_is_in_the_store_once_the_gateway_has_ended(server, root):
+    with _gateway(server, root) as (process, addresses):
+        headers = {"x-request-id": "mine"}
+        answered = _send(addresses["http"], "/v1/forecast", {"series": ["a"], "quantiles": [0.9]}, headers)[1][
+            "forecasts"
+        ][0]
+        for _ in range(20):
+            _forecast(addresses["http"], series=["a", "b"])
+        process.terminate()
+        assert process.wait(30) == 0
+    with open_store(store_address(None, root / "serving.db")) as store:
+        found = read_forecasts(store, ForecastQuery(model="tiny"))
+    assert len(found) == 41
+    (kept,) = [one for one in found if one.request == "mine"]
+    assert (kept.series, kept.version, kept.role, kept.origin) == ("a", 1, "champion", CUTOFF)
+    assert kept.levels == (0.1, 0.5, 0.9)
+    np.testing.assert_allclose(kept.quantiles[:, 1], answered["point"], rtol=1e-6)
+    np.testing.assert_allclose(kept.quantiles[:, 2], answered["quantiles"]["0.9"], rtol=1e-6)
+    assert kept.flags == ForecastFlag.NONE
+    assert kept.latency_us > 0
