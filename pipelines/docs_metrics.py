@@ -56,7 +56,7 @@ SPEED = """\
 
 ## Latency and throughput of a single forecast
 
-`tournament.json` of compress_model has for every variant, in process and on one thread, `latency_p50_ms`, `latency_p99_ms` and
+`tournament.json` of compress_model has for every variant, in a process of its own on one thread, `latency_p50_ms`, `latency_p99_ms` and
 `forecasts_per_s`; `report.json` of validate_serving has `p50_ms`, `p99_ms` and `forecasts_per_s` of the candidate in a real server,
 over gRPC and over REST. Both ask for one forecast after the other, so that the throughput is that of one client.
 `gates.serving.max_latency_ms` limits the 99th percentile over gRPC.

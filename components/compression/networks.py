@@ -12,7 +12,8 @@ import numpy.typing as npt
 from forecasting.config.models import KindConfig
 from forecasting.config.root import CompressModelSettings
 from forecasting.contracts.artifacts import MODEL_SPEC_FILE, REPORT_FILE, WEIGHTS_FILE
-from forecasting.feature_store import FeatureStore, learning_windows
+from forecasting.errors import ArtifactError
+from forecasting.feature_store import FeatureStore, learning_windows, window_index
 from forecasting.manifests import sync_directory
 from forecasting.variants import Pruning
 
@@ -22,15 +23,18 @@ if TYPE_CHECKING:
 
 Weights = list[npt.NDArray[np.float32]]
 
+_STRUCTURED_SHARE = 0.35
+"""Of the time for the tournament, what may be over when a further round of structured pruning begins to end."""
 _COMPILE_S = 12.0
 """What the first fine-tuning of a network takes besides its steps, about."""
 
 
 @dataclass(frozen=True)
 class PrunedNetwork:
-    """A network. sparsity: share of zero weights among the kernels. n_parameters: all weights."""
+    """A network. model: its settings. sparsity: share of zero weights among the kernels. n_parameters: all weights."""
 
     module: "ForecastModule"
+    model: KindConfig
     sparsity: float
     n_parameters: int
 
@@ -68,16 +72,58 @@ class NetworkShelf:
         return pruning in self._found or pruning is Pruning.NONE or self._path(pruning).exists()
 
     def estimate_s(self, pruning: Pruning) -> float:
-        """Seconds that making it may take, before any was made."""
-        return 0.0 if self.is_made(pruning) else _COMPILE_S + self._settings.compression.finetune_steps * self._step_s
+        """Seconds that making it may take, before any was made; of structured pruning its first round."""
+        if self.is_made(pruning):
+            return 0.0
+        settings = self._settings.compression
+        first = self.estimate_s(Pruning.STRUCTURED) if pruning is Pruning.STRUCTURED_MAGNITUDE_50 else 0.0
+        n_steps = settings.structured_steps if pruning is Pruning.STRUCTURED else settings.finetune_steps
+        return first + _COMPILE_S + n_steps * self._step_s
 
     def _make(self, pruning: Pruning) -> PrunedNetwork:
-        loop = self._loop(self._settings.model)
-        loop.network.load_weights(self._model / WEIGHTS_FILE)
+        if pruning is Pruning.STRUCTURED:
+            return self._narrow()
+        source = self.network(Pruning.STRUCTURED) if pruning.is_structured else None
+        model = self._settings.model if source is None else source.model
+        loop = self._loop(model)
+        if source is None:
+            loop.network.load_weights(self._model / WEIGHTS_FILE)
+        else:
+            loop.network.set_weights(source.module.network.get_weights())
         sparsity = self._prune(loop, pruning.sparsity) if pruning.sparsity else 0.0
         if pruning is not Pruning.NONE:
-            self._write(pruning, loop.network.get_weights(), self._settings.model, sparsity)
-        return self._wrap(loop.network, sparsity)
+            self._write(pruning, loop.network.get_weights(), model, sparsity)
+        return self._wrap(loop.network, model, sparsity)
+
+    def _narrow(self) -> PrunedNetwork:
+        from forecasting.neural.compression.structured import NarrowingConfig, narrow_network
+        from forecasting.neural.models import NetworkSpec
+
+        settings, split = self._settings.compression, self._store.split
+        found = narrow_network(
+            self.network(Pruning.NONE).module.network,
+            NetworkSpec(self._store.spec, self._settings.model),
+            self._training,
+            store=self._store,
+            train=learning_windows(self._store, with_validation=self._settings.training.refit),
+            validation=window_index(
+                self._store, split.validation_start, split.validation_end, min_age=self._store.spec.segment
+            ),
+            settings=NarrowingConfig(
+                max_loss_ratio=settings.max_accuracy_loss,
+                max_rounds=settings.structured_rounds,
+                n_steps=settings.structured_steps,
+                time_budget_s=_STRUCTURED_SHARE * settings.budget_s,
+            ),
+        )
+        model = found.spec.model
+        if model == self._settings.model:
+            least = min((round_.loss_ratio for round_ in found.rounds), default=float("nan"))
+            raise ArtifactError(
+                f"no units could be taken out within compression.max_accuracy_loss; the first round lost {least:.2%}"
+            )
+        self._write(Pruning.STRUCTURED, found.network.get_weights(), model, 0.0)
+        return self._wrap(found.network, model, 0.0)
 
     def _prune(self, loop: "TrainingLoop", sparsity: float) -> float:
         from forecasting.neural.compression.magnitude import prune_network
@@ -94,11 +140,12 @@ class NetworkShelf:
 
         return TrainingLoop(NetworkSpec(self._store.spec, model), self._training, tf.distribute.get_strategy())
 
-    def _wrap(self, network: Any, sparsity: float) -> PrunedNetwork:
+    def _wrap(self, network: Any, model: KindConfig, sparsity: float) -> PrunedNetwork:
         from forecasting.neural.export import ForecastModule
 
         n_parameters = sum(int(np.prod(weight.shape)) for weight in network.weights)
-        return PrunedNetwork(ForecastModule(network, self._store.spec, self._calibration), sparsity, n_parameters)
+        module = ForecastModule(network, self._store.spec, self._calibration)
+        return PrunedNetwork(module, model, sparsity, n_parameters)
 
     def _path(self, pruning: Pruning) -> Path:
         return self._kept / f"{pruning.value}.npz"
@@ -114,7 +161,7 @@ class NetworkShelf:
         model = type(self._settings.model).model_validate(about["model"])
         network = build_network(NetworkSpec(self._store.spec, model))
         network.set_weights(weights)
-        return self._wrap(network, about["sparsity"])
+        return self._wrap(network, model, about["sparsity"])
 
     def _write(self, pruning: Pruning, weights: Weights, model: KindConfig, sparsity: float) -> None:
         about = {"n_weights": len(weights), "model": model.model_dump(mode="json"), "sparsity": sparsity}

@@ -13,7 +13,7 @@ from forecasting.backtest.summary import finite_document
 
 
 class LineKind(StrEnum):
-    """How the values of one line are drawn. HIDDEN: not at all, an edge of a band."""
+    """How the values of one line are drawn. HIDDEN: not at all, an edge of a band. BUBBLES: circles whose areas are `sizes`."""
 
     LINE = "line"
     DASHES = "dashes"
@@ -21,17 +21,23 @@ class LineKind(StrEnum):
     POINTS = "points"
     DOTTED_LINE = "dotted"
     HIDDEN = "hidden"
+    BUBBLES = "bubbles"
 
 
 @dataclass(frozen=True)
 class LineSpec:
-    """One line or row of bars. colour: a colour of report.css by name. values: one for each x, none where missing."""
+    """One line or row of bars. colour: a colour of report.css by name. values: one for each x, none where missing.
+
+    sizes, labels: of bubbles, one for each x; those of all lines of a chart are on one scale.
+    """
 
     label: str
     colour: str
     values: tuple[float | None, ...]
     kind: LineKind = LineKind.LINE
     width: float = 2.0
+    sizes: tuple[float, ...] = ()
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,7 @@ class EvidenceRecord:
     backtest: BacktestReport | None = None
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
     variants: tuple[VariantRecord, ...] = ()
+    compression: Mapping[str, Any] | None = None
     compressed: BacktestReport | None = None
     compressed_report: Mapping[str, Any] | None = None
     serving: Mapping[str, Any] | None = None
@@ -113,6 +114,7 @@ def gather_evidence(run: RunLayout) -> EvidenceRecord:
         backtest=reader.read(read_backtest_report, StepName.EVALUATE_MODEL, METRICS_FILE),
         diagnostics=reader.read(read_document, StepName.EVALUATE_MODEL, DIAGNOSTICS_FILE) or {},
         variants=reader.read(read_tournament, StepName.COMPRESS_MODEL, TOURNAMENT_FILE) or (),
+        compression=reader.read(read_document, StepName.COMPRESS_MODEL, REPORT_FILE),
         compressed=reader.read(read_backtest_report, StepName.EVALUATE_COMPRESSED, METRICS_FILE),
         compressed_report=reader.read(read_document, StepName.EVALUATE_COMPRESSED, REPORT_FILE),
         serving=reader.read(read_document, StepName.VALIDATE_SERVING, REPORT_FILE),

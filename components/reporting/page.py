@@ -30,12 +30,12 @@ from components.reporting.gate_report import gate_records
 from components.reporting.picture import ShownForecastRecord
 from components.reporting.rows import compared_metrics, importance_records, interval_records, slice_records
 from components.reporting.templating import template_environment
+from components.reporting.variant_charts import pareto_spec, variant_rows
 from components.reporting.verdict import judge_run
 from forecasting import formats
 from forecasting.backtest.summary import better_naive
 from forecasting.contracts.steps import StepName
 from forecasting.learning_curve import LearningReport, diagnose_learning
-from forecasting.tournament import VariantStatus
 
 MOST_ROWS = 100
 """Rows of tables that grow with the table of the user; the files beside the page have all."""
@@ -92,7 +92,8 @@ def render_page(
             members=(evidence.training or {}).get("members", ()),
             shares=_shares_sentence(evidence),
             gates=gate_records(evidence),
-            variants=_variant_rows(evidence),
+            variants=variant_rows(evidence),
+            not_tried=(evidence.compression or {}).get("left_out", {}),
             columns=_column_rows(evidence),
             quarantine=_quarantine(evidence),
             steps=_step_rows(evidence),
@@ -153,6 +154,7 @@ def _charts(
         forecast_spec(forecast, zone, number=i, title=f"Series {forecast.id}" if len(forecasts) > 1 else "")
         for i, forecast in enumerate(forecasts)
     ]
+    charts.append(pareto_spec(evidence))
     charts += [example_spec(forecast, zone, kind=kind) for kind, forecast in examples.items()]
     if report:
         charts += [*slice_specs(report), calibration_spec(report), pit_spec(report)]
@@ -209,25 +211,6 @@ def _accuracy_rows(evidence: EvidenceRecord) -> list[dict[str, Any]]:
 def _chosen_variant(evidence: EvidenceRecord) -> str | None:
     decision = evidence.decisions.get(StepName.EVALUATE_COMPRESSED)
     return decision.variant if decision else None
-
-
-def _variant_rows(evidence: EvidenceRecord) -> list[dict[str, Any]]:
-    outcomes: Mapping[str, str] = (evidence.compressed_report or {}).get("outcomes", {})
-    chosen = _chosen_variant(evidence)
-    rows = []
-    for variant in evidence.variants:
-        model = evidence.compressed.models.get(variant.name) if evidence.compressed else None
-        failed = variant.status is not VariantStatus.BUILT
-        rows.append(
-            {
-                "variant": variant,
-                "mae": model.overall["mae"] if model else None,
-                "outcome": outcomes.get(variant.name)
-                or (f"{variant.status.value.replace('_', ' ')}: {variant.reason}" if failed else ""),
-                "shipped": variant.name == chosen,
-            }
-        )
-    return rows
 
 
 def _column_rows(evidence: EvidenceRecord) -> list[dict[str, Any]]:

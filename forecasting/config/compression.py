@@ -36,6 +36,13 @@ class CompressionConfig(Section):
         "300 for full.",
     )
     finetune_steps: int = Field(150, ge=0, description="Training steps while weights are set to zero.")
+    structured_steps: int = Field(300, gt=0, description="Training steps after each round of structured pruning.")
+    structured_rounds: int = Field(
+        4,
+        gt=0,
+        description="Rounds of structured pruning at most: each takes three in ten of the units out, until max_accuracy_loss is spent on "
+        "the validation period, or a third of the time.",
+    )
     n_parity_windows: int = Field(
         64, gt=0, description="Real windows on which every converted model is compared with the float model."
     )

@@ -4,16 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from forecasting.config.compression import CompressionConfig
-from forecasting.config.models import EnsembleConfig, KindConfig
+from forecasting.config.models import KindConfig
+from forecasting.config.widths import supports_integers, supports_structured
 from forecasting.errors import ConfigError
 from forecasting.variants import Precision, Pruning, VariantSpec, variant_spec
-
-_BUILT = tuple(precision for precision in Precision if precision is not Precision.INT8_AWARE)
 
 QUICK = (
     VariantSpec(Pruning.NONE, Precision.FLOAT32),
     VariantSpec(Pruning.NONE, Precision.INT8_WEIGHTS),
-    VariantSpec(Pruning.MAGNITUDE_50, Precision.INT8_WEIGHTS),
+    VariantSpec(Pruning.STRUCTURED, Precision.INT8_WEIGHTS),
 )
 """Worth their time for most models, the most useful first."""
 
@@ -21,9 +20,21 @@ FULL = (
     *QUICK,
     VariantSpec(Pruning.NONE, Precision.FLOAT16),
     VariantSpec(Pruning.NONE, Precision.INT8),
+    VariantSpec(Pruning.STRUCTURED, Precision.FLOAT32),
+    VariantSpec(Pruning.STRUCTURED, Precision.FLOAT16),
+    VariantSpec(Pruning.STRUCTURED, Precision.INT8),
     VariantSpec(Pruning.NONE, Precision.INT8_MIXED),
-    VariantSpec(Pruning.MAGNITUDE_30, Precision.INT8_WEIGHTS),
-    VariantSpec(Pruning.MAGNITUDE_70, Precision.INT8_WEIGHTS),
+    VariantSpec(Pruning.STRUCTURED, Precision.INT8_MIXED),
+    *(
+        VariantSpec(pruning, precision)
+        for pruning in (
+            Pruning.MAGNITUDE_50,
+            Pruning.STRUCTURED_MAGNITUDE_50,
+            Pruning.MAGNITUDE_30,
+            Pruning.MAGNITUDE_70,
+        )
+        for precision in (Precision.FLOAT32, Precision.INT8_WEIGHTS, Precision.INT8)
+    ),
 )
 """Everything that may pay, in the order in which it is worth trying."""
 
@@ -61,14 +72,10 @@ def plan_tournament(compression: CompressionConfig, model: KindConfig) -> PlanSp
 
 def unsupported_reason(spec: VariantSpec, model: KindConfig) -> str:
     """Why a variant cannot be made of a kind of model, its members included; empty where it can."""
-    if spec.precision not in _BUILT or spec.pruning.is_structured:
-        return f"variants are of {' and '.join(_BUILT)}, whole or pruned by magnitude"
-    del model
+    if spec.precision is Precision.INT8_AWARE:
+        return "no network can be fine-tuned for INT8 in this version"
+    if spec.pruning.is_structured and (reason := supports_structured(model)) is not None:
+        return reason
+    if spec.precision.needs_calibration and (reason := supports_integers(model)) is not None:
+        return reason
     return ""
-
-
-def kinds_of(model: KindConfig) -> tuple[str, ...]:
-    """The kinds of networks in a model: its own, or those of the members of an ensemble."""
-    if isinstance(model, EnsembleConfig):
-        return tuple(dict.fromkeys(member.kind for member in model.members))
-    return (model.kind,)

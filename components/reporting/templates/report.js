@@ -42,6 +42,8 @@
   function bounds(chart) {
     if (chart.share_x) return [0, 1];
     const first = chart.x[0], last = chart.x[chart.x.length - 1];
+    // A bubble at an edge must be seen whole.
+    if (chart.lines.some(line => line.kind === "bubbles")) return [first - 0.12 * (last - first || first), last + 0.12 * (last - first || first)];
     const pad = hasBars(chart) ? 0.6 : first === last ? 0.5 : 0;
     // Room for a forecast of one step, which would lie on the edge.
     const step = chart.marks.some(mark => chart.zone && mark.x === last) ? last - chart.x[chart.x.length - 2] : 0;
@@ -64,6 +66,8 @@
         case "bars": return { ...base, width: 0, fill: stroke, paths: uPlot.paths.bars({ size: [0.74, 46] }) };
         case "points": return { ...base, paths: () => null, points: { show: true, size: 6, fill: stroke, stroke } };
         case "dotted": return { ...base, points: { show: chart.x.length <= 60, size: single ? 8 : 5, fill: stroke, stroke } };
+        // Drawn by `bubbles`, over the grid.
+        case "bubbles": return { ...base, paths: () => null, points: { show: false }, value: (_, value, __, i) => value == null ? "" : `${line.labels[i]} ${number(value, chart.share)}` };
         case "dashes": return { ...base, dash: [6, 4] };
         default: return base;
       }
@@ -132,10 +136,32 @@
     };
   }
 
+  // Circles whose areas are the sizes, on one scale for the chart; the largest first, so that none hides another.
+  function bubbles(chart) {
+    const lines = chart.lines.filter(line => line.kind === "bubbles"), largest = Math.max(1, ...lines.flatMap(line => line.sizes));
+    const all = lines.flatMap(line => line.values.map((value, i) => ({ line, i, value }))).filter(({ value }) => value != null);
+    all.sort((a, b) => b.line.sizes[b.i] - a.line.sizes[a.i]);
+    return u => {
+      const ratio = uPlot.pxRatio, { ctx } = u;
+      ctx.save();
+      for (const { line, i, value } of all) {
+        const x = u.valToPos(chart.x[i], "x", true), y = u.valToPos(value, "y", true);
+        ctx.beginPath();
+        ctx.arc(x, y, (4 + 22 * Math.sqrt(line.sizes[i] / largest)) * ratio, 0, 2 * Math.PI);
+        ctx.fillStyle = colour(line.colour, "66");
+        ctx.strokeStyle = colour(line.colour);
+        ctx.lineWidth = 1.5 * ratio;
+        ctx.fill();
+        ctx.stroke();
+      }
+      ctx.restore();
+    };
+  }
+
   function optionsOf(chart, box) {
     const scales = {
       x: { time: Boolean(chart.zone), range: (u, low, high) => u.almanacRange || bounds(chart) },
-      y: { range: (u, low, high) => low == null ? [0, 1] : uPlot.rangeNum(chart.from_zero ? 0 : low, high, 0.08, true) },
+      y: { range: (u, low, high) => low == null ? [0, 1] : uPlot.rangeNum(chart.from_zero ? 0 : low, high, chart.lines.some(line => line.kind === "bubbles") ? 0.2 : 0.08, true) },
     };
     const first = {
       label: "x",
@@ -147,7 +173,7 @@
       tzDate: chart.zone ? seconds => uPlot.tzDate(new Date(1000 * seconds), chart.zone) : undefined,
       cursor: { y: false, drag: { x: chart.zoom, y: false, setScale: false }, points: { size: 7 } },
       legend: { live: true, markers: { width: 0, fill: (u, i) => i ? marker(chart, i - 1) : "transparent" } },
-      hooks: { drawAxes: [marks(chart)], setSelect: [u => select(u)], ready: [u => rename(u, chart)] },
+      hooks: { drawAxes: [marks(chart)], draw: [bubbles(chart)], setSelect: [u => select(u)], ready: [u => rename(u, chart)] },
     };
   }
 

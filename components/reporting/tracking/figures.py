@@ -5,16 +5,19 @@ from pathlib import Path
 
 from components.reporting.charts import model_label
 from components.reporting.evidence import EvidenceRecord
-from components.reporting.style import chart_style, new_figure, save_png
+from components.reporting.style import BLUE, INK, MUTED, ORANGE, TEAL, chart_style, new_figure, save_png
+from components.reporting.variant_charts import BEHIND, FRONT, REFUSED, SHIPPED, variant_points
 
+_GROUP_COLOURS = {SHIPPED: BLUE, FRONT: TEAL, BEHIND: MUTED, REFUSED: ORANGE}
 INCHES = (10.0, 5.0)
 DOTS_PER_INCH = 110
 LEARNING_CURVE = "learning_curve.png"
 ERROR_BY_STEP = "error_by_step.png"
+PARETO = "pareto.png"
 
 
 def draw_figures(evidence: EvidenceRecord, folder: Path) -> None:
-    """Draw the learning curve and the error by horizon step, each where the run got that far.
+    """Draw the learning curve, the error by horizon step and the variants, each where the run got that far.
 
     Args:
         evidence: What the run left behind.
@@ -24,6 +27,8 @@ def draw_figures(evidence: EvidenceRecord, folder: Path) -> None:
         _draw_learning_curve(evidence, folder / LEARNING_CURVE)
     if evidence.backtest is not None:
         _draw_error_by_step(evidence, folder / ERROR_BY_STEP)
+    if len(variant_points(evidence)) > 1:
+        _draw_pareto(evidence, folder / PARETO)
 
 
 def _draw_learning_curve(evidence: EvidenceRecord, path: Path) -> None:
@@ -50,6 +55,26 @@ def _draw_error_by_step(evidence: EvidenceRecord, path: Path) -> None:
         axes.set_xlabel("Step of the horizon")
         axes.set_ylabel(f"Mean absolute error ({report.unit})")
         axes.legend()
+        save_png(figure, path, dots_per_inch=DOTS_PER_INCH)
+
+
+def _draw_pareto(evidence: EvidenceRecord, path: Path) -> None:
+    points = variant_points(evidence)
+    largest = max(point.size_bytes for point in points) or 1
+    with chart_style("tracked-pareto"):
+        figure, axes = new_figure(*INCHES)
+        for group, colour in _GROUP_COLOURS.items():
+            found = [point for point in points if point.group == group]
+            axes.scatter(
+                [point.latency_ms for point in found], [point.mae for point in found],
+                s=[60 + 1_400 * point.size_bytes / largest for point in found], color=colour, alpha=0.55, label=group,
+            )  # fmt: skip
+        for point in points:
+            axes.annotate(point.name, (point.latency_ms, point.mae), fontsize="x-small", color=INK)
+        axes.set_xlabel("Milliseconds for one forecast; the area is the size of the file")
+        axes.set_ylabel("Mean absolute error")
+        axes.margins(0.15)
+        axes.legend(markerscale=0.3)
         save_png(figure, path, dots_per_inch=DOTS_PER_INCH)
 
 

@@ -11,6 +11,8 @@ from components.reporting.gate_report import GATE_REPORT_HTML, GATE_REPORT_JSON,
 from components.reporting.tracking.bundle import FILES_DIR, GOLDEN_FILE, MODEL_DIR, PIPELINE_PART
 from components.reporting.tracking.figures import draw_figures
 from components.reporting.tracking.gather import gate_table
+from components.reporting.variant_charts import variant_table
+from forecasting.backtest.summary import finite_document
 from forecasting.contracts.artifacts import (
     DECISION_FILE,
     DEPLOYMENT_FILE,
@@ -32,6 +34,7 @@ from forecasting.contracts.steps import StepName
 from forecasting.manifests import payload_files
 
 GATE_TABLE = "gates.json"
+VARIANT_TABLE = "variants.json"
 FIGURES_DIR = "figures"
 _OF_REPORT = (RUN_REPORT_FILE, GATE_REPORT_JSON, GATE_REPORT_MARKDOWN, GATE_REPORT_HTML)
 _OF_STEPS = (
@@ -60,6 +63,9 @@ def link_files(
     draw_figures(evidence, figures)
     table = json.dumps(gate_table(evidence))
     (target / FILES_DIR / PIPELINE_PART / GATE_TABLE).write_text(table, encoding="utf-8")
+    if evidence.variants:
+        table = json.dumps(finite_document(variant_table(evidence)))
+        (target / FILES_DIR / PIPELINE_PART / VARIANT_TABLE).write_text(table, encoding="utf-8")
     if version_dir is None:
         return
     for source in payload_files(version_dir):

@@ -19,7 +19,7 @@ from components.reporting.tracking.bundle import (
 from components.reporting.tracking.gather import JOINED_TAG, PART_TAG, RUN_TAG
 from forecasting.contracts.steps import StepName
 
-_GATE_TABLE = "gates.json"
+_TABLES = ("gates.json", "variants.json")
 _PARENT_TAG = "mlflow.parentRunId"
 _MAX_POINTS, _MAX_PARAMETERS, _MAX_TAGS = 1_000, 100, 100
 """What MLflow takes in one request."""
@@ -122,8 +122,9 @@ def _send_part(client: Any, run_id: str, part: TrackedPartRecord, directory: Pat
         client.log_batch(run_id, params=some)
     tags = dict(part.tags) | ({JOINED_TAG: "true"} if joined else {})
     files = directory / FILES_DIR / part.part
-    if (files / _GATE_TABLE).is_file():
-        tags["mlflow.loggedArtifacts"] = json.dumps([{"path": _GATE_TABLE, "type": "table"}])
+    tables = [name for name in _TABLES if (files / name).is_file()]
+    if tables:
+        tags["mlflow.loggedArtifacts"] = json.dumps([{"path": name, "type": "table"} for name in tables])
     for some in _batches([RunTag(name, value[:_MAX_TAG]) for name, value in tags.items()], _MAX_TAGS):
         client.log_batch(run_id, tags=some)
     if files.is_dir():

@@ -22,6 +22,15 @@ from forecasting.tournament import VariantRecord, VariantStatus, read_tournament
 from forecasting.variants import Precision
 from tests.unit.training.small_run import SmallRun, ensemble_config, make_small_run, small_config
 
+NAMES = (
+    "tflite_float32", "tflite_int8_weights", "structured_tflite_int8_weights", "magnitude_50_tflite_int8_weights",
+)  # fmt: skip
+SMALL = {
+    "variants": NAMES, "max_accuracy_loss": 10.0, "finetune_steps": 5, "structured_steps": 2, "structured_rounds": 1,
+    "n_parity_windows": 8,
+}  # fmt: skip
+"""Any loss is allowed: what is pruned here has hardly been trained."""
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> SmallRun:
@@ -34,7 +43,7 @@ def test_an_ensemble_goes_through_every_variant_and_its_lite_model_answers_the_s
     run = make_small_run(tmp_path)
     config = ensemble_config(
         training={"max_epochs": 1, "refit": False},
-        compression={"finetune_steps": 2, "n_parity_windows": 8, "max_accuracy_loss": 0.02},
+        compression=SMALL,
     )
     run.perform_with(config, StepName.TRAIN_MODEL)
     step, output = StepName.COMPRESS_MODEL, run.directory(StepName.COMPRESS_MODEL)
@@ -42,7 +51,7 @@ def test_an_ensemble_goes_through_every_variant_and_its_lite_model_answers_the_s
     compress_model(step_settings(config, step), run.inputs(step), output, run.context)
 
     assert {variant.name: variant.status for variant in variants_in(output).values()} == dict.fromkeys(
-        ["saved_model", "tflite_float32", "tflite_int8_weights", "magnitude_50_tflite_int8_weights"],
+        ["saved_model", *NAMES],
         VariantStatus.BUILT,
     )
     store = read_feature_store(run.directory(StepName.BUILD_FEATURES))
@@ -57,7 +66,7 @@ def compress(run: SmallRun, output: Path, *, kept: bool = False, **settings: obj
     output.mkdir(exist_ok=True)
     if not kept:
         shutil.rmtree(run.context.run.checkpoint(StepName.COMPRESS_MODEL), ignore_errors=True)
-    chosen = {"max_accuracy_loss": 0.02, "finetune_steps": 5, "n_parity_windows": 8, **settings}
+    chosen = {**SMALL, **settings}
     config = small_config(training={"refit": False}, compression=chosen)
     step = StepName.COMPRESS_MODEL
     return compress_model(step_settings(config, step), run.inputs(step), output, run.context)
@@ -76,15 +85,10 @@ def compressed(trained: SmallRun) -> tuple[Path, StepOutcome]:
 def test_every_variant_is_built_and_measured_beside_the_float_model(compressed):
     output, outcome = compressed
     variants = variants_in(output)
-    assert list(variants) == [
-        "saved_model",
-        "tflite_float32",
-        "tflite_int8_weights",
-        "magnitude_50_tflite_int8_weights",
-    ]
+    assert list(variants) == ["saved_model", *NAMES]
     assert {variant.status for variant in variants.values()} == {VariantStatus.BUILT}
-    assert outcome.summary.startswith("4 variants, ")
-    for name in ("tflite_float32", "tflite_int8_weights", "magnitude_50_tflite_int8_weights"):
+    assert outcome.summary.startswith("5 variants, ")
+    for name in NAMES:
         path = output / variants[name].path
         assert path == output / "variants" / name / "model.tflite"
         assert variants[name].size_bytes == path.stat().st_size
@@ -94,7 +98,6 @@ def test_every_variant_is_built_and_measured_beside_the_float_model(compressed):
         assert variants[name].forecasts_per_s_256 > 0
         assert variants[name].load_s > 0
         assert variants[name].peak_memory_bytes > 0
-        assert variants[name].n_parameters == variants["tflite_float32"].n_parameters
         assert variants[name].extreme_windows in ("random", "zeros", "constants", "missing", "scaled")
 
 
@@ -108,9 +111,29 @@ def test_int8_is_smaller_than_float_and_half_of_a_pruned_model_is_zero(compresse
     assert variants["magnitude_50_tflite_int8_weights"].sparsity == pytest.approx(0.5, abs=0.02)
 
 
+def test_structured_pruning_makes_a_narrower_network_and_a_smaller_file(compressed):
+    variants = variants_in(compressed[0])
+    narrow, whole = variants["structured_tflite_int8_weights"], variants["tflite_int8_weights"]
+    assert narrow.n_parameters < whole.n_parameters == variants["magnitude_50_tflite_int8_weights"].n_parameters
+    assert narrow.size_bytes < whole.size_bytes
+
+
+def test_without_a_narrower_network_inside_the_limit_structured_variants_are_rejected_and_say_so(trained, tmp_path):
+    compress(trained, tmp_path, variants=["structured_tflite_float32"], max_accuracy_loss=0.0, structured_steps=1)
+    variant = variants_in(tmp_path)["structured_tflite_float32"]
+    assert (variant.status, variant.path) == (VariantStatus.REJECTED, "")
+    assert variant.reason.startswith("no units could be taken out within compression.max_accuracy_loss")
+
+
+def test_what_the_profile_leaves_out_is_named_in_the_report(trained, tmp_path):
+    compress(trained, tmp_path, variants=None, time_budget_s=1e-6)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["left_out"]["magnitude_70_tflite_int8_weights"] == "not in compression.profile quick"
+
+
 def test_the_report_names_the_seconds_of_every_variant(compressed):
     report = json.loads((compressed[0] / "report.json").read_text())
-    assert set(report["durations_s"]) == {"tflite_float32", "tflite_int8_weights", "magnitude_50_tflite_int8_weights"}
+    assert set(report["durations_s"]) == set(NAMES)
     assert report["n_parity_windows"] == 8
 
 
@@ -118,14 +141,10 @@ def test_variants_for_which_there_is_no_time_are_left_out_by_name(trained, tmp_p
     outcome = compress(trained, tmp_path, time_budget_s=1e-6)
     variants = variants_in(tmp_path)
     left_out = [name for name, variant in variants.items() if variant.status is VariantStatus.LEFT_OUT]
-    assert left_out == ["tflite_float32", "tflite_int8_weights", "magnitude_50_tflite_int8_weights"]
+    assert left_out == list(NAMES)
     assert variants["tflite_int8_weights"].reason.startswith("0 s of compression.time_budget_s left")
-    report = json.loads((tmp_path / "report.json").read_text())
-    assert report["left_out"]["magnitude_70_tflite_int8_weights"] == "not in compression.profile quick"
     assert outcome.reusable is False
-    assert outcome.summary.endswith(
-        "tflite_float32 left out; tflite_int8_weights left out; magnitude_50_tflite_int8_weights left out"
-    )
+    assert outcome.summary.endswith("; ".join(f"{name} left out" for name in NAMES))
     assert not (tmp_path / "variants").exists()
 
 

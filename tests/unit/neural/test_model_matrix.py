@@ -17,6 +17,7 @@ import tensorflow as tf
 from pydantic import TypeAdapter
 
 from forecasting.config.models import SINGLE_KINDS, AnyModel, EnsembleConfig
+from forecasting.config.widths import supports_integers
 from forecasting.feature_store import FeatureStore, window_index
 from forecasting.features.spec import CalendarSpec, ScalerSpec
 from forecasting.features.terms import RollingTerm
@@ -31,6 +32,7 @@ from forecasting.neural.models.registry import HORIZON_MODELS
 from forecasting.neural.predictor import SavedModelPredictor
 from forecasting.predictors import LitePredictor, ModelInputs
 from forecasting.schema import Series
+from forecasting.variants import Precision
 from forecasting.windows import stack_inputs, window_inputs
 from tests.unit.features.feature_specs import HOUR_S, START, gappy_series, melbourne_spec
 from tests.unit.neural.conftest import SHORT, SPLIT, feature_store, sales_series
@@ -182,9 +184,22 @@ def answers(module: ForecastModule, inputs: ModelInputs, folder: Path, *, lite: 
     np.testing.assert_allclose(SavedModelPredictor(folder / "saved_model").predict(inputs), found, rtol=1e-4, atol=1e-4)
     if not lite:
         return found
-    (folder / "model.tflite").write_bytes(convert_to_lite(module).content)
-    np.testing.assert_allclose(LitePredictor(folder / "model.tflite").predict(inputs), found, rtol=1e-3, atol=1e-3)
+    content = convert_to_lite(module).content
+    np.testing.assert_allclose(LitePredictor(content).predict(inputs), found, rtol=1e-3, atol=1e-3)
+    assert_quantised_sound(convert_to_lite(module, Precision.INT8_WEIGHTS, converted=content).content, inputs, found)
+    members = getattr(module.network, "members", [module.network])
+    if all(supports_integers(member.spec.model) is None for member in members):
+        integers = convert_to_lite(module, Precision.INT8, calibration=inputs, converted=content).content
+        assert_quantised_sound(integers, inputs, found)
     return found
+
+
+def assert_quantised_sound(content: bytes, inputs: ModelInputs, expected: np.ndarray) -> None:
+    """Numbers where the float model has them, in order, and by its answers for the most part."""
+    quantised = LitePredictor(content).predict(inputs)
+    assert np.all(np.isfinite(quantised))
+    assert np.all(np.diff(quantised[:, :, :3], axis=2) >= 0)
+    assert np.mean(np.abs(quantised - expected)) <= 0.05 * np.mean(np.abs(expected))
 
 
 def assert_sound(found: np.ndarray, table: Table) -> None:

@@ -18,6 +18,7 @@ from components.reporting.error_charts import (
     normal_quantiles_spec,
     pit_spec,
 )
+from components.reporting.evidence import gather_evidence
 from components.reporting.picture import ShownForecastRecord
 from components.reporting.rows import (
     compared_metrics,
@@ -26,11 +27,12 @@ from components.reporting.rows import (
     slice_label,
     slice_records,
 )
+from components.reporting.variant_charts import pareto_spec, variant_points, variant_table
 from forecasting.backtest.summary import BacktestReport, read_backtest_report
 from forecasting.contracts.layout import RunLayout
 from forecasting.contracts.steps import StepName
 from tests.unit.backtest.tables import KnownColumnPredictor
-from tests.unit.reporting.runs import SPEC, add_evaluation, add_training, add_validation, begin_run
+from tests.unit.reporting.runs import SPEC, add_compression, add_evaluation, add_training, add_validation, begin_run
 
 UTC = ZoneInfo("UTC")
 
@@ -226,3 +228,60 @@ def test_bars_of_the_importance_are_drawn_beside_the_most_important_and_never_be
         {"name": "Other", "role": "known", "mae": 0.9, "mae_std": 0.1, "increase_ratio": None},
     ]
     assert [row.width for row in importance_records({"columns": columns})] == [100, 25, 0, 0]
+
+
+@pytest.fixture(scope="module")
+def compressed(tmp_path_factory: pytest.TempPathFactory) -> RunLayout:
+    """Variants with 1.002 and 1.05 times the error of the float model, of which the second is refused."""
+    run = begin_run(tmp_path_factory.mktemp("compressed"))
+    add_validation(run)
+    add_training(run)
+    add_evaluation(run, offset=0.25)
+    add_compression(run)
+    return run
+
+
+def test_variants_are_bubbles_by_latency_error_and_size(compressed: RunLayout) -> None:
+    spec = pareto_spec(gather_evidence(compressed))
+    assert spec is not None
+    assert spec.x == (0.25, 0.25, 4.7)
+    assert [line.label for line in spec.lines] == ["ships", "none is faster and better", "refused"]
+    assert {line.kind for line in spec.lines} == {LineKind.BUBBLES}
+    shipped, front, refused = spec.lines
+    assert shipped.values == (pytest.approx(0.2505), None, None)
+    assert front.values == (None, None, pytest.approx(0.25))
+    assert refused.values == (None, pytest.approx(0.2625), None)
+    assert shipped.sizes == (772_000.0, 771_000.0, 3_650_000.0)
+    assert shipped.labels == ("tflite_int8", "pruned_tflite_int8", "saved_model")
+
+
+def test_a_variant_is_behind_where_a_faster_one_errs_no_more(compressed: RunLayout) -> None:
+    evidence = gather_evidence(compressed)
+    slower = tuple(replace(one, latency_p50_ms=9.0) if one.name == "tflite_int8" else one for one in evidence.variants)
+    decision = replace(evidence.decisions[StepName.EVALUATE_COMPRESSED], variant="saved_model")
+    outcomes = {"tflite_int8": "passed", "saved_model": "shipped"}
+    points = variant_points(
+        replace(
+            evidence, variants=slower, compressed_report={"outcomes": outcomes},
+            decisions={StepName.EVALUATE_COMPRESSED: decision},
+        )
+    )  # fmt: skip
+    assert {point.name: point.group for point in points} == {
+        "pruned_tflite_int8": "none is faster and better",
+        "saved_model": "ships",
+        "tflite_int8": "another is faster and better",
+    }
+
+
+def test_the_table_of_variants_has_what_was_measured_and_what_became_of_each(compressed: RunLayout) -> None:
+    table = variant_table(gather_evidence(compressed))
+    rows = {row[0]: dict(zip(table["columns"], row, strict=True)) for row in table["data"]}
+    assert list(rows) == ["saved_model", "tflite_int8", "pruned_tflite_int8", "tflite_float32"]
+    assert rows["tflite_int8"]["shipped"] is True
+    assert rows["tflite_int8"]["accuracy_loss"] == pytest.approx(0.002)
+    assert rows["tflite_float32"]["outcome"] == "rejected: the converter failed"
+    assert rows["tflite_float32"]["mae"] is None
+
+
+def test_without_a_backtest_of_the_variants_there_is_no_chart_of_them(run: RunLayout) -> None:
+    assert pareto_spec(gather_evidence(run)) is None

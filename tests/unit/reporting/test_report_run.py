@@ -221,7 +221,7 @@ def test_every_chart_of_the_page_has_its_numbers_and_every_number_its_chart(tmp_
     assert sorted(places) == sorted(figures(html))
     assert set(places) == {
         "forecast-0", "error-by-step", "error-by-hour", "error-by-weekday", "calibration", "pit", "autocorrelation", "qq",
-        "learning-curve", "example-typical", "example-worst",
+        "learning-curve", "example-typical", "example-worst", "pareto",
     }  # fmt: skip
 
 

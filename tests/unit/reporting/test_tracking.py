@@ -115,15 +115,18 @@ def test_the_training_is_a_curve_by_epoch(tracked: Tracked) -> None:
 
 
 def test_the_gates_are_a_table_and_metrics_and_the_charts_are_pictures(tracked: Tracked, tmp_path: Path) -> None:
-    assert {"config.yaml", "report.html", "gates.json"} <= tracked.files("run")
-    pictures = {"figures/forecast.png", "figures/learning_curve.png", "figures/error_by_step.png"}
+    assert {"config.yaml", "report.html", "gates.json", "variants.json"} <= tracked.files("run")
+    pictures = {f"figures/{name}.png" for name in ("forecast", "learning_curve", "error_by_step", "pareto")}
     assert pictures == tracked.files("run", "figures")
     path = tracked.client.download_artifacts(tracked.part("run").info.run_id, "gates.json", str(tmp_path))
     table = json.loads(Path(path).read_text())
     rules = {row[table["columns"].index("rule")]: row for row in table["data"]}
     assert rules["max_mae"][table["columns"].index("limit")] == 0.5
     logged = json.loads(tracked.part("run").data.tags["mlflow.loggedArtifacts"])
-    assert logged == [{"path": "gates.json", "type": "table"}]
+    assert logged == [
+        {"path": "gates.json", "type": "table"},
+        {"path": "variants.json", "type": "table"},
+    ]
     assert tracked.part("evaluate_model").data.metrics["gate/max_mae/candidate/limit"] == 0.5
 
 

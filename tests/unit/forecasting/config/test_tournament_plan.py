@@ -51,6 +51,26 @@ def test_what_compression_may_cost_has_no_default_and_its_old_place_names_the_ne
         read(gates={**document["gates"], "compressed": gates})
 
 
+@pytest.mark.parametrize(
+    ("kind", "variant", "reason"),
+    [
+        ("ridge", "structured_tflite_int8_weights", "ridge has no hidden units that could be taken out"),
+        ("ridge", "tflite_int8", "ridge has no layers of a network whose products could be in INT8"),
+        ("segment_lstm", "tflite_int8_aware", "no network can be fine-tuned for INT8 in this version"),
+    ],
+)
+def test_what_a_kind_cannot_be_made_into_is_refused_by_name_and_left_out_of_profiles(
+    kind: str, variant: str, reason: str
+) -> None:
+    limit = {"max_accuracy_loss": 0.02}
+    with pytest.raises(ConfigError, match=f"compression.variants names {variant}, which model.kind {kind} .*{reason}"):
+        read(model={"kind": kind}, compression={**limit, "variants": [variant]})
+    config = read(model={"kind": kind}, compression={**limit, "profile": "full"})
+    plan = plan_tournament(config.compression, config.model)
+    assert variant not in [spec.name for spec in plan.variants]
+    assert plan.left_out.get(variant, reason) == reason
+
+
 def test_each_profile_has_its_own_time_unless_it_is_set() -> None:
     assert CompressionConfig(max_accuracy_loss=0.02).budget_s == 60
     assert CompressionConfig(max_accuracy_loss=0.02, profile="full").budget_s == 300
