@@ -7,8 +7,9 @@ import pytest
 
 from forecasting.contracts.ports import METRICS_PATH
 from serving.gateway.forecast_request import parse_forecast_request
+from serving.gateway.observation_post import parse_observations
 from serving.gateway.openapi import openapi_text
-from serving.gateway.schemas import FORECAST_EXAMPLES, ForecastBody
+from serving.gateway.schemas import FORECAST_EXAMPLES, OBSERVATION_EXAMPLES, ForecastBody, ObservationsBody
 
 KEPT = Path(__file__).parents[2] / "docs/openapi.json"
 
@@ -19,7 +20,7 @@ def test_the_kept_document_is_that_of_the_routes():
 
 def test_every_route_is_in_it():
     assert set(orjson.loads(openapi_text())["paths"]) == {
-        "/v1/forecast", "/v1/timeseries/forecast", "/v1/timeseries/models", "/v1/series", "/v1/models/{name}", "/healthz", "/readyz", METRICS_PATH,
+        "/v1/forecast", "/v1/observations", "/v1/timeseries/forecast", "/v1/timeseries/models", "/v1/series", "/v1/models/{name}", "/healthz", "/readyz", METRICS_PATH,
     }  # fmt: skip
 
 
@@ -33,3 +34,10 @@ def test_an_example_is_of_its_schema_and_is_parsed(name):
 def test_the_schema_has_the_keys_that_are_parsed():
     body = dict.fromkeys(ForecastBody.model_fields)
     assert parse_forecast_request(orjson.dumps(body))
+
+
+@pytest.mark.parametrize("name", OBSERVATION_EXAMPLES)
+def test_an_example_of_observations_is_of_its_schema_and_is_parsed(name):
+    body = OBSERVATION_EXAMPLES[name]["value"]
+    assert ObservationsBody.model_validate(body)
+    assert parse_observations(orjson.dumps(body)).given.ids == tuple(body["observations"])
