@@ -1,6 +1,5 @@
 """REST: TensorFlow Serving's interface as a bare ASGI application, and liveness, readiness and metrics."""
 
-import asyncio
 import logging
 import re
 import time
@@ -18,6 +17,7 @@ from serving.model_server.inference import InferenceService
 from serving.model_server.metrics import OWN_REFUSED, REQUEST_COUNT, REQUEST_LATENCY
 from serving.model_server.model_service import ModelService
 from serving.model_server.observed import REST, Observation, ObservedService
+from serving.model_server.rest_bodies import BodyDeadlines
 from serving.model_server.rest_examples import fill_examples
 from serving.model_server.rest_json import parse_object, signature_name_of
 from serving.model_server.rest_paths import CLASSIFY, METADATA, PREDICT, RestRoute, is_served, route_of
@@ -79,6 +79,7 @@ class RestApp:
         """
         self._config, self._service, self._models, self._pages = config, service, models, pages
         self._inference: InferenceService = service.inference
+        self._bodies = BodyDeadlines(config.timeout_s)
         self.draining = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -212,15 +213,12 @@ class RestApp:
     async def _read_body(self, scope: Scope, receive: Receive) -> bytes:
         gzipped = False
         for name, value in scope["headers"]:
-            if name == b"content-length" and value.isdigit() and int(value) > self._config.max_body_bytes:
-                raise self._too_large()
-            gzipped = gzipped or (name == b"content-encoding" and b"gzip" in value.lower())
-        try:
-            async with asyncio.timeout(self._config.timeout_s):
-                body = await self._received(receive)
-        except TimeoutError as error:
-            text = f"the body must come within {self._config.timeout_s:g} s"
-            raise RequestError(StatusCode.DEADLINE_EXCEEDED, text) from error
+            if name == b"content-length":
+                if value.isdigit() and int(value) > self._config.max_body_bytes:
+                    raise self._too_large()
+            elif name == b"content-encoding":
+                gzipped = b"gzip" in value.lower()
+        body = await self._bodies.in_time(self._received(receive))
         return _inflate(body) if gzipped else body
 
     async def _received(self, receive: Receive) -> bytes:

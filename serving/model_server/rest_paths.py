@@ -3,6 +3,7 @@
 import re
 import urllib.parse
 from dataclasses import dataclass
+from functools import lru_cache
 
 from serving.model_server.status import RequestError, invalid
 
@@ -11,6 +12,7 @@ _PREDICT = re.compile(r"/v1/models/([^/:]+)" + _VERSION + r":(classify|regress|p
 _READ = re.compile(r"/v1/models(?:/([^/:]+))?" + _VERSION + r"(?:/(metadata))?", re.IGNORECASE)
 _ALL = re.compile(r"/v1/.*", re.IGNORECASE | re.DOTALL)
 _INT64_END = 2**63
+_KEPT_LENGTH, _KEPT_ROUTES = 300, 512
 
 CLASSIFY, REGRESS, PREDICT, METADATA, STATUS = "classify", "regress", "predict", "metadata", "status"
 
@@ -31,6 +33,15 @@ def is_served(path: str) -> bool:
 
 
 def route_of(method: str, path: str) -> RestRoute:
+    """Read a method and a path as `_route_of` does; the same short paths come again and again.
+
+    Raises:
+        RequestError: See `_route_of`.
+    """
+    return _kept_route(method, path) if len(path) <= _KEPT_LENGTH else _route_of(method, path)
+
+
+def _route_of(method: str, path: str) -> RestRoute:
     """Read a method and a path with its query string, both as sent.
 
     Raises:
@@ -49,6 +60,9 @@ def route_of(method: str, path: str) -> RestRoute:
             raise invalid("Missing model name in request.")
         return RestRoute(action, _decoded(name), _number(version), _decoded(label) if label else None)
     raise malformed(method, path)
+
+
+_kept_route = lru_cache(maxsize=_KEPT_ROUTES)(_route_of)
 
 
 def malformed(method: str, path: str) -> RequestError:
