@@ -94,7 +94,7 @@ def rows_over(served: ServedModel, cells: ObservationRows) -> ObservedRows:
 class ObservedHistory:
     """Observations of one model in memory, for the version that is asked; looks for those of other processes.
 
-    Where the store cannot be read, what was read last stays, and that is logged.
+    Where the store cannot be read, what was read last of the same version stays, and that is logged.
     """
 
     def __init__(self, store: Store, model: str, *, look_s: float = LOOK_S) -> None:
@@ -150,6 +150,9 @@ class ObservedHistory:
                 rows = await asyncio.to_thread(self._read, served, None)
             except AlmanacError as error:
                 logger.warning("observations are not read: %s", error)
+                if served is not self._served:
+                    # Requests go on without; only the watch tries again, so that none of them waits for a database that is away.
+                    self._served, self._rows, self._revision = served, None, -1
                 return
             self._served, self._rows, self._revision = served, rows, revision
 

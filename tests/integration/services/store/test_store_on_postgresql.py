@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.unit.forecasting.store.test_actuals import *  # noqa: F403
 from tests.unit.forecasting.store.test_backup import *  # noqa: F403
 from tests.unit.forecasting.store.test_forecast_log import *  # noqa: F403
 from tests.unit.forecasting.store.test_forecasts import *  # noqa: F403
