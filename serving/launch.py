@@ -30,6 +30,7 @@ from serving.missing_champion import missing_champion
 
 GATEWAY_MODULE = "serving.gateway"
 _GATEWAY_LINE = re.compile(r"Gateway at (\S+)")
+_GATEWAY_RPC_LINE = re.compile(r"Gateway gRPC at (\S+)")
 MONITORING_CONFIG = Path(__file__).with_name("monitoring.config")
 READY_S = 120.0
 LOOK_S = 0.2
@@ -82,10 +83,13 @@ def serve(
         server = servers.enter_context(_running_server(repository, serving, logs))
         command = _gateway_command(models_dir, model, series_dir, server.grpc_address)
         command += [*_gateway_flags(serving, settings), *_store_flags(store)]
-        with listening_process(command, {"http": _GATEWAY_LINE}, log=logs / "gateway.log") as (process, addresses):
+        lines = {"http": _GATEWAY_LINE} | ({} if settings.grpc_port is None else {"grpc": _GATEWAY_RPC_LINE})
+        with listening_process(command, lines, log=logs / "gateway.log") as (process, addresses):
             print(f"gRPC     {server.grpc_address}", f"REST     http://{server.rest_address}", sep="\n")
             scheme = "https" if settings.tls_certificate else "http"
             print(f"gateway  {scheme}://{addresses['http']}", flush=True)
+            if "grpc" in addresses:
+                print(f"gateway  gRPC {addresses['grpc']}", flush=True)
             _wait_ready(f"{scheme}://{addresses['http']}", server, process, stop)
             if not stop.is_set():
                 print(f"ready: {model} version {version}; logs in {logs}", flush=True)
@@ -115,6 +119,7 @@ def _gateway_flags(serving: ServingConfig, gateway: GatewayConfig) -> list[str]:
     flags += [] if serving.fallback else ["--no-fallback"]
     flags += ["--open"] if gateway.open else []
     given = {
+        "--grpc-port": gateway.grpc_port,
         "--tokens": gateway.tokens,
         "--tls-certificate": gateway.tls_certificate,
         "--tls-key": gateway.tls_key,

@@ -12,6 +12,9 @@ class GatewayConfig(Section):
         None, description="Address that the gateway listens on; none: serving.bind_address. Other than a loopback "
         "address needs `tokens`, or `open: true`.",
     )  # fmt: skip
+    grpc_port: int | None = Field(
+        None, ge=0, le=65535, description="Port of the gateway's own gRPC service; 0: any free port; none: no gRPC."
+    )
     tokens: str | None = Field(
         None, description="File of tokens, as `almanac tokens make` writes it; it is read again when it changes. None: the "
         "lines of $ALMANAC_TOKENS, and where that is not set no token is asked for.",

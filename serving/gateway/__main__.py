@@ -22,6 +22,7 @@ from serving.gateway.metrics import GatewayMetrics
 from serving.gateway.model_loader import ChampionWatch, ModelLoader
 from serving.gateway.pages import StatePages
 from serving.gateway.request_log import log_as_json
+from serving.gateway.rpc.service import ForecastService, GatewayRpcServer
 from serving.gateway.served_model import load_served_model
 from serving.gateway.tokens import TokenSource
 
@@ -43,6 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--grpc", default=f"127.0.0.1:{GRPC_PORT}", help="gRPC address of the model server")
     parser.add_argument("--bind-address", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=GATEWAY_PORT, help="HTTP port; 0: any free one")
+    parser.add_argument("--grpc-port", type=int, help="port of the gateway's own gRPC; 0: any free one; left out: none")
     parser.add_argument("--timeout-s", type=float, default=10.0, help="longest wait for the model server")
     parser.add_argument(
         "--fallback",
@@ -90,15 +92,23 @@ async def serve_gateway(flags: argparse.Namespace) -> None:
     app = GatewayApp(forecaster, pages, metrics, guard, max_body_bytes=flags.max_body_bytes, store=store)
     tls = TlsFiles(flags.tls_certificate, flags.tls_key) if flags.tls_certificate else None
     server = HttpServer(app, flags.bind_address, flags.port, drain_s=DRAIN_S, tls=tls)
+    rpc = None
+    if flags.grpc_port is not None:
+        service = ForecastService(forecaster, metrics, guard)
+        address = f"{flags.bind_address}:{flags.grpc_port}"
+        rpc = GatewayRpcServer(service, address, tls=tls, max_bytes=flags.max_body_bytes)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await server.start()
     sys.stdout.write(f"Gateway at {flags.bind_address}:{server.port}\n")
+    if rpc is not None:
+        await rpc.start()
+        sys.stdout.write(f"Gateway gRPC at {flags.bind_address}:{rpc.port}\n")
     sys.stdout.flush()
     await stop.wait()
     pages.draining = True
-    await server.stop()
+    await asyncio.gather(server.stop(), *([] if rpc is None else [rpc.stop(DRAIN_S)]))
     await forecaster.close()
     if store is not None:
         await store.close()

@@ -17,14 +17,13 @@ the model's or an error, never the seasonal naive forecast that stands in for it
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import chain
 from typing import Any
 
 import numpy as np
 import orjson
 
 from serving.gateway.answers import AnswerError
-from serving.gateway.given import FLOAT32_MAX, Floats, GivenRows, Integers
+from serving.gateway.given import FLOAT32_MAX, Floats, GivenRows, SeriesRowsSpec, joined_rows
 
 _KEYS = ("series", "origin", "cutoff", "quantiles", "history", "static", "known", "fallback")
 _NUMBERS = frozenset({int, float, type(None)})
@@ -65,7 +64,7 @@ def parse_forecast_request(body: bytes) -> ForecastRequest:
         if key not in _KEYS:
             raise AnswerError(400, f"unknown key {key!r}; known are {', '.join(_KEYS)}")
     return ForecastRequest(
-        series=_series(document.get("series")),
+        series=parse_series(document.get("series")),
         origin=_time_of(document, "origin"),
         cutoff=_time_of(document, "cutoff"),
         quantiles=parse_quantiles(document.get("quantiles")),
@@ -144,7 +143,12 @@ def history_numbers(value: Any, where: str, *, series: str, column: str) -> Floa
         raise AnswerError(400, text, series=series, column=column) from error
 
 
-def _series(value: Any) -> tuple[str, ...] | None:
+def parse_series(value: Any) -> tuple[str, ...] | None:
+    """Ids that are asked for; none for all.
+
+    Raises:
+        AnswerError: 400: they are no list of ids, or one comes twice.
+    """
     if value is None:
         return None
     if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
@@ -182,33 +186,11 @@ def parse_history(value: Any, static: Any, *, key: str = "history") -> GivenRows
     for series_id in found_static:
         if series_id not in value:
             raise AnswerError(400, f"'static' names series {series_id!r}, which 'history' does not", series=series_id)
-    parts = [_history_entry(series_id, entry, key) for series_id, entry in value.items()]
-    lengths = np.array([len(part.time) for part in parts])
-    names = dict.fromkeys(chain.from_iterable(part.columns for part in parts))
-    return GivenRows(
-        tuple(value),
-        np.repeat(np.arange(len(parts)), lengths),
-        np.concatenate([part.time for part in parts]),
-        {name: np.concatenate([part.column(name) for part in parts]) for name in names},
-        found_static,
-        np.concatenate([part.steps for part in parts]),
-    )
+    parts = {series_id: _history_entry(series_id, entry, key) for series_id, entry in value.items()}
+    return joined_rows(parts, found_static)
 
 
-@dataclass(frozen=True)
-class _HistoryEntry:
-    """Rows of one series, see `GivenRows`."""
-
-    time: Integers
-    steps: Integers
-    columns: Mapping[str, Floats]
-
-    def column(self, name: str) -> Floats:
-        found = self.columns.get(name)
-        return np.full(len(self.time), np.nan) if found is None else found
-
-
-def _history_entry(series_id: str, entry: Mapping[str, Any], key: str) -> _HistoryEntry:
+def _history_entry(series_id: str, entry: Mapping[str, Any], key: str) -> SeriesRowsSpec:
     what = f"{key!r} of series {series_id!r}"
     values = entry.get("values")
     if set(entry) not in ({"start", "values"}, {"timestamps", "values"}) or not isinstance(values, dict) or not values:
@@ -230,9 +212,9 @@ def _history_entry(series_id: str, entry: Mapping[str, Any], key: str) -> _Histo
             raise AnswerError(400, text, series=series_id, column=name)
     if stamps is None:
         start = parse_moment(entry["start"], f"'start' in {what}")
-        return _HistoryEntry(np.full(n_rows, start), np.arange(n_rows), columns)
+        return SeriesRowsSpec(np.full(n_rows, start), np.arange(n_rows), columns)
     times = np.array([parse_moment(stamp, f"'timestamps' in {what}") for stamp in stamps], dtype=np.int64)
-    return _HistoryEntry(times, np.zeros(n_rows, dtype=np.int64), columns)
+    return SeriesRowsSpec(times, np.zeros(n_rows, dtype=np.int64), columns)
 
 
 def _static(value: Any) -> dict[str, dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,34 @@ def joined(first: GivenRows, second: GivenRows) -> GivenRows:
             for name in names
         },
         {**first.static, **second.static},
+    )
+
+
+@dataclass(frozen=True)
+class SeriesRowsSpec:
+    """Rows of one series; see `GivenRows`."""
+
+    time: Integers
+    steps: Integers
+    columns: Mapping[str, Floats]
+
+    def column(self, name: str) -> Floats:
+        """Values of a column, NaN where the series gives none of it."""
+        found = self.columns.get(name)
+        return np.full(len(self.time), np.nan) if found is None else found
+
+
+def joined_rows(parts: Mapping[str, SeriesRowsSpec], static: Mapping[str, Mapping[str, str]]) -> GivenRows:
+    """Rows of series as one; each may give other columns."""
+    names = dict.fromkeys(chain.from_iterable(part.columns for part in parts.values()))
+    lengths = np.array([len(part.time) for part in parts.values()])
+    return GivenRows(
+        tuple(parts),
+        np.repeat(np.arange(len(parts)), lengths),
+        np.concatenate([part.time for part in parts.values()]),
+        {name: np.concatenate([part.column(name) for part in parts.values()]) for name in names},
+        static,
+        np.concatenate([part.steps for part in parts.values()]),
     )
 
 

@@ -63,12 +63,20 @@ def home(models, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def address(home):
+def gateway_addresses(home):
+    """Addresses of a gateway in front of a server, by name: http, grpc."""
     config = ModelRepository(home / "models").server_config
     with model_server([f"--model_config_file={config}", "--prefer_tflite_model"], log=home / "server.log") as server:
         with GrpcClient(server.grpc_address) as client:
             client.wait_available("tiny", 1)
         command = [sys.executable, "-m", "serving.gateway", "--model=tiny", f"--models-dir={home / 'models'}"]
-        command += [f"--grpc={server.grpc_address}", "--port=0", "--max-body-bytes=1000000"]
-        with listening_process(command, LINE, log=home / "gateway.log") as (_, addresses):
-            yield addresses["http"]
+        command += [f"--grpc={server.grpc_address}", "--port=0", "--grpc-port=0", "--max-body-bytes=1000000"]
+        lines = {**LINE, "grpc": re.compile(r"Gateway gRPC at (\S+)")}
+        with listening_process(command, lines, log=home / "gateway.log") as (_, addresses):
+            yield addresses
+
+
+@pytest.fixture(scope="module")
+def address(gateway_addresses):
+    """Address of the gateway's HTTP."""
+    return gateway_addresses["http"]

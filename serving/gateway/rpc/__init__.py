@@ -1,0 +1,1 @@
+"""The gateway over gRPC: one call for a few series, a stream for many."""
