@@ -94,7 +94,7 @@ async def serve_gateway(flags: argparse.Namespace) -> None:
     server = HttpServer(app, flags.bind_address, flags.port, drain_s=DRAIN_S, tls=tls)
     rpc = None
     if flags.grpc_port is not None:
-        service = ForecastService(forecaster, metrics, guard)
+        service = ForecastService(forecaster, metrics, guard, store)
         address = f"{flags.bind_address}:{flags.grpc_port}"
         rpc = GatewayRpcServer(service, address, tls=tls, max_bytes=flags.max_body_bytes)
     stop = asyncio.Event()

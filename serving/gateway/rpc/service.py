@@ -15,6 +15,7 @@ from serving.gateway.answers import AnswerError
 from serving.gateway.app import usable_request_id
 from serving.gateway.forecaster import REQUEST_ID, Forecaster, run_for
 from serving.gateway.forecasts import ForecastsRecord
+from serving.gateway.gateway_store import GatewayStore
 from serving.gateway.guard import Guard
 from serving.gateway.metrics import GatewayMetrics
 from serving.gateway.request_log import log_request
@@ -51,9 +52,11 @@ class _Call:
 class ForecastService:
     """Both methods."""
 
-    def __init__(self, forecaster: Forecaster, metrics: GatewayMetrics, guard: Guard) -> None:
-        """Answer with a forecaster who is let in by a guard."""
-        self._forecaster, self._metrics, self._guard = forecaster, metrics, guard
+    def __init__(
+        self, forecaster: Forecaster, metrics: GatewayMetrics, guard: Guard, store: GatewayStore | None = None
+    ) -> None:
+        """Answer with a forecaster who is let in by a guard; forecasts are kept where there is a store."""
+        self._forecaster, self._metrics, self._guard, self._store = forecaster, metrics, guard, store
         self._n_in_flight = 0
 
     def handler(self) -> Any:
@@ -111,7 +114,10 @@ class ForecastService:
 
     async def _found(self, call: _Call, message: Any) -> ForecastsRecord:
         call.n_received += message.ByteSize()
+        begun = time.perf_counter()
         found = await self._forecaster.forecast(request_of(message), call.request_id)
+        if self._store is not None:
+            self._store.keep(found, call.request_id, time.perf_counter() - begun)
         self._metrics.series.labels(self._forecaster.name).inc(len(found))
         return found
 

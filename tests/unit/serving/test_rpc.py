@@ -11,6 +11,9 @@ import pytest
 from google.protobuf import json_format
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from forecasting.store.address import store_address
+from forecasting.store.forecasts import ForecastQuery, read_forecasts
+from forecasting.store.opening import open_store
 from forecasting.wire.server_process import listening_process
 from serving.gateway.fallback import FallbackCause
 from serving.gateway.forecasts import ForecastsRecord
@@ -160,11 +163,12 @@ def test_calls_are_counted_by_route_and_the_server_says_that_it_serves(channel, 
     assert status.status == health_pb2.HealthCheckResponse.SERVING
 
 
-def test_a_token_is_asked_for_where_http_asks_for_one(home, tmp_path):
+def test_a_token_is_asked_for_where_http_asks_for_one_and_what_is_answered_is_kept(home, tmp_path):
     token, record = make_token("shop", [TokenScope.READ])
     (tmp_path / "tokens").write_text(record.line())
     command = [sys.executable, "-m", "serving.gateway", "--model=tiny", f"--models-dir={home / 'models'}", "--port=0"]
     command += ["--grpc=127.0.0.1:1", "--grpc-port=0", f"--tokens={tmp_path / 'tokens'}"]
+    command += [f"--store=sqlite:///{tmp_path / 'store.db'}"]
     lines = {"grpc": re.compile(r"Gateway gRPC at (\S+)"), **LINE}
     with (
         listening_process(command, lines, log=tmp_path / "log") as (_, addresses),
@@ -173,5 +177,10 @@ def test_a_token_is_asked_for_where_http_asks_for_one(home, tmp_path):
         with pytest.raises(grpc.RpcError) as found:
             _ask(channel, {"series": ["a"]})
         assert found.value.code() == grpc.StatusCode.UNAUTHENTICATED
-        answer = _ask(channel, {"series": ["a"]}, metadata=(("authorization", f"Bearer {token}"),))
+        answer = _ask(
+            channel, {"series": ["a"]}, metadata=(("authorization", f"Bearer {token}"), ("x-request-id", "mine"))
+        )
+    with open_store(store_address(None, tmp_path / "store.db")) as store:
+        kept = read_forecasts(store, ForecastQuery(model="tiny"))
+    assert [(one.request, one.series) for one in kept] == [("mine", "a")]
     assert [one.degraded for one in answer.forecasts] == [True]
