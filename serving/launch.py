@@ -68,15 +68,8 @@ def serve(
         RemoteError: A process does not start, for example because its port is taken.
         RetryableError: The champion is not available in time.
     """
-    settings = gateway or GatewayConfig()
-    tokens = TokenSource(Path(settings.tokens) if settings.tokens else None)
-    require_guarded(settings.bind_address or serving.bind_address, has_tokens=not tokens.is_open, is_open=settings.open)
-    repository = ModelRepository(models_dir)
-    version = repository.role(model, ModelRole.CHAMPION)
-    if version is None:
-        raise ConfigError(missing_champion(repository, model))
-    if series_dir is None:
-        repository.require_series(model, version)
+    settings, repository = gateway or GatewayConfig(), ModelRepository(models_dir)
+    version = _servable(repository, model, serving, settings, has_own_series=series_dir is not None)
     logs = models_dir.parent / "logs"
     stop = threading.Event()
     with _stopped_by_signals(stop), ExitStack() as servers:
@@ -85,12 +78,11 @@ def serve(
         command += [*_gateway_flags(serving, settings), *_store_flags(store)]
         lines = {"http": _GATEWAY_LINE} | ({} if settings.grpc_port is None else {"grpc": _GATEWAY_RPC_LINE})
         with listening_process(command, lines, log=logs / "gateway.log") as (process, addresses):
+            endpoint = f"{'https' if settings.tls_certificate else 'http'}://{addresses['http']}"
             print(f"gRPC     {server.grpc_address}", f"REST     http://{server.rest_address}", sep="\n")
-            scheme = "https" if settings.tls_certificate else "http"
-            print(f"gateway  {scheme}://{addresses['http']}", flush=True)
-            if "grpc" in addresses:
-                print(f"gateway  gRPC {addresses['grpc']}", flush=True)
-            _wait_ready(f"{scheme}://{addresses['http']}", server, process, stop)
+            rpc = (f"gateway  gRPC {addresses['grpc']}",) if "grpc" in addresses else ()
+            print(f"gateway  {endpoint}", *rpc, sep="\n", flush=True)
+            _wait_ready(endpoint, server, process, stop)
             if not stop.is_set():
                 print(f"ready: {model} version {version}; logs in {logs}", flush=True)
             while (code := _watch(stop, server.process, process, serving)) is None:
@@ -99,6 +91,24 @@ def serve(
                 server = servers.enter_context(_running_server(repository, same, logs))
                 print("the model server is started again", file=sys.stderr, flush=True)
             return code
+
+
+def _servable(
+    repository: ModelRepository, model: str, serving: ServingConfig, gateway: GatewayConfig, *, has_own_series: bool
+) -> int:
+    """The champion, with all that serving it needs.
+
+    Raises:
+        ConfigError: Something is missing.
+    """
+    tokens = TokenSource(Path(gateway.tokens) if gateway.tokens else None)
+    require_guarded(gateway.bind_address or serving.bind_address, has_tokens=not tokens.is_open, is_open=gateway.open)
+    version = repository.role(model, ModelRole.CHAMPION)
+    if version is None:
+        raise ConfigError(missing_champion(repository, model))
+    if not has_own_series:
+        repository.require_series(model, version)
+    return version
 
 
 def _gateway_command(models_dir: Path, model: str, series_dir: Path | None, grpc_address: str) -> list[str]:

@@ -1,5 +1,6 @@
 """The gateway in front of a running server; history from a series store."""
 
+import concurrent.futures
 import http.client
 import json
 import os
@@ -10,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import grpc
 import numpy as np
 import pytest
 
@@ -18,6 +20,7 @@ from forecasting.errors import ConfigError
 from forecasting.repository import ModelRepository
 from forecasting.series_store import read_series_store
 from forecasting.windows import window_inputs
+from forecasting.wire.client import PREDICT_METHOD
 from forecasting.wire.server_process import listening_process
 from serving.gateway.schemas import ErrorDocument, ForecastsDocument, ModelDocument, SeriesListDocument
 from serving.launch import serve
@@ -298,6 +301,33 @@ def test_readiness_follows_the_model_server(home, address, tmp_path):
         status, text = _ask(addresses["http"], "GET", "/readyz")
         assert status == 200
         assert text.startswith("degraded: the model server at 127.0.0.1:1 answered UNAVAILABLE")
+
+
+@pytest.mark.parametrize("given", ["order-17", ""])
+def test_the_model_server_is_sent_the_request_id_as_metadata(home, tmp_path, given):
+    """A server of gRPC that knows no method sees what every call brings."""
+    seen = []
+
+    class Recorder(grpc.GenericRpcHandler):
+        def service(self, handler_call_details):
+            if handler_call_details.method == PREDICT_METHOD:
+                seen.extend(value for key, value in handler_call_details.invocation_metadata if key == "x-request-id")
+
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(1), handlers=(Recorder(),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    command = [sys.executable, "-m", "serving.gateway", "--model=tiny", f"--models-dir={home / 'models'}"]
+    command += [f"--grpc=127.0.0.1:{port}", "--port=0"]
+    with listening_process(command, LINE, log=tmp_path / "log") as (_, addresses):
+        connection = http.client.HTTPConnection(addresses["http"], timeout=20)
+        connection.request("POST", "/v1/forecast", b'{"series": ["a"]}', {"x-request-id": given} if given else {})
+        response = connection.getresponse()
+        document = json.loads(response.read())
+        connection.close()
+    server.stop(None)
+    assert (response.status, "UNIMPLEMENTED" in document["error"]) == (502, True)
+    assert seen == [response.getheader("x-request-id")]
+    assert given in ("", seen[0])
 
 
 @pytest.fixture
