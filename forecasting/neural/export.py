@@ -57,7 +57,7 @@ class ForecastModule:
         spec = self.spec
         past, ahead = self._features(history, future, static)
         codes = static[:, : len(spec.static)] if static is not None and spec.static else None
-        scaled, _ = self.network(past, ahead, codes, training=False)
+        scaled, _ = self.network(history_features=past, future_features=ahead, static=codes, training=False)
         n_levels, own = len(spec.quantiles), own_scales(static, spec)
         stretched = self._calibrate(scaled[:, :, :n_levels])
         columns = [unscaled(stretched[:, :, j], own, spec, TENSORFLOW) for j in range(n_levels)]

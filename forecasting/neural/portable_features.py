@@ -21,6 +21,7 @@ from forecasting.features.spec import FeatureSpec
 from forecasting.features.terms import RollingTerm, Term
 from forecasting.features.terms.rolling import window_statistic
 from forecasting.features.transform import column_blocks, derived_terms, known_columns, own_scales, past_columns
+from forecasting.neural.models.window import HistoryParts
 from forecasting.neural.namespace import TENSORFLOW
 
 Tensor = Any
@@ -32,16 +33,15 @@ _LONGEST_WINDOW = 16 * _BLOCK
 
 def portable_window_features(
     history: Tensor, future: Tensor, static: Tensor | None, spec: FeatureSpec, *, derived_every: int
-) -> tuple[tuple[Tensor, Tensor], Tensor]:
-    """As `forecasting.features.transform.window_features`, in TensorFlow, past and known columns of the history apart.
+) -> tuple[HistoryParts, Tensor]:
+    """As `forecasting.features.transform.window_features`, in TensorFlow, the columns of the history apart.
 
     Args:
         history: float32 `[B,L,C]`.
         future: float32 `[B,H,F]`.
         static: float32 `[B,S]`; none where the signature has none.
         spec: Feature spec.
-        derived_every: Of the columns derived of the past, every so manieth step is read, counted from the last; others
-            are zeros.
+        derived_every: Of the columns derived of the past, every so manieth step is read, counted from the last.
     """
     own = own_scales(static, spec)
     names = (spec.target, *spec.observed)
@@ -51,18 +51,20 @@ def portable_window_features(
     plain = replace(spec, derived=tuple(derived_terms(spec, spec.known)))
     columns = [column[:, skipped:] for column in past_columns(values, own, plain, TENSORFLOW)]
     past = TENSORFLOW.stack_last(columns)
+    ends = None
     if terms:
         blocks = column_blocks(values, names, own, spec, TENSORFLOW, BandedColumn)
-        past = tf.concat([past, _derived(terms, blocks, spec, derived_every)], axis=2)
+        found = _derived(terms, blocks, spec, derived_every)
+        past, ends = (tf.concat([past, found], axis=2), None) if derived_every == 1 else (past, found)
     known = line[:, skipped:, n_known:]
     if n_known:
         of_known = known_columns(line[:, :, :n_known], own, spec, TENSORFLOW, BandedColumn)
         known = tf.concat([TENSORFLOW.stack_last([column[:, skipped:] for column in of_known]), known], axis=2)
-    return (past, known[:, : spec.context]), known[:, spec.context :]
+    return HistoryParts(past, known[:, : spec.context], ends), known[:, spec.context :]
 
 
 def _derived(terms: Sequence[Term], blocks: dict[str, ColumnBlock], spec: FeatureSpec, every: int) -> Tensor:
-    """Derived columns of the past `[B,L,D]`."""
+    """Derived columns of the past at every so manieth step `[B,L / every,D]`."""
     skipped = spec.history_length - spec.context
     if every == 1:
         return TENSORFLOW.stack_last([term.compute(blocks[term.column])[:, skipped:] for term in terms])
@@ -73,9 +75,7 @@ def _derived(terms: Sequence[Term], blocks: dict[str, ColumnBlock], spec: Featur
             return window_statistic(ends[term.column], term.statistic, term.window)
         return term.compute(blocks[term.column])[:, skipped + every - 1 :: every]
 
-    found = TENSORFLOW.stack_last([at_ends(term) for term in terms])[:, :, None]
-    spread = tf.pad(found, [[0, 0], [0, 0], [every - 1, 0], [0, 0]])
-    return tf.reshape(spread, [-1, spec.context, len(terms)])
+    return TENSORFLOW.stack_last([at_ends(term) for term in terms])
 
 
 class BandedColumn(ColumnBlock):

@@ -20,7 +20,7 @@ from forecasting.neural.models.head import QuantileHead
 from forecasting.neural.models.lags import seasonal_lags
 from forecasting.neural.models.normaliser import NormalisedWindow, WindowNormaliser
 from forecasting.neural.models.widths import WeightAxis, WidthGroup, read_by
-from forecasting.neural.models.window import Window, first_columns
+from forecasting.neural.models.window import HistoryParts, Window
 
 Tensor = Any
 
@@ -110,7 +110,7 @@ class Forecaster(keras.Model):
     @override
     def call(
         self,
-        history_features: Tensor | tuple[Tensor, Tensor],
+        history_features: Tensor | HistoryParts,
         future_features: Tensor,
         static: Tensor | None = None,
         training: bool = False,
@@ -118,7 +118,7 @@ class Forecaster(keras.Model):
         """Quantiles of a batch of windows.
 
         Args:
-            history_features: `[B,L,past + known]`, L a multiple of the segment, at most the context; or both parts of it.
+            history_features: `[B,L,past + known]`, L a multiple of the segment, at most the context; or its parts.
             future_features: `[B,H,known]`.
             static: Category codes `[B,S]`; none where the features have none.
             training: Whether dropout is on.
@@ -147,14 +147,15 @@ class Forecaster(keras.Model):
         return [*self.horizon_model.width_groups(read), self.head.width_group(model.head_units)]
 
     def window(
-        self, history_features: Tensor | tuple[Tensor, Tensor], future_features: Tensor, static: Tensor | None
+        self, history_features: Tensor | HistoryParts, future_features: Tensor, static: Tensor | None
     ) -> tuple[Window, NormalisedWindow]:
         """What the horizon model is given, and the level and scale that were taken out of it."""
-        if isinstance(history_features, tuple):
-            past, known = history_features
-        else:
-            past, known = history_features[:, :, : self.n_past], history_features[:, :, self.n_past :]
-        normalised = self.normaliser(past, static)
+        parts = history_features
+        if not isinstance(parts, HistoryParts):
+            parts = HistoryParts(parts[:, :, : self.n_past], parts[:, :, self.n_past :])
+        normalised, known = self.normaliser(parts.past, static, parts.ends), parts.known
         begun = normalised.begun
-        lags = seasonal_lags(first_columns(normalised.past, 1)[0], known, future_features, begun, self.spec.features)
-        return Window(normalised.past, known, future_features, lags, normalised.group, begun, static), normalised
+        lags = seasonal_lags(normalised.target, known, future_features, begun, self.spec.features)
+        return Window(
+            normalised.past, known, future_features, lags, normalised.group, begun, static, normalised.ends
+        ), normalised

@@ -48,6 +48,9 @@ class EnsembleForecaster(keras.Model):
     ) -> tuple[Tensor, Tensor]:
         """As `Forecaster.call`; all members take the same scale out of a window."""
         shares = tf.convert_to_tensor(self.shares)
-        found = [member(history_features, future_features, static, training=training) for member in self.members]
+        found = [
+            member(history_features=history_features, future_features=future_features, static=static, training=training)
+            for member in self.members
+        ]
         weighted = [shares[i] * quantiles for i, (quantiles, _) in enumerate(found)]
         return tf.add_n(weighted), found[0][1]

@@ -25,13 +25,15 @@ _STATIC_UNITS = 16
 
 @dataclass(frozen=True)
 class NormalisedWindow:
-    """Past columns relative to level `[B,1]` and scale `[B,1]`; group and begun as in `Window`."""
+    """Past columns relative to level `[B,1]` and scale `[B,1]`, the target `[B,L]` of them; group, begun and ends as in `Window`."""
 
     past: Tensor
+    target: Tensor
     level: Tensor
     scale: Tensor
     group: Tensor
     begun: Tensor
+    ends: Tensor | None = None
 
     def restored(self, quantiles: Tensor) -> Tensor:
         """Quantiles `[B,H,Q]` with level and scale given back."""
@@ -51,32 +53,45 @@ class WindowNormaliser(keras.layers.Layer):
         )
 
     @override
-    def call(self, past: Tensor, static: Tensor | None = None) -> NormalisedWindow:
+    def call(self, past: Tensor, static: Tensor | None = None, ends: Tensor | None = None) -> NormalisedWindow:
         """Normalise past columns `[B,L,past]`, with category codes `[B,S]` where there are any."""
         spec = self._spec
         columns = first_columns(past, 3 if self._spec.fill_season else 2)
         present = columns[1]
-        scale = tf.ones_like(present[:, :1])
+        scale = 1.0 + 0.0 * present[:, :1]
         if spec.target_scaling == "window":
             own = tf.maximum(_present_mean(tf.abs(columns[0]), present), WINDOW_SCALE_FLOOR)
             # A window without a value has no scale of its own; the floor would weigh its errors up a thousandfold.
             scale = tf.where(tf.reduce_sum(present, axis=1, keepdims=True) > 0.0, own, scale)
-        relative = past
-        if spec.target_scaling == "window":
-            relative = past / (scale[:, :, None] * self._divided + (1.0 - self._divided))
+        target = columns[0] / scale if spec.target_scaling == "window" else columns[0]
         season = slice(-spec.segment, None) if spec.target_scaling == "train" else slice(None)
-        level = _present_mean(first_columns(relative, 1)[0][:, season], present[:, season])
-        relative = relative - level[:, :, None] * self._shifted
+        level = _present_mean(target[:, season], present[:, season])
         # A value filled from an earlier season is an input like any other.
         seen = present + columns[2] if spec.fill_season else present
-        target = relative[:, :, :1] * seen[:, :, None]
+        target = (target - level) * seen
+        others = self._relative(past[:, :, 1:], level, scale, 1)
+        n_past = past.shape[2]
         group = [level, tf.math.log(scale)]
         if self.static_embedding is not None:
             group.append(self.static_embedding(_one_hot(static, spec)))
         begun = tf.minimum(tf.cumsum(seen, axis=1), 1.0)
         return NormalisedWindow(
-            tf.concat([target, relative[:, :, 1:]], axis=2), level, scale, tf.concat(group, 1), begun
+            tf.concat([target[:, :, None], others], axis=2),
+            target,
+            level,
+            scale,
+            tf.concat(group, 1),
+            begun,
+            None if ends is None else self._relative(ends, level, scale, n_past),
         )
+
+    def _relative(self, columns: Tensor, level: Tensor, scale: Tensor, first: int) -> Tensor:
+        """Past columns from `first` on, relative to level and scale."""
+        part = slice(first, first + columns.shape[2])
+        if self._spec.target_scaling == "window":
+            divided = self._divided[:, :, part]
+            columns = columns / (scale[:, :, None] * divided + (1.0 - divided))
+        return columns - level[:, :, None] * self._shifted[:, :, part]
 
 
 def _present_mean(values: Tensor, present: Tensor) -> Tensor:

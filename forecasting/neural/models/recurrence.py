@@ -62,6 +62,8 @@ class Recurrence(keras.layers.Layer):
     computes_mixed = True
     """Joins `forecasting.neural.precision.mixed_layers`."""
     n_biases = 1
+    rests_at_zero = False
+    """Whether a step whose projected input is zeros leaves a state of zeros as it is."""
 
     def __init__(self, units: int, *, recurrent_dropout: float = 0.0, name: str | None = None) -> None:
         """Set the width; weights appear with the first call."""
@@ -133,6 +135,8 @@ class Recurrence(keras.layers.Layer):
         rows = tf.reshape(inputs, [-1, inputs.shape[2]])
         projected = tf.matmul(rows, self._in_step_order(self.kernel)) + self._in_step_order(self._input_bias())
         projected = tf.reshape(projected, [-1, n_steps, width])
+        if counting is not None and padding == "before" and self.rests_at_zero:
+            projected, counting = projected * tf.cast(counting, projected.dtype)[:, :, None], None
         kept = self._kept(projected[:, 0, : self.units]) if training and self.recurrent_dropout else None
         kernel = self._in_step_order(tf.convert_to_tensor(self.recurrent_kernel))
 
@@ -170,6 +174,7 @@ class LSTM(Recurrence):
 
     n_gates = 4
     n_states = 2
+    rests_at_zero = True
 
     @override
     def _first_bias(self, shape: tuple[int, ...], dtype: Any = None) -> Tensor:

@@ -125,11 +125,14 @@ def segment_inputs(window: Window, segment: int, embedding: layers.Layer | None 
     past, n = window.past, window.past.shape[1] // segment
     by_step = embedded_steps(tf.concat([past[:, :, :2], window.known], axis=2), 1, embedding)
     segments = tf.reshape(by_step, [-1, n, segment * by_step.shape[2]])
+    parts = [segments, repeated(window.group, n)]
+    if window.ends is not None:
+        parts.insert(1, window.ends)
     if past.shape[2] > 2:
-        segments = tf.concat([segments, past[:, segment - 1 :: segment, 2:]], axis=2)
-    return tf.concat([segments, repeated(window.group, n)], axis=2)
+        parts.insert(1, past[:, segment - 1 :: segment, 2:])
+    return tf.concat(parts, axis=2)
 
 
 def repeated(group: Tensor, n: int) -> Tensor:
     """`[B,G]` for each of n segments or steps `[B,n,G]`."""
-    return tf.repeat(group[:, None], n, axis=1)
+    return group[:, None] * tf.ones([1, n, 1])

@@ -11,6 +11,15 @@ Tensor = Any
 
 
 @dataclass(frozen=True)
+class HistoryParts:
+    """Columns of the history: past `[B,L,past]`, known `[B,L,known]`, and ends as in `Window`, which past then lacks."""
+
+    past: Tensor
+    known: Tensor
+    ends: Tensor | None = None
+
+
+@dataclass(frozen=True)
 class Window:
     """A batch of windows relative to their own level and scale.
 
@@ -18,7 +27,8 @@ class Window:
     observed, derived. known `[B,L,known]`
     and future `[B,H,known]`. lags `[B,H,D]`: `seasonal_lags`. group `[B,G]`: what is one value a window. begun
     `[B,L]`: 1 from the first step with a target, or a filled one, on, 0 before it, which is padding. static `[B,S]`:
-    category codes, where there are any.
+    category codes, where there are any. ends `[B,n,derived]`: the columns derived of the past at the steps of it that the
+    model reads, `derived_every` apart, in a graph where past lacks them.
     """
 
     past: Tensor
@@ -28,6 +38,7 @@ class Window:
     group: Tensor
     begun: Tensor
     static: Tensor | None = None
+    ends: Tensor | None = None
 
 
 def first_columns(values: Tensor, n: int) -> list[Tensor]:
