@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntFlag, StrEnum
+from itertools import repeat
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Row, Select, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from forecasting.store.opening import Store
 from forecasting.store.packing import pack_answers, pack_levels, unpack_answers, unpack_levels
@@ -89,27 +89,29 @@ class ForecastBatchRecord:
     def __len__(self) -> int:
         return len(self.series)
 
-    def rows(self) -> list[dict[str, Any]]:
-        """One row of the table for each series."""
-        common = {
-            "created_at": self.created_at,
-            "request": self.request,
-            "role": self.role.value,
-            "model": self.model,
-            "version": self.version,
-            "step_s": self.step_s,
-            "n_steps": self.n_steps,
-            "levels": pack_levels(self.levels),
-            "latency_us": self.latency_us,
-        }
-        flags = [0] * len(self) if self.flags is None else self.flags.tolist()
-        answers = [None] * len(self) if self.answers is None else [pack_answers(one) for one in self.answers]
-        problems = self.problems or [""] * len(self)
-        parts = zip(self.series, self.origins.tolist(), flags, answers, problems, strict=True)
-        return [
-            {**common, "series": series, "origin": origin, "flags": flag, "answers": answer, "problem": problem or None}
-            for series, origin, flag, answer, problem in parts
-        ]
+    def rows(self) -> list[tuple[Any, ...]]:
+        """One row of the table for each series, in the order of its columns."""
+        n = len(self)
+        answers = repeat(None, n) if self.answers is None else pack_answers(self.answers)
+        return list(
+            zip(
+                repeat(self.created_at, n),
+                repeat(self.request, n),
+                repeat(self.role.value, n),
+                self.series,
+                repeat(self.model, n),
+                repeat(self.version, n),
+                self.origins.tolist(),
+                repeat(self.step_s, n),
+                repeat(self.n_steps, n),
+                repeat(pack_levels(self.levels), n),
+                answers,
+                repeat(0, n) if self.flags is None else self.flags.tolist(),
+                repeat(self.latency_us, n),
+                (problem or None for problem in self.problems) if self.problems else repeat(None, n),
+                strict=True,
+            )
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,14 +169,18 @@ def write_forecasts(store: Store, batches: Sequence[ForecastBatchRecord]) -> int
         RetryableError: The store cannot be used now; nothing was written.
     """
     rows = [row for batch in batches for row in batch.rows()]
-    insert = postgresql.insert if store.is_postgresql else sqlite.insert
-    statement = insert(FORECASTS).on_conflict_do_nothing()
+    names = [column.name for column in FORECASTS.columns]
+    # As text: binding each row by the names of its columns would cost more than writing it.
+    mark = "%s" if store.is_postgresql else "?"
+    statement = (
+        f"INSERT INTO forecasts ({', '.join(names)}) VALUES ({', '.join([mark] * len(names))}) ON CONFLICT DO NOTHING"
+    )
     with store.writing() as connection:
         times = {batch.created_at for batch in batches}
         # And the next one: a week ahead nobody waits for it yet.
         ensure_partitions(connection, FORECAST_PARTS, times | {time + FORECAST_PARTS.width_s for time in times})
         for first in range(0, len(rows), _AT_ONCE):
-            connection.execute(statement, rows[first : first + _AT_ONCE])
+            connection.exec_driver_sql(statement, rows[first : first + _AT_ONCE])
     return len(rows)
 
 

@@ -58,9 +58,10 @@ def unpack_levels(packed: bytes) -> tuple[float, ...]:
     return tuple(np.frombuffer(packed, _LEVEL).tolist())
 
 
-def pack_answers(answers: npt.NDArray[np.float32]) -> bytes:
-    """Answers `[H,A]`."""
-    return answers.astype(_ANSWER, copy=False).tobytes()
+def pack_answers(answers: npt.NDArray[np.float32]) -> list[bytes]:
+    """Answers `[N,H,A]`, each of N."""
+    packed, size = answers.astype(_ANSWER, copy=False).tobytes(), _ANSWER.itemsize * int(np.prod(answers.shape[1:]))
+    return [packed[first : first + size] for first in range(0, len(packed), size)]
 
 
 def unpack_answers(packed: bytes, n_steps: int) -> npt.NDArray[np.float32]:

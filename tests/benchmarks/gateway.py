@@ -72,8 +72,8 @@ def make_store() -> SeriesStore:
 
 
 @contextmanager
-def running(folder: Path, store: SeriesStore) -> Iterator[Services]:
-    """Both processes, with the model as champion."""
+def running(folder: Path, store: SeriesStore, *more: str) -> Iterator[Services]:
+    """Both processes, with the model as champion; more: flags of the gateway."""
     subprocess.run([sys.executable, "-m", "tests.benchmarks.plain_model", str(folder)], check=True, capture_output=True)
     (folder / "series").mkdir()
     write_series_store(store, folder / "series")
@@ -85,7 +85,7 @@ def running(folder: Path, store: SeriesStore) -> Iterator[Services]:
         with GrpcClient(server.grpc_address) as client:
             client.wait_available("plain", 1)
         command = [sys.executable, "-m", "serving.gateway", "--model=plain", f"--models-dir={folder / 'models'}"]
-        command += [f"--grpc={server.grpc_address}", "--port=0"]
+        command += [f"--grpc={server.grpc_address}", "--port=0", *more]
         with listening_process(command, _LINE, log=folder / "gateway.log") as (process, addresses):
             pids = (*family(server.process.pid), *family(process.pid))
             yield Services(server.grpc_address, addresses["http"], pids)
@@ -176,11 +176,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and write the file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--store", action="store_true", help="the gateway keeps its forecasts in an SQLite file")
     flags = parser.parse_args(arguments)
-    store = make_store()
+    store, more = make_store(), ("--store=default",) if flags.store else ()
     with (
         tempfile.TemporaryDirectory() as folder,
-        running(Path(folder), store) as services,
+        running(Path(folder), store, *more) as services,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         figures = runner.run(measure(services, store))
