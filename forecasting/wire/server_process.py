@@ -27,6 +27,7 @@ _REST_LINE = re.compile(r"Exporting HTTP/REST API at (\S+)")
 _START_S = 60.0
 STOP_S = 20.0
 """Seconds a server has to end after SIGTERM, before it is killed; less than a run gives to its step."""
+_CLOSING_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,9 @@ def model_server(flags: Sequence[str], *, log: Path) -> Iterator[RunningServerRe
     Raises:
         RemoteError: It does not start; the message holds the end of its log.
     """
-    command = [sys.executable, "-m", SERVER_MODULE, "--port=0", "--rest_api_port=0", *flags]
+    # It ends by itself, with what hangs, before it would be killed.
+    own = ("--port=0", "--rest_api_port=0", f"--drain_seconds={STOP_S - _CLOSING_S:g}")
+    command = [sys.executable, "-m", SERVER_MODULE, *own, *flags]
     with listening_process(command, {"grpc": _GRPC_LINE, "rest": _REST_LINE}, log=log) as (process, addresses):
         yield RunningServerRecord(addresses["grpc"], addresses["rest"], process.pid, log, process)
 
