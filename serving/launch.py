@@ -23,7 +23,7 @@ from forecasting.errors import ConfigError, RemoteError, RetryableError
 from forecasting.repository import ModelRepository
 from forecasting.wire.server_process import RunningServerRecord, listening_process, model_server
 from serving.gateway.answers import READY
-from serving.gateway.gateway_store import DEFAULT_STORE
+from serving.gateway.gateway_store import DEFAULT_STORE, NOT_SET
 from serving.gateway.guard import require_guarded
 from serving.gateway.tokens import TokenSource
 from serving.missing_champion import missing_champion
@@ -142,12 +142,9 @@ def _store_flags(store: StoreConfig | None) -> list[str]:
     """The address goes as it is written, so that no secret stands in the command line."""
     if store is None:
         return []
-    flags = {
-        "--store": store.url or DEFAULT_STORE,
-        "--flush-interval-s": store.flush_interval_s,
-        "--queue-size": store.queue_size,
-    }
-    return [f"{name}={value}" for name, value in flags.items()]
+    fields = store.model_dump(exclude={"url"})
+    flags = [f"--{name.replace('_', '-')}={NOT_SET if value is None else value}" for name, value in fields.items()]
+    return [f"--store={store.url or DEFAULT_STORE}", *flags]
 
 
 def _port(address: str) -> int:

@@ -16,11 +16,11 @@ class StoreConfig(Section):
     )
     keep_forecasts: Duration | None = Field(
         "90d",
-        description="Forecasts made within this time stay; older ones go with `almanac store prune`. none: all stay.",
+        description="Forecasts made within this time stay; older ones go within an hour while the gateway runs, or with `almanac store prune`. none: all stay.",
     )
     keep_observations: Duration | None = Field(
         None,
-        description="Observations of times within this time stay; older ones go with `almanac store prune`. none: all stay.",
+        description="Observations of times within this time stay; older ones go within an hour while the gateway runs, or with `almanac store prune`. none: all stay.",
     )
     flush_interval_s: float = Field(
         0.2, gt=0, le=60, description="How often forecasts are written; a kill -9 loses at most what came since."

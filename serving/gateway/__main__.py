@@ -9,14 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import uvloop
+from pydantic import ValidationError
 
+from forecasting.config.store import StoreConfig
 from forecasting.contracts.ports import GATEWAY_PORT, GRPC_PORT
-from forecasting.errors import AlmanacError
+from forecasting.errors import AlmanacError, ConfigError
 from forecasting.repository import ModelRepository
 from serving.asgi import HttpServer, TlsFiles
 from serving.gateway.app import GatewayApp
 from serving.gateway.forecaster import Forecaster
-from serving.gateway.gateway_store import DEFAULT_STORE, GatewayStore, open_gateway_store
+from serving.gateway.gateway_store import DEFAULT_STORE, NOT_SET, GatewayStore, open_gateway_store
 from serving.gateway.guard import Guard, RateLimit, require_guarded
 from serving.gateway.metrics import GatewayMetrics
 from serving.gateway.model_loader import ChampionWatch, ModelLoader
@@ -63,8 +65,11 @@ def build_parser() -> argparse.ArgumentParser:
         "--store",
         help="database of forecasts and observations, as store.url of a configuration, or 'default'; left out: none",
     )
-    parser.add_argument("--flush-interval-s", type=float, default=0.2, help="how often forecasts are written")
-    parser.add_argument("--queue-size", type=int, default=20_000, help="forecasts that wait in memory at most")
+    for name, setting in StoreConfig.model_fields.items():
+        if name != "url":
+            default = NOT_SET if setting.default is None else setting.default
+            text = f"as store.{name} of a configuration (default: {default})"
+            parser.add_argument(f"--{name.replace('_', '-')}", default=default, help=text)
     return parser
 
 
@@ -118,8 +123,16 @@ def _open_store(flags: argparse.Namespace) -> GatewayStore | None:
     if flags.store is None:
         return None
     url = None if flags.store == DEFAULT_STORE else flags.store
-    settings = {"flush_interval_s": flags.flush_interval_s, "queue_size": flags.queue_size}
-    return open_gateway_store(url, flags.models_dir.parent, flags.model, **settings)
+    given = {name: getattr(flags, name) for name in StoreConfig.model_fields if name != "url"}
+    fields = {name: None if value == NOT_SET else value for name, value in given.items()}
+    try:
+        settings = StoreConfig.model_validate(fields)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise ConfigError(
+            f"--{str(problem['loc'][0]).replace('_', '-')}: {problem['msg']}, found {problem['input']!r}"
+        ) from error
+    return open_gateway_store(url, flags.models_dir.parent, flags.model, settings)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,20 +1,33 @@
 """The store as the gateway uses it: observations in, forecasts out."""
 
 import asyncio
+import functools
+import logging
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from forecasting.config.store import StoreConfig
+from forecasting.durations import duration_s
+from forecasting.errors import AlmanacError
 from forecasting.store.address import store_address
 from forecasting.store.forecast_log import ForecastLog
 from forecasting.store.forecasts import ForecastRole
 from forecasting.store.opening import Store, open_store
+from forecasting.store.retention import prune
 from serving.gateway.forecast_rows import forecast_batch
 from serving.gateway.forecasts import ForecastsRecord
 from serving.gateway.observation_post import ObservationWriter
 from serving.gateway.observed import ObservedHistory
 
+logger = logging.getLogger(__name__)
+
+PRUNE_S = 3600.0
+"""How often what is old is removed."""
 DEFAULT_STORE = "default"
 """What `--store` has for serving.db of the state directory."""
+NOT_SET = "none"
+"""What a flag has for null of its setting."""
 SPILL_FOLDER = "forecast_log"
 """Beside the SQLite file: forecasts that the store could not take."""
 
@@ -27,6 +40,7 @@ class GatewayStore:
     log: ForecastLog
     observed: ObservedHistory
     writer: ObservationWriter
+    pruning: asyncio.Task[None]
 
     def keep(self, found: ForecastsRecord, request_id: str, latency_s: float) -> None:
         """Log what was answered; never waits for the database."""
@@ -34,22 +48,20 @@ class GatewayStore:
 
     async def close(self) -> None:
         """Write what waits, and close the store."""
+        self.pruning.cancel()
         await self.observed.close()
         await asyncio.to_thread(self.log.close)
         self.store.close()
 
 
-def open_gateway_store(
-    url: str | None, home: Path, model: str, *, flush_interval_s: float, queue_size: int
-) -> GatewayStore:
-    """Open the store and begin to look for observations of others; must be called inside the event loop.
+def open_gateway_store(url: str | None, home: Path, model: str, settings: StoreConfig) -> GatewayStore:
+    """Open the store, begin to look for observations of others and to remove what is old; must be called inside the event loop.
 
     Args:
         url: As `store.url` has it.
         home: State directory.
         model: Name of the model.
-        flush_interval_s: How often forecasts are written.
-        queue_size: Forecasts that wait in memory at most.
+        settings: How forecasts are written, and how long what stays; its own `url` is left alone.
 
     Raises:
         ConfigError: The address is wrong, or a newer Almanac has written the store.
@@ -57,7 +69,24 @@ def open_gateway_store(
         ArtifactError: It is damaged.
     """
     store = open_store(store_address(url, home / "serving.db"))
-    log = ForecastLog(store, home / SPILL_FOLDER, flush_interval_s=flush_interval_s, queue_size=queue_size)
+    log = ForecastLog(
+        store, home / SPILL_FOLDER, flush_interval_s=settings.flush_interval_s, queue_size=settings.queue_size
+    )
     observed = ObservedHistory(store, model)
     observed.start()
-    return GatewayStore(store, log, observed, ObservationWriter(store, observed))
+    pruning = asyncio.create_task(_prune(store, settings))
+    return GatewayStore(store, log, observed, ObservationWriter(store, observed), pruning)
+
+
+async def _prune(store: Store, settings: StoreConfig) -> None:
+    keep = [None if one is None else duration_s(one) for one in (settings.keep_forecasts, settings.keep_observations)]
+    work = functools.partial(prune, store, keep_forecasts_s=keep[0], keep_observations_s=keep[1])
+    while True:
+        try:
+            report = await asyncio.to_thread(work, now=int(time.time()))
+        except AlmanacError as error:
+            logger.warning("nothing is pruned: %s", error)
+        else:
+            if report.rows or report.partitions:
+                logger.info("pruned rows %s, partitions %s", report.rows, list(report.partitions))
+        await asyncio.sleep(PRUNE_S)

@@ -105,7 +105,8 @@ def test_windows_of_whole_segments_make_a_graph_of_far_fewer_operations():
     def n_operations(features) -> int:
         traced = tf.function(features, autograph=False).get_concrete_function(tf.constant(history), tf.constant(future))
         pruned = tf.compat.v1.graph_util.extract_sub_graph(
-            traced.graph.as_graph_def(), [tensor.op.name for tensor in tf.nest.flatten(traced.outputs) if tensor is not None]
+            traced.graph.as_graph_def(),
+            [tensor.op.name for tensor in tf.nest.flatten(traced.outputs) if tensor is not None],
         )
         return len(pruned.node)
 

@@ -4,6 +4,8 @@ import http.client
 import json
 import shutil
 import sys
+import threading
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,16 +13,21 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from forecasting.config.store import StoreConfig
 from forecasting.repository import ModelRepository
 from forecasting.series_store import read_series_store
 from forecasting.store.address import store_address
-from forecasting.store.forecasts import ForecastFlag, ForecastQuery, read_forecasts
+from forecasting.store.forecasts import ForecastFlag, ForecastQuery, read_forecasts, write_forecasts
 from forecasting.store.opening import open_store
 from forecasting.windows import window_inputs
 from forecasting.wire.client import GrpcClient
 from forecasting.wire.server_process import listening_process, model_server
+from serving.gateway.__main__ import build_parser
+from serving.gateway.__main__ import main as gateway
 from serving.gateway.arrow_bodies import ARROW
 from serving.gateway.schemas import ObservationsDocument
+from serving.launch import _store_flags
+from tests.unit.forecasting.store.stores import batch
 from tests.unit.serving import tiny_models
 from tests.unit.serving.conftest import LINE, START
 
@@ -44,9 +51,9 @@ def root(home, tmp_path):
     return tmp_path
 
 
-def _gateway(server, root):
+def _gateway(server, root, *more):
     command = [sys.executable, "-m", "serving.gateway", "--model=tiny", f"--models-dir={root / 'models'}"]
-    command += [f"--grpc={server}", "--port=0", "--store=default", "--flush-interval-s=0.05"]
+    command += [f"--grpc={server}", "--port=0", "--store=default", "--flush-interval-s=0.05", *more]
     return listening_process(command, LINE, log=root / "gateway.log")
 
 
@@ -235,3 +242,34 @@ def test_every_forecast_is_in_the_store_once_the_gateway_has_ended(server, root)
     np.testing.assert_allclose(kept.quantiles[:, 2], answered["quantiles"]["0.9"], rtol=1e-6)
     assert kept.flags == ForecastFlag.NONE
     assert kept.latency_us > 0
+
+
+def test_a_gateway_removes_what_is_older_than_it_has_to_be_kept(server, root):
+    waiting = threading.Event()
+    with open_store(store_address(None, root / "serving.db")) as store:
+        write_forecasts(store, [batch(model="tiny"), batch(model="tiny", request="r2", created_at=int(time.time()))])
+        with _gateway(server, root, "--keep-forecasts=1d"):
+            while len(found := read_forecasts(store, ForecastQuery(model="tiny"))) == 4:
+                waiting.wait(0.05)
+    assert {one.request for one in found} == {"r2"}
+
+
+def test_the_settings_of_the_store_reach_the_gateway():
+    settings = StoreConfig(url="postgresql://a:${SECRET}@db/n", keep_forecasts=None, queue_size=7)
+    flags = build_parser().parse_args(["--model=m", "--models-dir=d", *_store_flags(settings)])
+    assert (flags.store, flags.keep_forecasts, flags.queue_size) == (settings.url, "none", "7")
+    assert build_parser().parse_args(["--model=m", "--models-dir=d", *_store_flags(StoreConfig())]).store == "default"
+    assert build_parser().parse_args(["--model=m", "--models-dir=d", *_store_flags(None)]).store is None
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--store=mysql://a@h/n", "store.url must be sqlite:///FILE"),
+        ("--keep-forecasts=long", "--keep-forecasts: Value error"),
+        ("--queue-size=0", "--queue-size: Input should be greater than 0, found '0'"),
+    ],
+)
+def test_a_gateway_whose_store_is_set_wrong_says_so(tmp_path, flag, message, capsys):
+    assert gateway(["--model=m", f"--models-dir={tmp_path / 'models'}", "--port=0", "--store=default", flag]) == 2
+    assert message in capsys.readouterr().err
