@@ -14,6 +14,10 @@ READY = "ready"
 """What /readyz says where the champion answers; "degraded: …" where the fallback does."""
 
 
+MAX_TEXT = 2_000
+"""Characters of an error's text."""
+
+
 class AnswerError(AlmanacError):
     """A request ends with an HTTP status other than 200; the message is for the client."""
 
@@ -37,7 +41,8 @@ class AnswerError(AlmanacError):
             place: Where in that column: a time, or the number of a row.
             retry_after_s: When the same request may be sent again.
         """
-        super().__init__(message)
+        # What was found is quoted, and may be as long as the body that it was found in.
+        super().__init__(message if len(message) <= MAX_TEXT else f"{message[:MAX_TEXT]} …")
         self.code = code
         self.series, self.column, self.place, self.retry_after_s = series, column, place, retry_after_s
 

@@ -22,7 +22,7 @@ from serving.gateway.guard import OPEN_PATHS, Guard, required_scope
 from serving.gateway.metrics import GatewayMetrics
 from serving.gateway.pages import StatePages
 from serving.gateway.request_log import log_request
-from serving.gateway.routes import OTHER_ROUTE, GatewayService, as_response, make_routes, route_name
+from serving.gateway.routes import OTHER_ROUTE, PATHS, GatewayService, as_response, make_routes, route_name
 
 logger = logging.getLogger(__name__)
 
@@ -77,8 +77,10 @@ class GatewayApp:
         )
 
     def _note(self, scope: Scope, exchange: "_Exchange", client: str) -> None:
-        # A request that was not let in never met a route: its path is a client's text.
         route, seconds = route_name(scope), time.perf_counter() - exchange.start
+        if route == OTHER_ROUTE and scope["path"] in PATHS:
+            # A request that was not let in never met its route.
+            route = scope["path"]
         self._metrics.requests.labels(self._name, route, str(exchange.status)).inc()
         self._metrics.seconds.labels(self._name, route).observe(seconds)
         log_request(

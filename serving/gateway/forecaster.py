@@ -133,7 +133,9 @@ class Forecaster:
         """Warn of what the fallback answered, and count it."""
         reasons: dict[FallbackCause, list[str]] = {}
         for place, why in found.degraded.items():
-            reasons.setdefault(why.cause, []).append(f"{found.ids[place]!r}: {why.reason}")
+            # What a request calls a series of its own is not for the log.
+            name = f"{found.ids[place]!r}" if found.ids[place] in found.served.series else "one of a request"
+            reasons.setdefault(why.cause, []).append(f"{name}: {why.reason}")
         for cause, texts in reasons.items():
             self._warnings.say(cause, len(texts), f"the first is {texts[0]}")
             self._count(cause, len(texts))

@@ -273,3 +273,7 @@ async def get_readiness(request: Request) -> Response:
 async def get_metrics(request: Request) -> Response:
     """Metrics of this process."""
     return as_response(await _service(request).pages.metrics())
+
+
+PATHS = frozenset(route.path for route in router.routes if isinstance(route, APIRoute))
+"""Of all routes, as they are declared."""

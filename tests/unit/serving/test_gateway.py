@@ -203,6 +203,13 @@ def test_bad_requests_get_one_clear_line(address, body, status, message):
     assert message in document["error"]
 
 
+def test_an_error_does_not_give_back_all_that_it_was_sent(address):
+    status, document = _ask(address, "POST", "/v1/forecast", {"origin": "x" * 500_000})
+    assert status == 400
+    assert document["error"].startswith("'origin' must be an ISO 8601 time")
+    assert len(document["error"]) < 2100
+
+
 def test_wrong_paths_and_methods_are_named(address):
     status, document = _ask(address, "GET", "/v1/forecast")
     assert (status, document["error"]) == (405, "/v1/forecast takes POST, found GET")

@@ -106,6 +106,8 @@ def test_a_client_that_asks_too_often_gets_429_with_the_time_to_wait(guarded, to
     connection.close()
     assert (response.status, response.headers["retry-after"]) == (429, "1")
     assert _ask(guarded, "/v1/timeseries/models", tokens[1]["root"])[0] == 200
+    page = _ask(guarded, "/metrics", tokens[1]["root"])[2].decode()
+    assert 'forecast_requests_total{code="429",model="tiny",route="/v1/timeseries/models"} 1.0' in page
 
 
 def test_the_log_has_ids_and_numbers_of_each_request_and_nothing_of_what_was_sent(guarded, tokens):
