@@ -60,6 +60,7 @@ def fine_tune(
     n_steps: int,
     rate_factor: float,
     teacher_share: float = 0.5,
+    dropout: bool = True,
     after_step: Callable[[int], None] | None = None,
 ) -> None:
     """Train a network for some steps, from its present weights.
@@ -71,6 +72,7 @@ def fine_tune(
         n_steps: Optimiser steps.
         rate_factor: On the learning rates of `training`, whose schedule runs over these steps.
         teacher_share: Weight of the distance to the teacher; the loss on actual values has the rest.
+        dropout: Whether units are dropped out as in training.
         after_step: Called with the number of steps done after each of them, to change the weights.
     """
     spec = taught.store.spec
@@ -85,7 +87,7 @@ def fine_tune(
     def step(batch: dict[str, Tensor], rate: Tensor) -> None:
         optimizer.learning_rate.assign(rate)
         with tf.GradientTape() as tape:
-            answer, scale = network(batch["history"], batch["future"], batch.get("static"), training=True)
+            answer, scale = network(batch["history"], batch["future"], batch.get("static"), training=dropout)
             loss = (1.0 - share) * forecast_loss(
                 answer, batch["target"], batch["present"], scale, levels, has_mean=spec.mean
             )

@@ -6,6 +6,8 @@ import keras
 import tensorflow as tf
 from typing_extensions import override
 
+from forecasting.neural.models.products import is_rounded, product
+
 Tensor = Any
 
 
@@ -16,6 +18,11 @@ class Dense(keras.layers.Dense):
     def call(self, inputs: Tensor) -> Tensor:
         """`[B,...,C]` to `[B,...,units]`; all sizes but that of the batch are known."""
         if len(inputs.shape) == 2:
-            return super().call(inputs)
-        rows = super().call(tf.reshape(inputs, [-1, inputs.shape[-1]]))
+            return self._rows(inputs)
+        rows = self._rows(tf.reshape(inputs, [-1, inputs.shape[-1]]))
         return tf.reshape(rows, [-1, *inputs.shape[1:-1], self.units])
+
+    def _rows(self, inputs: Tensor) -> Tensor:
+        if not is_rounded():
+            return super().call(inputs)
+        return self.activation(product(inputs, self.kernel, self.bias))

@@ -6,6 +6,8 @@ import keras
 import tensorflow as tf
 from typing_extensions import override
 
+from forecasting.neural.models.products import product
+
 Tensor = Any
 
 
@@ -38,7 +40,6 @@ class TimeProjection(keras.layers.Layer):
         """`[B,L,C]` to `[B,H,C]`, L at most the context."""
         n_steps, n_columns = values.shape[1:]
         by_column = tf.reshape(tf.transpose(values, [0, 2, 1]), [-1, n_steps])
-        mapped = tf.matmul(by_column, tf.convert_to_tensor(self.kernel)[self._context - n_steps :])
-        if self._has_bias:
-            mapped = mapped + self.bias
+        kernel = tf.convert_to_tensor(self.kernel)[self._context - n_steps :]
+        mapped = product(by_column, kernel, self.bias if self._has_bias else None)
         return tf.transpose(tf.reshape(mapped, [-1, n_columns, self._horizon]), [0, 2, 1])

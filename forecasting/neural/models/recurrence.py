@@ -23,6 +23,7 @@ from keras import ops
 from typing_extensions import override
 
 from forecasting.neural.models.dropout import ReplicaSeeds
+from forecasting.neural.models.products import product
 
 Tensor = Any
 State = tuple[Tensor, ...]
@@ -133,7 +134,7 @@ class Recurrence(keras.layers.Layer):
         # The whole sequence goes through the kernel at once; only the state has to wait its turn.
         n_steps, width = inputs.shape[1], self.n_gates * self.units
         rows = tf.reshape(inputs, [-1, inputs.shape[2]])
-        projected = tf.matmul(rows, self._in_step_order(self.kernel)) + self._in_step_order(self._input_bias())
+        projected = product(rows, self._in_step_order(self.kernel), self._in_step_order(self._input_bias()))
         projected = tf.reshape(projected, [-1, n_steps, width])
         if counting is not None and padding == "before" and self.rests_at_zero:
             projected, counting = projected * tf.cast(counting, projected.dtype)[:, :, None], None
@@ -241,7 +242,7 @@ class LSTM(Recurrence):
 
     @override
     def _step(self, projected: Tensor, state: State | None, recurrent: Tensor | None, kernel: Tensor) -> State:
-        gates = projected if recurrent is None else projected + tf.matmul(recurrent, kernel)
+        gates = projected if recurrent is None else projected + product(recurrent, kernel)
         n = 3 * self.units
         entry, forget, exit_ = tf.split(tf.sigmoid(gates[:, :n]), 3, axis=1)
         memory = entry * tf.tanh(gates[:, n:])
@@ -264,7 +265,7 @@ class GRU(Recurrence):
     @override
     def _step(self, projected: Tensor, state: State | None, recurrent: Tensor | None, kernel: Tensor) -> State:
         n, bias = 2 * self.units, self.bias[3 * self.units :]
-        inner = bias[None] if recurrent is None else tf.matmul(recurrent, kernel) + bias
+        inner = bias[None] if recurrent is None else product(recurrent, kernel, bias)
         update, reset = tf.split(tf.sigmoid(projected[:, :n] + inner[:, :n]), 2, axis=1)
         candidate = tf.tanh(projected[:, n:] + reset * inner[:, n:])
         if state is None:
