@@ -36,7 +36,7 @@ _RECORD_FILE = "record.json"
 _MEASURING_S = 1.0
 """Seconds that measuring one variant takes at the end, about."""
 _CALIBRATED = 3.0
-"""How much longer a conversion may take that needs ranges, before one was made."""
+"""How much longer a precision may take that needs ranges, before one was made."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ class Tournament:
         self._records: dict[str, VariantRecord] = {}
         self._began = time.monotonic()
         self._spent_s = 0.0
-        self._conversions_s: dict[Precision, float] = {}
+        self._floats_s: list[float] = []
+        self._rest_s: dict[Precision, float] = {}
         self.durations_s: dict[str, float] = {}
         """Seconds of each variant, the pruning that it was the first to need included."""
 
@@ -148,37 +149,43 @@ class Tournament:
 
     def _estimate_s(self, spec: VariantSpec) -> float:
         """Seconds, from the variants before: of the same precision, else the slowest; and of the pruning, once."""
-        slowest = max(self._conversions_s.values(), default=0.0)
-        first = slowest * (_CALIBRATED if spec.precision.needs_calibration else 1.0)
-        return self._conversions_s.get(spec.precision, first) + self._shelf.estimate_s(spec.pruning)
+        whole = 0.0 if spec.pruning in self._floats else max(self._floats_s, default=0.0)
+        first = max(self._rest_s.values(), default=0.0) * (_CALIBRATED if spec.precision.needs_calibration else 1.0)
+        return whole + self._rest_s.get(spec.precision, first) + self._shelf.estimate_s(spec.pruning)
 
     def _build(self, spec: VariantSpec) -> VariantRecord:
         try:
             network = self._shelf.network(spec.pruning)
+            whole = self._float_content(spec.pruning, network)
             began = time.monotonic()
-            model = self._convert(spec, network)
+            model = self._convert(spec, network, whole)
             path = self.file(spec.name)
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(model.content)
             found = LitePredictor(path).predict(self._parity.inputs)
-            took, before = time.monotonic() - began, self._conversions_s.get(spec.precision, 0.0)
-            self._conversions_s[spec.precision] = max(took, before)
+            took, before = time.monotonic() - began, self._rest_s.get(spec.precision, 0.0)
+            self._rest_s[spec.precision] = max(took, before)
         except ArtifactError as error:
             return VariantRecord(spec.name, "", VariantStatus.REJECTED, str(error))
         return replace(self._record(spec, network, path, found), note=_note(model))
 
-    def _convert(self, spec: VariantSpec, network: PrunedNetwork) -> "LiteModel":
-        """Every precision is made of the float conversion, which is what takes the time."""
+    def _float_content(self, pruning: Pruning, network: PrunedNetwork) -> bytes:
+        """The float conversion, of which every precision is made: it is what takes the time."""
         from forecasting.neural.compression.conversion import convert_to_lite
 
-        if spec.pruning not in self._floats:
-            kept = self.file(VariantSpec(spec.pruning, Precision.FLOAT32).name)
-            whole = kept.with_name(_RECORD_FILE).exists() and kept.exists()
-            self._floats[spec.pruning] = kept.read_bytes() if whole else convert_to_lite(network.module).content
+        if pruning not in self._floats:
+            kept = self.file(VariantSpec(pruning, Precision.FLOAT32).name)
+            began = time.monotonic()
+            done = kept.with_name(_RECORD_FILE).exists() and kept.exists()
+            self._floats[pruning] = kept.read_bytes() if done else convert_to_lite(network.module).content
+            self._floats_s.append(time.monotonic() - began)
+        return self._floats[pruning]
+
+    def _convert(self, spec: VariantSpec, network: PrunedNetwork, whole: bytes) -> "LiteModel":
+        from forecasting.neural.compression.conversion import convert_to_lite
+
         calibration = self._calibrate() if spec.precision.needs_calibration else None
-        return convert_to_lite(
-            network.module, spec.precision, calibration=calibration, converted=self._floats[spec.pruning]
-        )
+        return convert_to_lite(network.module, spec.precision, calibration=calibration, converted=whole)
 
     def _record(self, spec: VariantSpec, network: PrunedNetwork, path: Path, found: Quantiles) -> VariantRecord:
         middle = self._spec.quantiles.index(0.5)

@@ -45,8 +45,8 @@ LENIENT = (
 SHORT = (
     "training.max_epochs=2", "training.refit=false", "compression.structured_rounds=1", "compression.structured_steps=100",
     "compression.max_accuracy_loss=0.1",
-    "compression.variants=[tflite_float32, tflite_float16, tflite_int8_weights, tflite_int8, structured_tflite_float32,"
-    " structured_tflite_int8_weights, structured_tflite_int8]",
+    ("compression.variants=[tflite_float32, tflite_float16, tflite_int8_weights, tflite_int8, structured_tflite_float32,"
+    " structured_tflite_int8_weights, structured_tflite_int8]"),
 )  # fmt: skip
 KINDS: Mapping[str, tuple[str, ...]] = {
     DEFAULT: (),
