@@ -155,10 +155,8 @@ def _go_back(connection: Connection, query: HistoryQuery, keys: npt.NDArray[np.i
     later = span.known_at > (query.known_by or 0)
     span.numbers[later], span.known_at[later] = np.nan, NOT_OBSERVED
     table = SUPERSEDED_OBSERVATIONS.c
-    wanted = (
-        select(table.key, table.time, table.known_at, table.number)
-        .where(table.time >= query.start, table.time < span.end, table.known_at <= query.known_by)
-        .order_by(table.known_at)
+    wanted = select(table.key, table.time, table.known_at, table.number).where(
+        table.time >= query.start, table.time < span.end, table.known_at <= query.known_by
     )
     places = {key: divmod(place, len(query.names)) for place, key in enumerate(keys.ravel().tolist()) if key >= 0}
     flat = list(places)

@@ -112,6 +112,9 @@ def write_grids(
             connection, model, idempotency_key, digest=digest, now=now, n_rows=n_rows
         ):
             return ObservationsReport(0, 0, 0, 0, repeated=True)
+        # All of them before any row: who has written rows and waits to make a partition stops whoever does the same.
+        starts = [one for grid, rows in parts.items() for one in np.unique(grid.block_starts(rows.time)).tolist()]
+        ensure_partitions(connection, OBSERVATION_PARTS, starts)
         found = []
         for grid, rows in parts.items():
             keys = _keys(connection, rows, grid)
@@ -230,9 +233,8 @@ def observed_keys(
 def _write(
     connection: Connection, rows: ObservationRows, keys: npt.NDArray[np.int64], grid: GridSpec
 ) -> ObservationsReport:
-    starts = grid.phase_s + (rows.time - grid.phase_s) // grid.block_s * grid.block_s
+    starts = grid.block_starts(rows.time)
     blocks, block_at = np.unique(np.stack([keys, starts], axis=1), axis=0, return_inverse=True)
-    ensure_partitions(connection, OBSERVATION_PARTS, np.unique(starts).tolist())
     numbers, known_at = _locked_blocks(connection, blocks)
     place = (rows.time - starts) // grid.step_s
     cells = CellsRecord(block_at.reshape(-1) * BLOCK_STEPS + place, rows.number, rows.known_at)

@@ -33,11 +33,6 @@ class GridSpec:
         """Seconds of one block."""
         return BLOCK_STEPS * self.step_s
 
-    def numbers(self, times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Number of each step on the grid; times off the grid get that of the step before."""
-        found: npt.NDArray[np.int64] = (times - self.phase_s) // self.step_s
-        return found
-
     def on_grid(self, times: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Whether each time is a step."""
         found: npt.NDArray[np.bool_] = (times - self.phase_s) % self.step_s == 0
@@ -46,6 +41,11 @@ class GridSpec:
     def block_start(self, time: int) -> int:
         """First step of the block that a time lies in."""
         return self.phase_s + (time - self.phase_s) // self.block_s * self.block_s
+
+    def block_starts(self, times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """First step of the block that each time lies in."""
+        found: npt.NDArray[np.int64] = self.phase_s + (times - self.phase_s) // self.block_s * self.block_s
+        return found
 
 
 def pack_levels(levels: Iterable[float]) -> bytes:

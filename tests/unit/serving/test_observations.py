@@ -1,11 +1,14 @@
 """Observations that are posted to a gateway, and the forecasts that it makes of them and keeps."""
 
 import http.client
+import itertools
 import json
 import shutil
+import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -242,6 +245,48 @@ def test_every_forecast_is_in_the_store_once_the_gateway_has_ended(server, root)
     np.testing.assert_allclose(kept.quantiles[:, 2], answered["quantiles"]["0.9"], rtol=1e-6)
     assert kept.flags == ForecastFlag.NONE
     assert kept.latency_us > 0
+
+
+SERVED = """
+import sys
+from pathlib import Path
+from forecasting.config.sections import ServingConfig
+from forecasting.config.store import StoreConfig
+from serving.launch import serve
+
+ports = ServingConfig(grpc_port=0, rest_port=0, gateway_port=0)
+sys.exit(serve(Path(sys.argv[1]), "tiny", None, ports, store=StoreConfig(flush_interval_s=60)))
+"""
+
+
+def test_no_forecast_that_was_answered_before_sigterm_is_lost(root):
+    process = subprocess.Popen([sys.executable, "-c", SERVED, str(root / "models")], stdout=subprocess.PIPE, text=True)
+    lines = list(itertools.takewhile(lambda line: not line.startswith("ready"), process.stdout))
+    address = next(line.split("//")[1].strip() for line in lines if line.startswith("gateway"))
+    answered: set[str] = set()
+
+    def ask_until_it_ends(client: int) -> None:
+        for number in itertools.count():
+            request = f"{client}-{number}"
+            try:
+                if _send(address, "/v1/forecast", {"series": ["a"]}, {"x-request-id": request})[0] == 200:
+                    answered.add(request)
+            except (OSError, http.client.HTTPException):
+                return
+
+    with ThreadPoolExecutor(3) as clients:
+        asking = [clients.submit(ask_until_it_ends, client) for client in range(3)]
+        waiting = threading.Event()
+        while len(answered) < 300:
+            waiting.wait(0.02)
+        process.terminate()
+        assert process.wait(40) == 0
+        for one in asking:
+            one.result()
+    with open_store(store_address(None, root / "serving.db")) as store:
+        kept = {one.request for one in read_forecasts(store, ForecastQuery(model="tiny"))}
+    assert len(answered) >= 300
+    assert answered <= kept
 
 
 def test_a_gateway_removes_what_is_older_than_it_has_to_be_kept(server, root):
