@@ -1,0 +1,69 @@
+"""What only PostgreSQL has: partitions by time."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import text
+
+from forecasting.store.forecasts import write_forecasts
+from forecasting.store.partitions import (
+    FORECAST_PARTS,
+    OBSERVATION_PARTS,
+    PartitionSpec,
+    ensure_partitions,
+    partition_starts,
+)
+from forecasting.store.retention import prune
+from tests.unit.forecasting.store.stores import DAY, HOUR, NOON, batch
+from tests.unit.forecasting.store.test_retention import write_values
+
+pytestmark = pytest.mark.services
+WEEK = 7 * DAY
+THIS_WEEK = NOON // WEEK * WEEK
+
+
+def starts(store, spec: PartitionSpec) -> list[int]:
+    with store.reading() as connection:
+        return partition_starts(connection, spec)
+
+
+def test_forecasts_of_a_week_have_a_partition_and_the_next_one_is_there_before_it_is_needed(store):
+    write_forecasts(store, [batch()])
+    assert starts(store, FORECAST_PARTS) == [THIS_WEEK, THIS_WEEK + WEEK]
+    write_forecasts(store, [batch(created_at=NOON + WEEK)])
+    assert starts(store, FORECAST_PARTS) == [THIS_WEEK, THIS_WEEK + WEEK, THIS_WEEK + 2 * WEEK]
+
+
+def test_observations_of_long_ago_and_before_1970_have_partitions_of_their_own(store):
+    long_ago = -(NOON // HOUR) - 200 * 24
+    write_values(store, [0, long_ago])
+    first, second = starts(store, OBSERVATION_PARTS)
+    assert first < 0 < second <= NOON < second + 91 * DAY
+
+
+def test_pruning_drops_whole_partitions_and_only_those(store):
+    write_forecasts(store, [batch(created_at=NOON + week * WEEK) for week in range(4)])
+    report = prune(store, keep_forecasts_s=WEEK, keep_observations_s=None, now=NOON + 3 * WEEK)
+    assert report.partitions == (f"forecasts_{THIS_WEEK}", f"forecasts_{THIS_WEEK + WEEK}")
+    with store.reading() as connection:
+        left = connection.execute(text("SELECT min(created_at) FROM forecasts")).scalar_one()
+    assert left == NOON + 2 * WEEK
+
+
+def test_writers_that_need_the_same_partition_make_it_once(store):
+    def make(_turn: int) -> None:
+        with store.writing() as connection:
+            ensure_partitions(connection, FORECAST_PARTS, [NOON, NOON + WEEK])
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(make, range(8)))
+    assert starts(store, FORECAST_PARTS) == [THIS_WEEK, THIS_WEEK + WEEK]
+
+
+def test_a_query_by_time_reads_the_partitions_of_that_time(store):
+    write_forecasts(store, [batch(created_at=NOON + week * WEEK) for week in range(4)])
+    with store.reading() as connection:
+        rows = connection.execute(text(f"EXPLAIN SELECT * FROM forecasts WHERE created_at >= {NOON + 3 * WEEK}"))
+        plan = "\n".join(row[0] for row in rows)
+    assert f"forecasts_{THIS_WEEK + 3 * WEEK}" in plan
+    assert f"forecasts_{THIS_WEEK}" not in plan
