@@ -48,6 +48,8 @@ from serving.gateway.schemas import (
     inlined,
 )
 
+SERIES_BYTES = 16_384
+"""What a series takes of a body at most, roughly: larger bodies are parsed in a thread, so that other requests go on."""
 OTHER_ROUTE = "other"
 """What the metrics call a path that there is not: a client's text is never a label."""
 
@@ -145,7 +147,8 @@ async def post_forecast(request: Request) -> Response:
     """
     is_arrow = _content_type(request) == ARROW
     body = await request.body()
-    asked = parse_arrow_request(body, request.query_params) if is_arrow else parse_forecast_request(body)
+    parse = functools.partial(parse_arrow_request, query=request.query_params) if is_arrow else parse_forecast_request
+    asked = await run_for(len(body) // SERIES_BYTES, functools.partial(parse, body))
     found = await _forecast(request, asked)
     accepted = request.headers.get("accept", "*/*")
     if ARROW in accepted or (is_arrow and "json" not in accepted):
@@ -165,10 +168,13 @@ async def post_timeseries_forecast(request: Request) -> Response:
     """Forecasts of the inputs, each from the step after its last value."""
     service = _service(request)
     spec = (await service.forecaster.current()).spec
-    asked, n_steps = parse_kserve_request(await request.body(), service.forecaster.name, spec)
+    body = await request.body()
+    parse = functools.partial(parse_kserve_request, body, service.forecaster.name, spec)
+    asked, n_steps = await run_for(len(body) // SERIES_BYTES, parse)
     found = await _forecast(request, asked)
-    body = kserve_answer(found, request.state.request_id, n_steps, with_quantiles=asked.quantiles is not None)
-    return as_response(Answer(200, body))
+    with_quantiles = asked.quantiles is not None
+    answer = kserve_answer(found, request.state.request_id, n_steps, with_quantiles=with_quantiles)
+    return as_response(Answer(200, answer))
 
 
 @router.get("/v1/timeseries/models", summary="List models by KServe's protocol", response_model=list[str])

@@ -43,6 +43,7 @@ class _Call:
     method: str
     request_id: str
     start: float
+    authorization: str | None = None
     client: str = "-"
     status: int = 200
     n_received: int = 0
@@ -86,6 +87,9 @@ class ForecastService:
         call, number = await self._begin(context, "ForecastBulk"), 0
         try:
             async for message in messages:
+                if number:
+                    # A stream is no way around the rate: the first of its requests was let in with it.
+                    self._admit(call)
                 found = await self._found(call, message)
                 for answer in await run_for(len(found), functools.partial(_pieces, found, number)):
                     call.n_sent += answer.ByteSize()
@@ -100,17 +104,19 @@ class ForecastService:
         self._n_in_flight += 1
         metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
         call = _Call(context, method, usable_request_id(metadata.get(REQUEST_ID)), time.perf_counter())
+        call.authorization = metadata.get("authorization")
         try:
-            peer = context.peer().rpartition(":")[0]
-            call.client = self._guard.admit(
-                metadata.get("authorization"), peer, TokenScope.READ, n_in_flight=self._n_in_flight
-            )
+            self._admit(call)
         except AnswerError as error:
             try:
                 await _abort(call, error)
             finally:
                 self._end(call)
         return call
+
+    def _admit(self, call: _Call) -> None:
+        peer = call.context.peer().rpartition(":")[0]
+        call.client = self._guard.admit(call.authorization, peer, TokenScope.READ, n_in_flight=self._n_in_flight)
 
     async def _found(self, call: _Call, message: Any) -> ForecastsRecord:
         call.n_received += message.ByteSize()

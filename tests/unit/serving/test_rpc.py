@@ -184,3 +184,18 @@ def test_a_token_is_asked_for_where_http_asks_for_one_and_what_is_answered_is_ke
         kept = read_forecasts(store, ForecastQuery(model="tiny"))
     assert [(one.request, one.series) for one in kept] == [("mine", "a")]
     assert [one.degraded for one in answer.forecasts] == [True]
+
+
+def test_a_stream_is_no_way_around_the_rate(home, tmp_path):
+    command = [sys.executable, "-m", "serving.gateway", "--model=tiny", f"--models-dir={home / 'models'}", "--port=0"]
+    command += ["--grpc=127.0.0.1:1", "--grpc-port=0", "--rate-limit=2"]
+    lines = {"grpc": re.compile(r"Gateway gRPC at (\S+)"), **LINE}
+    with (
+        listening_process(command, lines, log=tmp_path / "log") as (_, addresses),
+        grpc.insecure_channel(addresses["grpc"]) as channel,
+    ):
+        bulk = channel.stream_stream(f"/{SERVICE}/ForecastBulk", ForecastRequest.SerializeToString, ForecastResponse.FromString)  # fmt: skip
+        with pytest.raises(grpc.RpcError) as found:
+            list(bulk(iter([_message({"series": ["a"]})] * 5_000), timeout=60))
+    assert found.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert dict(found.value.trailing_metadata())["retry-after"] == "1"
