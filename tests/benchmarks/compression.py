@@ -143,8 +143,9 @@ def main() -> None:
             layout, found[kind] = measure_kind(Path(home), KINDS[kind])
             if kind == DEFAULT:
                 latencies = measure_default(layout, found[kind].shipped)
-    result = figures(found[DEFAULT], latencies) | {"kinds": {kind: asdict(report) for kind, report in found.items()}}
-    write_bench(arguments.out, figures=result, peers={})
+        # After each kind, so that what is done outlives the rest.
+        result = figures(found[DEFAULT], latencies) | {"kinds": {name: asdict(one) for name, one in found.items()}}
+        write_bench(arguments.out, figures=result, peers={})
 
 
 if __name__ == "__main__":
