@@ -25,7 +25,7 @@ ROOMS: dict[StepName, tuple[str, ...]] = {
     StepName.EVALUATE_COMPRESSED: ("components/evaluation",),
     StepName.VALIDATE_SERVING: ("components/deployment", "serving"),
     StepName.DEPLOY_MODEL: ("components/deployment", "serving"),
-    StepName.REPORT_RUN: ("components/reporting",),
+    StepName.REPORT_RUN: ("components/reporting", "forecasting/web"),
 }
 """Folders that belong to a step as a whole: its room, and what it starts as a process of its own."""
 

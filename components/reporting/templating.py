@@ -5,13 +5,14 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from forecasting import formats
+from forecasting.web import WEB
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 def template_environment() -> Environment:
     """Templates that escape what they are given and stop at what they are not given."""
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
+    environment = Environment(loader=FileSystemLoader([TEMPLATES, WEB]), autoescape=True, undefined=StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True)  # fmt: skip
     environment.filters |= {
         "number": formats.as_number,

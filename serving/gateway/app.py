@@ -21,8 +21,9 @@ from serving.gateway.gateway_store import GatewayStore
 from serving.gateway.guard import OPEN_PATHS, Guard, required_scope
 from serving.gateway.metrics import GatewayMetrics
 from serving.gateway.pages import StatePages
+from serving.gateway.plain_route import as_response
 from serving.gateway.request_log import log_request
-from serving.gateway.routes import OTHER_ROUTE, PATHS, GatewayService, as_response, make_routes, route_name
+from serving.gateway.routes import OTHER_ROUTE, PATHS, GatewayService, make_routes, route_name
 
 logger = logging.getLogger(__name__)
 

@@ -30,7 +30,7 @@ from serving.gateway.forecast_request import ForecastRequest
 from serving.gateway.forecasts import ForecastsRecord
 from serving.gateway.inputs import WindowFlags, model_inputs, window_flags
 from serving.gateway.model_loader import ModelLoader
-from serving.gateway.observed import ObservedHistory
+from serving.gateway.observed import ObservedHistory, ObservedRows
 from serving.gateway.plan import DegradedSpec, PlanSpec, degrade, plan_forecasts
 from serving.gateway.served_model import ServedModel
 from serving.gateway.stand_in import filled
@@ -117,7 +117,7 @@ class Forecaster:
     async def _planned(self, served: ServedModel, request: ForecastRequest) -> PlanSpec:
         _check_levels(request, served)
         n_series = len(request.series or served.series)
-        observed = None if self._observed is None else await self._observed.of(served)
+        observed = await self.observed(served)
         return await run_for(n_series, functools.partial(plan_forecasts, served, request, observed))
 
     async def _answer(self, plan: PlanSpec, request: ForecastRequest, request_id: str) -> "_AnsweredRecord":
@@ -143,6 +143,10 @@ class Forecaster:
     async def current(self) -> ServedModel:
         """The champion with its series, for the state pages."""
         return await self._champion()
+
+    async def observed(self, served: ServedModel) -> ObservedRows | None:
+        """What was observed since a version was made; none where there is no store, or it could not be read yet."""
+        return None if self._observed is None else await self._observed.of(served)
 
     async def available_versions(self) -> list[int]:
         """Versions of the model that the server has available, highest first.

@@ -8,12 +8,13 @@ from collections.abc import Callable
 
 from forecasting.errors import ConfigError
 from serving.gateway.answers import AnswerError
+from serving.gateway.page.files import PAGE_FILES
 from serving.gateway.tokens import TokenScope, TokenSource, matching
 
 KEPT_CLIENTS = 10_000
 """Clients whose rate is remembered; beyond that the one that was silent longest is forgotten."""
-OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json"})
-"""Neither a token nor a limit: probes come from machines, and the document holds no secret."""
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", *PAGE_FILES})
+"""Neither a token nor a limit: probes come from machines, and the document and the page's files hold no secret."""
 WRITE_PATHS = frozenset({"/v1/observations"})
 
 

@@ -43,6 +43,15 @@ class GatewayMetrics:
         """Count series that the fallback answered."""
         self.degraded.labels(model, cause.value).inc(n_series)
 
+    def degraded_by_cause(self, model: str) -> dict[str, int]:
+        """Series that the fallback answered since the start, by cause; a cause that never was is left out."""
+        samples = (sample for metric in self.degraded.collect() for sample in metric.samples)
+        return {
+            sample.labels["cause"]: int(sample.value)
+            for sample in samples
+            if sample.labels.get("model") == model and not sample.name.endswith("_created")
+        }
+
     def page(self) -> bytes:
         """The Prometheus page."""
         return generate_latest(self.registry)

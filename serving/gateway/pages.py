@@ -1,5 +1,6 @@
 """What the gateway answers besides forecasts: its model, its series, its state and its metrics."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from forecasting.errors import AlmanacError
@@ -9,7 +10,11 @@ from serving.gateway.answers import READY, TEXT, Answer, AnswerError, as_json, i
 from serving.gateway.forecaster import Forecaster
 from serving.gateway.metrics import GatewayMetrics
 from serving.gateway.origins import next_origin, past_origins, possible_origins
+from serving.gateway.past import history_document
+from serving.gateway.replays import replay
+from serving.gateway.seen_series import seen_ids, seen_series
 from serving.gateway.served_model import ServedModel, roles_document
+from serving.gateway.version_facts import version_facts
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -25,7 +30,34 @@ class StatePages:
     async def series(self) -> Answer:
         """Ids and origins of all series."""
         served = await self._forecaster.current()
-        return as_json({"series": [_series_entry(served, one) for one in served.series.values()]})
+        observed = await self._forecaster.observed(served)
+        found = (seen_series(served, observed, one) for one in seen_ids(served, observed))
+        return as_json({"series": [_series_entry(served, one) for one in found if one is not None]})
+
+    async def history(self, series_id: str, query: Mapping[str, str]) -> Answer:
+        """What is known of a series.
+
+        Raises:
+            AnswerError: 404: there is no such series. 400: see `history_document`.
+        """
+        served, series = await self._seen(series_id)
+        return as_json(history_document(series, served.spec, query))
+
+    async def replays(self, series_id: str, query: Mapping[str, str], request_id: str) -> Answer:
+        """What would have been forecast from earlier origins.
+
+        Raises:
+            AnswerError: 404: there is no such series. 400, 502, 503: see `replay`.
+        """
+        served, series = await self._seen(series_id)
+        return Answer(200, await replay(self._forecaster, series, served.spec, query, request_id))
+
+    async def _seen(self, series_id: str) -> tuple[ServedModel, Series]:
+        served = await self._forecaster.current()
+        series = seen_series(served, await self._forecaster.observed(served), series_id)
+        if series is None:
+            raise AnswerError(404, f"there is no series {series_id!r}; GET /v1/series lists all", series=series_id)
+        return served, series
 
     async def ready(self) -> Answer:
         """Whether forecasts are answered, and by whom.
@@ -59,6 +91,7 @@ class StatePages:
             {
                 "model": name,
                 **roles_document(self._repository, name),
+                **version_facts(self._repository, served),
                 "available_versions": versions,
                 "problem": problem,
                 "cutoff": iso_time(served.cutoff),
@@ -73,6 +106,7 @@ class StatePages:
                 "static": spec.static,
                 "n_series": len(served.series),
                 "fallback": self._forecaster.has_fallback,
+                "degraded_answers": self._metrics.degraded_by_cause(name),
                 "quarantined": [{"series": one, "reason": reason} for one, reason in served.quarantine.items()],
             }
         )

@@ -98,7 +98,7 @@ class PlanSpec:
         else:
             found = Series(self.ids[place], int(self.start[place]), np.empty((0, len(spec.value_columns))))
         given = np.flatnonzero(self.given_of == place)
-        return found if self.given is None or not len(given) else _with_rows(found, self.given, given, spec)
+        return found if self.given is None or not len(given) else with_rows(found, self.given, given, spec)
 
 
 def plan_forecasts(served: ServedModel, request: ForecastRequest, observed: ObservedRows | None = None) -> PlanSpec:
@@ -394,7 +394,7 @@ def _without_refused(plan: PlanSpec, refused: Mapping[int, AnswerError], named: 
     return replace(plan.take(kept), skipped=skipped)
 
 
-def _with_rows(series: Series, given: GivenRows, rows: Integers, spec: FeatureSpec) -> Series:
+def with_rows(series: Series, given: GivenRows, rows: Integers, spec: FeatureSpec) -> Series:
     """A series with given rows in the place of its own."""
     steps = (given.time[rows] - series.start) // spec.step_s
     first, end = min(0, int(steps.min())), max(series.n_steps, int(steps.max()) + 1)

@@ -6,12 +6,11 @@ would cost more than their forecasts. The classes of `schemas.py` are for the do
 
 import functools
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from forecasting.contracts.ports import METRICS_PATH
@@ -32,7 +31,11 @@ from serving.gateway.observation_post import (
     parse_observations,
     post_digest,
 )
+from serving.gateway.page.routes import page_router
 from serving.gateway.pages import StatePages
+from serving.gateway.past import HISTORY_PARAMETERS
+from serving.gateway.plain_route import PlainRoute, as_response
+from serving.gateway.replays import REPLAY_PARAMETERS
 from serving.gateway.schemas import (
     FORECAST_EXAMPLES,
     KSERVE_EXAMPLES,
@@ -40,6 +43,7 @@ from serving.gateway.schemas import (
     ErrorDocument,
     ForecastBody,
     ForecastsDocument,
+    HistoryDocument,
     KserveBody,
     ModelDocument,
     ObservationsBody,
@@ -52,19 +56,6 @@ SERIES_BYTES = 16_384
 """What a series takes of a body at most, roughly: larger bodies are parsed in a thread, so that other requests go on."""
 OTHER_ROUTE = "other"
 """What the metrics call a path that there is not: a client's text is never a label."""
-
-
-class PlainRoute(APIRoute):
-    """A route whose function takes the request and the parts of its path, with nothing resolved before it is called."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The function itself; the framework's own would look for dependencies in every request."""
-
-        async def handle(request: Request) -> Response:
-            response: Response = await self.endpoint(request, **request.path_params)
-            return response
-
-        return handle
 
 
 router = APIRouter(route_class=PlainRoute)
@@ -91,17 +82,13 @@ def make_routes() -> FastAPI:
         redirect_slashes=False,
     )
     routes.include_router(router)
+    routes.include_router(page_router)
     return routes
 
 
 def route_name(scope: Mapping[str, Any]) -> str:
     """The path of the route that a request matched, as it is declared."""
     return getattr(scope.get("route"), "path", OTHER_ROUTE)
-
-
-def as_response(answer: Answer) -> Response:
-    """An answer as the framework has it."""
-    return Response(answer.body, answer.code, {**answer.headers, "content-type": answer.content_type})
 
 
 def _service(request: Request) -> GatewayService:
@@ -250,6 +237,30 @@ async def get_series(request: Request) -> Response:
     return as_response(await _service(request).pages.series())
 
 
+@router.get(
+    "/v1/series/{series:path}/history",
+    summary="What is known of a series",
+    response_model=HistoryDocument,
+    responses={code: _ERRORS[code] for code in (400, 404, 503)},
+    openapi_extra={"parameters": HISTORY_PARAMETERS},
+)
+async def get_history(request: Request, series: str) -> Response:
+    """Its latest values: the target, observed and known covariates, as a forecast request takes them under `history`."""
+    return as_response(await _service(request).pages.history(series, request.query_params))
+
+
+@router.get(
+    "/v1/series/{series:path}/replays",
+    summary="What would have been forecast from earlier origins",
+    response_model=ForecastsDocument,
+    responses={code: _ERRORS[code] for code in (400, 404, 502, 503)},
+    openapi_extra={"parameters": REPLAY_PARAMETERS},
+)
+async def get_replays(request: Request, series: str) -> Response:
+    """Forecasts of one series from origins a horizon apart, up to its last target; none of them is kept in the store."""
+    return as_response(await _service(request).pages.replays(series, request.query_params, request.state.request_id))
+
+
 @router.get("/v1/models/{name}", summary="Describe the model", response_model=ModelDocument, responses=_STATE_ERRORS)
 async def get_model(request: Request, name: str) -> Response:
     """Versions by role, and what the model reads."""
@@ -281,5 +292,5 @@ async def get_metrics(request: Request) -> Response:
     return as_response(await _service(request).pages.metrics())
 
 
-PATHS = frozenset(route.path for route in router.routes if isinstance(route, APIRoute))
+PATHS = frozenset(route.path for route in router.routes if isinstance(route, PlainRoute))
 """Of all routes, as they are declared."""

@@ -129,6 +129,29 @@ class SeriesListDocument(_Document):
     series: list[SeriesDocument]
 
 
+class HistoryDocument(_Document):
+    """What is known of one series; lists have one entry a step."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {
+        "series": "north", "step_s": 3600, "target": "demand", "start": "2026-01-30T22:00:00Z", "end": "2026-01-31T00:00:00Z",
+        "values": {"demand": [4120.5, 3998.0], "temperature": [4.5, None]},
+    }})  # fmt: skip
+
+    series: str
+    step_s: int = Field(description="Seconds from step to step.")
+    target: str
+    start: str = Field(description="Time of the first values, ISO 8601, UTC.")
+    end: str = Field(description="The step after the last ones.")
+    values: dict[str, list[float | None]] = Field(description="By column; null where nothing is known.")
+
+
+class LocalTimeDocument(_Document):
+    """Local time of the series as the calendar columns have it."""
+
+    transitions: list[int] = Field(description="UTC epoch seconds at which the offset changes, ascending.")
+    offsets_s: list[int] = Field(description="Seconds ahead of UTC before the first change and after each.")
+
+
 class ModelDocument(_Document):
     """The model that this gateway serves."""
 
@@ -136,6 +159,15 @@ class ModelDocument(_Document):
     champion: int | None
     candidate: int | None
     previous: int | None
+    version: int = Field(
+        description="The version that the facts below are of: the champion that this gateway has read."
+    )
+    run: str | None = Field(description="Run that made it, by the time of its start.")
+    variant: str | None = Field(description="What is served: the SavedModel or a compressed variant of it.")
+    version_bytes: int = Field(description="Size of its files.")
+    champion_since: str | None = Field(description="When it became champion, where the audit log says so.")
+    learnt_until: str | None = Field(description="End of what it was trained on.")
+    local_time: LocalTimeDocument
     available_versions: list[int] = Field(description="What the model server has.")
     problem: str = Field(description="Why the model server cannot be asked; empty where it can.")
     cutoff: str = Field(description="End of the history that the champion came with.")
@@ -150,6 +182,7 @@ class ModelDocument(_Document):
     static: list[str] = Field(description="Columns with one value a series.")
     n_series: int
     fallback: bool
+    degraded_answers: dict[str, int] = Field(description="Series that the fallback answered since the start, by cause.")
     quarantined: list[SkippedDocument]
 
 

@@ -20,7 +20,8 @@ def test_the_kept_document_is_that_of_the_routes():
 
 def test_every_route_is_in_it():
     assert set(orjson.loads(openapi_text())["paths"]) == {
-        "/v1/forecast", "/v1/observations", "/v1/timeseries/forecast", "/v1/timeseries/models", "/v1/series", "/v1/models/{name}", "/healthz", "/readyz", METRICS_PATH,
+        "/v1/forecast", "/v1/observations", "/v1/timeseries/forecast", "/v1/timeseries/models", "/v1/series", "/v1/series/{series}/history",
+        "/v1/series/{series}/replays", "/v1/models/{name}", "/healthz", "/readyz", METRICS_PATH,
     }  # fmt: skip
 
 

@@ -17,13 +17,13 @@ from components.evaluation.evaluate_model import ChampionSource
 from components.reporting.evidence import gather_evidence
 from components.reporting.picture import backtest_forecasts, served_forecasts
 from components.reporting.report_run import write_report
-from components.reporting.templating import TEMPLATES
 from forecasting.contracts.layout import RunLayout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.features.spec import write_feature_spec
 from forecasting.predictors import ModelInputs
 from forecasting.runs import StepRecord, write_step
+from forecasting.web import WEB
 from tests.unit.backtest.tables import DAY_S, HOUR_S, MONDAY, KnownColumnPredictor
 from tests.unit.reporting.runs import (
     DEMAND,
@@ -473,7 +473,7 @@ def test_what_outliers_do_is_told_where_it_was_measured(tmp_path: Path, ratio: f
 
 
 def test_the_library_that_draws_is_the_published_one_and_its_licence_lies_in_the_page(tmp_path: Path) -> None:
-    library = (TEMPLATES / "uplot" / "uPlot.iife.min.js").read_bytes()
+    library = (WEB / "uplot" / "uPlot.iife.min.js").read_bytes()
     # Of uplot 1.6.32 in the registry of npm.
     assert hashlib.sha256(library).hexdigest() == "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f"
     page, output = report(whole_run(tmp_path))
