@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -479,3 +480,12 @@ def test_the_library_that_draws_is_the_published_one_and_its_licence_lies_in_the
     page, output = report(whole_run(tmp_path))
     assert library.decode().strip() in (output / "report.html").read_text()
     assert "Copyright (c) 2022 Leon Sorokin" in page.text
+
+
+def test_variants_that_were_not_scored_have_a_table_and_no_chart(tmp_path: Path) -> None:
+    run = whole_run(tmp_path)
+    shutil.rmtree(run.step(StepName.EVALUATE_COMPRESSED))
+    _, output = report(run)
+    html = (output / "report.html").read_text()
+    assert 'id="variants"' in html
+    assert 'data-chart="pareto"' not in html
