@@ -67,6 +67,26 @@ class NetworkShelf:
             self._found[pruning] = self._read(pruning) or self._make(pruning)
         return self._found[pruning]
 
+    def aware(self, pruning: Pruning) -> PrunedNetwork:
+        """The network of a pruning, fine-tuned with the rounding of INT8; what is zero in it stays zero."""
+        from forecasting.neural.compression.aware import AwareConfig, aware_network
+        from forecasting.neural.models import NetworkSpec
+
+        source = self.network(pruning)
+        network = aware_network(
+            source.module.network,
+            NetworkSpec(self._store.spec, source.model),
+            self._training,
+            store=self._store,
+            train=learning_windows(self._store, with_validation=self._settings.training.refit),
+            settings=AwareConfig(n_steps=self._settings.compression.finetune_steps),
+        )
+        return self._wrap(network, source.model, source.sparsity)
+
+    def estimate_aware_s(self) -> float:
+        """Seconds that `aware` may take."""
+        return _COMPILE_S + self._settings.compression.finetune_steps * self._step_s
+
     def is_made(self, pruning: Pruning) -> bool:
         """Whether asking for it costs nothing much."""
         return pruning in self._found or pruning is Pruning.NONE or self._path(pruning).exists()

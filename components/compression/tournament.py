@@ -151,14 +151,22 @@ class Tournament:
         """Seconds, from the variants before: of the same precision, else the slowest; and of the pruning, once."""
         whole = 0.0 if spec.pruning in self._floats else max(self._floats_s, default=0.0)
         first = max(self._rest_s.values(), default=0.0) * (_CALIBRATED if spec.precision.needs_calibration else 1.0)
+        if spec.precision is Precision.INT8_AWARE:
+            # Its float conversion is its own, and its seconds are those of fine-tuning and conversion together.
+            first, whole = first + self._shelf.estimate_aware_s() + max(self._floats_s, default=0.0), 0.0
         return whole + self._rest_s.get(spec.precision, first) + self._shelf.estimate_s(spec.pruning)
 
     def _build(self, spec: VariantSpec) -> VariantRecord:
         try:
-            network = self._shelf.network(spec.pruning)
-            whole = self._float_content(spec.pruning, network)
             began = time.monotonic()
-            model = self._convert(spec, network, whole)
+            if spec.precision is Precision.INT8_AWARE:
+                network = self._shelf.aware(spec.pruning)
+                model = self._convert(spec, network, None)
+            else:
+                network = self._shelf.network(spec.pruning)
+                whole = self._float_content(spec.pruning, network)
+                began = time.monotonic()
+                model = self._convert(spec, network, whole)
             path = self.file(spec.name)
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(model.content)
@@ -181,7 +189,7 @@ class Tournament:
             self._floats_s.append(time.monotonic() - began)
         return self._floats[pruning]
 
-    def _convert(self, spec: VariantSpec, network: PrunedNetwork, whole: bytes) -> "LiteModel":
+    def _convert(self, spec: VariantSpec, network: PrunedNetwork, whole: bytes | None) -> "LiteModel":
         from forecasting.neural.compression.conversion import convert_to_lite
 
         calibration = self._calibrate() if spec.precision.needs_calibration else None

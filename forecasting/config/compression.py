@@ -35,7 +35,9 @@ class CompressionConfig(Section):
         description="Seconds for the whole tournament; variants that do not fit are left out and named. None: 60 for quick, "
         "300 for full.",
     )
-    finetune_steps: int = Field(150, ge=0, description="Training steps while weights are set to zero.")
+    finetune_steps: int = Field(
+        150, ge=0, description="Training steps while weights are set to zero, and of fine-tuning for INT8."
+    )
     structured_steps: int = Field(300, gt=0, description="Training steps after each round of structured pruning.")
     structured_rounds: int = Field(
         4,

@@ -25,6 +25,8 @@ FULL = (
     VariantSpec(Pruning.STRUCTURED, Precision.INT8),
     VariantSpec(Pruning.NONE, Precision.INT8_MIXED),
     VariantSpec(Pruning.STRUCTURED, Precision.INT8_MIXED),
+    VariantSpec(Pruning.NONE, Precision.INT8_AWARE),
+    VariantSpec(Pruning.STRUCTURED, Precision.INT8_AWARE),
     *(
         VariantSpec(pruning, precision)
         for pruning in (
@@ -72,8 +74,6 @@ def plan_tournament(compression: CompressionConfig, model: KindConfig) -> PlanSp
 
 def unsupported_reason(spec: VariantSpec, model: KindConfig) -> str:
     """Why a variant cannot be made of a kind of model, its members included; empty where it can."""
-    if spec.precision is Precision.INT8_AWARE:
-        return "no network can be fine-tuned for INT8 in this version"
     if spec.pruning.is_structured and (reason := supports_structured(model)) is not None:
         return reason
     if spec.precision.needs_calibration and (reason := supports_integers(model)) is not None:

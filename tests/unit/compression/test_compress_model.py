@@ -125,6 +125,11 @@ def test_without_a_narrower_network_inside_the_limit_structured_variants_are_rej
     assert variant.reason.startswith("no units could be taken out within compression.max_accuracy_loss")
 
 
+def test_fine_tuning_for_int8_makes_a_variant_of_its_own(trained, tmp_path):
+    compress(trained, tmp_path, variants=["tflite_int8_aware"], finetune_steps=2)
+    assert variants_in(tmp_path)["tflite_int8_aware"].status is VariantStatus.BUILT
+
+
 def test_what_the_profile_leaves_out_is_named_in_the_report(trained, tmp_path):
     compress(trained, tmp_path, variants=None, time_budget_s=1e-6)
     report = json.loads((tmp_path / "report.json").read_text())

@@ -51,6 +51,20 @@ def test_fine_tuning_recovers_a_loss_that_was_planted(trained, hourly_store, win
     np.testing.assert_array_equal(network(batch["history"], batch["future"])[0].numpy(), expected)
 
 
+def test_weights_that_were_pruned_stay_zero(trained, hourly_store, windows):
+    spec = NetworkSpec(hourly_store.spec, WIDE)
+    network = build_network(spec)
+    network.set_weights(trained.network.get_weights())
+    kernel = network.head.hidden.kernel.numpy()
+    kernel[::2] = 0.0
+    network.head.hidden.kernel.assign(kernel)
+    settings = AwareConfig(n_steps=3, rate_factor=1.0)
+    aware = aware_network(network, spec, SHORT, store=hourly_store, train=windows[0], settings=settings)
+    found = aware.head.hidden.kernel.numpy()
+    assert not found[::2].any()
+    assert np.any(found[1::2] != kernel[1::2])
+
+
 def test_a_kind_without_products_is_refused_by_name(trained, hourly_store, windows):
     spec = NetworkSpec(hourly_store.spec, RidgeConfig())
     with pytest.raises(ConfigError, match="ridge has no layers"):
