@@ -5,6 +5,7 @@ import json
 import os
 import ssl
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -58,8 +59,8 @@ class _ClientBase:
         headers = dict(call.headers)
         if self._token:
             headers["authorization"] = f"Bearer {self._token}"
-        if request_id is not None:
-            headers[REQUEST_ID] = request_id
+        # Of its own where none is given: the same in every retry, so that all of them are answered by the same version.
+        headers[REQUEST_ID] = uuid.uuid4().hex if request_id is None else request_id
         return http.build_request(
             call.method, self.endpoint + call.path, params=list(call.query), content=call.body, headers=headers
         )
@@ -88,7 +89,7 @@ class GatewayClient(_ClientBase):
         self, series: Sequence[str] | None = None, *, history: "Rows | None" = None, origin: Moment | None = None,
         cutoff: Moment | None = None, quantiles: Sequence[float] | None = None,
         known: Mapping[str, Any] | None = None, static: Mapping[str, Any] | None = None, fallback: bool | None = None,
-        deadline_s: float | None = None, request_id: str | None = None,
+        model: str | int | None = None, deadline_s: float | None = None, request_id: str | None = None,
     ) -> Forecasts:  # fmt: skip
         """Forecasts as a table; docs/gateway.md says what each argument means.
 
@@ -102,6 +103,7 @@ class GatewayClient(_ClientBase):
             known: Known covariates of the horizon, as in JSON.
             static: Categories of new series, as in JSON.
             fallback: False: no seasonal naive forecast.
+            model: "champion", "candidate" or a version that is one of them; none: whoever answers.
             deadline_s: Of this call.
             request_id: For the gateway's log.
 
@@ -111,7 +113,8 @@ class GatewayClient(_ClientBase):
             RemoteError: It cannot be reached, or answers wrongly.
         """
         call = forecast_call(
-            series, history, origin=origin, cutoff=cutoff, quantiles=quantiles, known=known, static=static, fallback=fallback
+            series, history, origin=origin, cutoff=cutoff, quantiles=quantiles, known=known, static=static, fallback=fallback,
+            model=model,
         )  # fmt: skip
         return self._read(self.call(call, deadline_s=deadline_s, request_id=request_id))
 
@@ -176,11 +179,12 @@ class AsyncGatewayClient(_ClientBase):
         self, series: Sequence[str] | None = None, *, history: "Rows | None" = None, origin: Moment | None = None,
         cutoff: Moment | None = None, quantiles: Sequence[float] | None = None,
         known: Mapping[str, Any] | None = None, static: Mapping[str, Any] | None = None, fallback: bool | None = None,
-        deadline_s: float | None = None, request_id: str | None = None,
+        model: str | int | None = None, deadline_s: float | None = None, request_id: str | None = None,
     ) -> Forecasts:  # fmt: skip
         """See `GatewayClient.forecast`."""
         call = forecast_call(
-            series, history, origin=origin, cutoff=cutoff, quantiles=quantiles, known=known, static=static, fallback=fallback
+            series, history, origin=origin, cutoff=cutoff, quantiles=quantiles, known=known, static=static, fallback=fallback,
+            model=model,
         )  # fmt: skip
         return self._read(await self.call(call, deadline_s=deadline_s, request_id=request_id))
 

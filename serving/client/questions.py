@@ -29,7 +29,8 @@ JSON = "application/json"
 def forecast_call(
     series: Sequence[str] | None, rows: "Rows | None", *, origin: Moment | None = None, cutoff: Moment | None = None,
     quantiles: Sequence[float] | None = None, known: Mapping[str, Any] | None = None,
-    static: Mapping[str, Any] | None = None, fallback: bool | None = None, accept: str = ARROW,
+    static: Mapping[str, Any] | None = None, fallback: bool | None = None, model: str | int | None = None,
+    accept: str = ARROW,
 ) -> CallSpec:  # fmt: skip
     """A request; as Arrow where the history is a table.
 
@@ -40,6 +41,7 @@ def forecast_call(
         "origin": _moment(origin, "origin"),
         "cutoff": _moment(cutoff, "cutoff"),
         "fallback": fallback,
+        "model": model,
     }
     if rows is None or isinstance(rows, Mapping):
         body = {

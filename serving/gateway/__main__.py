@@ -21,7 +21,7 @@ from serving.gateway.forecaster import Forecaster
 from serving.gateway.gateway_store import DEFAULT_STORE, NOT_SET, GatewayStore, open_gateway_store
 from serving.gateway.guard import Guard, RateLimit, require_guarded
 from serving.gateway.metrics import GatewayMetrics
-from serving.gateway.model_loader import ChampionWatch, ModelLoader
+from serving.gateway.model_loader import ModelLoader, RolesWatch
 from serving.gateway.pages import StatePages
 from serving.gateway.request_log import log_as_json
 from serving.gateway.rpc.service import ForecastService, GatewayRpcServer
@@ -86,7 +86,7 @@ async def serve_gateway(flags: argparse.Namespace) -> None:
     guard = Guard(tokens, rate=rate, max_in_flight=flags.max_in_flight)
     repository = ModelRepository(flags.models_dir)
     load = functools.partial(load_served_model, repository, flags.model, series_dir=flags.series_dir)
-    versions = ChampionWatch(repository, flags.model)
+    versions = RolesWatch(repository, flags.model)
     metrics, store = GatewayMetrics(), _open_store(flags)
     forecaster = Forecaster(
         flags.model, repository, ModelLoader(load, versions), flags.grpc, timeout_s=flags.timeout_s,

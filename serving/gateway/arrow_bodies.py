@@ -71,6 +71,7 @@ def forecasts_arrow(found: ForecastsRecord) -> bytes:
     }
     spec = served.spec
     about = {"model": served.name, "version": str(served.version), "target": spec.target, "step_s": str(spec.step_s)}
+    about["role"] = found.role.value
     about["skipped"] = orjson.dumps([asdict(one) for one in found.skipped]).decode()
     table = pa.table(columns).replace_schema_metadata(about)
     sink = pa.BufferOutputStream()

@@ -7,8 +7,9 @@ from starlette.datastructures import QueryParams
 from serving.gateway.answers import AnswerError
 from serving.gateway.arrow_bodies import read_rows
 from serving.gateway.forecast_request import ForecastRequest, parse_moment
+from serving.gateway.routing import parse_pin
 
-_KEYS = ("origin", "cutoff", "quantile", "fallback")
+_KEYS = ("origin", "cutoff", "quantile", "fallback", "model")
 _TEXT = {"type": "string"}
 QUERY_PARAMETERS: list[dict[str, Any]] = [
     {"name": "origin", "in": "query", "schema": _TEXT, "description": "With an Arrow body, as `origin` in JSON."},
@@ -25,6 +26,7 @@ QUERY_PARAMETERS: list[dict[str, Any]] = [
         "schema": {"type": "boolean"},
         "description": "With an Arrow body, as in JSON.",
     },
+    {"name": "model", "in": "query", "schema": _TEXT, "description": "With an Arrow body, as `model` in JSON."},
 ]
 
 
@@ -50,6 +52,7 @@ def parse_arrow_request(body: bytes, query: QueryParams) -> ForecastRequest:
         quantiles=tuple(_level(text) for text in query.getlist("quantile")) or None,
         fallback=fallback == "true",
         given=given,
+        model=parse_pin(query.get("model")),
     )
 
 

@@ -18,7 +18,13 @@ from serving.gateway.served_model import ServedModel
 def forecasts_json(found: ForecastsRecord) -> bytes:
     """Forecasts by series, each with where it comes from."""
     served, spec = found.served, found.served.spec
-    head = {"model": served.name, "version": served.version, "target": spec.target, "step_s": spec.step_s}
+    head = {
+        "model": served.name,
+        "version": served.version,
+        "role": found.role.value,
+        "target": spec.target,
+        "step_s": spec.step_s,
+    }
     skipped = orjson.dumps([asdict(one) for one in found.skipped])
     return b'%b,"forecasts":[%b],"skipped":%b}' % (orjson.dumps(head)[:-1], b",".join(_entries(found)), skipped)
 

@@ -4,14 +4,14 @@
      "history": {id: {"start": time, "values": {column: [number | null, …]}} | {"timestamps": [time, …], "values": …}},
      "static": {id: {column: category}},
      "known": {id: {column: [one value a step of the horizon, from the origin on] | {time: value, …}}} | null,
-     "fallback": true | false | null}
+     "fallback": true | false | null, "model": "champion" | "candidate" | version | null}
 
 `history` gives values of past steps; they go before those of the series store, step by step, and null leaves what is
 stored. A series that the store does not have can be forecast from its history alone. `known` gives known covariates of
 the horizon; they go before those of the store, step by step where they are given by time; times outside of the horizon
 are left alone. Without an origin, a series that has an entry in either is forecast from the step after its last target.
 `cutoff` is an origin for series on different grids: the first step at or after it. With `fallback` false the answer is
-the model's or an error, never the seasonal naive forecast that stands in for it.
+the model's or an error, never the seasonal naive forecast that stands in for it. `model` pins who answers.
 """
 
 from collections.abc import Mapping
@@ -24,8 +24,9 @@ import orjson
 
 from serving.gateway.answers import AnswerError
 from serving.gateway.given import FLOAT32_MAX, Floats, GivenRows, SeriesRowsSpec, joined_rows
+from serving.gateway.routing import ModelPin, parse_pin
 
-_KEYS = ("series", "origin", "cutoff", "quantiles", "history", "static", "known", "fallback")
+_KEYS = ("series", "origin", "cutoff", "quantiles", "history", "static", "known", "fallback", "model")
 _NUMBERS = frozenset({int, float, type(None)})
 
 KnownColumn = tuple[float, ...] | Mapping[int, float]
@@ -41,7 +42,7 @@ class ForecastRequest:
     series: ids, none for those of the history, or for all where there is none. origin: first forecast step in epoch
     seconds, none for the latest. cutoff: the first step is the first at or after it, epoch seconds.
     quantiles: levels, none for all that the model has. known: values by column, by series. given: rows of history.
-    fallback: whether the fallback may answer.
+    fallback: whether the fallback may answer. model: who must answer; none: whoever does.
     """
 
     series: tuple[str, ...] | None = None
@@ -51,6 +52,7 @@ class ForecastRequest:
     fallback: bool = True
     cutoff: int | None = None
     given: GivenRows | None = None
+    model: ModelPin | None = None
 
 
 def parse_forecast_request(body: bytes) -> ForecastRequest:
@@ -71,6 +73,7 @@ def parse_forecast_request(body: bytes) -> ForecastRequest:
         known=_known(document.get("known")),
         fallback=_fallback(document.get("fallback")),
         given=parse_history(document.get("history"), document.get("static")),
+        model=parse_pin(document.get("model")),
     )
 
 

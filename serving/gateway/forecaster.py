@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from forecasting.contracts.signature import SERVING_DEFAULT
+from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import RemoteError, RetryableError
 from forecasting.repository import ModelRepository
 from forecasting.windows import ModelInputs
@@ -32,6 +34,7 @@ from serving.gateway.inputs import WindowFlags, model_inputs, window_flags
 from serving.gateway.model_loader import ModelLoader
 from serving.gateway.observed import ObservedHistory, ObservedRows
 from serving.gateway.plan import DegradedSpec, PlanSpec, degrade, plan_forecasts
+from serving.gateway.routing import RouteSpec, pinned_route, role_route
 from serving.gateway.served_model import ServedModel
 from serving.gateway.stand_in import filled
 from serving.missing_champion import missing_champion
@@ -100,17 +103,22 @@ class Forecaster:
             AlmanacError: The version or its series cannot be read.
         """
         request = replace(request, fallback=request.fallback and self.has_fallback)
-        planned = await self._planned(await self._champion(), request)
+        route = self._route(request)
+        planned = await self._planned(await self._models.load(route.version), request)
+        begun = time.perf_counter()
         try:
-            answered = await self._answer(planned, request, request_id)
+            answered = await self._answer(planned, request, request_id, route)
         except RetryableError as error:
             if not request.fallback:
                 raise AnswerError(503, str(error)) from error
             why = DegradedSpec(FallbackCause.MODEL_SERVER, f"the model server cannot be reached: {error}")
-            answered = _AnsweredRecord(degrade(planned, dict.fromkeys(range(len(planned)), why)))
+            plan = degrade(planned, dict.fromkeys(range(len(planned)), why))
+            answered = _AnsweredRecord(plan, role=route.role)
         except RemoteError as error:
             raise AnswerError(502, str(error)) from error
+        model_s = None if answered.answers is None else time.perf_counter() - begun
         found = await run_for(len(planned), functools.partial(_forecasts, answered, request))
+        found = replace(found, role=answered.role, model_s=model_s)
         self._note(found)
         return found
 
@@ -120,14 +128,27 @@ class Forecaster:
         observed = await self.observed(served)
         return await run_for(n_series, functools.partial(plan_forecasts, served, request, observed))
 
-    async def _answer(self, plan: PlanSpec, request: ForecastRequest, request_id: str) -> "_AnsweredRecord":
+    async def _answer(
+        self, plan: PlanSpec, request: ForecastRequest, request_id: str, route: RouteSpec
+    ) -> "_AnsweredRecord":
         """Ask the model for what is not left to the fallback."""
         for _ in range(_ATTEMPTS):
             try:
-                return await self._ask(plan, request_id)
+                return replace(await self._ask(plan, request_id, route.served_name), role=route.role)
             except ServedModelMissingError:
-                plan = await self._planned(await self._available(), request)
-        raise RetryableError(f"the model server has no version of {self.name!r} available")
+                route, served = await self._instead(request)
+                plan = await self._planned(served, request)
+        raise RetryableError(f"the model server has no version of {route.served_name!r} available")
+
+    async def _instead(self, request: ForecastRequest) -> tuple[RouteSpec, ServedModel]:
+        """Whom to ask where the server has a version no more, or not yet; never another one than is pinned."""
+        if request.model in (None, ModelRole.CHAMPION):
+            served = await self._available()
+            return self._champion_route(), served
+        await asyncio.sleep(_PAUSE_S)
+        # It may have become champion, which is another name on the server, or be gone, which is the client's to know.
+        route = self._route(request)
+        return route, await self._models.load(route.version)
 
     def _note(self, found: ForecastsRecord) -> None:
         """Warn of what the fallback answered, and count it."""
@@ -170,10 +191,18 @@ class Forecaster:
         await self._channel.close()
 
     async def _champion(self) -> ServedModel:
-        version = self._models.versions.champion()
-        if version is None:
+        return await self._models.load(self._champion_route().version)
+
+    def _champion_route(self) -> RouteSpec:
+        route = role_route(self.name, ModelRole.CHAMPION, self._models.versions.roles())
+        if route is None:
             raise AnswerError(503, missing_champion(self._repository, self.name))
-        return await self._models.load(version)
+        return route
+
+    def _route(self, request: ForecastRequest) -> RouteSpec:
+        if request.model is None:
+            return self._champion_route()
+        return pinned_route(self.name, request.model, self._models.versions.roles())
 
     async def _available(self) -> ServedModel:
         versions = await self.available_versions()
@@ -182,7 +211,7 @@ class Forecaster:
             return await self._champion()
         return await self._models.load(versions[0])
 
-    async def _ask(self, plan: PlanSpec, request_id: str) -> "_AnsweredRecord":
+    async def _ask(self, plan: PlanSpec, request_id: str, name: str) -> "_AnsweredRecord":
         spec = plan.served.spec
         places = np.setdiff1d(np.arange(len(plan)), list(plan.degraded)) if plan.degraded else np.arange(len(plan))
         asked = plan if len(places) == len(plan) else plan.take(places)
@@ -196,7 +225,7 @@ class Forecaster:
                     (end - first, spec.horizon, plan.served.signature.n_columns), np.nan, dtype=np.float32
                 )
                 if (warm := np.flatnonzero(~cut.flags.cold)).size:
-                    raw = await self._answers(plan.served, cut.inputs if warm.size == end - first else cut.some(warm), request_id)  # fmt: skip
+                    raw = await self._answers(plan.served, cut.inputs if warm.size == end - first else cut.some(warm), request_id, name)  # fmt: skip
                     answers[warm] = raw
                 return _PartRecord(answers, cut.flags)
 
@@ -205,8 +234,10 @@ class Forecaster:
         parts = await asyncio.gather(*(part(first) for first in range(0, len(asked), BATCH)))
         return _joined(plan, places, parts)
 
-    async def _answers(self, served: ServedModel, inputs: ModelInputs, request_id: str) -> npt.NDArray[np.float32]:
-        message = request_bytes(self.name, inputs.as_dict(), signature=SERVING_DEFAULT, version=served.version)
+    async def _answers(
+        self, served: ServedModel, inputs: ModelInputs, request_id: str, name: str
+    ) -> npt.NDArray[np.float32]:
+        message = request_bytes(name, inputs.as_dict(), signature=SERVING_DEFAULT, version=served.version)
         metadata = ((REQUEST_ID, request_id),) if request_id else ()
         try:
             answer = read_quantiles(await self._predict(message, timeout=self._timeout_s, metadata=metadata))
@@ -245,11 +276,15 @@ class _PartRecord:
 
 @dataclass(frozen=True)
 class _AnsweredRecord:
-    """A plan with the answers of the model `[N,H,A]` and the flags of the windows; none where it was not asked."""
+    """A plan with the answers of the model `[N,H,A]` and the flags of the windows; none where it was not asked.
+
+    role: of the version that was to answer.
+    """
 
     plan: PlanSpec
     answers: npt.NDArray[np.float32] | None = None
     flags: WindowFlags | None = None
+    role: ModelRole = ModelRole.CHAMPION
 
 
 def _cut(plan: PlanSpec, first: int, end: int) -> _CutRecord:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from forecasting.contracts.signature import POINT_QUANTILE
+from forecasting.contracts.vocabulary import ModelRole
 from serving.gateway.plan import DegradedSpec, SkippedRecord
 from serving.gateway.served_model import ServedModel
 
@@ -23,6 +24,7 @@ class ForecastsRecord:
     `[N,H,A]`: all levels of the model, then its mean where it has one, in the target's unit, finite. levels: that were
     asked for. degraded: what the fallback answered and why, limited_by: why a forecast starts early, both by place.
     imputed, stale `[N]`: see `inputs.WindowFlags`. skipped: series without a forecast.
+    role: of the version. model_s: that the model server took for all answers, seconds; none where it did not answer.
     """
 
     served: ServedModel
@@ -35,6 +37,8 @@ class ForecastsRecord:
     imputed: Flags
     stale: Flags
     skipped: tuple[SkippedRecord, ...]
+    role: ModelRole = ModelRole.CHAMPION
+    model_s: float | None = None
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -44,7 +44,7 @@ class GatewayStore:
 
     def keep(self, found: ForecastsRecord, request_id: str, latency_s: float) -> None:
         """Log what was answered; never waits for the database."""
-        self.log.append(forecast_batch(found, request_id, role=ForecastRole.CHAMPION, latency_s=latency_s))
+        self.log.append(forecast_batch(found, request_id, role=ForecastRole(found.role.value), latency_s=latency_s))
 
     async def close(self) -> None:
         """Write what waits, and close the store."""

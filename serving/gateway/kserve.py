@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from forecasting.contracts.vocabulary import ModelRole, served_name
 from forecasting.features.spec import FeatureSpec
 from serving.gateway.answers import AnswerError
 from serving.gateway.documents import rows_json
@@ -46,8 +47,10 @@ def parse_kserve_request(body: bytes, model: str, spec: FeatureSpec) -> tuple[Fo
         AnswerError: 400 for what does not fit, 404 for another model.
     """
     document = parse_object(body)
-    if document.get("model") != model:
-        raise AnswerError(404, f"'model' must be {model!r}, found {document.get('model')!r}")
+    candidate = served_name(model, ModelRole.CANDIDATE)
+    if document.get("model") not in (model, candidate):
+        raise AnswerError(404, f"'model' must be {model!r} or {candidate!r}, found {document.get('model')!r}")
+    pin = ModelRole.CANDIDATE if document["model"] == candidate else None
     inputs, options = document.get("inputs"), document.get("options")
     if not isinstance(inputs, list) or not inputs or not all(isinstance(one, dict) for one in inputs):
         raise AnswerError(400, "'inputs' must be a list of at least one time series")
@@ -59,7 +62,7 @@ def parse_kserve_request(body: bytes, model: str, spec: FeatureSpec) -> tuple[Fo
             400, f"'options.horizon' must be a number of steps from 1 to {spec.horizon}, found {horizon!r}"
         )
     quantiles = parse_quantiles(options.get("quantiles"))
-    return ForecastRequest(quantiles=quantiles, given=_rows(inputs, spec)), horizon
+    return ForecastRequest(quantiles=quantiles, given=_rows(inputs, spec), model=pin), horizon
 
 
 def kserve_answer(found: ForecastsRecord, request_id: str, n_steps: int, *, with_quantiles: bool) -> bytes:
@@ -98,7 +101,7 @@ def kserve_answer(found: ForecastsRecord, request_id: str, n_steps: int, *, with
     }
     document = {
         "id": request_id, "created_at": int(time.time()), "status": "completed", "error": None,
-        "model": found.served.name, "outputs": [output], "usage": None, "version": found.served.version,
+        "model": served_name(found.served.name, found.role), "outputs": [output], "usage": None, "version": found.served.version,
     }  # fmt: skip
     return orjson.dumps(document)
 

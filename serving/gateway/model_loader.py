@@ -7,8 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from forecasting.contracts.vocabulary import ModelRole
-from forecasting.repository import ModelRepository
+from forecasting.repository import ModelRepository, RolesRecord
 from serving.gateway.served_model import ServedModel
 
 logger = logging.getLogger(__name__)
@@ -39,17 +38,17 @@ class FileWatch(Generic[T]):
         return found.st_mtime_ns, found.st_ino, found.st_size
 
 
-class ChampionWatch:
-    """The version that is champion, and the series kept with each version."""
+class RolesWatch:
+    """The version in each role, and the series kept with each version."""
 
     def __init__(self, repository: ModelRepository, name: str) -> None:
         """Look at a model of a repository."""
         self._repository, self._name = repository, name
-        self._roles = FileWatch(repository.roles_file(name), lambda: repository.role(name, ModelRole.CHAMPION))
+        self._roles = FileWatch(repository.roles_file(name), functools.partial(repository.roles, name))
         self._series: dict[int, FileWatch[Path | None]] = {}
 
-    def champion(self) -> int | None:
-        """The champion, or none.
+    def roles(self) -> RolesRecord:
+        """The roles now.
 
         Raises:
             ArtifactError: The roles are damaged.
@@ -65,12 +64,12 @@ class ChampionWatch:
 
 
 class ModelLoader:
-    """Reads a version at most once and keeps the latest two, so that a swap and a rollback cost no reading.
+    """Reads a version at most once and keeps the latest three, so that champion, candidate and a rollback cost no reading.
 
     A version whose series were replaced, as a run does that finds its model champion already, is read again.
     """
 
-    def __init__(self, load: Callable[[int], ServedModel], versions: ChampionWatch) -> None:
+    def __init__(self, load: Callable[[int], ServedModel], versions: RolesWatch) -> None:
         """Load with a function from version to `ServedModel`; the other says which series a version has now."""
         self._load, self.versions = load, versions
         self._loaded: dict[tuple[int, Path | None], ServedModel] = {}
@@ -84,6 +83,6 @@ class ModelLoader:
         async with self._busy:
             if key not in self._loaded:
                 found = await asyncio.get_running_loop().run_in_executor(None, self._load, version)
-                self._loaded = {**dict(list(self._loaded.items())[-1:]), key: found}
+                self._loaded = {**dict(list(self._loaded.items())[-2:]), key: found}
                 logger.info("serving %s version %d with %d series", found.name, version, len(found.series))
             return self._loaded[key]

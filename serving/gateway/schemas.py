@@ -49,6 +49,9 @@ class ForecastBody(_Document):
     fallback: bool | None = Field(
         None, description="false: the answer is the model's or an error, never the seasonal naive forecast."
     )
+    model: Literal["champion", "candidate"] | int | None = Field(
+        None, description="Who must answer: a role, or a version that has one; null: whoever does."
+    )
 
 
 class ObservationsBody(_Document):
@@ -105,6 +108,7 @@ class ForecastsDocument(_Document):
 
     model: str
     version: int
+    role: Literal["champion", "candidate"] = Field(description="Of the version.")
     target: str
     step_s: int = Field(description="Seconds from step to step.")
     forecasts: list[ForecastDocument]

@@ -9,6 +9,7 @@ from serving.gateway.answers import AnswerError
 from serving.gateway.forecast_request import ForecastRequest, KnownValues, parse_quantiles, parse_series
 from serving.gateway.forecasts import ForecastsRecord
 from serving.gateway.given import Floats, GivenRows, SeriesRowsSpec, joined_rows
+from serving.gateway.routing import parse_pin
 from serving.gateway.rpc.messages import ForecastResponse
 
 PIECE = 1_000
@@ -34,6 +35,7 @@ def request_of(message: Any) -> ForecastRequest:
         fallback=message.fallback if message.HasField("fallback") else True,
         known={one.series: _known(one) for one in message.inputs if one.known},
         given=_given(message.inputs),
+        model=parse_pin(message.model) if message.HasField("model") else None,
     )
 
 
@@ -73,7 +75,7 @@ def _head(found: ForecastsRecord, number: int) -> Any:
     served = found.served
     return ForecastResponse(
         model=served.name, version=served.version, target=served.spec.target, step_s=served.spec.step_s,
-        quantiles=found.levels, request_number=number,
+        quantiles=found.levels, request_number=number, role=found.role.value,
     )  # fmt: skip
 
 

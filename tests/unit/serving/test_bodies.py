@@ -185,7 +185,7 @@ def test_several_columns_by_kserves_protocol_are_those_of_the_model(address):
 @pytest.mark.parametrize(
     ("changes", "status", "message"),
     [
-        ({"model": "other"}, 404, "'model' must be 'tiny', found 'other'"),
+        ({"model": "other"}, 404, "'model' must be 'tiny' or 'tiny-candidate', found 'other'"),
         ({"options": {"horizon": 4}}, 400, "'options.horizon' must be a number of steps from 1 to 3, found 4"),
         ({"options": {"horizon": True}}, 400, "found True"),
         ({"frequency": "day"}, 400, "'frequency' of series 'a' must be 'hour'"),
