@@ -123,9 +123,9 @@ def plan_forecasts(served: ServedModel, request: ForecastRequest, observed: Obse
     if request.known:
         has_own = has_own | np.array([one in request.known for one in ids])
     following = _following(served, rows, rows_given, given_of)
-    wanted = _WantedSpec(served, request, ids, rows, start, has_own, laid.has_seen, following)
+    wanted = _WantedSpec(served, request, ids, rows, start, has_own, laid.has_seen, following, following)
     if request.origin is None and request.cutoff is None and laid.has_seen.any():
-        wanted = replace(wanted, has_seen=_reaching(wanted, _ahead(wanted, following, rows_given, given_of)))
+        wanted = replace(wanted, reached=_reached(wanted, rows_given, given_of))
     origins, refused = _origins(wanted)
     ahead = _ahead(wanted, origins, rows_given, given_of)
     plan = PlanSpec(served, ids, rows, start, origins, ahead, static, rows_given, given_of)
@@ -146,7 +146,7 @@ class _WantedSpec:
     """The series asked for.
 
     following `[N]`: the step after the last target, has_own `[N]`: whether the request gives any of it, has_seen `[N]`:
-    whether it was observed since the version was made.
+    whether it was observed since the version was made; reached `[N]`: the origin of those where none is asked for.
     """
 
     served: ServedModel
@@ -157,6 +157,7 @@ class _WantedSpec:
     has_own: npt.NDArray[np.bool_]
     has_seen: npt.NDArray[np.bool_]
     following: Integers
+    reached: Integers
 
 
 def _wanted(
@@ -236,11 +237,18 @@ def _laid(
     return _LaidRows(start, static, together, of, has_own, has_seen)
 
 
-def _reaching(wanted: _WantedSpec, ahead: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-    """Which observed series can be forecast from the step after their last target: all covariates of it are known."""
-    apart = wanted.served.block.apart[wanted.rows] & (wanted.rows >= 0)
-    covered: npt.NDArray[np.bool_] = np.logical_not(np.isnan(ahead).any(axis=(1, 2)))
-    return wanted.has_seen & (covered | apart | (wanted.rows < 0))
+def _reached(wanted: _WantedSpec, given: GivenRows | None, given_of: Integers) -> Integers:
+    """The latest origin whose horizon the known covariates cover: after the last target, or as far before it as they end early."""
+    block, spec, following = wanted.served.block, wanted.served.spec, wanted.following
+    apart = block.apart[wanted.rows] & (wanted.rows >= 0)
+    lacks = np.asarray(np.isnan(_ahead(wanted, following, given, given_of)).any(axis=2))
+    missing = np.where(lacks.any(axis=1) & ~apart, spec.horizon - np.argmax(lacks, axis=1), 0)
+    earlier = np.where(following == NO_TIME, NO_TIME, following - missing * spec.step_s)
+    covered = ~np.isnan(_ahead(wanted, earlier, given, given_of)).any(axis=(1, 2))
+    stored = np.where(wanted.rows >= 0, block.default[wanted.rows], NO_TIME)
+    usable = apart | (covered & (earlier > np.maximum(stored, wanted.start)))
+    # Where nothing covers a horizon, that of the last target says what is missing.
+    return np.where(usable, earlier, np.where(stored == NO_TIME, following, stored))
 
 
 def _following(served: ServedModel, rows: Integers, given: GivenRows | None, given_of: Integers) -> Integers:
@@ -261,7 +269,8 @@ def _origins(wanted: _WantedSpec) -> tuple[Integers, dict[int, AnswerError]]:
     elif request.cutoff is not None:
         origins = wanted.start - (wanted.start - request.cutoff) // spec.step_s * spec.step_s
     else:
-        origins = np.where(has_any, wanted.following, block.default[rows])
+        observed = np.where(wanted.has_seen, wanted.reached, block.default[rows])
+        origins = np.where(wanted.has_own, wanted.following, observed)
     first, last = block.first[rows], block.last[rows]
     if has_any.any():
         stored_last = np.where(rows >= 0, wanted.start + block.n_steps[rows] * spec.step_s, NO_TIME)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -141,6 +142,20 @@ def test_without_covariates_of_the_horizon_a_series_is_forecast_as_far_as_they_r
     _post(address, {"b": {"start": "2014-01-02T17:00:00Z", "values": {"Temperature": [20, 21, 22]}}})
     forecast = _forecast(address, series=["b"])
     assert (forecast["origin"], forecast["limited_by"]) == ("2014-01-02T17:00:00Z", None)
+
+
+def _origins(address):
+    with urllib.request.urlopen(f"http://{address}/v1/series", timeout=20) as response:
+        return {one["id"]: (one["default_origin"], one["next_origin"]) for one in json.load(response)["series"]}
+
+
+def test_the_list_of_series_says_what_a_forecast_would_begin_with(address):
+    _post(address, {"a": {"start": "2014-01-02T16:00:00Z", "values": {"Demand": [70]}}, "new": GOOD})
+    found = _origins(address)
+    assert found["a"] == ("2014-01-02T17:00:00Z", "2014-01-02T17:00:00Z")
+    assert _forecast(address)["origin"] == found["a"][0]
+    assert found["new"] == (None, "2014-01-02T17:00:00Z")
+    assert found["b"] == ("2014-01-02T14:00:00Z", "2014-01-02T16:00:00Z")
 
 
 def test_a_series_that_the_version_does_not_know_is_forecast_from_observations(address):

@@ -12,7 +12,9 @@ from forecasting.store.address import store_address
 from forecasting.store.observations import ObservationRows, write_observations
 from forecasting.store.opening import Store, open_store
 from forecasting.store.packing import GridSpec
+from serving.gateway.forecast_request import ForecastRequest
 from serving.gateway.observed import ObservedHistory, rows_over
+from serving.gateway.plan import plan_forecasts
 from serving.gateway.served_model import ServedModel
 from tests.unit.serving.tiny_models import SPEC
 
@@ -161,3 +163,20 @@ def test_another_version_has_rows_of_its_own(store):
         return set((await history.of(first)).places), set((await history.of(second)).places)
 
     assert asyncio.run(follow()) == ({"a"}, set())
+
+
+def test_the_origin_is_the_latest_whose_horizon_the_covariates_cover():
+    values = np.column_stack([[*range(10), *[NAN] * 5], np.full(15, 20.0)])
+    model = ServedModel("tiny", 1, CUTOFF, SPEC, {"a": Series("a", START, values)})
+    late = CUTOFF + 1
+
+    def origin(*observed: tuple) -> int:
+        plan = plan_forecasts(model, ForecastRequest(), rows_over(model, cells(*observed)))
+        return (int(plan.origins[0]) - START) // HOUR
+
+    assert origin(("a", "Demand", 10, 1, late)) == 11
+    assert origin(("a", "Demand", 11, 1, late)) == 12
+    assert origin(("a", "Demand", 12, 1, late)) == 12
+    assert origin(("a", "Demand", 13, 1, late)) == 12
+    assert origin(("a", "Demand", 12, 1, late), ("a", "Temperature", 15, 1, late)) == 13
+    assert origin(("a", "Temperature", 11, 1, late)) == 10
