@@ -8,6 +8,8 @@ from typing import Any
 
 from forecasting.formats import as_number, as_share
 
+EPOCH_RECORD = "epoch_record"
+"""The attribute of a log record of the training loop with the `EpochRecord` that it tells of."""
 _STEADY_RATIO = 0.005
 """A change of loss by less than this share counts as none."""
 _APART_RATIO = 0.01

@@ -79,7 +79,7 @@ def run_backtest(config: AlmanacConfig, home: HomeLayout, request: BacktestReque
     with model_lease(fits, config.name):
         base = make_fit(config, fits, FitSpec(request.cutoff, StepName.VALIDATE_DATA))
         store = read_series_store(base.step(StepName.VALIDATE_DATA))
-        rolling = open_rolling(store, _table_spec(config, store), settings=config.backtest)
+        rolling = open_rolling(store, table_spec(config, store), settings=config.backtest)
         # Versions first: what is wrong with one is known in seconds, and the fits of the candidate take minutes.
         of_versions, notes = forecast_versions(
             home, config.name, rolling, versions=versions, required=bool(request.models)
@@ -127,7 +127,7 @@ def _known_until(home: HomeLayout, model: str, version: int) -> int:
     return int(record["cutoff"])
 
 
-def _table_spec(config: AlmanacConfig, store: SeriesStore) -> FeatureSpec:
+def table_spec(config: AlmanacConfig, store: SeriesStore) -> FeatureSpec:
     """What a table is read with before anything is trained on it: the baselines scale nothing."""
     settings = step_settings(config, StepName.BUILD_FEATURES)
     if not isinstance(settings, BuildFeaturesSettings):

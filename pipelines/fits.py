@@ -1,4 +1,4 @@
-"""The pipeline up to its model for moments of the past: the fits of a backtest, in a home of their own.
+"""The pipeline up to its model for moments of the past: the fits of backtests and searches, in a home of their own.
 
 A fit is a run like any other, of the same steps with the same settings, with three differences: its cutoff is the first
 step of a fold, so that it never sees a later row; its test period, which nothing is trained on, is as short as it may be;
@@ -98,7 +98,7 @@ def make_fit(config: AlmanacConfig, home: HomeLayout, spec: FitSpec) -> RunLayou
         AlmanacError: A step failed; the error is of its kind.
     """
     make_example(config, home)
-    layout = _open_run(config, home, spec)
+    layout = open_fit(config, home, spec)
     command = [sys.executable, "-m", "pipelines.fit_process", str(home.root), layout.name]
     with (
         step_environment(home),
@@ -112,12 +112,12 @@ def make_fit(config: AlmanacConfig, home: HomeLayout, spec: FitSpec) -> RunLayou
         finish_run(layout)
     record = load_run(layout)
     if record.status != RunStatus.SUCCEEDED:
-        raise _error(layout, record, process.returncode)
+        raise fit_error(layout, record, process.returncode)
     return layout
 
 
-def _open_run(config: AlmanacConfig, home: HomeLayout, spec: FitSpec) -> RunLayout:
-    """The run of a fit, new or as an earlier backtest left it."""
+def open_fit(config: AlmanacConfig, home: HomeLayout, spec: FitSpec) -> RunLayout:
+    """The run of a fit, new or as an earlier one left it; its steps are not run yet."""
     steps = list(StepName)
     needed = [step_settings(config, step).model_dump(mode="json") for step in steps[: steps.index(spec.last) + 1]]
     cutoff = None if spec.cutoff is None else datetime.fromtimestamp(spec.cutoff, UTC).isoformat()
@@ -139,7 +139,8 @@ def _open_run(config: AlmanacConfig, home: HomeLayout, spec: FitSpec) -> RunLayo
     return layout
 
 
-def _error(layout: RunLayout, record: RunRecord, code: int) -> AlmanacError:
+def fit_error(layout: RunLayout, record: RunRecord, code: int) -> AlmanacError:
+    """Why a fit did not come to its end, as the error of its kind."""
     if record.status == RunStatus.STOPPED:
         return StoppedError("the backtest was stopped; the same command goes on from here")
     moment = f"at the cutoff {record.cutoff}" if record.cutoff else "at the end of the table"

@@ -100,7 +100,13 @@ COMMANDS: tuple[CommandSpec, ...] = (
                 "none: into the folder backtests of the state directory"),
         _JSON,
     ), "pipelines.commands.backtest:backtest"),
-    CommandSpec("tune", "Search for better hyper-parameters."),
+    CommandSpec("tune", "Search for better settings, by fits that are judged before the test period.", (
+        _CONFIG, _SET,
+        _option("--trials", metavar="N", type=int, help="trials in all; short for --set tuning.n_trials=N"),
+        _option("--cutoff", metavar="T", help="use the table up to this ISO 8601 time with zone only; none: all of it"),
+        _option("--out", metavar="FILE.yaml", help="the configuration with the best settings; none: beside FILE, as NAME.tuned.yaml"),
+        _JSON,
+    ), "pipelines.commands.tune:tune"),
     CommandSpec("diagnose", "Say from the learning curves what limits the model."),
     CommandSpec("serve", "Serve the champion: model server and gateway, until SIGTERM.", (_CONFIG, _SET), "pipelines.commands.serve:serve"),
     CommandSpec("forecast", "Ask a running gateway for a forecast.", (

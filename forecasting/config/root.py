@@ -15,6 +15,7 @@ from forecasting.config.gateway import GatewayConfig
 from forecasting.config.models import AnyModel, EnsembleConfig, SegmentLstmConfig
 from forecasting.config.notify import NotifyConfig
 from forecasting.config.retention import RetentionConfig
+from forecasting.config.search_space import check_space
 from forecasting.config.section import Section
 from forecasting.config.sections import (
     BacktestConfig,
@@ -28,6 +29,7 @@ from forecasting.config.table import DataConfig
 from forecasting.config.tournament_plan import plan_tournament
 from forecasting.config.tracking import TrackingConfig
 from forecasting.config.training import TrainingConfig
+from forecasting.config.tuning import TuningConfig
 from forecasting.config.validation import ValidationConfig
 from forecasting.contracts.steps import StepName
 from forecasting.durations import duration_s
@@ -49,6 +51,7 @@ class AlmanacConfig(Section):
     model: AnyModel = Field(default_factory=SegmentLstmConfig, description="The model, of one of the kinds.")
     training: TrainingConfig = Field(default_factory=TrainingConfig, description="The training loop.")
     backtest: BacktestConfig = Field(default_factory=BacktestConfig, description="The backtest.")
+    tuning: TuningConfig = Field(default_factory=TuningConfig, description="The search of `almanac tune`.")
     gates: GatesConfig = Field(description="Thresholds; they have no defaults.")
     compression: CompressionConfig = Field(description="Pruning and quantisation; what it may cost has no default.")
     serving: ServingConfig = Field(default_factory=ServingConfig, description="The model server.")
@@ -125,6 +128,18 @@ class AlmanacConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _check_space(self) -> "AlmanacConfig":
+        if self.tuning.space is None:
+            return self
+        document = self.model_dump()
+        document["tuning"]["space"] = None
+        try:
+            check_space(document, self, self.tuning.space, AlmanacConfig.model_validate)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    @model_validator(mode="after")
     def _check_retention(self) -> "AlmanacConfig":
         kept, deployed = self.retention.keep_versions, self.serving.keep_versions
         if kept is not None and kept > deployed:
@@ -158,6 +173,7 @@ class AlmanacConfig(Section):
         lengths = {"split.validation": self.split.validation, "split.test": self.split.test}
         split = {key: period for key, period in lengths.items() if period is not None}
         own = {f"backtest.{key}": getattr(self.backtest, key) for key in ("cold_start_below", "fold_length")}
+        own["tuning.fold_length"] = self.tuning.fold_length
         for key, period in (split | {key: period for key, period in own.items() if period is not None}).items():
             if duration_s(period) % step_s:
                 raise ValueError(f"{key} ({period}) must be a whole number of steps of data.frequency ({self.data.frequency})")  # fmt: skip

@@ -15,6 +15,7 @@ import tensorflow as tf
 from forecasting.config.training import TrainingConfig
 from forecasting.errors import DataError, ModelRefusedError, RetryableError
 from forecasting.feature_store import FeatureStore, WindowIndex
+from forecasting.learning_curve import EPOCH_RECORD
 from forecasting.neural.batches import window_gather
 from forecasting.neural.checkpoint import Arrays, CheckpointStore, LoopRecord, TrainingState
 from forecasting.neural.divergence import (
@@ -256,7 +257,8 @@ class TrainingLoop:
         )  # fmt: skip
         if plan.validation is not None and not math.isfinite(loss):
             raise DivergedError(epoch * plan.n_steps, loss, "its validation loss is not finite")
-        logger.info("%s", say_epoch(record, self._training.max_epochs))
+        # With the record itself, for whoever follows a training from outside of it.
+        logger.info("%s", say_epoch(record, self._training.max_epochs), extra={EPOCH_RECORD: record})
         plan.summaries.epoch(record, dict(zip(paths, values_of(average), strict=True)))
         state = replace(state, step=0, tally=EpochTally(), history=(*state.history, record))
         if plan.validation is None:

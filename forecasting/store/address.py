@@ -38,29 +38,30 @@ class StoreAddress:
         return found.replace(str(password), "***") if password else found
 
 
-def store_address(url: str | None, default: Path) -> StoreAddress:
-    """Read the setting `store.url`.
+def store_address(url: str | None, default: Path, *, setting: str = "store.url") -> StoreAddress:
+    """Read a setting such as `store.url`.
 
     Args:
         url: `sqlite:///FILE` or `postgresql://USER:${PASSWORD}@HOST/NAME`; none: the default.
         default: SQLite file.
+        setting: Its name, for messages.
 
     Raises:
         ConfigError: It is another kind of URL, or a variable in it is not set.
     """
     if url is None:
         return StoreAddress(URL.create("sqlite", database=str(default)), ResolvedSetting("", ""))
-    setting = resolve_setting(url, setting="store.url")
-    must = "store.url must be sqlite:///FILE or postgresql://USER:${PASSWORD}@HOST/NAME"
+    resolved = resolve_setting(url, setting=setting)
+    must = f"{setting} must be sqlite:///FILE or postgresql://USER:${{PASSWORD}}@HOST/NAME"
     try:
-        found = make_url(setting.value)
+        found = make_url(resolved.value)
     except (ArgumentError, ValueError):
-        raise ConfigError(f"{must}, found {setting.name}") from None
+        raise ConfigError(f"{must}, found {resolved.name}") from None
     backend = found.get_backend_name()
     if backend not in _DRIVERS or found.drivername not in (backend, _DRIVERS[backend]):
-        raise ConfigError(f"{must}, found {setting.name}")
+        raise ConfigError(f"{must}, found {resolved.name}")
     if not found.database or found.database == ":memory:":
         raise ConfigError(
-            f"{must}; found {setting.name}, which names no {'file' if backend == 'sqlite' else 'database'}"
+            f"{must}; found {resolved.name}, which names no {'file' if backend == 'sqlite' else 'database'}"
         )
-    return StoreAddress(found.set(drivername=_DRIVERS[backend]), setting)
+    return StoreAddress(found.set(drivername=_DRIVERS[backend]), resolved)

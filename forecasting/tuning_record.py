@@ -1,0 +1,116 @@
+"""What a search has found: its trials, which of its settings matter, and the best of them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from forecasting.backtest.summary import finite_document
+from forecasting.config.tuning import choice_label
+from forecasting.manifests import write_text_atomically
+
+
+class TrialOutcome(StrEnum):
+    """What became of a trial. STOPPED: nothing yet, it is tried again by the next call."""
+
+    SCORED = "scored"
+    PRUNED = "pruned"
+    REFUSED = "refused"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    RUNNING = "running"
+
+
+@dataclass(frozen=True)
+class FoldFitRecord:
+    """The fit of one fold: the metric on the fold, losses of its best epoch in scaled units, epochs, CPU seconds."""
+
+    value: float
+    train_loss: float
+    validation_loss: float
+    n_epochs: int
+    cpu_s: float
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial.
+
+    settings: by path. value: the metric over all folds; none unless it was scored. epochs: validation losses of the first
+    fold, by which trials are pruned. reason: why it was refused or failed.
+    """
+
+    number: int
+    outcome: TrialOutcome
+    settings: Mapping[str, Any]
+    value: float | None
+    folds: tuple[FoldFitRecord, ...]
+    epochs: tuple[float, ...]
+    n_parameters: int | None
+    duration_s: float | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class TuningReport:
+    """A whole search.
+
+    baseline: the trial with the settings of the configuration as it was; none where the space does not hold them.
+    importance: share of each setting in what changes the metric, largest first; empty for fewer than two scored trials.
+    folds: (start, end) of each, UTC epoch seconds; the model of each was trained on what comes before. ends_before: start of
+    the test period, of which nothing was read.
+    """
+
+    model: str
+    study: str
+    metric: str
+    maximised: bool
+    sampler: str
+    pruner: str
+    folds: tuple[tuple[int, int], ...]
+    ends_before: int
+    trials: tuple[TrialRecord, ...]
+    importance: Mapping[str, float]
+    best: int | None
+    baseline: int | None
+
+    def trial(self, number: int) -> TrialRecord:
+        """A trial by its number."""
+        return next(trial for trial in self.trials if trial.number == number)
+
+
+def write_tuning_report(report: TuningReport, path: Path) -> None:
+    """Write the report as JSON; values that are not finite become null."""
+    write_text_atomically(path, json.dumps(finite_document(asdict(report)), indent=1, allow_nan=False))
+
+
+def write_trials(report: TuningReport, path: Path) -> None:
+    """Write one row a trial as Parquet: outcome, metric, losses (means over the folds), time, and each setting as text."""
+    trials = report.trials
+    paths = sorted({path for trial in trials for path in trial.settings})
+    columns = {
+        "trial": pa.array([trial.number for trial in trials], pa.int64()),
+        "outcome": pa.array([trial.outcome.value for trial in trials], pa.string()),
+        report.metric: pa.array([trial.value for trial in trials], pa.float64()),
+        "train_loss": pa.array([_mean(trial, "train_loss") for trial in trials], pa.float64()),
+        "validation_loss": pa.array([_mean(trial, "validation_loss") for trial in trials], pa.float64()),
+        "cpu_s": pa.array([_mean(trial, "cpu_s") for trial in trials], pa.float64()),
+        "n_epochs_seen": pa.array([len(trial.epochs) for trial in trials], pa.int64()),
+        "n_parameters": pa.array([trial.n_parameters for trial in trials], pa.int64()),
+        "duration_s": pa.array([trial.duration_s for trial in trials], pa.float64()),
+        "reason": pa.array([trial.reason for trial in trials], pa.string()),
+    }
+    for name in paths:
+        values = [choice_label(trial.settings[name]) if name in trial.settings else None for trial in trials]
+        columns[name] = pa.array(values, pa.string())
+    pq.write_table(pa.table(columns), path)
+
+
+def _mean(trial: TrialRecord, field: str) -> float | None:
+    values = [float(getattr(fold, field)) for fold in trial.folds]
+    return sum(values) / len(values) if values else None
