@@ -20,6 +20,7 @@ from serving.gateway.served_model import ServedModel
 
 logger = logging.getLogger(__name__)
 
+KEPT_VERSIONS = 2
 LOOK_S = 1.0
 """How often the store is asked whether another process has written observations."""
 T = TypeVar("T")
@@ -91,8 +92,17 @@ def rows_over(served: ServedModel, cells: ObservationRows) -> ObservedRows:
     return ObservedRows.of(GivenRows(tuple(cells.series[i] for i in kept.tolist()), pairs[0], pairs[1], columns))
 
 
+@dataclass(frozen=True)
+class _KeptRows:
+    """Rows of one version as of a revision of the observations; none where the store could not be read."""
+
+    served: ServedModel
+    rows: ObservedRows | None
+    revision: int
+
+
 class ObservedHistory:
-    """Observations of one model in memory, for the version that is asked; looks for those of other processes.
+    """Observations of one model in memory, for the versions that are asked; looks for those of other processes.
 
     Where the store cannot be read, what was read last of the same version stays, and that is logged.
     """
@@ -100,9 +110,7 @@ class ObservedHistory:
     def __init__(self, store: Store, model: str, *, look_s: float = LOOK_S) -> None:
         """Read nothing yet."""
         self._store, self._model, self._look_s = store, model, look_s
-        self._served: ServedModel | None = None
-        self._rows: ObservedRows | None = None
-        self._revision = -1
+        self._kept: list[_KeptRows] = []
         self._busy = asyncio.Lock()
         self._watching: asyncio.Task[None] | None = None
 
@@ -117,44 +125,59 @@ class ObservedHistory:
 
     async def of(self, served: ServedModel) -> ObservedRows | None:
         """What was observed beyond a version; none where the store could not be read yet."""
-        if self._served is not served:
+        kept = self._find(served)
+        if kept is None:
             await self._look(served)
-        return self._rows if self._served is served else None
+            kept = self._find(served)
+        return None if kept is None else kept.rows
 
-    async def refresh(self, served: ServedModel, ids: Sequence[str]) -> None:
+    async def refresh(self, ids: Sequence[str]) -> None:
         """Read some series again, which this process has just written.
 
         Raises:
             RetryableError: The store cannot be used now.
         """
         async with self._busy:
-            rows, revision = self._rows, await asyncio.to_thread(observation_revision, self._store, self._model)
-            is_only_ours = revision == self._revision + 1 and self._served is served
-            if rows is not None and is_only_ours and len(ids) <= KEYS_AT_ONCE:
-                found = await asyncio.to_thread(self._read, served, tuple(ids))
-                self._rows, self._revision = rows.replaced(ids, found), revision
-        await self._look(served)
+            revision = await asyncio.to_thread(observation_revision, self._store, self._model)
+            for kept in list(self._kept):
+                is_only_ours = revision == kept.revision + 1
+                if kept.rows is not None and is_only_ours and len(ids) <= KEYS_AT_ONCE:
+                    found = await asyncio.to_thread(self._read, kept.served, tuple(ids))
+                    self._keep(_KeptRows(kept.served, kept.rows.replaced(ids, found), revision))
+        await self._look_at_all()
+
+    def _find(self, served: ServedModel) -> _KeptRows | None:
+        return next((kept for kept in self._kept if kept.served is served), None)
+
+    def _keep(self, new: _KeptRows) -> None:
+        """Champion and candidate are asked in turns, so the rows of two versions stay."""
+        others = [kept for kept in self._kept if kept.served is not new.served]
+        self._kept = [*others[1 - KEPT_VERSIONS :], new]
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(self._look_s)
-            if self._served is not None:
-                await self._look(self._served)
+            await self._look_at_all()
+
+    async def _look_at_all(self) -> None:
+        for kept in list(self._kept):
+            await self._look(kept.served)
 
     async def _look(self, served: ServedModel) -> None:
         async with self._busy:
+            kept = self._find(served)
             try:
                 revision = await asyncio.to_thread(observation_revision, self._store, self._model)
-                if served is self._served and revision == self._revision:
+                if kept is not None and revision == kept.revision:
                     return
                 rows = await asyncio.to_thread(self._read, served, None)
             except AlmanacError as error:
                 logger.warning("observations are not read: %s", error)
-                if served is not self._served:
+                if kept is None:
                     # Requests go on without; only the watch tries again, so that none of them waits for a database that is away.
-                    self._served, self._rows, self._revision = served, None, -1
+                    self._keep(_KeptRows(served, None, -1))
                 return
-            self._served, self._rows, self._revision = served, rows, revision
+            self._keep(_KeptRows(served, rows, revision))
 
     def _read(self, served: ServedModel, ids: tuple[str, ...] | None) -> ObservedRows:
         spec = served.spec

@@ -115,11 +115,11 @@ def test_what_this_process_wrote_and_what_another_did_are_both_there_after_a_ref
         history = ObservedHistory(store, "tiny")
         found = [set((await history.of(model)).places)]
         post(store, ("a", "Demand", 10, 1, late))
-        await history.refresh(model, ("a",))
+        await history.refresh(("a",))
         found.append(told(await history.of(model), "a"))
         post(store, ("b", "Demand", 10, 2, late))
         post(store, ("a", "Demand", 11, 3, late))
-        await history.refresh(model, ("a",))
+        await history.refresh(("a",))
         return [*found, told(await history.of(model), "a"), told(await history.of(model), "b")]
 
     nothing, one, two, other = asyncio.run(follow())
@@ -158,11 +158,17 @@ def test_another_version_has_rows_of_its_own(store):
     first, second = served(), replace(served(), cutoff=CUTOFF + 10)
     post(store, ("a", "Demand", 5, 1, CUTOFF + 1))
 
-    async def follow() -> tuple[set[str], set[str]]:
+    async def follow() -> list[set[str]]:
         history = ObservedHistory(store, "tiny")
-        return set((await history.of(first)).places), set((await history.of(second)).places)
+        found = [set((await history.of(one)).places) for one in (first, second, first)]
+        kept = await history.of(second)
+        await history.of(first)
+        assert await history.of(second) is kept
+        post(store, ("b", "Demand", 5, 1, CUTOFF + 20))
+        await history.refresh(("b",))
+        return [*found, *[set((await history.of(one)).places) for one in (first, second)]]
 
-    assert asyncio.run(follow()) == ({"a"}, set())
+    assert asyncio.run(follow()) == [{"a"}, set(), {"a"}, {"a", "b"}, {"b"}]
 
 
 def test_the_origin_is_the_latest_whose_horizon_the_covariates_cover():
