@@ -128,6 +128,7 @@ def _gateway_flags(serving: ServingConfig, gateway: GatewayConfig) -> list[str]:
     flags += [f"--max-body-bytes={int(gateway.max_body_mib * 2**20)}", f"--max-in-flight={gateway.max_in_flight}"]
     flags += [] if serving.fallback else ["--no-fallback"]
     flags += ["--open"] if gateway.open else []
+    flags += [f"--candidate={gateway.candidate.model_dump_json()}"]
     given = {
         "--grpc-port": gateway.grpc_port,
         "--tokens": gateway.tokens,

@@ -2,6 +2,7 @@
 
 from pydantic import Field, model_validator
 
+from forecasting.config.candidate import CandidateConfig
 from forecasting.config.section import Section
 
 
@@ -28,6 +29,8 @@ class GatewayConfig(Section):
         None, gt=0, description="Requests a second of one token, or without tokens of one address; a second's worth may come "
         "at once, others get 429 with Retry-After. None: no limit.",
     )  # fmt: skip
+
+    candidate: CandidateConfig = Field(default_factory=CandidateConfig, description="Traffic of a candidate.")
 
     @model_validator(mode="after")
     def _check_tls(self) -> "GatewayConfig":

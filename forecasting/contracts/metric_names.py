@@ -11,6 +11,10 @@ SERIES_FORECAST = "forecast_series"
 """Counter of series forecast (exposed as forecast_series_total); labels: model."""
 DEGRADED = "forecast_degraded"
 """Counter of series answered by the fallback (exposed as forecast_degraded_total); labels: model, cause."""
+CANDIDATE_REQUESTS = "forecast_candidate_requests"
+"""Counter (exposed as forecast_candidate_requests_total); labels: model, kind (split, shadow), outcome (answered, failed, dropped)."""
+CANDIDATE_SECONDS = "forecast_candidate_model_seconds"
+"""Histogram of the model's time for requests that the candidate was asked too, in seconds; labels: model, role."""
 IN_FLIGHT = "forecast_requests_in_flight"
 """Gauge."""
 MODEL_VERSION = "forecast_model_version"
@@ -31,6 +35,8 @@ LABELS: dict[str, tuple[str, ...]] = {
     REQUEST_SECONDS: ("model", "route"),
     SERIES_FORECAST: ("model",),
     DEGRADED: ("model", "cause"),
+    CANDIDATE_REQUESTS: ("model", "kind", "outcome"),
+    CANDIDATE_SECONDS: ("model", "role"),
     IN_FLIGHT: (),
     MODEL_VERSION: ("model", "role"),
     MODEL_CUTOFF: ("model",),

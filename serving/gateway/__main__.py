@@ -11,12 +11,14 @@ from pathlib import Path
 import uvloop
 from pydantic import ValidationError
 
+from forecasting.config.candidate import CandidateConfig
 from forecasting.config.store import StoreConfig
 from forecasting.contracts.ports import GATEWAY_PORT, GRPC_PORT
 from forecasting.errors import AlmanacError, ConfigError
 from forecasting.repository import ModelRepository
 from serving.asgi import HttpServer, TlsFiles
 from serving.gateway.app import GatewayApp
+from serving.gateway.candidate_traffic import CandidateTraffic
 from serving.gateway.forecaster import Forecaster
 from serving.gateway.gateway_store import DEFAULT_STORE, NOT_SET, GatewayStore, open_gateway_store
 from serving.gateway.guard import Guard, RateLimit, require_guarded
@@ -61,6 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--tls-key", type=Path, help="its key (PEM)")
     parser.add_argument("--rate-limit", type=float, help="requests a second of one client; left out: no limit")
     parser.add_argument("--max-in-flight", type=int, default=256, help="requests answered at the same time")
+    parser.add_argument("--candidate", default="{}", help="gateway.candidate of a configuration, as JSON")
     parser.add_argument(
         "--store",
         help="database of forecasts and observations, as store.url of a configuration, or 'default'; left out: none",
@@ -93,13 +96,16 @@ async def serve_gateway(flags: argparse.Namespace) -> None:
         has_fallback=flags.fallback, count=functools.partial(metrics.count_degraded, flags.model),
         observed=None if store is None else store.observed,
     )  # fmt: skip
+    traffic = CandidateTraffic(forecaster, _candidate_settings(flags), metrics, store=store)
     pages = StatePages(forecaster, repository, metrics)
-    app = GatewayApp(forecaster, pages, metrics, guard, max_body_bytes=flags.max_body_bytes, store=store)
+    app = GatewayApp(
+        forecaster, pages, metrics, guard, max_body_bytes=flags.max_body_bytes, traffic=traffic, store=store
+    )
     tls = TlsFiles(flags.tls_certificate, flags.tls_key) if flags.tls_certificate else None
     server = HttpServer(app, flags.bind_address, flags.port, drain_s=DRAIN_S, tls=tls)
     rpc = None
     if flags.grpc_port is not None:
-        service = ForecastService(forecaster, metrics, guard, store)
+        service = ForecastService(forecaster, metrics, guard, traffic=traffic, store=store)
         address = f"{flags.bind_address}:{flags.grpc_port}"
         rpc = GatewayRpcServer(service, address, tls=tls, max_bytes=flags.max_body_bytes)
     stop = asyncio.Event()
@@ -114,9 +120,19 @@ async def serve_gateway(flags: argparse.Namespace) -> None:
     await stop.wait()
     pages.draining = True
     await asyncio.gather(server.stop(), *([] if rpc is None else [rpc.stop(DRAIN_S)]))
+    await traffic.close()
     await forecaster.close()
     if store is not None:
         await store.close()
+
+
+def _candidate_settings(flags: argparse.Namespace) -> CandidateConfig:
+    try:
+        return CandidateConfig.model_validate_json(flags.candidate)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise ConfigError(f"--candidate: {where}: {problem['msg']}, found {problem['input']!r}") from error
 
 
 def _open_store(flags: argparse.Namespace) -> GatewayStore | None:

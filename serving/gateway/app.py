@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 
 from forecasting.errors import AlmanacError
 from serving.gateway.answers import Answer, AnswerError, as_error
+from serving.gateway.candidate_traffic import CandidateTraffic
 from serving.gateway.forecaster import REQUEST_ID, Forecaster
 from serving.gateway.gateway_store import GatewayStore
 from serving.gateway.guard import OPEN_PATHS, Guard, required_scope
@@ -41,13 +42,13 @@ class GatewayApp:
 
     def __init__(
         self, forecaster: Forecaster, pages: StatePages, metrics: GatewayMetrics, guard: Guard, *, max_body_bytes: int,
-        store: GatewayStore | None = None,
+        traffic: CandidateTraffic, store: GatewayStore | None = None,
     ) -> None:  # fmt: skip
         """Answer with a forecaster who is let in by a guard."""
         self._name, self._metrics, self._guard, self._max_body_bytes = forecaster.name, metrics, guard, max_body_bytes
         self._n_in_flight = 0
         self._routes = make_routes()
-        self._routes.state.service = GatewayService(forecaster, pages, metrics, store)
+        self._routes.state.service = GatewayService(forecaster, pages, metrics, traffic, store)
         _add_error_handlers(self._routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,6 +70,9 @@ class GatewayApp:
             self._n_in_flight -= 1
             self._metrics.in_flight.set(self._n_in_flight)
             self._note(scope, exchange, client)
+            # Behind the answer, so that no client waits for it.
+            if exchange.status == 200 and (afterwards := scope["state"].get("afterwards")) is not None:
+                afterwards()
 
     def _admit(self, scope: Scope) -> str:
         authorization = _header(scope, b"authorization")

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from forecasting.contracts.signature import SERVING_DEFAULT
 from forecasting.contracts.vocabulary import ModelRole
-from forecasting.errors import RemoteError, RetryableError
+from forecasting.errors import AlmanacError, RemoteError, RetryableError
 from forecasting.repository import ModelRepository
 from forecasting.windows import ModelInputs
 from forecasting.wire.client import (
@@ -92,10 +92,11 @@ class Forecaster:
             response_deserializer=GetModelStatusResponse.FromString,
         )
 
-    async def forecast(self, request: ForecastRequest, request_id: str = "") -> ForecastsRecord:
+    async def forecast(self, request: ForecastRequest, request_id: str = "", *, noted: bool = True) -> ForecastsRecord:
         """Answer a request: by the model, and where it cannot be asked by the fallback, unless that is refused.
 
-        The request id goes to the model server as metadata.
+        The request id goes to the model server as metadata. What the fallback answered is warned of and counted where
+        it is to be noted.
 
         Raises:
             AnswerError: The request cannot be answered; 4xx where the client must change it, 502 where the model
@@ -119,8 +120,18 @@ class Forecaster:
         model_s = None if answered.answers is None else time.perf_counter() - begun
         found = await run_for(len(planned), functools.partial(_forecasts, answered, request))
         found = replace(found, role=answered.role, model_s=model_s)
-        self._note(found)
+        if noted:
+            self._note(found)
         return found
+
+    def candidate(self) -> RouteSpec | None:
+        """The candidate beside a champion; none where there is none, or the roles cannot be read."""
+        try:
+            roles = self._models.versions.roles()
+        except AlmanacError:
+            # Who asks for the champion is told.
+            return None
+        return None if roles.champion is None else role_route(self.name, ModelRole.CANDIDATE, roles)
 
     async def _planned(self, served: ServedModel, request: ForecastRequest) -> PlanSpec:
         _check_levels(request, served)

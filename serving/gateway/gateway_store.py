@@ -4,7 +4,7 @@ import asyncio
 import functools
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from forecasting.config.store import StoreConfig
@@ -45,6 +45,19 @@ class GatewayStore:
     def keep(self, found: ForecastsRecord, request_id: str, latency_s: float) -> None:
         """Log what was answered; never waits for the database."""
         self.log.append(forecast_batch(found, request_id, role=ForecastRole(found.role.value), latency_s=latency_s))
+
+    def keep_shadow(
+        self, found: ForecastsRecord | None, champion: ForecastsRecord, request_id: str, latency_s: float, *,
+        version: int, problem: str,
+    ) -> None:  # fmt: skip
+        """Log what a candidate answered beside the champion, or that it did not; never waits for the database."""
+        role = ForecastRole.SHADOW
+        if found is not None:
+            self.log.append(forecast_batch(found, request_id, role=role, latency_s=latency_s))
+        elif problem:
+            asked = forecast_batch(champion, request_id, role=role, latency_s=latency_s)
+            problems = [problem] * len(champion)
+            self.log.append(replace(asked, version=version, answers=None, flags=None, problems=problems))
 
     async def close(self) -> None:
         """Write what waits, and close the store."""

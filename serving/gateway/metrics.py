@@ -3,6 +3,8 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from forecasting.contracts.metric_names import (
+    CANDIDATE_REQUESTS,
+    CANDIDATE_SECONDS,
     DEGRADED,
     IN_FLIGHT,
     LABELS,
@@ -33,6 +35,16 @@ class GatewayMetrics:
         )
         self.series = Counter(SERIES_FORECAST, "Series forecast.", LABELS[SERIES_FORECAST], registry=self.registry)
         self.degraded = Counter(DEGRADED, "Series answered by the fallback.", LABELS[DEGRADED], registry=self.registry)
+        self.candidate = Counter(
+            CANDIDATE_REQUESTS, "Requests to the candidate.", LABELS[CANDIDATE_REQUESTS], registry=self.registry
+        )
+        self.candidate_seconds = Histogram(
+            CANDIDATE_SECONDS,
+            "Time of the model for requests that the candidate was asked too, seconds.",
+            LABELS[CANDIDATE_SECONDS],
+            buckets=_BUCKETS_S,
+            registry=self.registry,
+        )
         self.in_flight = Gauge(IN_FLIGHT, "HTTP requests being answered.", registry=self.registry)
         self.version = Gauge(MODEL_VERSION, "Version in a role.", LABELS[MODEL_VERSION], registry=self.registry)
         self.cutoff = Gauge(
@@ -51,6 +63,10 @@ class GatewayMetrics:
             for sample in samples
             if sample.labels.get("model") == model and not sample.name.endswith("_created")
         }
+
+    def count_candidate(self, model: str, kind: str, outcome: str) -> None:
+        """Count a request that the candidate answered, failed at, or was not asked because of too many others."""
+        self.candidate.labels(model, kind, outcome).inc()
 
     def page(self) -> bytes:
         """The Prometheus page."""

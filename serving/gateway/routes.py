@@ -18,6 +18,7 @@ from forecasting.version import VERSION
 from serving.gateway.answers import JSON, TEXT, Answer, AnswerError, as_json
 from serving.gateway.arrow_bodies import ARROW, forecasts_arrow
 from serving.gateway.arrow_request import QUERY_PARAMETERS, parse_arrow_request
+from serving.gateway.candidate_traffic import CandidateTraffic
 from serving.gateway.documents import forecasts_json
 from serving.gateway.forecast_request import ForecastRequest, parse_forecast_request
 from serving.gateway.forecaster import Forecaster, run_for
@@ -68,6 +69,7 @@ class GatewayService:
     forecaster: Forecaster
     pages: StatePages
     metrics: GatewayMetrics
+    traffic: CandidateTraffic
     store: GatewayStore | None = None
 
 
@@ -213,9 +215,11 @@ async def post_observations(request: Request) -> Response:
 
 async def _forecast(request: Request, asked: ForecastRequest) -> ForecastsRecord:
     service, begun = _service(request), time.perf_counter()
-    found = await service.forecaster.forecast(asked, request.state.request_id)
+    request_id = request.state.request_id
+    found = await service.traffic.forecast(asked, request_id)
+    request.state.afterwards = functools.partial(service.traffic.shadow, asked, found, request_id)
     if service.store is not None:
-        service.store.keep(found, request.state.request_id, time.perf_counter() - begun)
+        service.store.keep(found, request_id, time.perf_counter() - begun)
     service.metrics.series.labels(service.forecaster.name).inc(len(found))
     return found
 

@@ -1,5 +1,6 @@
 """The service `almanac.forecasts.v1.Forecasts`, with the same guard, log and metrics as HTTP."""
 
+import asyncio
 import functools
 import time
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ from forecasting.errors import AlmanacError, ConfigError
 from serving.asgi import TlsFiles
 from serving.gateway.answers import AnswerError
 from serving.gateway.app import usable_request_id
+from serving.gateway.candidate_traffic import CandidateTraffic
 from serving.gateway.forecaster import REQUEST_ID, Forecaster, run_for
 from serving.gateway.forecasts import ForecastsRecord
 from serving.gateway.gateway_store import GatewayStore
@@ -54,10 +56,12 @@ class ForecastService:
     """Both methods."""
 
     def __init__(
-        self, forecaster: Forecaster, metrics: GatewayMetrics, guard: Guard, store: GatewayStore | None = None
-    ) -> None:
+        self, forecaster: Forecaster, metrics: GatewayMetrics, guard: Guard, *, traffic: CandidateTraffic,
+        store: GatewayStore | None = None,
+    ) -> None:  # fmt: skip
         """Answer with a forecaster who is let in by a guard; forecasts are kept where there is a store."""
         self._forecaster, self._metrics, self._guard, self._store = forecaster, metrics, guard, store
+        self._traffic = traffic
         self._n_in_flight = 0
 
     def handler(self) -> Any:
@@ -120,8 +124,12 @@ class ForecastService:
 
     async def _found(self, call: _Call, message: Any) -> ForecastsRecord:
         call.n_received += message.ByteSize()
-        begun = time.perf_counter()
-        found = await self._forecaster.forecast(request_of(message), call.request_id)
+        begun, loop = time.perf_counter(), asyncio.get_running_loop()
+        asked = request_of(message)
+        found = await self._traffic.forecast(asked, call.request_id)
+        call.context.add_done_callback(
+            lambda _: loop.call_soon_threadsafe(self._traffic.shadow, asked, found, call.request_id)
+        )
         if self._store is not None:
             self._store.keep(found, call.request_id, time.perf_counter() - begun)
         self._metrics.series.labels(self._forecaster.name).inc(len(found))
