@@ -9,7 +9,8 @@ Order, and what a crash leaves behind:
 5. echo and forecast the server answers unpinned requests from the new version, else 4 is undone
 
 Where a person must approve (`deploy.approval: manual`, or too few origins in common with the champion), 4 and 5 are left out:
-the version stays candidate, the forecast is the candidate's, and `almanac models approve` promotes it.
+the version stays candidate, the forecast is the candidate's, and `almanac models approve` promotes it. With `deploy.approval:
+shadow` they are left out too, and the gateway decides by what the candidate answers beside the champion.
 
 A failure in 2 to 5 puts the roles back to what they were, save those that somebody else has changed since then.
 No deployment waits for a tracker: report_run registers the version with MLflow, whose aliases follow the roles.
@@ -33,6 +34,7 @@ from forecasting.contracts.artifacts import DEPLOYMENT_FILE, FORECAST_FILE, REPO
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole, served_name
 from forecasting.errors import AlmanacError, RemoteError, RetryableError
+from forecasting.gates.candidate import SHADOW_APPROVAL
 from forecasting.repository import APPROVAL_KEY, ModelRepository, RolesChangeRecord
 from forecasting.served_forecast import ForecastRecord
 from forecasting.steps import StepContext, StepOutcome
@@ -94,6 +96,9 @@ def deploy_model(
     if settings.deploy.approval == "manual" and not package.approval:
         package = replace(package, approval="deploy.approval is manual")
     repository = ModelRepository(context.home.models)
+    has_champion = repository.role(package.name, ModelRole.CHAMPION) is not None
+    if settings.deploy.approval == "shadow" and not package.approval and has_champion:
+        package = replace(package, approval=SHADOW_APPROVAL)
     switch = _publish_and_switch(package, repository, context)
     keep = settings.serving.keep_versions
     record = replace(

@@ -149,6 +149,14 @@ class AlmanacConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _check_approval(self) -> "AlmanacConfig":
+        if self.deploy.approval == "shadow" and self.gateway.candidate.judgement is None:
+            raise ValueError(
+                "deploy.approval shadow needs to know when a candidate is judged; set gateway.candidate.judgement"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_gates(self) -> "AlmanacConfig":
         gates, levels = self.gates, self.forecast.quantiles
         for band in gates.model.coverage_bands:

@@ -171,7 +171,9 @@ class ServingConfig(Section):
 class DeployConfig(Section):
     """From a model that passed to the champion."""
 
-    approval: Literal["auto", "manual"] = Field(
+    approval: Literal["auto", "manual", "shadow"] = Field(
         "auto",
-        description="auto: what passes every gate is promoted; manual: it is served as candidate until `almanac models approve`.",
+        description="auto: what passes every gate is promoted; manual: it is served as candidate until `almanac models approve`; "
+        "shadow: until `gateway.candidate.judgement` promotes it or rolls it back. The first model has none beside it and "
+        "is promoted.",
     )

@@ -15,6 +15,8 @@ CANDIDATE_REQUESTS = "forecast_candidate_requests"
 """Counter (exposed as forecast_candidate_requests_total); labels: model, kind (split, shadow), outcome (answered, failed, dropped)."""
 CANDIDATE_SECONDS = "forecast_candidate_model_seconds"
 """Histogram of the model's time for requests that the candidate was asked too, in seconds; labels: model, role."""
+CANDIDATE_JUDGEMENT = "forecast_candidate_judgement"
+"""Gauge: 1 for the state of the judgement (none, gathering, undecided, waiting, promoted, rolled_back); labels: model, state."""
 IN_FLIGHT = "forecast_requests_in_flight"
 """Gauge."""
 MODEL_VERSION = "forecast_model_version"
@@ -37,6 +39,7 @@ LABELS: dict[str, tuple[str, ...]] = {
     DEGRADED: ("model", "cause"),
     CANDIDATE_REQUESTS: ("model", "kind", "outcome"),
     CANDIDATE_SECONDS: ("model", "role"),
+    CANDIDATE_JUDGEMENT: ("model", "state"),
     IN_FLIGHT: (),
     MODEL_VERSION: ("model", "role"),
     MODEL_CUTOFF: ("model",),

@@ -18,6 +18,7 @@ from forecasting.errors import AlmanacError, ConfigError
 from forecasting.repository import ModelRepository
 from serving.asgi import HttpServer, TlsFiles
 from serving.gateway.app import GatewayApp
+from serving.gateway.candidate_judge import CandidateJudge
 from serving.gateway.candidate_traffic import CandidateTraffic
 from serving.gateway.forecaster import Forecaster
 from serving.gateway.gateway_store import DEFAULT_STORE, NOT_SET, GatewayStore, open_gateway_store
@@ -96,7 +97,10 @@ async def serve_gateway(flags: argparse.Namespace) -> None:
         has_fallback=flags.fallback, count=functools.partial(metrics.count_degraded, flags.model),
         observed=None if store is None else store.observed,
     )  # fmt: skip
-    traffic = CandidateTraffic(forecaster, _candidate_settings(flags), metrics, store=store)
+    settings = _candidate_settings(flags)
+    judge = _make_judge(settings, forecaster, repository, versions, metrics=metrics, store=store)
+    watch = None if judge is None else judge.watch
+    traffic = CandidateTraffic(forecaster, settings, metrics, store=store, watch=watch)
     pages = StatePages(forecaster, repository, metrics)
     app = GatewayApp(
         forecaster, pages, metrics, guard, max_body_bytes=flags.max_body_bytes, traffic=traffic, store=store
@@ -111,6 +115,7 @@ async def serve_gateway(flags: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    judging = None if judge is None else asyncio.create_task(judge.run())
     await server.start()
     sys.stdout.write(f"Gateway at {flags.bind_address}:{server.port}\n")
     if rpc is not None:
@@ -120,10 +125,25 @@ async def serve_gateway(flags: argparse.Namespace) -> None:
     await stop.wait()
     pages.draining = True
     await asyncio.gather(server.stop(), *([] if rpc is None else [rpc.stop(DRAIN_S)]))
+    if judging is not None:
+        judging.cancel()
     await traffic.close()
     await forecaster.close()
     if store is not None:
         await store.close()
+
+
+def _make_judge(
+    settings: CandidateConfig, forecaster: Forecaster, repository: ModelRepository, versions: RolesWatch, *,
+    metrics: GatewayMetrics, store: GatewayStore | None,
+) -> CandidateJudge | None:  # fmt: skip
+    if settings.judgement is None:
+        return None
+    if store is None and settings.judgement.max_live_error_ratio is not None:
+        raise ConfigError(
+            "--candidate: judgement.max_live_error_ratio needs actuals, which are in --store; found no --store"
+        )
+    return CandidateJudge(settings.judgement, repository, versions, metrics, forecaster=forecaster, store=store)
 
 
 def _candidate_settings(flags: argparse.Namespace) -> CandidateConfig:

@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from forecasting.contracts.metric_names import (
+    CANDIDATE_JUDGEMENT,
     CANDIDATE_REQUESTS,
     CANDIDATE_SECONDS,
     DEGRADED,
@@ -44,6 +45,9 @@ class GatewayMetrics:
             LABELS[CANDIDATE_SECONDS],
             buckets=_BUCKETS_S,
             registry=self.registry,
+        )
+        self.judgement = Gauge(
+            CANDIDATE_JUDGEMENT, "State of the judgement.", LABELS[CANDIDATE_JUDGEMENT], registry=self.registry
         )
         self.in_flight = Gauge(IN_FLIGHT, "HTTP requests being answered.", registry=self.registry)
         self.version = Gauge(MODEL_VERSION, "Version in a role.", LABELS[MODEL_VERSION], registry=self.registry)

@@ -15,6 +15,7 @@ from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import RemoteError
 from forecasting.gates import read_decision, write_decision
+from forecasting.gates.candidate import SHADOW_APPROVAL
 from forecasting.repository import ModelRepository
 from forecasting.series_store import read_series_store
 from forecasting.steps import StepContext
@@ -78,6 +79,19 @@ def test_a_model_that_a_person_must_approve_stays_candidate_and_is_asked_there(v
     repository.promote("tiny", 1)
     approved = _deploy(validated, tmp_path / "approved", context, approval="manual")
     assert (approved["already_champion"], approved["approval"]) == (True, "")
+
+
+def test_a_model_that_shadow_traffic_decides_about_stays_candidate_beside_a_champion(validated, context, tmp_path):
+    repository = ModelRepository(context.home.models)
+    record = _deploy(validated, tmp_path / "first", context, approval="shadow")
+    assert (record["approval"], repository.role("tiny", ModelRole.CHAMPION)) == ("", 1)
+
+    # Another champion, of which this model is not a copy.
+    repository.update_record("tiny", 1, {"digest": "other"})
+    record = _deploy(validated, tmp_path / "second", context, approval="shadow")
+    assert (record["version"], record["approval"], record["promoted_at"]) == (2, SHADOW_APPROVAL, None)
+    assert (repository.role("tiny", ModelRole.CHAMPION), repository.role("tiny", ModelRole.CANDIDATE)) == (1, 2)
+    assert repository.record("tiny", 2)["approval"] == SHADOW_APPROVAL
 
 
 def test_a_gate_that_asks_for_a_person_is_heard_though_the_settings_promote_by_themselves(validated, context, tmp_path):

@@ -11,14 +11,18 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from forecasting.config.candidate import CandidateConfig
+from forecasting.config.candidate import CandidateConfig, JudgementConfig
+from forecasting.config.gateway import GatewayConfig
+from forecasting.config.sections import ServingConfig
 from forecasting.repository import ModelRepository
 from forecasting.store.address import store_address
 from forecasting.store.forecasts import ForecastQuery, ForecastRole, read_forecasts
 from forecasting.store.opening import open_store
 from forecasting.wire.client import GrpcClient
 from forecasting.wire.server_process import listening_process, model_server
+from serving.gateway.__main__ import build_parser
 from serving.gateway.candidate_traffic import SHADOW, SPLIT, share_of
+from serving.launch import _gateway_flags
 from tests.unit.serving import tiny_models
 from tests.unit.serving.conftest import LINE
 
@@ -33,6 +37,17 @@ def test_a_share_is_that_share_of_many_requests_and_independent_of_the_other():
     shadow = np.array([share_of(one, SHADOW) for one in ids]) < 0.5
     assert abs(split.mean() - 0.1) < 0.01
     assert abs(shadow[split].mean() - 0.5) < 0.05
+
+
+def test_the_gateway_is_started_with_the_settings_of_the_configuration():
+    limits = JudgementConfig(
+        requests=10, period="1h", min_requests=5, max_error_ratio=0, max_p99_ratio=2, max_difference_ratio=0.3,
+        max_live_error_ratio=None,
+    )  # fmt: skip
+    settings = CandidateConfig(weight=0.25, shadow=0.5, judgement=limits)
+    flags = _gateway_flags(ServingConfig(), GatewayConfig(candidate=settings))
+    parsed = build_parser().parse_args([*flags, "--model=tiny", "--models-dir=models"])
+    assert CandidateConfig.model_validate_json(parsed.candidate) == settings
 
 
 @pytest.fixture(scope="module")

@@ -100,3 +100,12 @@ def test_more_versions_than_a_deployment_leaves_cannot_be_retained() -> None:
     ):
         read(retention={"keep_versions": 6})
     assert read(retention={"keep_versions": 6}, serving={"keep_versions": 6}).retention.keep_versions == 6
+
+
+def test_a_model_that_waits_for_its_judgement_needs_one() -> None:
+    with pytest.raises(ConfigError, match=r"deploy.approval shadow .* set gateway.candidate.judgement"):
+        read(deploy={"approval": "shadow"})
+    limits = {"requests": 10, "period": "1h", "min_requests": 5, "max_error_ratio": 0, "max_p99_ratio": 2}
+    judgement = {**limits, "max_difference_ratio": 0.3, "max_live_error_ratio": None}
+    candidate = {"shadow": 0.5, "judgement": judgement}
+    assert read(deploy={"approval": "shadow"}, gateway={"candidate": candidate}).deploy.approval == "shadow"

@@ -1,0 +1,221 @@
+"""The judgement of a candidate: what is decided when, and both ends of it under load against real servers."""
+
+import asyncio
+import concurrent.futures
+import http.client
+import json
+import sys
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from forecasting.config.candidate import CandidateConfig, JudgementConfig
+from forecasting.contracts.vocabulary import ModelRole
+from forecasting.errors import RetryableError
+from forecasting.gates.candidate import SHADOW_APPROVAL
+from forecasting.leases import exclusive_lock
+from forecasting.repository import APPROVAL_KEY, REJECTED_KEY, ModelRepository
+from forecasting.wire.client import GrpcClient
+from forecasting.wire.server_process import listening_process, model_server
+from serving.gateway.candidate_judge import LEASE_FILE, CandidateJudge
+from serving.gateway.candidate_traffic import CandidateOutcomeRecord
+from serving.gateway.forecaster import Forecaster
+from serving.gateway.forecasts import ForecastsRecord
+from serving.gateway.metrics import GatewayMetrics
+from serving.gateway.model_loader import ModelLoader, RolesWatch
+from serving.gateway.routing import RouteSpec
+from serving.gateway.served_model import ServedModel
+from tests.unit.serving import tiny_models
+from tests.unit.serving.conftest import LINE, START
+
+LIMITS = JudgementConfig(
+    requests=10, period="1min", min_requests=5, max_error_ratio=0.1, max_p99_ratio=1000, max_difference_ratio=0.05,
+    max_live_error_ratio=None,
+)  # fmt: skip
+NO = np.zeros(1, np.bool_)
+
+
+def _found(version, value):
+    served = ServedModel("tiny", version, START, tiny_models.SPEC, {})
+    answers = np.full((1, 3, 3), value, np.float32)
+    return ForecastsRecord(served, ("a",), np.array([START]), answers, (0.5,), {}, {}, NO, NO, (), model_s=0.01)
+
+
+def _outcome(value):
+    """The champion answers 100; none: the candidate does not answer."""
+    route = RouteSpec(ModelRole.CANDIDATE, 2, "tiny-candidate")
+    candidate = None if value is None else replace(_found(2, value), role=ModelRole.CANDIDATE)
+    return CandidateOutcomeRecord(route, _found(1, 100), candidate, "" if candidate else "no answer")
+
+
+@pytest.fixture
+def repository(tmp_path):
+    found = ModelRepository(tmp_path / "models")
+    (tmp_path / "version").mkdir()
+    (tmp_path / "version" / "saved_model.pb").write_bytes(b"-")
+    for _ in range(2):
+        found.publish("tiny", tmp_path / "version", {APPROVAL_KEY: SHADOW_APPROVAL, "cutoff": START})
+    found.promote("tiny", 1)
+    found.set_candidate("tiny", 2)
+    return found
+
+
+def _judged(repository, outcomes, *, seconds=(0.0, 1.0), limits=LIMITS):
+    """State of the judgement after looks at these seconds, with the outcomes between the first and the second."""
+
+    async def judge():
+        versions, metrics = RolesWatch(repository, "tiny"), GatewayMetrics()
+        forecaster = Forecaster(
+            "tiny", repository, ModelLoader(lambda _: None, versions), "127.0.0.1:1", timeout_s=1, has_fallback=True,
+            count=lambda *_: None,
+        )  # fmt: skip
+        found = CandidateJudge(limits, repository, versions, metrics, forecaster=forecaster, store=None)
+        await found.look(seconds[0])
+        for outcome in outcomes:
+            found.watch(outcome)
+        for second in seconds[1:]:
+            await found.look(second)
+        await forecaster.close()
+        lines = metrics.page().decode().splitlines()
+        return next(line.split('state="')[1].split('"')[0] for line in lines if line.startswith("forecast_candidate_judgement{") and line.endswith(" 1.0"))  # fmt: skip
+
+    return asyncio.run(judge())
+
+
+def _roles(repository):
+    found = repository.roles("tiny")
+    return found.champion, found.candidate, found.previous
+
+
+def test_a_candidate_that_holds_is_promoted_with_an_entry_in_the_audit_log(repository):
+    assert _judged(repository, [_outcome(104)] * 10) == "promoted"
+    assert _roles(repository) == (2, None, 1)
+    last = repository.audit("tiny")[-1]
+    assert (last.action.value, last.version, last.reason) == ("promote", 2, "judged beside version 1: all 3 rules hold")
+    assert repository.record("tiny", 2)[APPROVAL_KEY] == ""
+
+
+def test_a_candidate_that_answers_otherwise_is_rolled_back_with_the_reason(repository):
+    assert _judged(repository, [_outcome(106)] * 10) == "rolled_back"
+    assert _roles(repository) == (1, None, None)
+    assert repository.record("tiny", 2)[REJECTED_KEY] == (
+        "judged beside version 1: max_difference_ratio fails: 0.0600, must be <= 0.05"
+    )
+
+
+def test_a_candidate_that_fails_too_often_is_rolled_back(repository):
+    assert _judged(repository, [_outcome(100)] * 8 + [_outcome(None)] * 2) == "rolled_back"
+    assert repository.audit("tiny")[-1].action.value == "reject"
+
+
+def test_before_there_is_enough_nothing_is_decided(repository):
+    assert _judged(repository, [_outcome(106)] * 9, seconds=(0, 59)) == "gathering"
+    assert _roles(repository) == (1, 2, None)
+
+
+def test_at_the_end_of_the_period_fewer_requests_are_enough(repository):
+    assert _judged(repository, [_outcome(100)] * 5, seconds=(0, 60)) == "promoted"
+
+
+def test_too_few_requests_leave_the_candidate_and_say_so(repository, caplog):
+    assert _judged(repository, [_outcome(106)] * 4, seconds=(0, 60, 61)) == "undecided"
+    assert _roles(repository) == (1, 2, None)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line == (
+        "version 2 of tiny cannot be judged after 1min and stays candidate: "
+        "4 requests were compared, at least 5 are needed"
+    )
+
+
+def test_what_a_person_must_approve_is_not_promoted_but_rolled_back_where_it_fails(repository):
+    repository.update_record("tiny", 2, {APPROVAL_KEY: "deploy.approval is manual"})
+    assert _judged(repository, [_outcome(100)] * 10) == "waiting"
+    assert _roles(repository) == (1, 2, None)
+    assert _judged(repository, [_outcome(110)] * 10) == "rolled_back"
+
+
+def test_a_version_of_an_earlier_cutoff_is_not_promoted(repository):
+    repository.update_record("tiny", 2, {"cutoff": START - 1})
+    assert _judged(repository, [_outcome(100)] * 10) == "waiting"
+
+
+def test_while_another_process_decides_nothing_is_done(repository):
+    with exclusive_lock(repository.root / "tiny" / LEASE_FILE, "taken"), pytest.raises(RetryableError, match="judged"):
+        _judged(repository, [_outcome(100)] * 10)
+    assert _roles(repository) == (1, 2, None)
+
+
+def _load(address, n_requests, *, until, n_clients=4):
+    """Answers to requests of several clients, at least so many and until something is true."""
+
+    def ask(_client):
+        connection, found, n = http.client.HTTPConnection(address, timeout=30), [], 0
+        while n < n_requests or not (until() or n > 100 * n_requests):
+            n += 1
+            connection.request("POST", "/v1/forecast", b'{"series": ["a"]}', {"content-type": "application/json"})
+            response = connection.getresponse()
+            document = json.loads(response.read())
+            forecast = document.get("forecasts", [{}])[0]
+            found.append((response.status, document.get("version"), forecast.get("degraded"), tuple(forecast.get("point", ()))))  # fmt: skip
+            if n > n_requests:
+                threading.Event().wait(0.02)
+        connection.close()
+        return found
+
+    with concurrent.futures.ThreadPoolExecutor(n_clients) as pool:
+        return [one for found in pool.map(ask, range(n_clients)) for one in found]
+
+
+def _under_load(models, home, root, factor, *, is_served=True):
+    """Answers under load while a candidate of a factor is judged beside the champion of factor 2."""
+    repository = ModelRepository(root / "models")
+    for one in (2, factor):
+        source = tiny_models.write_version(models, root / f"version-{one}-{len(repository.versions('tiny'))}", factor=one, lite=True)  # fmt: skip
+        repository.keep_series("tiny", repository.publish("tiny", source), home / "series")
+    repository.promote("tiny", 1)
+    settings = CandidateConfig(shadow=1, timeout_s=0.5, judgement=LIMITS.model_copy(update={"requests": 100}))
+    flags = [f"--model_config_file={repository.write_server_config()}", "--prefer_tflite_model"]
+    flags += ["--model_config_file_poll_wait_seconds=1"] if is_served else []
+    with model_server(flags, log=root / "server.log") as server:
+        repository.set_candidate("tiny", 2)
+        with GrpcClient(server.grpc_address) as client:
+            client.wait_available("tiny", 1)
+            if is_served:
+                client.wait_available("tiny-candidate", 2)
+        command = [sys.executable, "-m", "serving.gateway", "--model=tiny", f"--models-dir={root / 'models'}"]
+        command += [f"--grpc={server.grpc_address}", "--port=0", f"--candidate={settings.model_dump_json()}"]
+        with listening_process(command, LINE, log=root / "gateway.log") as (_, addresses):
+            address, roles = addresses["http"], repository.roles
+            found = _load(address, 100, until=lambda: roles("tiny").candidate is None)
+            if roles("tiny").champion == 2:
+                pause = threading.Event()
+                until = iter(range(100))
+                while _load(address, 1, until=lambda: True, n_clients=1)[0][1] != 2 and next(until, None) is not None:
+                    pause.wait(0.1)
+                found += _load(address, 20, until=lambda: True)
+    return repository, found
+
+
+def test_under_load_a_good_candidate_is_promoted_and_no_request_fails(models, home, tmp_path):
+    repository, found = _under_load(models, home, tmp_path, 2)
+    assert _roles(repository) == (2, None, 1), (tmp_path / "gateway.log").read_text()[-2000:]
+    assert {(status, degraded) for status, _, degraded, _ in found} == {(200, False)}
+    assert {version for _, version, _, _ in found[-80:]} == {2}
+    assert len({point for *_, point in found}) == 1
+
+
+def test_under_load_a_candidate_that_answers_nonsense_is_rolled_back_and_nobody_sees_it(models, home, tmp_path):
+    repository, found = _under_load(models, home, tmp_path, 1)
+    assert _roles(repository) == (1, None, None)
+    assert "max_difference_ratio fails" in repository.record("tiny", 2)[REJECTED_KEY]
+    assert {(status, version, degraded) for status, version, degraded, _ in found} == {(200, 1, False)}
+    assert len({point for *_, point in found}) == 1
+
+
+def test_under_load_a_candidate_that_does_not_answer_is_rolled_back_and_nobody_waits(models, home, tmp_path):
+    repository, found = _under_load(models, home, tmp_path, 1, is_served=False)
+    assert _roles(repository) == (1, None, None)
+    assert "max_error_ratio fails: 1" in repository.record("tiny", 2)[REJECTED_KEY]
+    assert {(status, version, degraded) for status, version, degraded, _ in found} == {(200, 1, False)}
