@@ -143,7 +143,8 @@ def _make_judge(
         raise ConfigError(
             "--candidate: judgement.max_live_error_ratio needs actuals, which are in --store; found no --store"
         )
-    return CandidateJudge(settings.judgement, repository, versions, metrics, forecaster=forecaster, store=store)
+    opened = None if store is None else store.store
+    return CandidateJudge(settings.judgement, repository, versions, metrics, forecaster=forecaster, store=opened)
 
 
 def _candidate_settings(flags: argparse.Namespace) -> CandidateConfig:

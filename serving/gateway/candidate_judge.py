@@ -15,10 +15,10 @@ from forecasting.gates.candidate import SHADOW_APPROVAL, CandidateReport, judge_
 from forecasting.gates.rules import GateDecision
 from forecasting.leases import exclusive_lock
 from forecasting.repository import APPROVAL_KEY, ModelRepository, RolesRecord
+from forecasting.store.opening import Store
 from serving.gateway.candidate_samples import CandidateSamples
 from serving.gateway.candidate_traffic import CandidateOutcomeRecord
 from serving.gateway.forecaster import Forecaster
-from serving.gateway.gateway_store import GatewayStore
 from serving.gateway.live_errors import live_errors
 from serving.gateway.metrics import GatewayMetrics
 from serving.gateway.model_loader import RolesWatch
@@ -51,7 +51,7 @@ class CandidateJudge:
 
     def __init__(
         self, limits: JudgementConfig, repository: ModelRepository, versions: RolesWatch, metrics: GatewayMetrics, *,
-        forecaster: Forecaster, store: GatewayStore | None,
+        forecaster: Forecaster, store: Store | None,
     ) -> None:  # fmt: skip
         """Nothing is judged before `run`."""
         self._limits, self._repository, self._versions, self._metrics = limits, repository, versions, metrics
@@ -121,7 +121,7 @@ class CandidateJudge:
             return report
         target = (await self._forecaster.current()).spec.target
         read = functools.partial(
-            live_errors, self._store.store, self._model, target, champion=samples.champion, candidate=samples.candidate
+            live_errors, self._store, self._model, target, champion=samples.champion, candidate=samples.candidate
         )
         live = await asyncio.to_thread(read)
         return replace(report, n_actuals=live.n_steps, champion_mae=live.champion_mae, candidate_mae=live.candidate_mae)

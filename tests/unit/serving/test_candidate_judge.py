@@ -17,6 +17,11 @@ from forecasting.errors import RetryableError
 from forecasting.gates.candidate import SHADOW_APPROVAL
 from forecasting.leases import exclusive_lock
 from forecasting.repository import APPROVAL_KEY, REJECTED_KEY, ModelRepository
+from forecasting.store.address import store_address
+from forecasting.store.forecasts import ForecastRole, write_forecasts
+from forecasting.store.observations import ObservationRows, write_observations
+from forecasting.store.opening import open_store
+from forecasting.store.packing import GridSpec
 from forecasting.wire.client import GrpcClient
 from forecasting.wire.server_process import listening_process, model_server
 from serving.gateway.candidate_judge import LEASE_FILE, CandidateJudge
@@ -27,6 +32,7 @@ from serving.gateway.metrics import GatewayMetrics
 from serving.gateway.model_loader import ModelLoader, RolesWatch
 from serving.gateway.routing import RouteSpec
 from serving.gateway.served_model import ServedModel
+from tests.unit.forecasting.store.stores import HOUR, NOON, batch
 from tests.unit.serving import tiny_models
 from tests.unit.serving.conftest import LINE, START
 
@@ -62,16 +68,16 @@ def repository(tmp_path):
     return found
 
 
-def _judged(repository, outcomes, *, seconds=(0.0, 1.0), limits=LIMITS):
+def _judged(repository, outcomes, *, seconds=(0.0, 1.0), limits=LIMITS, store=None):
     """State of the judgement after looks at these seconds, with the outcomes between the first and the second."""
 
     async def judge():
         versions, metrics = RolesWatch(repository, "tiny"), GatewayMetrics()
         forecaster = Forecaster(
-            "tiny", repository, ModelLoader(lambda _: None, versions), "127.0.0.1:1", timeout_s=1, has_fallback=True,
+            "tiny", repository, ModelLoader(lambda version: _found(version, 100).served, versions), "127.0.0.1:1", timeout_s=1, has_fallback=True,
             count=lambda *_: None,
         )  # fmt: skip
-        found = CandidateJudge(limits, repository, versions, metrics, forecaster=forecaster, store=None)
+        found = CandidateJudge(limits, repository, versions, metrics, forecaster=forecaster, store=store)
         await found.look(seconds[0])
         for outcome in outcomes:
             found.watch(outcome)
@@ -139,6 +145,26 @@ def test_what_a_person_must_approve_is_not_promoted_but_rolled_back_where_it_fai
 def test_a_version_of_an_earlier_cutoff_is_not_promoted(repository):
     repository.update_record("tiny", 2, {"cutoff": START - 1})
     assert _judged(repository, [_outcome(100)] * 10) == "waiting"
+
+
+@pytest.mark.parametrize(("candidate", "state"), [(103.0, "promoted"), (97.0, "rolled_back"), (None, "undecided")])
+def test_what_came_decides_where_it_is_asked_for(repository, tmp_path, candidate, state):
+    store = open_store(store_address(None, tmp_path / "serving.db"))
+    for role, version, point in ((ForecastRole.CHAMPION, 1, 100.0), (ForecastRole.SHADOW, 2, candidate)):
+        if point is not None:
+            answers = np.full((1, 3, 1), point, np.float32)
+            row = batch(model="tiny", series=("a",), origins=np.array([NOON]), levels=(0.5,), answers=answers)
+            write_forecasts(store, [replace(row, role=role, version=version, flags=None)])
+    rows = ObservationRows(
+        model="tiny", series=("a",), names=("Demand",), series_at=np.zeros(3, np.int64), name_at=np.zeros(3, np.int64),
+        time=NOON + HOUR * np.arange(3), number=np.full(3, 104.0), known_at=np.full(3, NOON),
+    )  # fmt: skip
+    write_observations(store, rows, GridSpec.of(HOUR, NOON), now=NOON)
+    limits = LIMITS.model_copy(update={"max_live_error_ratio": 1.0, "min_actuals": 3})
+    # Champion 4 off, the candidate 1 or 7; with no shadow in the store nothing is known of it.
+    outcomes = [_outcome(100)] * 10
+    assert _judged(repository, outcomes, seconds=(0, 60), limits=limits, store=store) == state
+    store.close()
 
 
 def test_while_another_process_decides_nothing_is_done(repository):
