@@ -11,14 +11,19 @@ from forecasting.config.gateway import GatewayConfig
 from forecasting.config.sections import ServingConfig
 from forecasting.errors import ConfigError
 from forecasting.formats import as_number
+from pipelines.commands.forecast_all import forecast_all
 from pipelines.forecasts import ask_gateway, check_output, forecast_table, origin_notes, write_forecasts
 from pipelines.known_file import read_known
 from pipelines.records import table
 
 
 def forecast(arguments: argparse.Namespace) -> int:
-    """Ask the gateway and print a table, JSON, or write a file; from when it is goes to stderr."""
+    """Ask the gateway and print a table, JSON, or write a file; from when it is goes to stderr. `--batch` asks nobody."""
     config = load_config(Path(arguments.config), arguments.overrides)
+    if arguments.batch is not None:
+        return forecast_all(arguments, config)
+    if arguments.cutoff is not None or arguments.version is not None:
+        raise ConfigError("--cutoff and --version are of a batch: give --batch FOLDER|URL with them, or --origin T")
     if arguments.out:
         check_output(Path(arguments.out))
     if arguments.all and arguments.series:

@@ -52,6 +52,16 @@ def read_rows(body: bytes) -> tuple[tuple[str, ...], GivenRows | None]:
 
 
 def forecasts_arrow(found: ForecastsRecord) -> bytes:
+    """Body of an answer; see `forecasts_table`."""
+    table = forecasts_table(found)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    body: bytes = sink.getvalue().to_pybytes()
+    return body
+
+
+def forecasts_table(found: ForecastsRecord) -> pa.Table:
     """Forecasts in long form: one row a series and step; what holds for all is in the metadata of the schema."""
     served, n_steps = found.served, found.served.spec.horizon
     each = np.repeat(np.arange(len(found)), n_steps)
@@ -73,12 +83,7 @@ def forecasts_arrow(found: ForecastsRecord) -> bytes:
     about = {"model": served.name, "version": str(served.version), "target": spec.target, "step_s": str(spec.step_s)}
     about["role"] = found.role.value
     about["skipped"] = orjson.dumps([asdict(one) for one in found.skipped]).decode()
-    table = pa.table(columns).replace_schema_metadata(about)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    body: bytes = sink.getvalue().to_pybytes()
-    return body
+    return pa.table(columns).replace_schema_metadata(about)
 
 
 def _table(body: bytes) -> pa.Table:

@@ -3,8 +3,8 @@
 import asyncio
 import functools
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import grpc
@@ -26,20 +26,27 @@ from forecasting.wire.client import (
 )
 from forecasting.wire.fast_predict import request_bytes
 from forecasting.wire.messages import GetModelStatusRequest, GetModelStatusResponse, VersionState
+from serving.gateway.answered import (
+    BATCH,
+    AnsweredRecord,
+    PartRecord,
+    check_levels,
+    completed,
+    cut_windows,
+    join_parts,
+    left_to_model,
+)
 from serving.gateway.answers import AnswerError
 from serving.gateway.fallback import FallbackCause, FallbackWarnings
 from serving.gateway.forecast_request import ForecastRequest
 from serving.gateway.forecasts import ForecastsRecord
-from serving.gateway.inputs import WindowFlags, model_inputs, window_flags
 from serving.gateway.model_loader import ModelLoader
 from serving.gateway.observed import ObservedHistory, ObservedRows
 from serving.gateway.plan import DegradedSpec, PlanSpec, degrade, plan_forecasts
 from serving.gateway.routing import RouteSpec, pinned_route, role_route
 from serving.gateway.served_model import ServedModel
-from serving.gateway.stand_in import filled
 from serving.missing_champion import missing_champion
 
-BATCH = 512
 IN_FLIGHT = 3
 """Batches of one request that are made, or answered by the model server, at the same time."""
 FEW = 16
@@ -114,11 +121,11 @@ class Forecaster:
                 raise AnswerError(503, str(error)) from error
             why = DegradedSpec(FallbackCause.MODEL_SERVER, f"the model server cannot be reached: {error}")
             plan = degrade(planned, dict.fromkeys(range(len(planned)), why))
-            answered = _AnsweredRecord(plan, role=route.role)
+            answered = AnsweredRecord(plan, role=route.role)
         except RemoteError as error:
             raise AnswerError(502, str(error)) from error
         model_s = None if answered.answers is None else time.perf_counter() - begun
-        found = await run_for(len(planned), functools.partial(_forecasts, answered, request))
+        found = await run_for(len(planned), functools.partial(completed, answered, request))
         found = replace(found, role=answered.role, model_s=model_s)
         if noted:
             self._note(found)
@@ -134,14 +141,14 @@ class Forecaster:
         return None if roles.champion is None else role_route(self.name, ModelRole.CANDIDATE, roles)
 
     async def _planned(self, served: ServedModel, request: ForecastRequest) -> PlanSpec:
-        _check_levels(request, served)
+        check_levels(request, served)
         n_series = len(request.series or served.series)
         observed = await self.observed(served)
         return await run_for(n_series, functools.partial(plan_forecasts, served, request, observed))
 
     async def _answer(
         self, plan: PlanSpec, request: ForecastRequest, request_id: str, route: RouteSpec
-    ) -> "_AnsweredRecord":
+    ) -> AnsweredRecord:
         """Ask the model for what is not left to the fallback."""
         for _ in range(_ATTEMPTS):
             try:
@@ -222,28 +229,23 @@ class Forecaster:
             return await self._champion()
         return await self._models.load(versions[0])
 
-    async def _ask(self, plan: PlanSpec, request_id: str, name: str) -> "_AnsweredRecord":
-        spec = plan.served.spec
-        places = np.setdiff1d(np.arange(len(plan)), list(plan.degraded)) if plan.degraded else np.arange(len(plan))
+    async def _ask(self, plan: PlanSpec, request_id: str, name: str) -> AnsweredRecord:
+        places = left_to_model(plan)
         asked = plan if len(places) == len(plan) else plan.take(places)
         busy = asyncio.Semaphore(IN_FLIGHT)
 
-        async def part(first: int) -> "_PartRecord":
+        async def part(first: int) -> PartRecord:
             async with busy:
                 end = min(first + BATCH, len(asked))
-                cut = await run_for(end - first, functools.partial(_cut, asked, first, end))
-                answers = np.full(
-                    (end - first, spec.horizon, plan.served.signature.n_columns), np.nan, dtype=np.float32
-                )
-                if (warm := np.flatnonzero(~cut.flags.cold)).size:
-                    raw = await self._answers(plan.served, cut.inputs if warm.size == end - first else cut.some(warm), request_id, name)  # fmt: skip
-                    answers[warm] = raw
-                return _PartRecord(answers, cut.flags)
+                cut = await run_for(end - first, functools.partial(cut_windows, asked, first, end))
+                inputs = cut.warm()
+                found = None if inputs is None else await self._answers(plan.served, inputs, request_id, name)
+                return cut.answered(found)
 
         if len(asked) <= BATCH:
-            return _joined(plan, places, [await part(0)] if len(asked) else [])
+            return join_parts(plan, places, [await part(0)] if len(asked) else [])
         parts = await asyncio.gather(*(part(first) for first in range(0, len(asked), BATCH)))
-        return _joined(plan, places, parts)
+        return join_parts(plan, places, parts)
 
     async def _answers(
         self, served: ServedModel, inputs: ModelInputs, request_id: str, name: str
@@ -265,69 +267,3 @@ class Forecaster:
 async def run_for(n_series: int, work: Callable[[], T]) -> T:
     """Do at once what takes no time for few series, and in a thread what does for many."""
     return work() if n_series <= FEW else await asyncio.get_running_loop().run_in_executor(None, work)
-
-
-@dataclass(frozen=True)
-class _CutRecord:
-    inputs: ModelInputs
-    flags: WindowFlags
-
-    def some(self, rows: npt.NDArray[np.int64]) -> ModelInputs:
-        static = None if self.inputs.static is None else self.inputs.static[rows]
-        return ModelInputs(self.inputs.history[rows], self.inputs.future[rows], static)
-
-
-@dataclass(frozen=True)
-class _PartRecord:
-    """Answers of one batch `[B,H,A]`, NaN for a series whose window has no target, and the flags of its windows."""
-
-    answers: npt.NDArray[np.float32]
-    flags: WindowFlags
-
-
-@dataclass(frozen=True)
-class _AnsweredRecord:
-    """A plan with the answers of the model `[N,H,A]` and the flags of the windows; none where it was not asked.
-
-    role: of the version that was to answer.
-    """
-
-    plan: PlanSpec
-    answers: npt.NDArray[np.float32] | None = None
-    flags: WindowFlags | None = None
-    role: ModelRole = ModelRole.CHAMPION
-
-
-def _cut(plan: PlanSpec, first: int, end: int) -> _CutRecord:
-    inputs = model_inputs(plan, first, end)
-    return _CutRecord(inputs, window_flags(plan, inputs))
-
-
-def _joined(plan: PlanSpec, places: npt.NDArray[np.int64], parts: Sequence[_PartRecord]) -> _AnsweredRecord:
-    """Parts as one; what has no finite answer is left to the fallback."""
-    if len(parts) == 1 and len(places) == len(plan) and np.isfinite(parts[0].answers).all():
-        return _AnsweredRecord(plan, parts[0].answers, parts[0].flags)
-    spec, n_series = plan.served.spec, len(plan)
-    answers = np.full((n_series, spec.horizon, plan.served.signature.n_columns), np.nan, dtype=np.float32)
-    flags = {name: np.zeros(n_series, dtype=np.bool_) for name in ("imputed", "stale", "cold")}
-    if parts:
-        answers[places] = np.concatenate([part.answers for part in parts])
-        for name, values in flags.items():
-            values[places] = np.concatenate([getattr(part.flags, name) for part in parts])
-    lacking = places[~np.isfinite(answers[places]).all(axis=(1, 2))]
-    why = {place: _COLD if flags["cold"][place] else _NOT_FINITE for place in lacking.tolist()}
-    return _AnsweredRecord(degrade(plan, why), answers, WindowFlags(**flags))
-
-
-_COLD = DegradedSpec(FallbackCause.COLD, "the series has no target in what the model reads of its history")
-_NOT_FINITE = DegradedSpec(FallbackCause.MODEL_ANSWER, "the model answers with a missing value")
-
-
-def _check_levels(request: ForecastRequest, served: ServedModel) -> None:
-    for level in request.quantiles or ():
-        if level not in served.spec.quantiles:
-            raise AnswerError(400, f"'quantiles' must be among {list(served.spec.quantiles)}, found {level}")
-
-
-def _forecasts(answered: _AnsweredRecord, request: ForecastRequest) -> ForecastsRecord:
-    return filled(answered.plan, answered.answers, answered.flags, request)

@@ -180,17 +180,26 @@ class ObservedHistory:
             self._keep(_KeptRows(served, rows, revision))
 
     def _read(self, served: ServedModel, ids: tuple[str, ...] | None) -> ObservedRows:
-        spec = served.spec
-        # No forecast from the cutoff on reads what is further back.
-        since = served.cutoff - spec.history_length * spec.step_s
-        parts = [
-            rows_over(served, read_cells(self._store, self._model, spec.value_columns, grid, since=since, series=ids))
-            for grid in grids(served)
-        ]
-        found = parts[0]
-        for part in parts[1:]:
-            found = found.replaced((), part)
-        return found
+        return read_observed(self._store, self._model, served, ids)
+
+
+def read_observed(store: Store, model: str, served: ServedModel, ids: tuple[str, ...] | None = None) -> ObservedRows:
+    """What the store has beyond a version, of some series or of all.
+
+    Raises:
+        RetryableError: The store cannot be used now.
+    """
+    spec = served.spec
+    # No forecast from the cutoff on reads what is further back.
+    since = served.cutoff - spec.history_length * spec.step_s
+    parts = [
+        rows_over(served, read_cells(store, model, spec.value_columns, grid, since=since, series=ids))
+        for grid in grids(served)
+    ]
+    found = parts[0]
+    for part in parts[1:]:
+        found = found.replaced((), part)
+    return found
 
 
 def grids(served: ServedModel) -> list[GridSpec]:

@@ -76,7 +76,7 @@ def test_every_designed_command_exists() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["submit", "schedule", "backfill", "tune", "diagnose", "monitor", "worker"],
+    "command", ["submit", "schedule", "backfill", "diagnose", "monitor", "worker"],
 )  # fmt: skip
 def test_a_command_of_a_later_version_says_so(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     from pipelines.cli import main
