@@ -47,7 +47,7 @@ class ForecastFlag(IntFlag):
 class ForecastBatchRecord:
     """What one model answered to one request, for N series at once.
 
-    request: its id; champion and shadow of a request share it. created_at: epoch seconds. origins `[N]`: first step of
+    request: an id that no other request has; champion and shadow of a request share it. created_at: epoch seconds. origins `[N]`: first step of
     each. levels: Q quantile levels. answers `[N,H,A]` in the target's unit, A being Q or, with the mean in the last
     column, Q + 1; none where the model did not answer. flags `[N]`: sums of `ForecastFlag`. latency_us: the
     model's, where it was measured. problems `[N]`: why there is no answer, or why the fallback gave it; empty for none.
@@ -163,7 +163,7 @@ def write_forecasts(store: Store, batches: Sequence[ForecastBatchRecord]) -> int
     """Write forecasts in one transaction; one that is there already (created_at, request, role, series) is left as it is.
 
     Returns:
-        How many there were.
+        How many were not there yet.
 
     Raises:
         RetryableError: The store cannot be used now; nothing was written.
@@ -175,13 +175,14 @@ def write_forecasts(store: Store, batches: Sequence[ForecastBatchRecord]) -> int
     statement = (
         f"INSERT INTO forecasts ({', '.join(names)}) VALUES ({', '.join([mark] * len(names))}) ON CONFLICT DO NOTHING"
     )
+    written = 0
     with store.writing() as connection:
         times = {batch.created_at for batch in batches}
         # And the next one: a week ahead nobody waits for it yet.
         ensure_partitions(connection, FORECAST_PARTS, times | {time + FORECAST_PARTS.width_s for time in times})
         for first in range(0, len(rows), _AT_ONCE):
-            connection.exec_driver_sql(statement, rows[first : first + _AT_ONCE])
-    return len(rows)
+            written += connection.exec_driver_sql(statement, rows[first : first + _AT_ONCE]).rowcount
+    return written
 
 
 def read_forecasts(store: Store, query: ForecastQuery) -> list[StoredForecastRecord]:

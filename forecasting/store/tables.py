@@ -2,7 +2,8 @@
 
 forecasts — one row for each series of a request and role; 24 steps of 3 quantiles are 288 bytes, not 72 rows
     created_at   when it was answered; the partitions of PostgreSQL are by this
-    request      id of the request; champion and shadow of one request share it
+    request      the client's id of the request, a slash, and an id that no other answer has; champion and shadow of one request
+                 share it
     role         `ForecastRole`
     model, version, series
     origin       first step of the forecast

@@ -9,13 +9,13 @@ from serving.gateway.forecasts import ForecastsRecord
 
 
 def forecast_batch(
-    found: ForecastsRecord, request_id: str, *, role: ForecastRole, latency_s: float
+    found: ForecastsRecord, request: str, *, role: ForecastRole, latency_s: float
 ) -> ForecastBatchRecord:
     """What was answered to one request.
 
     Args:
         found: The answer, with all levels of the model whatever was asked for.
-        request_id: Of the request.
+        request: What the store has for the request, another one for each.
         role: Of the version that answered.
         latency_s: From the request to the answer.
     """
@@ -28,7 +28,7 @@ def forecast_batch(
             problems[place] = why.reason
     spec = found.served.spec
     return ForecastBatchRecord(
-        request=request_id,
+        request=request,
         created_at=int(time.time()),
         role=role,
         model=found.served.name,

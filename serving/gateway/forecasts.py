@@ -1,7 +1,8 @@
 """Forecasts of many series as arrays: what every form of an answer is written from."""
 
+import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,7 @@ class ForecastsRecord:
     asked for. degraded: what the fallback answered and why, limited_by: why a forecast starts early, both by place.
     imputed, stale `[N]`: see `inputs.WindowFlags`. skipped: series without a forecast.
     role: of the version. model_s: that the model server took for all answers, seconds; none where it did not answer.
+    answer_id: of this answer alone; many answers may have one request id, those of a stream among them.
     """
 
     served: ServedModel
@@ -39,6 +41,7 @@ class ForecastsRecord:
     skipped: tuple[SkippedRecord, ...]
     role: ModelRole = ModelRole.CHAMPION
     model_s: float | None = None
+    answer_id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def __len__(self) -> int:
         return len(self.ids)

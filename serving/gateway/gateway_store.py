@@ -44,18 +44,19 @@ class GatewayStore:
 
     def keep(self, found: ForecastsRecord, request_id: str, latency_s: float) -> None:
         """Log what was answered; never waits for the database."""
-        self.log.append(forecast_batch(found, request_id, role=ForecastRole(found.role.value), latency_s=latency_s))
+        role, request = ForecastRole(found.role.value), _stored_request(request_id, found)
+        self.log.append(forecast_batch(found, request, role=role, latency_s=latency_s))
 
     def keep_shadow(
         self, found: ForecastsRecord | None, champion: ForecastsRecord, request_id: str, latency_s: float, *,
         version: int, problem: str,
     ) -> None:  # fmt: skip
         """Log what a candidate answered beside the champion, or that it did not; never waits for the database."""
-        role = ForecastRole.SHADOW
+        role, request = ForecastRole.SHADOW, _stored_request(request_id, champion)
         if found is not None:
-            self.log.append(forecast_batch(found, request_id, role=role, latency_s=latency_s))
+            self.log.append(forecast_batch(found, request, role=role, latency_s=latency_s))
         elif problem:
-            asked = forecast_batch(champion, request_id, role=role, latency_s=latency_s)
+            asked = forecast_batch(champion, request, role=role, latency_s=latency_s)
             problems = [problem] * len(champion)
             self.log.append(replace(asked, version=version, answers=None, flags=None, problems=problems))
 
@@ -89,6 +90,11 @@ def open_gateway_store(url: str | None, home: Path, model: str, settings: StoreC
     observed.start()
     pruning = asyncio.create_task(_prune(store, settings))
     return GatewayStore(store, log, observed, ObservationWriter(store, observed), pruning)
+
+
+def _stored_request(request_id: str, answered: ForecastsRecord) -> str:
+    """No two requests have the same, whatever their client calls them; a shadow has that of what it stood beside."""
+    return f"{request_id}/{answered.answer_id}"
 
 
 async def _prune(store: Store, settings: StoreConfig) -> None:

@@ -299,7 +299,7 @@ def test_no_forecast_that_was_answered_before_sigterm_is_lost(root):
         for one in asking:
             one.result()
     with open_store(store_address(None, root / "serving.db")) as store:
-        kept = {one.request for one in read_forecasts(store, ForecastQuery(model="tiny"))}
+        kept = {one.request.partition("/")[0] for one in read_forecasts(store, ForecastQuery(model="tiny"))}
     assert len(answered) >= 300
     assert answered <= kept
 

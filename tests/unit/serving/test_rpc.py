@@ -177,12 +177,15 @@ def test_a_token_is_asked_for_where_http_asks_for_one_and_what_is_answered_is_ke
         with pytest.raises(grpc.RpcError) as found:
             _ask(channel, {"series": ["a"]})
         assert found.value.code() == grpc.StatusCode.UNAUTHENTICATED
-        answer = _ask(
-            channel, {"series": ["a"]}, metadata=(("authorization", f"Bearer {token}"), ("x-request-id", "mine"))
-        )
+        metadata = (("authorization", f"Bearer {token}"), ("x-request-id", "mine"))
+        answer = _ask(channel, {"series": ["a"]}, metadata=metadata)
+        bulk = channel.stream_stream(f"/{SERVICE}/ForecastBulk", ForecastRequest.SerializeToString, ForecastResponse.FromString)  # fmt: skip
+        assert len(list(bulk(iter([_message({"series": ["a"]})] * 20), timeout=20, metadata=metadata))) == 20
     with open_store(store_address(None, tmp_path / "store.db")) as store:
         kept = read_forecasts(store, ForecastQuery(model="tiny"))
-    assert [(one.request, one.series) for one in kept] == [("mine", "a")]
+    # Twenty-one answers to requests of one name, and none of them is lost.
+    assert len({one.request for one in kept}) == len(kept) == 21
+    assert {(one.request.partition("/")[0], one.series) for one in kept} == {("mine", "a")}
     assert [one.degraded for one in answer.forecasts] == [True]
 
 

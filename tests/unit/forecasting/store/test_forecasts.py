@@ -48,10 +48,11 @@ def test_flags_are_kept_by_series(store):
 
 
 def test_writing_again_changes_nothing(store):
-    write_forecasts(store, [batch()])
-    write_forecasts(store, [batch(answers=np.full((2, 3, 2), 9, np.float32))])
+    assert write_forecasts(store, [batch()]) == 2
+    again = batch(answers=np.full((2, 3, 2), 9, np.float32), series=("a", "c"))
+    assert write_forecasts(store, [again]) == 1
     found = read_forecasts(store, ForecastQuery(model="load"))
-    assert len(found) == 2
+    assert [one.series for one in found] == ["a", "b", "c"]
     assert found[0].quantiles[0, 0] == 0
 
 
