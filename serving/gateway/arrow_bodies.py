@@ -10,13 +10,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from serving.gateway.answers import AnswerError
+from serving.gateway.arrow_sizes import decoded_bytes
 from serving.gateway.forecasts import ForecastsRecord
 from serving.gateway.given import GivenRows
 
 ARROW = "application/vnd.apache.arrow.stream"
 SERIES, TIMESTAMP = "series", "timestamp"
-MAX_GROWTH = 32
-"""How much larger than the body the table in it may be: buffers may be compressed."""
+MAX_GROWTH, MAX_GROWN_BYTES = 32, 2**28
+"""How much larger than the body the table in it may be, and how large it may grow: buffers may be compressed."""
+MAX_TEXT_BYTES = 1024
+"""Longest id, and longest category."""
 _SECONDS = pa.timestamp("s", tz="UTC")
 
 Floats = npt.NDArray[np.float64]
@@ -87,18 +90,28 @@ def forecasts_table(found: ForecastsRecord) -> pa.Table:
 
 
 def _table(body: bytes) -> pa.Table:
-    batches, n_bytes = [], 0
+    limit, batches, n_bytes = max(len(body), min(MAX_GROWTH * max(len(body), 2**16), MAX_GROWN_BYTES)), [], 0
     try:
+        # Asked before anything is decompressed: afterwards the memory is taken.
+        if decoded_bytes(body) > limit:
+            raise _too_large()
         with pa.ipc.open_stream(body) as reader:
             for batch in reader:
                 batch.validate(full=True)
                 n_bytes += batch.nbytes
-                if n_bytes > MAX_GROWTH * max(len(body), 2**16):
-                    raise AnswerError(413, f"the table must not be more than {MAX_GROWTH} times as large as the body")
+                if n_bytes > limit:
+                    raise _too_large()
                 batches.append(batch)
-            return pa.Table.from_batches(batches, reader.schema).unify_dictionaries()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+            found = pa.Table.from_batches(batches, reader.schema).unify_dictionaries()
+            # Names are decoded here, where a wrong one is still no stream.
+            return found.rename_columns(list(found.column_names))
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
         raise AnswerError(400, f"the body must be an Arrow IPC stream: {error}") from error
+
+
+def _too_large() -> AnswerError:
+    text = f"the table must not be more than {MAX_GROWTH} times as large as the body, nor grow beyond {MAX_GROWN_BYTES} bytes"
+    return AnswerError(413, text)
 
 
 def _ids(column: pa.ChunkedArray) -> tuple[tuple[str, ...], npt.NDArray[np.int64]]:
@@ -106,8 +119,48 @@ def _ids(column: pa.ChunkedArray) -> tuple[tuple[str, ...], npt.NDArray[np.int64
     if not _is_text(kind) or column.null_count:
         found = f"{column.type} with {column.null_count} nulls"
         raise AnswerError(400, f"the column {SERIES!r} must be text without nulls, found {found}", column=SERIES)
-    encoded = pc.dictionary_encode(column.cast(pa.string())).combine_chunks()
-    return tuple(encoded.dictionary.to_pylist()), encoded.indices.to_numpy().astype(np.int64)
+    texts, codes = _distinct(column, SERIES)
+    places: dict[str, int] = {}
+    for text in texts[:-1]:
+        if text is None:
+            raise AnswerError(400, f"the column {SERIES!r} must be text without nulls, found one", column=SERIES)
+        places.setdefault(text, len(places))
+    if len(places) < len(texts) - 1:
+        # A dictionary may name a text twice.
+        codes = np.array([places[text] for text in texts[:-1] if text is not None], dtype=np.int64)[codes]
+    return tuple(places), codes
+
+
+def _distinct(column: pa.ChunkedArray, name: str) -> tuple[list[str | None], npt.NDArray[np.int64]]:
+    """Texts of a column in order of their first row, and none at the end; and whose each row is `[R]`.
+
+    Rows are never written out: a small body may point at one long text many thousand times.
+    """
+    if pa.types.is_dictionary(column.type):
+        dictionary = _short(column.chunk(0).dictionary, name)
+        places = pc.dictionary_encode(pa.chunked_array([chunk.indices for chunk in column.chunks])).combine_chunks()
+        texts = dictionary.take(places.dictionary).to_pylist()
+    else:
+        chunks = [_short(chunk, name) for chunk in column.chunks]
+        places = pc.dictionary_encode(pa.chunked_array(chunks)).combine_chunks()
+        texts = places.dictionary.to_pylist()
+    codes: npt.NDArray[np.int64] = places.indices.cast(pa.int64()).fill_null(-1).to_numpy()
+    return [*texts, None], codes
+
+
+def _short(texts: pa.Array, name: str) -> pa.Array:
+    """The texts, where none is too long."""
+    is_view = pa.types.is_string_view(texts.type)
+    if is_view:
+        # A view of 16 bytes begins with the length of its text; views may share one.
+        views = np.frombuffer(texts.buffers()[1], np.int32)[::4][texts.offset : texts.offset + len(texts)]
+        longest = int(views[texts.is_valid().to_numpy(zero_copy_only=False)].max(initial=0))
+    else:
+        longest = pc.max(pc.binary_length(texts)).as_py() or 0
+    if longest > MAX_TEXT_BYTES:
+        text = f"texts of the column {name!r} must have at most {MAX_TEXT_BYTES} bytes, found one of {longest}"
+        raise AnswerError(400, text, column=name)
+    return texts.cast(pa.string()) if is_view else texts
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -162,7 +215,10 @@ def _static(
     if not columns:
         return {}
     _, first = np.unique(codes, return_index=True)
-    values = {name: column.cast(pa.string()).take(pa.array(first)).to_pylist() for name, column in columns.items()}
+    values = {}
+    for name, column in columns.items():
+        texts, places = _distinct(column, name)
+        values[name] = [texts[place] for place in places[first].tolist()]
     return {
         one: {name: found[i] for name, found in values.items() if found[i] is not None} for i, one in enumerate(ids)
     }
