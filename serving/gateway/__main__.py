@@ -174,7 +174,6 @@ def _open_store(flags: argparse.Namespace) -> GatewayStore | None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the gateway; exit code 0 after SIGTERM."""
-    log_as_json()
     flags = build_parser().parse_args(arguments)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -186,4 +185,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    # Of the process, not of who calls `main`: the log of all its libraries changes its form.
+    log_as_json()
     sys.exit(main())
