@@ -12,7 +12,14 @@ from sqlalchemy.exc import DBAPIError
 from forecasting.errors import AlmanacError
 from forecasting.store.forecasts import ForecastBatchRecord, write_forecasts
 from forecasting.store.opening import Store
-from forecasting.store.spill import ForecastSpill, claimed_spill, read_spill, waiting_spills
+from forecasting.store.spill import (
+    DamagedSpillError,
+    ForecastSpill,
+    claimed_spill,
+    read_spill,
+    set_aside,
+    waiting_spills,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -143,16 +150,16 @@ class ForecastLog:
             self._n_written += written
 
     def _put_aside(self, batches: Sequence[ForecastBatchRecord]) -> None:
-        n_forecasts = sum(len(batch) for batch in batches)
-        try:
-            self._spill.append(list(batches))
-        except (OSError, TypeError) as error:
-            logger.error("%d forecasts are lost: %s cannot be written: %s", n_forecasts, self._spill_dir, error)
-            with self._lock:
-                self._n_refused += n_forecasts
-            return
-        with self._lock:
-            self._n_spilled += n_forecasts
+        for batch in batches:
+            try:
+                self._spill.append([batch])
+            except (OSError, TypeError) as error:
+                logger.error("%d forecasts are lost: %s cannot be written: %s", len(batch), self._spill_dir, error)
+                with self._lock:
+                    self._n_refused += len(batch)
+            else:
+                with self._lock:
+                    self._n_spilled += len(batch)
 
     def _write_one_by_one(self, batches: Sequence[ForecastBatchRecord]) -> int:
         """One of them is what no database takes, such as an id with a NUL character; the others are not to suffer."""
@@ -183,19 +190,25 @@ class ForecastLog:
                     return
 
     def _write_file(self, path: Path) -> bool:
-        batches: list[ForecastBatchRecord] = []
-        written = 0
+        written, damage = 0, None
         try:
-            for batch in read_spill(path):
-                batches.append(batch)
-                if sum(len(one) for one in batches) >= _AT_ONCE:
-                    written += self._written(batches)
-                    batches = []
+            batches: list[ForecastBatchRecord] = []
+            try:
+                for batch in read_spill(path):
+                    batches.append(batch)
+                    if sum(len(one) for one in batches) >= _AT_ONCE:
+                        written += self._written(batches)
+                        batches = []
+            except DamagedSpillError as error:
+                damage = error
             written += self._written(batches)
         except AlmanacError as error:
             logger.warning("%s stays until the store takes it: %s", path, error)
             return False
-        path.unlink()
+        if damage is None:
+            path.unlink()
+        else:
+            logger.error("%s; the file stays as %s", damage, set_aside(path))
         logger.info("%d forecasts of %s are in the store", written, path)
         with self._lock:
             self._n_written += written

@@ -2,12 +2,11 @@
 
 A folder has one file for each process that spilled, locked while it is written: an unlocked one is complete, or its
 process has died, and either way it may be read into the database by anybody. A record is its length and CRC-32, both
-uint32, and JSON; one that a kill has cut short ends the file.
+uint32, and JSON; what follows one that a kill has cut short cannot be read.
 """
 
 import base64
 import fcntl
-import logging
 import os
 import struct
 import threading
@@ -21,12 +20,16 @@ from typing import Any, BinaryIO
 import numpy as np
 import orjson
 
+from forecasting.errors import ArtifactError
 from forecasting.store.forecasts import ForecastBatchRecord, ForecastRole
-
-logger = logging.getLogger(__name__)
 
 _HEAD = struct.Struct("<II")
 _SUFFIX = ".spill"
+_DAMAGED = ".damaged"
+
+
+class DamagedSpillError(ArtifactError):
+    """A record of a file cannot be read, so that nothing says where the next one begins."""
 
 
 class ForecastSpill:
@@ -41,7 +44,7 @@ class ForecastSpill:
         """Append batches; once this returns they outlive the process.
 
         Raises:
-            OSError: The file cannot be written.
+            OSError: The file cannot be written; of the batch that failed nothing is left in it.
         """
         with self._lock:
             if self._file is None:
@@ -49,7 +52,22 @@ class ForecastSpill:
                 self._file = (self._folder / f"{uuid.uuid4().hex}{_SUFFIX}").open("xb", buffering=0)
                 fcntl.flock(self._file, fcntl.LOCK_EX)
             for batch in batches:
-                _write_all(self._file, _framed(batch))
+                self._write_whole(self._file, _framed(batch))
+
+    def _write_whole(self, stream: BinaryIO, content: bytes) -> None:
+        begins = stream.tell()
+        try:
+            while content:
+                content = content[stream.write(content) :]
+        except OSError:
+            try:
+                stream.truncate(begins)
+                stream.seek(begins)
+            except OSError:
+                # Behind half a record no other one would be found.
+                self._file = None
+                stream.close()
+            raise
 
     def seal(self) -> None:
         """End the file, so that `waiting_spills` finds it; the next batch begins another one."""
@@ -85,20 +103,30 @@ def claimed_spill(path: Path) -> Iterator[bool]:
 
 
 def read_spill(path: Path) -> Iterator[ForecastBatchRecord]:
-    """Batches of a file, in the order in which they came."""
+    """Batches of a file, in the order in which they came.
+
+    Raises:
+        DamagedSpillError: A record cannot be read; those before it have been given.
+    """
     with path.open("rb") as stream:
+        begins = 0
         while head := stream.read(_HEAD.size):
             size, checksum = _HEAD.unpack(head) if len(head) == _HEAD.size else (0, 1)
             body = stream.read(size)
+            must = f"a record of a spilled forecast must begin at byte {begins} of {path}"
             if len(body) < size or zlib.crc32(body) != checksum:
-                logger.warning("%s: what follows byte %d was cut short and is left out", path, stream.tell())
-                return
-            yield _batch(orjson.loads(body))
+                raise DamagedSpillError(f"{must}, and what is there was cut short or changed")
+            try:
+                batch = _batch(orjson.loads(body))
+            except (ValueError, KeyError, TypeError) as error:
+                raise DamagedSpillError(f"{must}, and what is there is of another form: {error!r}") from error
+            yield batch
+            begins = stream.tell()
 
 
-def _write_all(stream: BinaryIO, content: bytes) -> None:
-    while content:
-        content = content[stream.write(content) :]
+def set_aside(path: Path) -> Path:
+    """Give a file that cannot be read to its end another name, under which nothing reads or removes it."""
+    return path.rename(path.with_suffix(_DAMAGED))
 
 
 def _framed(batch: ForecastBatchRecord) -> bytes:

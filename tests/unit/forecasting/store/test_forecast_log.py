@@ -1,9 +1,14 @@
 import logging
 import os
+import resource
 import signal
+import struct
 import subprocess
 import sys
 import threading
+import time
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +17,7 @@ from sqlalchemy import text
 
 from forecasting.store.forecast_log import ForecastLog, ForecastLogReport
 from forecasting.store.forecasts import ForecastQuery, read_forecasts
-from forecasting.store.spill import ForecastSpill, read_spill, waiting_spills
+from forecasting.store.spill import DamagedSpillError, ForecastSpill, read_spill, waiting_spills
 from tests.unit.forecasting.store.stores import batch
 
 NEVER_S = 60.0
@@ -21,6 +26,13 @@ NEVER_S = 60.0
 
 def open_log(store, tmp_path, **settings) -> ForecastLog:
     return ForecastLog(store, tmp_path / "spill", **{"flush_interval_s": NEVER_S, "queue_size": 100, **settings})
+
+
+def wait_until(holds: Callable[[], object], *, limit_s: float = 60.0) -> None:
+    ends, pause = time.monotonic() + limit_s, threading.Event()
+    while not holds():
+        assert time.monotonic() < ends, "what was waited for did not come"
+        pause.wait(0.01)
 
 
 def requests_of(store) -> list[str]:
@@ -39,9 +51,7 @@ def test_closing_writes_what_is_waiting(store, tmp_path):
 def test_the_thread_writes_every_interval(store, tmp_path):
     log = open_log(store, tmp_path, flush_interval_s=0.01)
     log.append(batch())
-    waiting = threading.Event()
-    while log.report().written < 2:
-        waiting.wait(0.01)
+    wait_until(lambda: log.report().written >= 2)
     assert requests_of(store) == ["r1"]
     log.close()
 
@@ -54,9 +64,7 @@ def test_what_is_more_than_the_queue_takes_goes_to_a_file_and_from_there_into_th
     log.close()
     assert requests_of(store) == ["r1"]
     after = open_log(store, tmp_path, flush_interval_s=0.01)
-    waiting = threading.Event()
-    while waiting_spills(tmp_path / "spill"):
-        waiting.wait(0.01)
+    wait_until(lambda: not waiting_spills(tmp_path / "spill"))
     after.close()
     assert requests_of(store) == ["r1", "r2"]
 
@@ -103,14 +111,46 @@ def test_a_file_holds_a_batch_as_it_was(tmp_path):
 
 
 @pytest.mark.parametrize("n_cut", [1, 60])
-def test_a_record_that_was_cut_short_ends_a_file(tmp_path, n_cut, caplog):
-    spill = ForecastSpill(tmp_path)
+def test_a_file_with_a_record_that_was_cut_short_is_read_up_to_it_and_stays(store, tmp_path, n_cut, caplog):
+    spill = ForecastSpill(tmp_path / "spill")
     spill.append([batch(), batch(request="r2")])
     spill.seal()
-    (path,) = waiting_spills(tmp_path)
+    (path,) = waiting_spills(tmp_path / "spill")
     os.truncate(path, path.stat().st_size - n_cut)
-    assert [found.request for found in read_spill(path)] == ["r1"]
-    assert "was cut short and is left out" in caplog.text
+    content = path.read_bytes()
+    log = open_log(store, tmp_path, flush_interval_s=0.01)
+    wait_until(lambda: not path.exists())
+    log.close()
+    assert requests_of(store) == ["r1"]
+    assert path.with_suffix(".damaged").read_bytes() == content
+    assert "was cut short or changed; the file stays as" in caplog.text
+
+
+def test_a_record_of_another_form_is_said_to_be_one(tmp_path):
+    spill = ForecastSpill(tmp_path)
+    spill.append([batch()])
+    spill.seal()
+    (path,) = waiting_spills(tmp_path)
+    body = b'{"role": "of a later version"}'
+    path.write_bytes(path.read_bytes() + struct.pack("<II", len(body), zlib.crc32(body)) + body)
+    with pytest.raises(DamagedSpillError, match="is of another form"):
+        list(read_spill(path))
+
+
+def test_half_a_record_of_a_full_disk_is_taken_back_so_that_what_follows_is_found(tmp_path):
+    spill = ForecastSpill(tmp_path)
+    spill.append([batch()])
+    (path,) = waiting_spills(tmp_path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 40, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            spill.append([batch(request="r2")])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    spill.append([batch(request="r3")])
+    spill.seal()
+    assert [found.request for found in read_spill(path)] == ["r1", "r3"]
 
 
 def test_a_file_that_is_being_written_is_left_alone(store, tmp_path):
@@ -118,9 +158,7 @@ def test_a_file_that_is_being_written_is_left_alone(store, tmp_path):
     writing.append([batch()])
     log = open_log(store, tmp_path, flush_interval_s=0.01)
     log.append(batch(request="r2"))
-    waiting = threading.Event()
-    while log.report().written < 2:
-        waiting.wait(0.01)
+    wait_until(lambda: log.report().written >= 2)
     log.close()
     assert requests_of(store) == ["r2"]
     assert len(waiting_spills(tmp_path / "spill")) == 1
@@ -152,9 +190,7 @@ def test_a_kill_loses_no_more_than_what_waited_in_memory(store, address, tmp_pat
     answered = max([answered, *(int(line) for line in process.stdout.read().split("\n")[:-1])])
     process.wait()
     log = open_log(store, tmp_path, flush_interval_s=0.01)
-    waiting = threading.Event()
-    while waiting_spills(tmp_path / "spill"):
-        waiting.wait(0.01)
+    wait_until(lambda: not waiting_spills(tmp_path / "spill"))
     log.close()
     n_found = len(requests_of(store))
     # Of two series each, at most ten in the queue and one batch of those in the writer's hands.
