@@ -25,7 +25,7 @@ from forecasting.store.forecasts import ForecastBatchRecord, ForecastRole
 
 _HEAD = struct.Struct("<II")
 _SUFFIX = ".spill"
-_DAMAGED = ".damaged"
+_BEGUN, _DAMAGED = ".begun", ".damaged"
 
 
 class DamagedSpillError(ArtifactError):
@@ -48,11 +48,18 @@ class ForecastSpill:
         """
         with self._lock:
             if self._file is None:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                self._file = (self._folder / f"{uuid.uuid4().hex}{_SUFFIX}").open("xb", buffering=0)
-                fcntl.flock(self._file, fcntl.LOCK_EX)
+                self._file = self._begun()
             for batch in batches:
                 self._write_whole(self._file, _framed(batch))
+
+    def _begun(self) -> BinaryIO:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        # Under another name until it is locked: an unlocked spill is anybody's to read and remove.
+        path = self._folder / f"{uuid.uuid4().hex}{_BEGUN}"
+        stream = path.open("xb", buffering=0)
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        path.rename(path.with_suffix(_SUFFIX))
+        return stream
 
     def _write_whole(self, stream: BinaryIO, content: bytes) -> None:
         begins = stream.tell()

@@ -153,6 +153,22 @@ def test_half_a_record_of_a_full_disk_is_taken_back_so_that_what_follows_is_foun
     assert [found.request for found in read_spill(path)] == ["r1", "r3"]
 
 
+def test_a_file_can_be_found_only_once_it_is_locked(tmp_path):
+    found, is_watching = [], True
+
+    def watch(event: str, _arguments: tuple) -> None:
+        if is_watching and event == "fcntl.flock":
+            found.append(waiting_spills(tmp_path))
+
+    # A hook stays for the life of the process; what it is told of ends with the test.
+    sys.addaudithook(watch)
+    spill = ForecastSpill(tmp_path)
+    spill.append([batch()])
+    is_watching = False
+    assert found == [[]]
+    assert len(waiting_spills(tmp_path)) == 1
+
+
 def test_a_file_that_is_being_written_is_left_alone(store, tmp_path):
     writing = ForecastSpill(tmp_path / "spill")
     writing.append([batch()])
