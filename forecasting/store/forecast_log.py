@@ -70,6 +70,7 @@ class ForecastLog:
         self._lock, self._closing = threading.Lock(), threading.Event()
         self._n_waiting = self._n_written = self._n_spilled = self._n_refused = 0
         self._in_hand: list[ForecastBatchRecord] = []
+        self._unreadable: set[Path] = set()
         self._thread = threading.Thread(target=self._write_until_closed, name="forecast-log", daemon=True)
         self._thread.start()
 
@@ -114,9 +115,18 @@ class ForecastLog:
 
     def _write_until_closed(self) -> None:
         while not self._closing.wait(self._flush_interval_s):
-            if self._write_waiting():
+            self._write_guarded(with_files=True)
+        self._write_guarded(with_files=False)
+
+    def _write_guarded(self, *, with_files: bool) -> None:
+        try:
+            if self._write_waiting() and with_files:
                 self._write_spilled()
-        self._write_waiting()
+        except Exception:
+            # Nobody waits for this thread: were it to end, all forecasts from now on would only wait.
+            logger.exception("forecasts were not written to the store; what was in hand goes to %s", self._spill_dir)
+            self._put_aside(self._in_hand)
+            self._let_go()
 
     def _write_waiting(self) -> bool:
         """Write what is waiting; false where the store does not take it."""
@@ -153,7 +163,7 @@ class ForecastLog:
         for batch in batches:
             try:
                 self._spill.append([batch])
-            except (OSError, TypeError) as error:
+            except (OSError, TypeError, ValueError) as error:
                 logger.error("%d forecasts are lost: %s cannot be written: %s", len(batch), self._spill_dir, error)
                 with self._lock:
                     self._n_refused += len(batch)
@@ -185,9 +195,15 @@ class ForecastLog:
         for path in paths:
             if self._closing.is_set():
                 return
-            with claimed_spill(path) as claimed:
-                if claimed and not self._write_file(path):
-                    return
+            if path in self._unreadable:
+                continue
+            try:
+                with claimed_spill(path) as claimed:
+                    if claimed and not self._write_file(path):
+                        return
+            except OSError as error:
+                logger.error("%s stays until the next start: %s", path, error)
+                self._unreadable.add(path)
 
     def _write_file(self, path: Path) -> bool:
         written, damage = 0, None

@@ -153,6 +153,21 @@ def test_half_a_record_of_a_full_disk_is_taken_back_so_that_what_follows_is_foun
     assert [found.request for found in read_spill(path)] == ["r1", "r3"]
 
 
+def test_a_file_that_cannot_be_read_keeps_nothing_else_from_being_written(store, tmp_path, caplog):
+    # A folder cannot be read as a file by anybody, whatever their rights.
+    (tmp_path / "spill" / "0.spill").mkdir(parents=True)
+    spill = ForecastSpill(tmp_path / "spill")
+    spill.append([batch()])
+    spill.seal()
+    log = open_log(store, tmp_path, flush_interval_s=0.01)
+    wait_until(lambda: log.report().written >= 2)
+    log.append(batch(request="r2"))
+    wait_until(lambda: log.report().written >= 4)
+    log.close()
+    assert requests_of(store) == ["r1", "r2"]
+    assert "0.spill stays until the next start" in caplog.text
+
+
 def test_a_file_can_be_found_only_once_it_is_locked(tmp_path):
     found, is_watching = [], True
 
