@@ -14,6 +14,7 @@ from forecasting.features.spec import FeatureSpec
 from forecasting.features.transform import bounded, within_bounds
 from forecasting.naive import naive_quantiles
 from forecasting.schema import Series
+from serving.gateway.given import FLOAT32_MAX
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,11 @@ class FallbackCause(StrEnum):
     MODEL_SERVER = "model_server"
     MODEL_ANSWER = "model_answer"
     COLD = "cold"
+
+
+def steps_read(spec: FeatureSpec) -> int:
+    """Most steps up to the last known target that the fallback reads."""
+    return PAST_SEASONS * max(spec.seasons)
 
 
 def fallback_answer(series: Series, spec: FeatureSpec, origin: int) -> npt.NDArray[np.float32] | None:
@@ -53,13 +59,14 @@ def fallback_answer(series: Series, spec: FeatureSpec, origin: int) -> npt.NDArr
     if not len(known):
         return None
     n_past = int(known[-1]) + 1
-    past = series.values[max(0, n_past - PAST_SEASONS * max(spec.seasons)) : n_past, 0]
-    n_ahead = end - n_past + spec.horizon
-    season = choose_season(
-        past, spec.seasons, steps=np.arange(n_ahead - spec.horizon, n_ahead), n_errors=len(spec.quantiles)
-    )
-    ahead = naive_quantiles(past[None], spec.quantiles, season=season, horizon=n_ahead)
-    quantiles = ahead[0, -spec.horizon :].astype(np.float32)
+    past = series.values[max(0, n_past - steps_read(spec)) : n_past, 0]
+    n_gap = end - n_past
+    season = choose_season(past, spec.seasons, steps=n_gap + np.arange(spec.horizon), n_errors=len(spec.quantiles))
+    # Beyond as many seasons as the past has, all that changes is the phase: a gap of decades costs no more.
+    n_gap = min(n_gap, (len(past) // season + 1) * season + n_gap % season)
+    ahead = naive_quantiles(past[None], spec.quantiles, season=season, horizon=n_gap + spec.horizon)
+    # The band around a value that float32 just holds may lie beyond what it holds.
+    quantiles = np.clip(ahead[0, -spec.horizon :], -FLOAT32_MAX, FLOAT32_MAX).astype(np.float32)
     found: npt.NDArray[np.float32] = bounded(quantiles, spec, NUMPY)
     if not spec.mean:
         return found

@@ -90,15 +90,17 @@ class PlanSpec:
             degraded={int(new[i]): why for i, why in self.degraded.items() if new[i] >= 0},
         )
 
-    def series(self, place: int) -> Series:
-        """One series with what the request gives of it, for what is not done with arrays."""
+    def past(self, place: int, *, n_steps: int) -> Series:
+        """One series with what the request gives of it: at most so many steps, up to its last target before the origin."""
         spec, row = self.served.spec, int(self.rows[place])
         if row >= 0:
             found = self.served.series[self.ids[place]]
         else:
             found = Series(self.ids[place], int(self.start[place]), np.empty((0, len(spec.value_columns))))
-        given = np.flatnonzero(self.given_of == place)
-        return found if self.given is None or not len(given) else with_rows(found, self.given, given, spec)
+        rows = slice(*np.searchsorted(self.given_of, (place, place + 1)))
+        if self.given is None or rows.start == rows.stop:
+            return found
+        return past_with_rows(found, self.given, rows, spec, before=int(self.origins[place]), n_steps=n_steps)
 
 
 def plan_forecasts(served: ServedModel, request: ForecastRequest, observed: ObservedRows | None = None) -> PlanSpec:
@@ -401,6 +403,41 @@ def _without_refused(plan: PlanSpec, refused: Mapping[int, AnswerError], named: 
         raise AnswerError(400, f"none of the {len(skipped)} series can be forecast{reason}")
     kept = np.setdiff1d(np.arange(len(plan)), np.fromiter(refused, dtype=np.int64), assume_unique=True)
     return replace(plan.take(kept), skipped=skipped)
+
+
+def past_with_rows(
+    series: Series, given: GivenRows, rows: slice, spec: FeatureSpec, *, before: int, n_steps: int
+) -> Series:
+    """The past of a series with given rows in the place of its own.
+
+    Rows may lie decades apart: only what is read is laid out.
+
+    Args:
+        series: As it is stored.
+        given: Rows on its grid.
+        rows: Which of them are its own.
+        spec: Names of the columns, and the step.
+        before: The origin, UTC epoch seconds.
+        n_steps: Most steps that are read, up to the last target before the origin.
+    """
+    steps = (given.time[rows] - series.start) // spec.step_s
+    end = (before - series.start) // spec.step_s
+    columns = {name: given.columns[name][rows] for name in spec.value_columns if name in given.columns}
+    stored = np.flatnonzero(np.isfinite(series.values[: max(0, end), 0]))
+    brought = steps[np.isfinite(columns.get(spec.target, np.full(len(steps), np.nan))) & (steps < end)]
+    if not len(stored) and not len(brought):
+        return replace(series, values=series.values[:0], vintages=None)
+    last = int(np.concatenate([stored[-1:], brought]).max())
+    first = max(min(0, int(steps.min())), last + 1 - n_steps)
+    values = np.full((last + 1 - first, len(spec.value_columns)), np.nan)
+    low, high = max(0, first), min(series.n_steps, last + 1)
+    if low < high:
+        values[low - first : high - first] = series.values[low:high]
+    for j, name in enumerate(spec.value_columns):
+        if name in columns:
+            taken = np.isfinite(columns[name]) & (steps >= first) & (steps <= last)
+            values[steps[taken] - first, j] = columns[name][taken]
+    return replace(series, start=series.start + first * spec.step_s, values=values, vintages=None)
 
 
 def with_rows(series: Series, given: GivenRows, rows: Integers, spec: FeatureSpec) -> Series:

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from serving.gateway.answers import AnswerError, iso_time
-from serving.gateway.fallback import FallbackCause, fallback_answer
+from serving.gateway.fallback import FallbackCause, fallback_answer, steps_read
 from serving.gateway.forecast_request import ForecastRequest
 from serving.gateway.forecasts import ForecastsRecord
 from serving.gateway.inputs import WindowFlags, model_inputs, window_flags
@@ -73,7 +73,8 @@ def _stand_in(plan: PlanSpec, place: int, request: ForecastRequest) -> npt.NDArr
         code = 400 if why.cause in _CLIENTS else 502
         text = f"series {plan.ids[place]!r}: {why.reason}, and the fallback is refused"
         raise AnswerError(code, text, series=plan.ids[place])
-    return fallback_answer(plan.series(place), plan.served.spec, int(plan.origins[place]))
+    spec = plan.served.spec
+    return fallback_answer(plan.past(place, n_steps=steps_read(spec)), spec, int(plan.origins[place]))
 
 
 def _flags(plan: PlanSpec, known: WindowFlags | None) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from forecasting.naive import naive_quantiles
 from forecasting.schema import Series
 from serving.gateway.fallback import FallbackCause, FallbackWarnings, choose_season, fallback_answer
 from tests.unit.serving.tiny_models import SPEC
@@ -107,3 +108,28 @@ def test_every_length_of_past_gives_finite_ascending_quantiles(n_past):
     assert quantiles.shape == (3, 3)
     assert np.isfinite(quantiles).all()
     assert (np.diff(quantiles, axis=1) >= 0).all()
+
+
+def test_a_gap_of_decades_gives_the_phase_and_the_widest_band_at_once():
+    targets = [1.0, 2, 3, 5, 5, 9, 6, 12, 8]
+    # Ten seasons of 3 are beyond the nine targets already; 10,000,002 is as many steps after a whole number of them.
+    near = fallback_answer(_series(targets), SPEC, START + (9 + 30) * HOUR)
+    far = fallback_answer(_series(targets), SPEC, START + (9 + 300_000_000) * HOUR)
+    np.testing.assert_array_equal(near, far)
+    np.testing.assert_allclose(far[:, 1], [6, 12, 8])
+    moved = fallback_answer(_series(targets), SPEC, START + (9 + 300_000_002) * HOUR)
+    np.testing.assert_allclose(moved[:, 1], [8, 6, 12])
+
+
+def test_every_gap_gives_what_the_whole_way_there_gives():
+    targets = np.random.default_rng(3).normal(size=14)
+    whole = naive_quantiles(targets[None], SPEC.quantiles, season=3, horizon=63)[0]
+    for gap in range(60):
+        found = fallback_answer(_series(targets), SPEC, START + (14 + gap) * HOUR)
+        np.testing.assert_allclose(found, np.sort(whole[gap : gap + 3]), rtol=1e-6)
+
+
+def test_values_near_the_largest_of_float32_give_finite_quantiles():
+    quantiles = fallback_answer(_series([3e38, -3e38, 1, -3e38, 3e38, 1, 3e38, -3e38, 1]), SPEC, START + 9 * HOUR)
+    assert np.isfinite(quantiles).all()
+    assert (quantiles[:, 1:] >= quantiles[:, :-1]).all()

@@ -11,7 +11,7 @@ from forecasting.windows import stack_inputs, window_inputs
 from serving.gateway.answers import AnswerError
 from serving.gateway.forecast_request import ForecastRequest, parse_forecast_request
 from serving.gateway.inputs import model_inputs, window_flags
-from serving.gateway.plan import plan_forecasts
+from serving.gateway.plan import plan_forecasts, with_rows
 from serving.gateway.served_model import ServedModel
 from tests.unit.serving.tiny_models import SPEC
 
@@ -45,8 +45,16 @@ def _hour(n):
     return START + n * HOUR_S
 
 
+def _whole(served, plan, i):
+    """A series with all that is given of it."""
+    new = Series(plan.ids[i], int(plan.start[i]), np.empty((0, len(served.spec.value_columns))))
+    found, rows = served.series.get(plan.ids[i], new), np.flatnonzero(plan.given_of == i)
+    return with_rows(found, plan.given, rows, served.spec) if len(rows) else found
+
+
 def _one_by_one(served, plan):
-    return stack_inputs([window_inputs(plan.series(i), served.spec, plan.origins[i : i + 1]) for i in range(len(plan))])
+    cut = [window_inputs(_whole(served, plan, i), served.spec, plan.origins[i : i + 1]) for i in range(len(plan))]
+    return stack_inputs(cut)
 
 
 def _assert_equal(found, wanted):

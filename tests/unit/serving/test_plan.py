@@ -9,8 +9,9 @@ from forecasting.features.spec import ScalerSpec
 from forecasting.schema import Series
 from serving.gateway.answers import AnswerError
 from serving.gateway.forecast_request import ForecastRequest
+from serving.gateway.given import GivenRows
 from serving.gateway.inputs import model_inputs
-from serving.gateway.plan import plan_forecasts
+from serving.gateway.plan import past_with_rows, plan_forecasts
 from serving.gateway.served_model import ServedModel
 from tests.unit.serving.tiny_models import SPEC
 
@@ -76,3 +77,27 @@ def test_times_off_the_grid_and_columns_without_a_time_of_the_horizon_are_refuse
 def test_a_column_without_values_is_asked_for_by_its_own_name():
     with pytest.raises(AnswerError, match="the known covariate 'Temperature' is missing"):
         plan_forecasts(_served(), ForecastRequest(("a",), known={"a": {}}))
+
+
+def _past(hours, targets, *, origin, n_steps=9):
+    times = START + 3600 * np.array(hours)
+    columns = {"Demand": np.array(targets, dtype=np.float64), "Temperature": np.full(len(hours), 1.0)}
+    given = GivenRows(("a",), np.zeros(len(hours), np.int64), times, columns)
+    series = _served().series["a"]
+    return past_with_rows(series, given, slice(None), MASKED, before=START + 3600 * origin, n_steps=n_steps)
+
+
+def test_rows_decades_apart_are_laid_out_as_far_as_they_are_read():
+    past = _past([-500_000_000, 9, 500_000_000], [1.0, 7.0, 3.0], origin=500_000_001)
+    assert past.start == START + 3600 * (500_000_001 - 9)
+    np.testing.assert_array_equal(past.values[:, 0], [np.nan] * 8 + [3.0])
+    past = _past([-500_000_000, 9, 500_000_000], [1.0, 7.0, 3.0], origin=12, n_steps=3)
+    np.testing.assert_array_equal(past.values[:, 0], [5.0, 5.0, 7.0])
+    assert past.start == START + 3600 * 7
+
+
+def test_a_past_ends_with_the_last_target_before_the_origin():
+    assert len(_past([3], [np.nan], origin=0).values) == 0
+    np.testing.assert_array_equal(_past([-2], [4.0], origin=0).values[:, 0], [4.0])
+    np.testing.assert_array_equal(_past([-2], [4.0], origin=2).values[:, 0], [4.0, np.nan, 5.0, 5.0])
+    np.testing.assert_array_equal(_past([20], [np.nan], origin=30, n_steps=2).values[:, :2], [[5, 20], [5, 20]])
