@@ -107,7 +107,10 @@ def parse_moment(value: Any, what: str) -> int:
         ) from error
     if moment.tzinfo is None:
         raise AnswerError(400, f"{what} must carry a time zone (Z for UTC), found {value!r}")
-    seconds = moment.astimezone(UTC).timestamp()
+    try:
+        seconds = moment.astimezone(UTC).timestamp()
+    except OverflowError as error:
+        raise AnswerError(400, f"{what} must lie in the years 1 to 9999 of UTC, found {value!r}") from error
     if seconds != int(seconds):
         raise AnswerError(400, f"{what} must be a whole second, found {value!r}")
     return int(seconds)

@@ -125,7 +125,7 @@ def _name(one: Mapping[str, Any], place: int) -> str:
     if not isinstance(name, str) or not name:
         raise AnswerError(400, f"input {place} must have a 'name', found {name!r}")
     frequency = one.get("frequency")
-    if frequency not in FREQUENCIES_S:
+    if not isinstance(frequency, str) or frequency not in FREQUENCIES_S:
         raise AnswerError(400, f"'frequency' of series {name!r} must be one of {list(FREQUENCIES_S)}, found {frequency!r}", series=name)  # fmt: skip
     return name
 

@@ -126,7 +126,11 @@ class TokenSource:
         return self._path is None and not self._tokens
 
     def tokens(self) -> tuple[TokenRecord, ...]:
-        """The tokens as they are now; a file that became unreadable leaves those that were read last, and a line in the log."""
+        """The tokens as they are now; a file may lose its last one, and then lets nobody in.
+
+        Where a line is none, those that were read last and still stand in the file are left; where the file cannot be read,
+        all of them. Either has a line in the log.
+        """
         with self._lock:
             now = self._clock()
             if self._path is None or now - self._looked < LOOK_S:
@@ -135,10 +139,11 @@ class TokenSource:
             if (stamp := self._file_stamp()) != self._stamp:
                 self._stamp = stamp
                 try:
-                    self._tokens = self._read()
-                    logger.info("read %d tokens again", len(self._tokens))
+                    text = self._text()
                 except ConfigError as error:
                     logger.error("the tokens stay as they were: %s", error)
+                else:
+                    self._tokens = self._reread(text)
             return self._tokens
 
     def _file_stamp(self) -> tuple[int, int] | None:
@@ -153,13 +158,29 @@ class TokenSource:
     def _read(self) -> tuple[TokenRecord, ...]:
         if self._path is None:
             return parse_tokens(os.environ.get(VARIABLE, ""), f"${VARIABLE}")
-        try:
-            text = self._path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"the tokens {self._path} cannot be read: {error}") from error
-        found = parse_tokens(text, str(self._path))
+        found = parse_tokens(self._text(), str(self._path))
         if not found:
             raise ConfigError(
                 f"{self._path} must have a token; `almanac tokens make NAME --file {self._path}` makes one"
             )
         return found
+
+    def _reread(self, text: str) -> tuple[TokenRecord, ...]:
+        try:
+            found = parse_tokens(text, str(self._path))
+        except ConfigError as error:
+            # Who was taken out of the file is out, whatever else is wrong with it.
+            lines = [(words[0], frozenset(words[1].split(",")), words[2]) for words in map(str.split, text.splitlines()) if len(words) == 3]  # fmt: skip
+            found = tuple(one for one in self._tokens if (one.name, one.scopes, one.digest) in lines)
+            logger.error("%d of %d tokens stay, no new one is taken: %s", len(found), len(self._tokens), error)
+            return found
+        logger.info("read %d tokens again", len(found))
+        return found
+
+    def _text(self) -> str:
+        if self._path is None:
+            return ""
+        try:
+            return self._path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"the tokens {self._path} cannot be read: {error}") from error

@@ -47,7 +47,7 @@ class _Call:
     start: float
     authorization: str | None = None
     client: str = "-"
-    status: int = 200
+    status: int = 500
     n_received: int = 0
     n_sent: int = 0
 
@@ -80,9 +80,13 @@ class ForecastService:
             found = await self._found(call, message)
             (answer,) = await run_for(len(found), lambda: list(answers_of(found, 0, piece=max(1, len(found)))))
             call.n_sent += answer.ByteSize()
+            call.status = 200
             return answer
         except AlmanacError as error:
             await _abort(call, error)
+        except asyncio.CancelledError:
+            call.status = 499
+            raise
         finally:
             self._end(call)
 
@@ -99,8 +103,12 @@ class ForecastService:
                     call.n_sent += answer.ByteSize()
                     yield answer
                 number += 1
+            call.status = 200
         except AlmanacError as error:
             await _abort(call, error, where=f"request {number}: ")
+        except (asyncio.CancelledError, GeneratorExit):
+            call.status = 499
+            raise
         finally:
             self._end(call)
 
@@ -191,7 +199,11 @@ async def _abort(call: _Call, error: AlmanacError, *, where: str = "") -> NoRetu
     about = {REQUEST_ID: call.request_id}
     if isinstance(error, AnswerError):
         found = {"series": error.series, "column": error.column, "place": error.place}
-        about |= {name: value for name, value in found.items() if value is not None and value.isascii()}
+        about |= {
+            name: value
+            for name, value in found.items()
+            if value is not None and value.isascii() and value.isprintable()
+        }
         if error.retry_after_s is not None:
             about["retry-after"] = str(error.retry_after_s)
     code = _CODES.get(call.status, grpc.StatusCode.UNKNOWN)

@@ -189,6 +189,7 @@ def test_several_columns_by_kserves_protocol_are_those_of_the_model(address):
         ({"options": {"horizon": 4}}, 400, "'options.horizon' must be a number of steps from 1 to 3, found 4"),
         ({"options": {"horizon": True}}, 400, "found True"),
         ({"frequency": "day"}, 400, "'frequency' of series 'a' must be 'hour'"),
+        ({"frequency": []}, 400, "'frequency' of series 'a' must be one of"),
         ({"frequency": "month"}, 400, "'frequency' of series 'a' must be one of"),
         ({"start_timestamp": None}, 400, "'start_timestamp' of series 'a' must be an ISO 8601 time"),
         ({"series": [1, "x"]}, 400, "found 'x' at place 1"),

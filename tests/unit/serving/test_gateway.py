@@ -150,6 +150,8 @@ def test_an_origin_in_another_zone_and_a_choice_of_quantiles_are_taken(address):
         ({"series": []}, 400, "'series' must be a list"),
         ({"series": ["a", "a"]}, 400, "must not name an id twice"),
         ({"series": ["zz"]}, 404, "no series 'zz'"),
+        ({"origin": "0001-01-01T00:00:00+14:00"}, 400, "'origin' must lie in the years 1 to 9999 of UTC"),
+        ({"cutoff": "9999-12-31T23:59:59-10:00"}, 400, "'cutoff' must lie in the years 1 to 9999 of UTC"),
         ({"origin": "soon"}, 400, "'origin' must be an ISO 8601 time"),
         ({"origin": "2014-01-02T00:00:00"}, 400, "must carry a time zone"),
         ({"series": ["a"], "origin": "2014-01-02T00:30:00Z"}, 400, "on the grid of 3600 s"),

@@ -91,13 +91,31 @@ def test_a_file_that_changes_is_read_again_and_a_broken_one_leaves_what_there_wa
 
     write(_line("new", "read", "four"), 100)
     assert names() == ["new"]
-    write("broken", 200)
+    write(_line("new", "read", "four") + "broken", 200)
     assert names() == ["new"]
-    assert "the tokens stay as they were" in caplog.text
+    assert "1 of 1 tokens stay, no new one is taken" in caplog.text
     file.unlink()
     assert names() == ["new"]
+    assert "the tokens stay as they were" in caplog.text
     write(text, 300)
     assert names() == ["shop", "loader"]
+
+
+def test_a_token_that_was_taken_out_of_the_file_is_out_beside_a_broken_line_and_as_the_last_one(file):
+    now = [0.0]
+    source = TokenSource(file, clock=lambda: now[0])
+    kept = next(line for line in file.read_text().splitlines() if line.startswith("loader"))
+
+    def names_of(content, stamp):
+        now[0] += 2.0
+        file.write_text(content)
+        os.utime(file, (stamp, stamp))
+        return [token.name for token in source.tokens()]
+
+    assert names_of(f"{kept}\nbroken\n", 100) == ["loader"]
+    assert names_of("# nobody\n", 200) == []
+    assert not source.is_open
+    assert names_of(kept, 300) == ["loader"]
 
 
 @pytest.mark.parametrize("content", [None, "", "# nobody\n", b"\xff"])

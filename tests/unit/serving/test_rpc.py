@@ -124,6 +124,7 @@ def test_an_answer_of_many_series_comes_in_pieces_with_what_was_skipped_in_the_l
     ("asked", "code", "text", "about"),
     [
         ({"series": ["zz"]}, grpc.StatusCode.NOT_FOUND, "there is no series 'zz'", {"series": "zz"}),
+        ({"series": ["a\nb"]}, grpc.StatusCode.NOT_FOUND, "there is no series 'a\\nb'", {}),
         ({"series": ["a", "a"]}, grpc.StatusCode.INVALID_ARGUMENT, "must not name an id twice", {}),
         ({"quantiles": [0.2]}, grpc.StatusCode.INVALID_ARGUMENT, "'quantiles' must be among", {}),
         ({"quantiles": [2]}, grpc.StatusCode.INVALID_ARGUMENT, "levels between 0 and 1", {}),
