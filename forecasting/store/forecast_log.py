@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError
 
 from forecasting.errors import AlmanacError
 from forecasting.store.forecasts import ForecastBatchRecord, write_forecasts
@@ -25,8 +25,10 @@ logger = logging.getLogger(__name__)
 
 _AT_ONCE = 1_000
 """Forecasts of one transaction; short ones let others write."""
-_REFUSALS = (DBAPIError, ValueError, TypeError)
+_REFUSALS = (DataError, ValueError, TypeError, OverflowError)
 """What the driver says of a value that it cannot write, such as a text with a NUL character or half a surrogate pair."""
+_NOT_NOW = (AlmanacError, DBAPIError)
+"""Everything else: a database that is away, that only reads, or in which a right or a partition is missing."""
 
 
 @dataclass(frozen=True)
@@ -133,13 +135,13 @@ class ForecastLog:
         while batches := self._taken():
             try:
                 written = write_forecasts(self._store, batches)
-            except AlmanacError as error:
-                logger.warning("forecasts go to %s until the store takes them: %s", self._spill_dir, error)
+            except _REFUSALS as error:
+                written = self._write_halves(batches, error)
+            except _NOT_NOW as error:
+                logger.warning("forecasts go to %s until the store takes them: %s", self._spill_dir, self._why(error))
                 self._put_aside(batches)
                 self._let_go()
                 return False
-            except _REFUSALS:
-                written = self._write_one_by_one(batches)
             self._let_go(written)
         return True
 
@@ -171,20 +173,31 @@ class ForecastLog:
                 with self._lock:
                     self._n_spilled += len(batch)
 
-    def _write_one_by_one(self, batches: Sequence[ForecastBatchRecord]) -> int:
-        """One of them is what no database takes, such as an id with a NUL character; the others are not to suffer."""
+    def _write_halves(self, batches: Sequence[ForecastBatchRecord], error: Exception) -> int:
+        """One forecast is what no database takes, such as an id with a NUL character; the others are not to suffer."""
+        halves = _halves(batches)
+        if not halves:
+            (batch,) = batches
+            why = self._why(error)
+            logger.error(
+                "the store refuses the forecast of %r of request %r: %s", list(batch.series), batch.request, why
+            )
+            with self._lock:
+                self._n_refused += len(batch)
+            return 0
         written = 0
-        for batch in batches:
+        for half in halves:
             try:
-                written += write_forecasts(self._store, [batch])
-            except AlmanacError:
-                self._put_aside([batch])
-            except _REFUSALS as error:
-                why = self._store.address.scrubbed(str(getattr(error, "orig", error)))
-                logger.error("the store refuses the %d forecasts of request %r: %s", len(batch), batch.request, why)
-                with self._lock:
-                    self._n_refused += len(batch)
+                written += write_forecasts(self._store, half)
+            except _REFUSALS as found:
+                written += self._write_halves(half, found)
+            except _NOT_NOW as found:
+                logger.warning("forecasts go to %s until the store takes them: %s", self._spill_dir, self._why(found))
+                self._put_aside(half)
         return written
+
+    def _why(self, error: Exception) -> str:
+        return self._store.address.scrubbed(str(getattr(error, "orig", None) or error))
 
     def _write_spilled(self) -> None:
         """Bring files of this process and of those that have died into the store."""
@@ -218,8 +231,8 @@ class ForecastLog:
             except DamagedSpillError as error:
                 damage = error
             written += self._written(batches)
-        except AlmanacError as error:
-            logger.warning("%s stays until the store takes it: %s", path, error)
+        except _NOT_NOW as error:
+            logger.warning("%s stays until the store takes it: %s", path, self._why(error))
             return False
         if damage is None:
             path.unlink()
@@ -233,5 +246,14 @@ class ForecastLog:
     def _written(self, batches: Sequence[ForecastBatchRecord]) -> int:
         try:
             return write_forecasts(self._store, batches)
-        except _REFUSALS:
-            return self._write_one_by_one(batches)
+        except _REFUSALS as error:
+            return self._write_halves(batches, error)
+
+
+def _halves(batches: Sequence[ForecastBatchRecord]) -> list[Sequence[ForecastBatchRecord]]:
+    """Batches in two parts, the series of one batch where there is one; none where nothing can be parted."""
+    if len(batches) > 1:
+        return [batches[: len(batches) // 2], batches[len(batches) // 2 :]]
+    (batch,) = batches
+    middle = len(batch) // 2
+    return [[batch.part(0, middle)], [batch.part(middle, len(batch))]] if middle else []

@@ -1,7 +1,7 @@
 """Write forecasts to the store and read them again."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntFlag, StrEnum
 from itertools import repeat
 from typing import Any
@@ -88,6 +88,17 @@ class ForecastBatchRecord:
 
     def __len__(self) -> int:
         return len(self.series)
+
+    def part(self, first: int, end: int) -> "ForecastBatchRecord":
+        """Some of its series."""
+        return replace(
+            self,
+            series=self.series[first:end],
+            origins=self.origins[first:end],
+            answers=None if self.answers is None else self.answers[first:end],
+            flags=None if self.flags is None else self.flags[first:end],
+            problems=self.problems[first:end],
+        )
 
     def rows(self) -> list[tuple[Any, ...]]:
         """One row of the table for each series, in the order of its columns."""

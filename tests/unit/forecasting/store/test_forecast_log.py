@@ -90,7 +90,33 @@ def test_a_forecast_that_no_database_takes_is_named_and_the_others_are_written(s
     log.append(batch(request="r2"))
     assert log.close() == ForecastLogReport(waiting=0, written=4, spilled=0, refused=2)
     assert requests_of(store) == ["r1", "r2"]
-    assert "refuses the 2 forecasts of request 'half \\ud800'" in caplog.text
+    assert "refuses the forecast of ['b'] of request 'half \\ud800'" in caplog.text
+
+
+def test_of_a_request_only_the_series_that_no_database_takes_is_refused(store, tmp_path):
+    log = open_log(store, tmp_path)
+    log.append(batch(series=("a", "half \ud800", "c"), flags=np.array([1, 2, 4]), problems=("x", "y", "z")))
+    assert log.close() == ForecastLogReport(waiting=0, written=2, spilled=0, refused=1)
+    found = read_forecasts(store, ForecastQuery(model="load"))
+    assert [(one.series, int(one.flags), one.problem, one.quantiles[0, 0]) for one in found] == [
+        ("a", 1, "x", 0),
+        ("c", 4, "z", 12),
+    ]
+
+
+def test_what_a_store_without_its_table_does_not_take_waits_in_a_file(store, tmp_path):
+    with store.writing() as connection:
+        connection.execute(text("ALTER TABLE forecasts RENAME TO forecasts_elsewhere"))
+    log = open_log(store, tmp_path)
+    log.append(batch())
+    assert log.close() == ForecastLogReport(waiting=0, written=0, spilled=2, refused=0)
+    (path,) = waiting_spills(tmp_path / "spill")
+    with store.writing() as connection:
+        connection.execute(text("ALTER TABLE forecasts_elsewhere RENAME TO forecasts"))
+    after = open_log(store, tmp_path, flush_interval_s=0.01)
+    wait_until(lambda: not path.exists())
+    after.close()
+    assert requests_of(store) == ["r1"]
 
 
 def test_a_closed_log_takes_nothing(store, tmp_path):
