@@ -1,7 +1,7 @@
 """Write observations: values of series by time, each with the time since when it is known."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -62,7 +62,7 @@ class ObservationsReport:
 
     new: the first of their step. restated: replaced another one, which is kept. late: one that became known later was
     there already; they are kept behind it. unchanged: the value was there. repeated: nothing was looked at, the
-    idempotency key was seen before.
+    idempotency key was seen before. revision: of the model's observations, which this write made; none where it changed nothing.
     """
 
     new: int
@@ -70,6 +70,7 @@ class ObservationsReport:
     late: int
     unchanged: int
     repeated: bool = False
+    revision: int | None = field(default=None, compare=False)
 
 
 def write_observations(
@@ -123,7 +124,7 @@ def write_grids(
             *(sum(getattr(one, name) for one in found) for name in ("new", "restated", "late", "unchanged"))
         )
         if report.new or report.restated:
-            _count_change(connection, model)
+            return replace(report, revision=_count_change(connection, model))
         return report
 
 
@@ -138,10 +139,11 @@ def observation_revision(store: Store, model: str) -> int:
         return int(connection.execute(found).scalar_one_or_none() or 0)
 
 
-def _count_change(connection: Connection, model: str) -> None:
+def _count_change(connection: Connection, model: str) -> int:
     statement = _insert(connection, OBSERVATION_REVISIONS).values(model=model, revision=1)
     following = {"revision": OBSERVATION_REVISIONS.c.revision + 1}
-    connection.execute(statement.on_conflict_do_update(index_elements=["model"], set_=following))
+    statement = statement.on_conflict_do_update(index_elements=["model"], set_=following)
+    return int(connection.execute(statement.returning(OBSERVATION_REVISIONS.c.revision)).scalar_one())
 
 
 def _check(rows: ObservationRows, grid: GridSpec) -> None:

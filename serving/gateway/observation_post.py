@@ -120,7 +120,7 @@ class ObservationWriter:
             raise AnswerError(409, str(error)) from error
         except DataError as error:
             raise AnswerError(400, str(error)) from error
-        await self._observed.refresh(given.ids)
+        await self._observed.refresh(given.ids, report.revision)
         counts = {name: getattr(report, name) for name in ("new", "restated", "late", "unchanged", "repeated")}
         return {**counts, "known_at": None if report.repeated else iso_time(known_at)}
 

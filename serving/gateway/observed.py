@@ -131,17 +131,20 @@ class ObservedHistory:
             kept = self._find(served)
         return None if kept is None else kept.rows
 
-    async def refresh(self, ids: Sequence[str]) -> None:
-        """Read some series again, which this process has just written.
+    async def refresh(self, ids: Sequence[str], revision: int | None) -> None:
+        """Read some series again, which this process has just written, and all where others have written too.
+
+        Args:
+            ids: Of the series.
+            revision: Of the observations, which the write has made; none where it changed nothing.
 
         Raises:
             RetryableError: The store cannot be used now.
         """
         async with self._busy:
-            revision = await asyncio.to_thread(observation_revision, self._store, self._model)
             for kept in list(self._kept):
-                is_only_ours = revision == kept.revision + 1
-                if kept.rows is not None and is_only_ours and len(ids) <= KEYS_AT_ONCE:
+                # What was read stood just before the write. Should somebody have written after it, the look below sees that.
+                if kept.rows is not None and revision == kept.revision + 1 and len(ids) <= KEYS_AT_ONCE:
                     found = await asyncio.to_thread(self._read, kept.served, tuple(ids))
                     self._keep(_KeptRows(kept.served, kept.rows.replaced(ids, found), revision))
         await self._look_at_all()

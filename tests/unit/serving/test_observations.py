@@ -253,7 +253,7 @@ def test_every_forecast_is_in_the_store_once_the_gateway_has_ended(server, root)
     with open_store(store_address(None, root / "serving.db")) as store:
         found = read_forecasts(store, ForecastQuery(model="tiny"))
     assert len(found) == 41
-    (kept,) = [one for one in found if one.request == "mine"]
+    (kept,) = [one for one in found if one.request.startswith("mine/")]
     assert (kept.series, kept.version, kept.role, kept.origin) == ("a", 1, "champion", CUTOFF)
     assert kept.levels == (0.1, 0.5, 0.9)
     np.testing.assert_allclose(kept.quantiles[:, 1], answered["point"], rtol=1e-6)

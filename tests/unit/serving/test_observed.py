@@ -104,8 +104,8 @@ def store(tmp_path):
         yield found
 
 
-def post(store: Store, *values: tuple) -> None:
-    write_observations(store, cells(*values), GRID, now=CUTOFF)
+def post(store: Store, *values: tuple) -> int | None:
+    return write_observations(store, cells(*values), GRID, now=CUTOFF).revision
 
 
 def test_what_this_process_wrote_and_what_another_did_are_both_there_after_a_refresh(store):
@@ -114,12 +114,10 @@ def test_what_this_process_wrote_and_what_another_did_are_both_there_after_a_ref
     async def follow() -> list[dict[int, dict[str, float]]]:
         history = ObservedHistory(store, "tiny")
         found = [set((await history.of(model)).places)]
-        post(store, ("a", "Demand", 10, 1, late))
-        await history.refresh(("a",))
+        await history.refresh(("a",), post(store, ("a", "Demand", 10, 1, late)))
         found.append(told(await history.of(model), "a"))
         post(store, ("b", "Demand", 10, 2, late))
-        post(store, ("a", "Demand", 11, 3, late))
-        await history.refresh(("a",))
+        await history.refresh(("a",), post(store, ("a", "Demand", 11, 3, late)))
         return [*found, told(await history.of(model), "a"), told(await history.of(model), "b")]
 
     nothing, one, two, other = asyncio.run(follow())
@@ -127,6 +125,22 @@ def test_what_this_process_wrote_and_what_another_did_are_both_there_after_a_ref
     assert one == {10: {"Demand": 1}}
     assert two == {10: {"Demand": 1}, 11: {"Demand": 3}}
     assert other == {10: {"Demand": 2}}
+
+
+def test_what_another_process_wrote_is_there_after_a_refresh_for_a_post_that_changed_nothing(store):
+    late, model = CUTOFF + 1, served()
+
+    async def follow() -> dict[int, dict[str, float]]:
+        history = ObservedHistory(store, "tiny")
+        post(store, ("a", "Demand", 10, 1, late))
+        await history.of(model)
+        post(store, ("b", "Demand", 10, 2, late))
+        again = post(store, ("a", "Demand", 10, 1, late))
+        assert again is None
+        await history.refresh(("a",), again)
+        return told(await history.of(model), "b")
+
+    assert asyncio.run(follow()) == {10: {"Demand": 2}}
 
 
 def test_a_store_that_is_away_keeps_no_request_waiting_and_is_read_when_it_is_back(store, tmp_path, caplog):
@@ -143,8 +157,9 @@ def test_a_store_that_is_away_keeps_no_request_waiting_and_is_read_when_it_is_ba
         path.rmdir()
         (tmp_path / "away").rename(path)
         history.start()
-        while (found := await history.of(model)) is None:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(60):
+            while (found := await history.of(model)) is None:
+                await asyncio.sleep(0.01)
         await history.close()
         return without, told(found, "a")
 
@@ -164,8 +179,7 @@ def test_another_version_has_rows_of_its_own(store):
         kept = await history.of(second)
         await history.of(first)
         assert await history.of(second) is kept
-        post(store, ("b", "Demand", 5, 1, CUTOFF + 20))
-        await history.refresh(("b",))
+        await history.refresh(("b",), post(store, ("b", "Demand", 5, 1, CUTOFF + 20)))
         return [*found, *[set((await history.of(one)).places) for one in (first, second)]]
 
     assert asyncio.run(follow()) == [{"a"}, set(), {"a"}, {"a", "b"}, {"b"}]
