@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 
 _DAY_S = 86_400
 _LOCK = 4_093_822_418
-"""Of pg_advisory_xact_lock: two processes make the same partition one after another."""
+"""Of pg_advisory_xact_lock: two processes make or drop the same partition one after another."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,11 @@ def ensure_partitions(connection: Connection, spec: PartitionSpec, times: Iterab
 
 def drop_partitions(connection: Connection, spec: PartitionSpec, before: int) -> list[str]:
     """Drop the partitions that end before a time; returns their names."""
+    # Who waited for another one that drops them finds none left.
+    connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _LOCK})
     over = [start for start in partition_starts(connection, spec) if start + spec.width_s <= before]
     for start in over:
-        connection.execute(text(f"DROP TABLE {spec.name(start)}"))
+        connection.execute(text(f"DROP TABLE IF EXISTS {spec.name(start)}"))
     return [spec.name(start) for start in over]
 
 

@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sqlalchemy.exc import DBAPIError
+
 from forecasting.config.store import StoreConfig
 from forecasting.durations import duration_s
 from forecasting.errors import AlmanacError
@@ -103,8 +105,8 @@ async def _prune(store: Store, settings: StoreConfig) -> None:
     while True:
         try:
             report = await asyncio.to_thread(work, now=int(time.time()))
-        except AlmanacError as error:
-            logger.warning("nothing is pruned: %s", error)
+        except (AlmanacError, DBAPIError) as error:
+            logger.warning("nothing is pruned: %s", store.address.scrubbed(str(getattr(error, "orig", None) or error)))
         else:
             if report.rows or report.partitions:
                 logger.info("pruned rows %s, partitions %s", report.rows, list(report.partitions))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+from sqlalchemy.exc import DBAPIError
 
 from forecasting.errors import AlmanacError
 from forecasting.masks import masks_among
@@ -174,8 +175,9 @@ class ObservedHistory:
                 if kept is not None and revision == kept.revision:
                     return
                 rows = await asyncio.to_thread(self._read, served, None)
-            except AlmanacError as error:
-                logger.warning("observations are not read: %s", error)
+            except (AlmanacError, DBAPIError) as error:
+                why = self._store.address.scrubbed(str(getattr(error, "orig", None) or error))
+                logger.warning("observations are not read: %s", why)
                 if kept is None:
                     # Requests go on without; only the watch tries again, so that none of them waits for a database that is away.
                     self._keep(_KeptRows(served, None, -1))

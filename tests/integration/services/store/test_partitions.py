@@ -1,5 +1,6 @@
 """What only PostgreSQL has: partitions by time."""
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -14,8 +15,10 @@ from forecasting.store.partitions import (
     partition_starts,
 )
 from forecasting.store.retention import prune
+from serving.gateway.observed import ObservedHistory
 from tests.unit.forecasting.store.stores import DAY, HOUR, NOON, batch
 from tests.unit.forecasting.store.test_retention import write_values
+from tests.unit.serving.test_observed import CUTOFF, post, served, told
 
 pytestmark = pytest.mark.services
 WEEK = 7 * DAY
@@ -67,3 +70,35 @@ def test_a_query_by_time_reads_the_partitions_of_that_time(store):
         plan = "\n".join(row[0] for row in rows)
     assert f"forecasts_{THIS_WEEK + 3 * WEEK}" in plan
     assert f"forecasts_{THIS_WEEK}" not in plan
+
+
+def test_of_two_that_prune_at_once_neither_fails_and_each_partition_is_dropped_by_one(store):
+    write_forecasts(store, [batch(created_at=NOON + week * WEEK) for week in range(4)])
+
+    def drop(_turn: int) -> tuple[str, ...]:
+        return prune(store, keep_forecasts_s=WEEK, keep_observations_s=None, now=NOON + 3 * WEEK).partitions
+
+    with ThreadPoolExecutor(4) as threads:
+        dropped = [name for names in threads.map(drop, range(4)) for name in names]
+    assert sorted(dropped) == [f"forecasts_{THIS_WEEK}", f"forecasts_{THIS_WEEK + WEEK}"]
+
+
+def test_observations_are_looked_for_again_after_an_error_of_the_database(store, caplog):
+    post(store, ("a", "Demand", 10, 1, CUTOFF + 1))
+    with store.writing() as connection:
+        connection.execute(text("ALTER TABLE observation_revisions RENAME TO elsewhere"))
+
+    async def follow() -> tuple[object, object]:
+        history, model = ObservedHistory(store, "tiny", look_s=0.01), served()
+        without = await history.of(model)
+        with store.writing() as connection:
+            connection.execute(text("ALTER TABLE elsewhere RENAME TO observation_revisions"))
+        history.start()
+        async with asyncio.timeout(60):
+            while (found := await history.of(model)) is None:
+                await asyncio.sleep(0.01)
+        await history.close()
+        return without, told(found, "a")
+
+    assert asyncio.run(follow()) == (None, {10: {"Demand": 1}})
+    assert "observations are not read" in caplog.text
