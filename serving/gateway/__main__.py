@@ -22,7 +22,7 @@ from serving.gateway.candidate_judge import CandidateJudge
 from serving.gateway.candidate_traffic import CandidateTraffic
 from serving.gateway.forecaster import Forecaster
 from serving.gateway.gateway_store import DEFAULT_STORE, NOT_SET, GatewayStore, open_gateway_store
-from serving.gateway.guard import Guard, RateLimit, require_guarded
+from serving.gateway.guard import Guard, RateLimit, is_loopback, require_guarded
 from serving.gateway.metrics import GatewayMetrics
 from serving.gateway.model_loader import ModelLoader, RolesWatch
 from serving.gateway.pages import StatePages
@@ -87,7 +87,8 @@ async def serve_gateway(flags: argparse.Namespace) -> None:
     tokens = TokenSource(flags.tokens)
     require_guarded(flags.bind_address, has_tokens=not tokens.is_open, is_open=flags.open)
     rate = None if flags.rate_limit is None else RateLimit(flags.rate_limit)
-    guard = Guard(tokens, rate=rate, max_in_flight=flags.max_in_flight)
+    is_local = is_loopback(flags.bind_address) and not flags.open
+    guard = Guard(tokens, rate=rate, max_in_flight=flags.max_in_flight, is_local=is_local)
     repository = ModelRepository(flags.models_dir)
     load = functools.partial(load_served_model, repository, flags.model, series_dir=flags.series_dir)
     versions = RolesWatch(repository, flags.model)

@@ -75,6 +75,7 @@ class GatewayApp:
                 afterwards()
 
     def _admit(self, scope: Scope) -> str:
+        self._guard.admit_page(_header(scope, b"host"), _header(scope, b"origin"))
         authorization = _header(scope, b"authorization")
         peer = scope.get("client") or ("", 0)
         return self._guard.admit(

@@ -5,6 +5,7 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from forecasting.errors import ConfigError
 from serving.gateway.answers import AnswerError
@@ -29,7 +30,7 @@ def require_guarded(address: str, *, has_tokens: bool, is_open: bool) -> None:
     Raises:
         ConfigError: The address is not a loopback one, and neither holds.
     """
-    if has_tokens or is_open or _is_loopback(address):
+    if has_tokens or is_open or is_loopback(address):
         return
     raise ConfigError(
         f"the gateway must have tokens to listen on {address}, which others can reach: `almanac tokens make NAME --file FILE` "
@@ -37,7 +38,15 @@ def require_guarded(address: str, *, has_tokens: bool, is_open: bool) -> None:
     )
 
 
-def _is_loopback(address: str) -> bool:
+def _hostname(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
+
+
+def is_loopback(address: str) -> bool:
+    """Whether a name or an address is of this machine alone."""
     if address == "localhost":
         return True
     try:
@@ -68,9 +77,28 @@ class RateLimit:
 class Guard:
     """Lets requests in or raises what they are answered with."""
 
-    def __init__(self, tokens: TokenSource, *, rate: RateLimit | None, max_in_flight: int) -> None:
-        """Nothing is in flight yet."""
-        self._tokens, self._rate, self._max_in_flight = tokens, rate, max_in_flight
+    def __init__(
+        self, tokens: TokenSource, *, rate: RateLimit | None, max_in_flight: int, is_local: bool = False
+    ) -> None:
+        """Nothing is in flight yet; is_local: whether only programs of this machine are meant to ask."""
+        self._tokens, self._rate, self._max_in_flight, self._is_local = tokens, rate, max_in_flight, is_local
+
+    def admit_page(self, host: str | None, origin: str | None) -> None:
+        """Refuse what a page of another site sends through a browser, where no token keeps it out.
+
+        Args:
+            host: The header Host, which names this machine unless another name was made to lead here.
+            origin: The header Origin, which a browser sends with what a page writes.
+
+        Raises:
+            AnswerError: 403.
+        """
+        if not self._tokens.is_open:
+            return
+        if self._is_local and host is not None and not is_loopback(_hostname(f"//{host}")):
+            raise AnswerError(403, f"without tokens the header Host must name this machine, such as localhost, found {host!r}")  # fmt: skip
+        if origin is not None and origin.lower().partition("://")[2] != (host or "").lower():
+            raise AnswerError(403, f"without tokens no page of another site may ask, found the Origin {origin!r}")
 
     def admit(self, authorization: str | None, address: str, scope: TokenScope, *, n_in_flight: int) -> str:
         """Let a request in; the name of its token, for the log, or "-" where none is asked for.

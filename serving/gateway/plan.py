@@ -129,6 +129,7 @@ def plan_forecasts(served: ServedModel, request: ForecastRequest, observed: Obse
     if request.origin is None and request.cutoff is None and laid.has_seen.any():
         wanted = replace(wanted, reached=_reached(wanted, rows_given, given_of))
     origins, refused = _origins(wanted)
+    refused |= laid.refused
     ahead = _ahead(wanted, origins, rows_given, given_of)
     plan = PlanSpec(served, ids, rows, start, origins, ahead, static, rows_given, given_of)
     _give_known(plan, request, refused)
@@ -167,7 +168,8 @@ def _wanted(
 ) -> tuple[tuple[str, ...], Integers]:
     block = served.block
     if request.series is None and given is None:
-        return block.ids, np.arange(len(block.ids))
+        new = () if observed is None else tuple(one for one in observed.places if one not in block.position)
+        return (*block.ids, *new), np.concatenate([np.arange(len(block.ids)), np.full(len(new), -1, dtype=np.int64)])
     ids = request.series or (given.ids if given is not None else ())
     rows = np.array([block.position.get(one, -1) for one in ids], dtype=np.int64)
     brought = set(given.ids) if given is not None else set()
@@ -195,7 +197,8 @@ class _LaidRows:
     """Rows that go before those of the version, each series' observed ones first, so that those of the request win.
 
     start `[N]`: a time on the grid of each series. static `[N,S]`. rows: none where there are none; of `[R]`: whose they
-    are, ascending. has_own, has_seen `[N]`: whether the request, or an observation, has any row of a series.
+    are, ascending. has_own, has_seen `[N]`: whether the request, or an observation, has any row of a series. refused: new
+    series without a static column that the model reads, by place.
     """
 
     start: Integers
@@ -204,6 +207,7 @@ class _LaidRows:
     of: Integers
     has_own: npt.NDArray[np.bool_]
     has_seen: npt.NDArray[np.bool_]
+    refused: Mapping[int, AnswerError] = field(default_factory=dict)
 
 
 def _laid(
@@ -228,15 +232,20 @@ def _laid(
     if given is not None:
         check_times(given, start[of_ids[-1]], spec.step_s)
         has_own[of_rows[-1]] = True
+    refused: dict[int, AnswerError] = {}
     for i in np.flatnonzero(rows < 0).tolist():
-        codes = static_codes(ids[i], {} if given is None else given.static.get(ids[i], {}), spec)
+        try:
+            codes = static_codes(ids[i], {} if given is None else given.static.get(ids[i], {}), spec)
+        except AnswerError as error:
+            refused[i] = error
+            continue
         static[i] = (*codes, *spec.scaler.own_scales(ids[i]))
     together = parts[0] if len(parts) == 1 else joined(*parts)
     of = np.concatenate(of_rows)
     if np.any(np.diff(of) < 0):
         order = np.argsort(of, kind="stable")
         together, of = together.pick(order), of[order]
-    return _LaidRows(start, static, together, of, has_own, has_seen)
+    return _LaidRows(start, static, together, of, has_own, has_seen, refused)
 
 
 def _reached(wanted: _WantedSpec, given: GivenRows | None, given_of: Integers) -> Integers:

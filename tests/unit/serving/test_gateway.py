@@ -446,3 +446,12 @@ def test_serve_of_a_first_model_that_waits_for_approval_says_how_to_approve_it(t
         ConfigError, match="version 1 waits for approval: `uv run almanac models approve tiny` makes it"
     ):
         serve(tmp_path / "models", "tiny", None, ServingConfig())
+
+
+@pytest.mark.parametrize("headers", [{"origin": "https://shop.example"}, {"host": "shop.example"}])
+def test_a_page_of_another_site_cannot_ask_a_gateway_without_tokens(address, headers):
+    connection = http.client.HTTPConnection(address, timeout=20)
+    connection.request("POST", "/v1/forecast", b"{}", {"content-type": "text/plain", **headers})
+    response = connection.getresponse()
+    assert (response.status, b"without tokens" in response.read()) == (403, True)
+    connection.close()

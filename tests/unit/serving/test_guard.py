@@ -203,3 +203,42 @@ def test_the_command_prints_the_token_once_and_keeps_its_digest(tmp_path, capsys
     assert "must not have a token 'shop' yet" in capsys.readouterr().err
     assert main(["tokens", "make", "printed"]) == 0
     assert capsys.readouterr().err.startswith("printed read ")
+
+
+@pytest.mark.parametrize("host", [None, "127.0.0.1:8502", "localhost", "[::1]:8502", "LOCALHOST:1"])
+def test_without_tokens_programs_and_pages_of_this_machine_are_let_in(monkeypatch, host):
+    monkeypatch.delenv("ALMANAC_TOKENS", raising=False)
+    guard = _guard(None, is_local=True)
+    guard.admit_page(host, None)
+    if host is not None:
+        guard.admit_page(host, f"http://{host}")
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        ("127.0.0.1:8502", "https://shop.example"),
+        ("127.0.0.1:8502", "null"),
+        ("127.0.0.1:8502", "http://127.0.0.1:3000"),
+        ("shop.example:8502", None),
+        ("shop.example:8502", "http://shop.example:8502"),
+        ("[::1", None),
+    ],
+)
+def test_without_tokens_a_page_of_another_site_is_refused(monkeypatch, host, origin):
+    monkeypatch.delenv("ALMANAC_TOKENS", raising=False)
+    with pytest.raises(AnswerError, match="without tokens") as found:
+        _guard(None, is_local=True).admit_page(host, origin)
+    assert found.value.code == 403
+
+
+def test_beyond_this_machine_any_name_may_lead_here_but_no_other_sites_page(monkeypatch):
+    monkeypatch.delenv("ALMANAC_TOKENS", raising=False)
+    guard = _guard(None)
+    guard.admit_page("forecasts.example", "https://forecasts.example")
+    with pytest.raises(AnswerError, match="no page of another site may ask"):
+        guard.admit_page("forecasts.example", "https://shop.example")
+
+
+def test_with_tokens_a_page_may_come_from_anywhere(file):
+    _guard(file, is_local=True).admit_page("forecasts.example", "https://shop.example")

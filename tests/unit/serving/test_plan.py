@@ -11,6 +11,7 @@ from serving.gateway.answers import AnswerError
 from serving.gateway.forecast_request import ForecastRequest
 from serving.gateway.given import GivenRows
 from serving.gateway.inputs import model_inputs
+from serving.gateway.observed import ObservedRows
 from serving.gateway.plan import past_with_rows, plan_forecasts
 from serving.gateway.served_model import ServedModel
 from tests.unit.serving.tiny_models import SPEC
@@ -101,3 +102,30 @@ def test_a_past_ends_with_the_last_target_before_the_origin():
     np.testing.assert_array_equal(_past([-2], [4.0], origin=0).values[:, 0], [4.0])
     np.testing.assert_array_equal(_past([-2], [4.0], origin=2).values[:, 0], [4.0, np.nan, 5.0, 5.0])
     np.testing.assert_array_equal(_past([20], [np.nan], origin=30, n_steps=2).values[:, :2], [[5, 20], [5, 20]])
+
+
+def _new_series(n_steps):
+    columns = {"Demand": np.arange(n_steps, dtype=np.float64), "Temperature": np.full(n_steps, 3.0)}
+    times = START + 3600 * np.arange(n_steps)
+    return ObservedRows.of(GivenRows(("new",), np.zeros(n_steps, np.int64), times, columns))
+
+
+def test_all_series_include_those_that_only_observations_know():
+    columns = {"Demand": np.array([*range(8), *[np.nan] * 3]), "Temperature": np.full(11, 3.0)}
+    rows = GivenRows(("new",), np.zeros(11, np.int64), START + 3600 * np.arange(11), columns)
+    served = ServedModel("tiny", 1, START + 36_000, SPEC, {"a": Series("a", START, np.tile([5.0, 20.0], (10, 1)))})
+    plan = plan_forecasts(served, ForecastRequest(), ObservedRows.of(rows))
+    assert plan.ids[-1] == "new"
+    assert plan.origins[-1] == START + 3600 * 8
+
+
+def test_of_all_series_an_observed_one_without_the_static_columns_is_skipped_and_said():
+    spec = replace(SPEC, static=("Zone",), categories={"Zone": ("n", "s")})
+    served = ServedModel(
+        "tiny", 1, START + 36_000, spec, {"a": Series("a", START, np.tile([5.0, 20.0], (10, 1)), (0,))}
+    )
+    plan = plan_forecasts(served, ForecastRequest(), _new_series(8))
+    assert plan.ids == ("a",)
+    assert [(one.series, "static column 'Zone' must be given" in one.reason) for one in plan.skipped] == [("new", True)]
+    with pytest.raises(AnswerError, match="static column 'Zone' must be given"):
+        plan_forecasts(served, ForecastRequest(("new",)), _new_series(8))
