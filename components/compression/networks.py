@@ -60,11 +60,22 @@ class NetworkShelf:
         calibration = json.loads((model / MODEL_SPEC_FILE).read_text(encoding="utf-8"))["calibration"]
         self._calibration = CalibrationSpec(tuple(calibration))
         self._found: dict[Pruning, PrunedNetwork] = {}
+        self._refused: dict[Pruning, str] = {}
 
     def network(self, pruning: Pruning) -> PrunedNetwork:
-        """The network of a pruning."""
+        """The network of a pruning; one that could not be made is not tried again.
+
+        Raises:
+            ArtifactError: It cannot be made within the limits, or could not when it was asked for before.
+        """
+        if pruning in self._refused:
+            raise ArtifactError(self._refused[pruning])
         if pruning not in self._found:
-            self._found[pruning] = self._read(pruning) or self._make(pruning)
+            try:
+                self._found[pruning] = self._read(pruning) or self._make(pruning)
+            except ArtifactError as error:
+                self._refused[pruning] = str(error)
+                raise
         return self._found[pruning]
 
     def aware(self, pruning: Pruning) -> PrunedNetwork:
@@ -89,7 +100,8 @@ class NetworkShelf:
 
     def is_made(self, pruning: Pruning) -> bool:
         """Whether asking for it costs nothing much."""
-        return pruning in self._found or pruning is Pruning.NONE or self._path(pruning).exists()
+        known = pruning in self._found or pruning in self._refused
+        return known or pruning is Pruning.NONE or self._path(pruning).exists()
 
     def estimate_s(self, pruning: Pruning) -> float:
         """Seconds that making it may take, before any was made; of structured pruning its first round."""

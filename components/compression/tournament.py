@@ -108,8 +108,12 @@ class Tournament:
         left = self._budget.seconds - self._spent_s - (time.monotonic() - self._began)
         estimate = self._estimate_s(spec)
         # Time for measuring what is there must remain.
-        if left < estimate + _MEASURING_S * (len(self._records) + 2):
-            reason = f"{max(left, 0.0):.0f} s of compression.time_budget_s left, it would take about {estimate:.0f} s"
+        measuring = _MEASURING_S * (len(self._records) + 2)
+        if left < estimate + measuring:
+            reason = (
+                f"{max(left, 0.0):.0f} s of compression.time_budget_s left, "
+                f"it would take about {estimate:.0f} s, and measuring takes {measuring:.0f} s at the end"
+            )
             logger.info("%s: %s left out, %s", place, spec.name, reason)
             return VariantRecord(spec.name, "", VariantStatus.LEFT_OUT, reason)
         logger.info("%s: %s, about %.0f s", place, spec.name, estimate)

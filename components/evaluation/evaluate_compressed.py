@@ -4,6 +4,7 @@ No TensorFlow here: variants run in LiteRT, and the float model was scored by ev
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,6 +42,8 @@ from forecasting.series_store import read_series_store
 from forecasting.steps import StepContext, StepOutcome
 from forecasting.tournament import FLOAT_REFERENCE, VariantRecord, VariantStatus, read_tournament
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class CompressedEvaluationReport:
@@ -73,18 +76,28 @@ def evaluate_compressed(
 
     Raises:
         DataError: The test period holds no horizon or no actual.
-        ArtifactError: A variant cannot be loaded or answers another shape; the float model was
-            scored on other steps.
+        ArtifactError: The float model was scored on other steps.
     """
     variants = read_tournament(inputs[StepName.COMPRESS_MODEL] / TOURNAMENT_FILE)
     reference = read_backtest_report(inputs[StepName.EVALUATE_MODEL] / METRICS_FILE)
-    report, measures = _score(settings, inputs, variants=variants, reference=reference, output=output)
-    write_backtest_report(report, output / METRICS_FILE)
-    decision, outcomes = judge_variants(settings, variants, report, measures=measures)
+    scored = _score(settings, inputs, variants=variants, reference=reference, output=output)
+    write_backtest_report(scored.report, output / METRICS_FILE)
+    decision, outcomes = judge_variants(
+        settings, variants, scored.report, measures=scored.measures, failures=scored.failures
+    )
     write_decision(decision, output / DECISION_FILE)
     compressed = CompressedEvaluationReport(decision.variant or "", decision.reason, outcomes)
     (output / REPORT_FILE).write_text(json.dumps(asdict(compressed), indent=1), encoding="utf-8")
     return StepOutcome(decision.passed, f"ships {decision.reason}" if decision.passed else decision.reason)
+
+
+@dataclass(frozen=True)
+class _ScoredReport:
+    """Accuracy of the float model and its variants, what else the gate looks at in their forecasts, and who has none and why."""
+
+    report: BacktestReport
+    measures: Mapping[str, VariantMeasures]
+    failures: Mapping[str, str]
 
 
 def _score(
@@ -94,8 +107,7 @@ def _score(
     variants: tuple[VariantRecord, ...],
     reference: BacktestReport,
     output: Path,
-) -> tuple[BacktestReport, dict[str, VariantMeasures]]:
-    """Accuracy of the float model and its variants, and what else the gate looks at in the forecasts of the variants."""
+) -> _ScoredReport:
     store = read_series_store(inputs[StepName.VALIDATE_DATA])
     spec = read_feature_spec(inputs[StepName.TRAIN_MODEL] / FEATURE_SPEC_FILE)
     backtest = open_backtest(store, spec, settings=settings.backtest)
@@ -104,16 +116,13 @@ def _score(
             f"variants must be scored on the {reference.n_points} steps of evaluate_model, "
             f"this backtest has {backtest.n_points}; run evaluate_model again"
         )
-    folder = inputs[StepName.COMPRESS_MODEL]
-    predictors = {
-        variant.name: LitePredictor(folder / variant.path)
-        for variant in variants
-        if variant.status is VariantStatus.BUILT and not variant.is_float_reference
-    }
+    predictors, failures = _load(variants, inputs[StepName.COMPRESS_MODEL])
     forecasts: dict[str, ForecastRecord] = {}
     if predictors:
         size = settings.backtest.batch_size
-        forecasts = score_predictors(predictors, spec, backtest=backtest, batch_size=size)
+        forecasts = score_predictors(predictors, spec, backtest=backtest, batch_size=size, failures=failures)
+    for name, reason in failures.items():
+        logger.warning("%s cannot be scored: %s", name, reason)
     write_scores(output / SCORES_FILE, backtest, forecasts=forecasts)
     scores = score_backtest(store, spec, backtest=backtest, forecasts=forecasts, settings=settings.backtest)
     write_series_scores(output / SERIES_SCORES_FILE, backtest, scores=scores.series)
@@ -126,7 +135,20 @@ def _score(
         )
         for name, record in forecasts.items()
     }
-    return _with_reference(scores.report, reference), measures
+    return _ScoredReport(_with_reference(scores.report, reference), measures, failures)
+
+
+def _load(variants: tuple[VariantRecord, ...], folder: Path) -> tuple[dict[str, LitePredictor], dict[str, str]]:
+    """The variants that were built, by name, and why others of them cannot be loaded."""
+    predictors: dict[str, LitePredictor] = {}
+    failures: dict[str, str] = {}
+    for variant in variants:
+        if variant.status is VariantStatus.BUILT and not variant.is_float_reference:
+            try:
+                predictors[variant.name] = LitePredictor(folder / variant.path)
+            except ArtifactError as error:
+                failures[variant.name] = str(error)
+    return predictors, failures
 
 
 def _worst_series_loss(

@@ -40,6 +40,7 @@ def judge_variants(
     report: BacktestReport,
     *,
     measures: Mapping[str, VariantMeasures],
+    failures: Mapping[str, str],
 ) -> tuple[GateDecision, dict[str, str]]:
     """Judge each scored variant by the rules of the compressed gate and choose the one to ship.
 
@@ -48,6 +49,7 @@ def judge_variants(
         variants: The float model first.
         report: Accuracy of each, those that could not be built left out.
         measures: Of each variant but the float model, which was judged before.
+        failures: Why a variant that was built could not be scored.
 
     Returns:
         The decision with the results of every variant's rules, and what became of each variant.
@@ -55,6 +57,7 @@ def judge_variants(
     eligible: list[ScoredVariantRecord] = []
     results: list[GateResult] = []
     outcomes = {variant.name: f"{variant.status.value.replace('_', ' ')}: {variant.reason}" for variant in variants}
+    outcomes |= {name: f"failed: {reason}" for name, reason in failures.items()}
     for variant in variants:
         if variant.name not in report.models:
             continue

@@ -58,7 +58,12 @@ class ForecastRecord:
 
 
 def score_predictors(
-    predictors: Mapping[str, Predictor], spec: FeatureSpec, *, backtest: BacktestSpec, batch_size: int
+    predictors: Mapping[str, Predictor],
+    spec: FeatureSpec,
+    *,
+    backtest: BacktestSpec,
+    batch_size: int,
+    failures: dict[str, str] | None = None,
 ) -> dict[str, ForecastRecord]:
     """Forecast every window with every predictor; each window is made once and shared.
 
@@ -70,9 +75,10 @@ def score_predictors(
         spec: Feature spec; its columns are those of the backtest's series.
         backtest: Windows asked for.
         batch_size: Windows forecast at once.
+        failures: Where given, receives why a predictor failed, by name: it has no record then, and the others go on.
 
     Raises:
-        ArtifactError: An answer is not `[B,H,A]`.
+        ArtifactError: A predictor fails or its answer is not `[B,H,A]`, and there is no `failures`.
     """
     shapes = {name: (spec.horizon, _n_columns(predictor, spec)) for name, predictor in predictors.items()}
     answers = {name: forecast_array((backtest.n_windows, *shape)) for name, shape in shapes.items()}
@@ -80,13 +86,20 @@ def score_predictors(
     for first in range(0, backtest.n_windows, batch_size):
         end = min(first + batch_size, backtest.n_windows)
         inputs = block_inputs(backtest, spec, first=first, end=end)
-        for name, predictor in predictors.items():
-            answers[name][first:end] = _checked(predictor.predict(inputs), (end - first, *shapes[name]), name)
+        for name in list(answers):
+            try:
+                found = predictors[name].predict(inputs)
+                answers[name][first:end] = _checked(found, (end - first, *shapes[name]), name)
+            except ArtifactError as error:
+                if failures is None:
+                    raise
+                failures[name] = str(error)
+                del answers[name]
         if time.monotonic() - reported > _PROGRESS_EVERY_S:
             reported = time.monotonic()
             logger.info("scored %d of %d windows in %.0f s", end, backtest.n_windows, reported - started)
     logger.info(
-        "scored %d windows with %s in %.1f s", backtest.n_windows, ", ".join(predictors), time.monotonic() - started
+        "scored %d windows with %s in %.1f s", backtest.n_windows, ", ".join(answers), time.monotonic() - started
     )
     return {name: _record(answer, spec.quantiles) for name, answer in answers.items()}
 

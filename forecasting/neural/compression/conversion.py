@@ -54,7 +54,8 @@ def convert_to_lite(
         converted: The same module in float32, where it was converted already: that is what takes the time.
 
     Raises:
-        ArtifactError: The graph has an operation that TensorFlow Lite lacks, or no product that could be in INT8.
+        ArtifactError: The graph has an operation that TensorFlow Lite lacks, or no product that could be in INT8, or
+            the quantiser refuses it.
         ValueError: The precision needs calibration windows and there are none.
     """
     if precision.needs_calibration and (calibration is None or not len(calibration)):

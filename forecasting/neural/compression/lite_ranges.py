@@ -7,6 +7,7 @@ import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from forecasting.contracts.signature import SERVING_DEFAULT
+from forecasting.errors import ArtifactError
 from forecasting.windows import ModelInputs
 
 TensorRanges = Mapping[str, Mapping[str, npt.NDArray[np.float32]]]
@@ -22,7 +23,17 @@ def activation_ranges(model: bytes, windows: ModelInputs) -> TensorRanges:
     Args:
         model: A float model.
         windows: Real windows.
+
+    Raises:
+        ArtifactError: The model fails on them.
     """
+    try:
+        return _ranges(_invoked(model, windows))
+    except (ValueError, RuntimeError) as error:
+        raise ArtifactError(f"the TensorFlow Lite model must run on calibration windows; it fails: {error}") from error
+
+
+def _invoked(model: bytes, windows: ModelInputs) -> Interpreter:
     interpreter = Interpreter(
         model_content=model,
         num_threads=1,
@@ -37,7 +48,7 @@ def activation_ranges(model: bytes, windows: ModelInputs) -> TensorRanges:
     for name, detail in inputs.items():
         interpreter.set_tensor(detail["index"], windows.as_dict()[name])
     interpreter.invoke()
-    return _ranges(interpreter)
+    return interpreter
 
 
 def _ranges(interpreter: Interpreter) -> TensorRanges:

@@ -25,7 +25,11 @@ _HALF_FLOATS = qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.Tenso
 
 
 def half_floats(model: bytes) -> bytes:
-    """The model with weights in float16."""
+    """The model with weights in float16.
+
+    Raises:
+        ArtifactError: The quantiser refuses the model.
+    """
     config = qtyping.OpQuantizationConfig(
         weight_tensor_config=_HALF_FLOATS,
         compute_precision=qtyping.ComputePrecision.FLOAT,
@@ -34,15 +38,26 @@ def half_floats(model: bytes) -> bytes:
     return _changed(model, _NETWORK, config, algorithm=AlgorithmName.FLOAT_CASTING)
 
 
-def integer_weights(model: bytes) -> bytes:
-    """The model with weights in INT8, its activations quantised as it runs."""
+def integer_weights(model: bytes, *, smallest: int = _SMALLEST_WEIGHTS) -> bytes:
+    """The model with weights in INT8, its activations quantised as it runs.
+
+    Args:
+        model: A float model.
+        smallest: Weights that a product must have to be quantised.
+
+    Raises:
+        ArtifactError: No product of the network has as many weights, or the quantiser refuses the model.
+    """
     config = qtyping.OpQuantizationConfig(
         weight_tensor_config=_INTEGERS,
         compute_precision=qtyping.ComputePrecision.INTEGER,
         explicit_dequantize=False,
-        min_weight_elements=_SMALLEST_WEIGHTS,
+        min_weight_elements=smallest,
     )
-    return _changed(model, _NETWORK, config)
+    found = _changed(model, _NETWORK, config)
+    if not _has_integers(found):
+        raise ArtifactError(f"INT8 weights need a product of {smallest:,} weights or more, found none in the model")
+    return found
 
 
 def integer_products(model: bytes, layers: Sequence[str], ranges: TensorRanges) -> bytes:
@@ -54,7 +69,7 @@ def integer_products(model: bytes, layers: Sequence[str], ranges: TensorRanges) 
         ranges: Of its activations.
 
     Raises:
-        ArtifactError: None of the layers has a product in the model.
+        ArtifactError: None of the layers has a product in the model, or the quantiser refuses it.
     """
     # A name lists all that was fused into an operation; a layer that is called again has a number.
     one_of = "|".join(re.escape(layer) for layer in layers)
@@ -65,9 +80,13 @@ def integer_products(model: bytes, layers: Sequence[str], ranges: TensorRanges) 
         explicit_dequantize=False,
     )
     found = _changed(model, rf"(.*[/;]|^)({one_of})(_\d+)?/.*", config, ranges=ranges)
-    if not any(detail["dtype"] is np.int8 for detail in Interpreter(model_content=found).get_tensor_details()):
+    if not _has_integers(found):
         raise ArtifactError("INT8 needs layers of matrix products, found none in the model")
     return found
+
+
+def _has_integers(model: bytes) -> bool:
+    return any(detail["dtype"] is np.int8 for detail in Interpreter(model_content=model).get_tensor_details())
 
 
 def _changed(
@@ -78,8 +97,11 @@ def _changed(
     algorithm: str = AlgorithmName.MIN_MAX_UNIFORM_QUANT,
     ranges: TensorRanges | None = None,
 ) -> bytes:
-    work = quantizer.Quantizer(model)
-    for product in _PRODUCTS:
-        work.update_quantization_recipe(where, product, config, algorithm)
-    result = work.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
+    try:
+        work = quantizer.Quantizer(model)
+        for product in _PRODUCTS:
+            work.update_quantization_recipe(where, product, config, algorithm)
+        result = work.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
+    except (ValueError, RuntimeError) as error:
+        raise ArtifactError(f"the TensorFlow Lite model cannot be quantised: {error}") from error
     return bytes(result.quantized_model)

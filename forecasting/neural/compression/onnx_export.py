@@ -51,20 +51,20 @@ def _converted(module: ForecastModule) -> bytes:
     names = list(module.spec.signature.input_shapes())
     inputs = {tensor.name: _alias(tensor.name, names) for tensor in frozen.inputs}
     outputs = {tensor.name: QUANTILES for tensor in frozen.outputs}
-    model, _ = tf2onnx.convert.from_graph_def(
-        frozen.graph.as_graph_def(),
-        name="forecaster",
-        input_names=list(inputs),
-        output_names=list(outputs),
-        opset=OPSET,
-        custom_op_handlers={"Erfc": (_erfc, [])},
-        tensors_to_rename=inputs | outputs,
-    )
-    for value in (*model.graph.input, *model.graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = "batch"
     try:
+        model, _ = tf2onnx.convert.from_graph_def(
+            frozen.graph.as_graph_def(),
+            name="forecaster",
+            input_names=list(inputs),
+            output_names=list(outputs),
+            opset=OPSET,
+            custom_op_handlers={"Erfc": (_erfc, [])},
+            tensors_to_rename=inputs | outputs,
+        )
+        for value in (*model.graph.input, *model.graph.output):
+            value.type.tensor_type.shape.dim[0].dim_param = "batch"
         onnx.checker.check_model(model)
-    except onnx.checker.ValidationError as error:
+    except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
         raise ArtifactError(f"the model cannot be written as ONNX: {error}") from error
     return bytes(model.SerializeToString())
 

@@ -13,6 +13,7 @@ from components.deployment.version_dir import assemble_version
 from forecasting.config import step_settings
 from forecasting.contracts.steps import StepName
 from forecasting.feature_store import read_feature_store
+from forecasting.predictors import LitePredictor
 from forecasting.series_store import read_series_store
 from forecasting.tournament import VariantRecord, read_tournament
 from forecasting.windows import ModelInputs
@@ -75,7 +76,10 @@ def test_a_quantised_file_is_served_at_any_batch_size_close_to_the_saved_model(t
     assert np.all(np.diff(lite, axis=2) >= 0)
 
 
-def test_a_narrowed_network_is_served_under_the_same_signature(tournament, tmp_path):
-    lite = served(tournament, "structured_tflite_float32", tmp_path, "--prefer_tflite_model")
+def test_a_narrowed_network_is_served_and_answers_what_its_file_answers(tournament, tmp_path):
+    run, variants, windows = tournament
+    name = "structured_tflite_float32"
+    lite = served(tournament, name, tmp_path, "--prefer_tflite_model")
+    file = run.directory(StepName.COMPRESS_MODEL) / variants[name].path
     assert lite.shape == (8, 24, 3)
-    assert np.all(np.isfinite(lite))
+    np.testing.assert_allclose(lite, LitePredictor(file).predict(windows), rtol=1e-5)

@@ -7,8 +7,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import flatbuffers
 import pyarrow.parquet as pq
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from components.evaluation.evaluate_compressed import evaluate_compressed
 from components.evaluation.evaluate_model import evaluate_model
@@ -171,6 +173,34 @@ def test_variant_that_computes_nonsense_is_left_behind_as_not_sane(
     assert outcome.startswith("max_range_ratio fails: ")
     rules = [rule.rule for rule in read_decision(output / "decision.json").rules if rule.role == "tflite_int8"]
     assert rules[:4] == ["max_missing_ratio", "max_nonfinite_ratio", "max_crossed_ratio", "max_range_ratio"]
+
+
+def test_variants_that_cannot_be_loaded_or_asked_are_left_behind_as_failed_and_the_others_go_on(
+    inputs: dict[StepName, Path], context: StepContext, tiny_models: Mapping[str, Path]
+) -> None:
+    run_evaluate_model(inputs, context)
+    add_variants(inputs, tiny_models, {"tflite_float32": "good", "tflite_int8": "close", "tflite_float16": "good"})
+    folder = inputs[StepName.COMPRESS_MODEL] / "variants"
+    (folder / "tflite_float32/model.tflite").write_bytes(b"damaged")
+    (folder / "tflite_float16/model.tflite").write_bytes(cut_answer(folder / "tflite_float16/model.tflite"))
+    run_evaluate_compressed(inputs, context)
+    output = inputs[StepName.EVALUATE_COMPRESSED]
+    outcomes = json.loads((output / "report.json").read_text())["outcomes"]
+    assert outcomes["tflite_int8"] == "shipped"
+    assert "model.tflite must be a TensorFlow Lite model" in outcomes["tflite_float32"]
+    assert outcomes["tflite_float16"].startswith("failed: ")
+    assert outcomes["tflite_float32"].startswith("failed: ")
+    assert list(read_backtest_report(output / "metrics.json").models) == ["saved_model", "tflite_int8"]
+
+
+def cut_answer(path: Path) -> bytes:
+    """A model that loads, and whose operations cannot be prepared for any batch."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes(), 0))
+    for operator in model.subgraphs[0].operators:
+        operator.inputs = operator.inputs[:1]
+    builder = flatbuffers.Builder(0)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
 
 
 def test_float_model_ships_where_no_variant_passes(

@@ -23,6 +23,7 @@ from forecasting.features.spec import CalendarSpec, ScalerSpec
 from forecasting.features.terms import RollingTerm
 from forecasting.features.transform import feature_blocks
 from forecasting.neural.compression.conversion import convert_to_lite
+from forecasting.neural.compression.lite_weights import integer_weights
 from forecasting.neural.compression.onnx_export import export_onnx
 from forecasting.neural.export import CalibrationSpec, ForecastModule, export_saved_model
 from forecasting.neural.fit_plan import FitReport
@@ -186,8 +187,10 @@ def answers(module: ForecastModule, inputs: ModelInputs, folder: Path, *, lite: 
         return found
     content = convert_to_lite(module).content
     np.testing.assert_allclose(LitePredictor(content).predict(inputs), found, rtol=1e-3, atol=1e-3)
-    assert_quantised_sound(convert_to_lite(module, Precision.INT8_WEIGHTS, converted=content).content, inputs, found)
     members = getattr(module.network, "members", [module.network])
+    if any(supports_integers(member.spec.model) is None for member in members):
+        # None of these models is as wide as what is worth to be quantised; without any INT8 this raises.
+        assert_quantised_sound(integer_weights(content, smallest=1), inputs, found)
     if all(supports_integers(member.spec.model) is None for member in members):
         integers = convert_to_lite(module, Precision.INT8, calibration=inputs, converted=content).content
         assert_quantised_sound(integers, inputs, found)

@@ -141,7 +141,7 @@ def add_compression(run: RunLayout) -> None:
         compression=CompressionConfig(max_accuracy_loss=0.02),
         serving=ServingConfig(),
     )
-    decision, outcomes = judge_variants(settings, tuple(variants), report, measures={})
+    decision, outcomes = judge_variants(settings, tuple(variants), report, measures={}, failures={})
     write_backtest_report(report, judged / "metrics.json")
     write_decision(decision, judged / "decision.json")
     text = json.dumps(asdict(CompressedEvaluationReport(decision.variant or "", decision.reason, outcomes)))

@@ -4,11 +4,13 @@ import pytest
 from forecasting.errors import ArtifactError
 from forecasting.neural.compression.conversion import convert_to_lite
 from forecasting.neural.compression.lite_ranges import activation_ranges
-from forecasting.neural.compression.lite_weights import integer_products
+from forecasting.neural.compression.lite_weights import integer_products, integer_weights
+from forecasting.neural.precision import product_layers
 from forecasting.predictors import LitePredictor
 from forecasting.variants import Precision
 from forecasting.windows import ModelInputs
-from forecasting.wire.lite_signatures import METADATA_ENTRY
+from forecasting.wire.lite_signatures import METADATA_ENTRY, read_signatures
+from forecasting.wire.messages import DataType
 
 LARGEST_MEAN_RATIO = {
     Precision.FLOAT32: 1e-6,
@@ -79,8 +81,20 @@ def test_a_conversion_runs_at_any_batch_size(precision, converted, unseen):
 
 
 @pytest.mark.parametrize("precision", list(Precision))
-def test_a_conversion_keeps_the_signature_of_tensorflow_serving(precision, converted):
-    assert METADATA_ENTRY.encode() in converted[precision].content
+def test_a_conversion_keeps_the_signature_of_tensorflow_serving(precision, converted, module):
+    content = converted[precision].content
+    # Without the entry, names of tensors would be read, which are the same.
+    assert METADATA_ENTRY.encode() in content
+    found = read_signatures(content)
+    assert list(found) == ["serving_default"]
+    expected = module.spec.signature.input_shapes()
+    assert shapes(found["serving_default"].inputs) == {name: [-1, *shape] for name, shape in expected.items()}
+    assert shapes(found["serving_default"].outputs) == {"quantiles": [-1, module.spec.horizon, 3]}
+
+
+def shapes(tensors) -> dict[str, list[int]]:
+    assert {info.dtype for info in tensors.values()} == {DataType.DT_FLOAT}
+    return {name: [dim.size for dim in info.tensor_shape.dim] for name, info in tensors.items()}
 
 
 def test_fewer_bits_make_smaller_files(converted):
@@ -116,3 +130,20 @@ def test_int8_without_calibration_windows_is_refused(precision, module, float_li
 def test_int8_of_layers_that_the_model_lacks_is_refused(float_lite, calibration):
     with pytest.raises(ArtifactError, match="found none"):
         integer_products(float_lite, ["elsewhere"], activation_ranges(float_lite, calibration))
+
+
+def test_int8_weights_of_a_model_that_is_too_narrow_for_any_are_refused(float_lite):
+    with pytest.raises(ArtifactError, match="need a product of 1,000,000 weights or more, found none"):
+        integer_weights(float_lite, smallest=1_000_000)
+
+
+def test_what_the_quantiser_refuses_is_an_error_of_the_artifact(module, float_lite):
+    layers = [layer.name for layer in product_layers(module.network)]
+    with pytest.raises(ArtifactError, match="cannot be quantised: "):
+        integer_products(float_lite, layers, {})
+
+
+def test_calibration_windows_that_the_model_cannot_read_are_an_error_of_the_artifact(float_lite, calibration):
+    cut = ModelInputs(calibration.history[:, :, :1], calibration.future)
+    with pytest.raises(ArtifactError, match="must run on calibration windows"):
+        activation_ranges(float_lite, cut)

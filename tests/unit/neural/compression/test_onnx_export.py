@@ -71,6 +71,18 @@ def test_an_operation_that_onnx_lacks_is_refused_by_name(module):
         export_onnx(Odd(module.network, module.spec, module.calibration), windows(module))
 
 
+def test_what_the_exporter_cannot_translate_is_an_error_of_the_artifact(module):
+    class Turned(ForecastModule):
+        """Its axes are turned by what a computation says, which ONNX must know beforehand."""
+
+        def quantiles(self, history, future, static=None):
+            found = super().quantiles(history, future, static)
+            return tf.transpose(found, tf.argsort(found[0, 0, :3], stable=True))
+
+    with pytest.raises(ArtifactError, match="cannot be written as ONNX"):
+        export_onnx(Turned(module.network, module.spec, module.calibration), windows(module))
+
+
 def test_other_answers_than_the_models_are_refused(module):
     class Moody(ForecastModule):
         """Answers more when it is asked directly than what its exported graph says."""
