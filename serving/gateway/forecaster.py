@@ -106,8 +106,9 @@ class Forecaster:
         it is to be noted.
 
         Raises:
-            AnswerError: The request cannot be answered; 4xx where the client must change it, 502 where the model
-                server answers wrongly, 503 where it cannot be asked and the fallback is refused or has no past.
+            AnswerError: The request cannot be answered; 4xx where the client must change it; where the fallback
+                is refused 502 for a model server that answers wrongly and 503 for one that cannot be asked; 503 where the
+                fallback has no past.
             AlmanacError: The version or its series cannot be read.
         """
         request = replace(request, fallback=request.fallback and self.has_fallback)
@@ -120,12 +121,16 @@ class Forecaster:
             if not request.fallback:
                 raise AnswerError(503, str(error)) from error
             why = DegradedSpec(FallbackCause.MODEL_SERVER, f"the model server cannot be reached: {error}")
-            plan = degrade(planned, dict.fromkeys(range(len(planned)), why))
-            answered = AnsweredRecord(plan, role=route.role)
+            answered = _degraded(planned, why, route)
         except RemoteError as error:
-            raise AnswerError(502, str(error)) from error
+            if not request.fallback:
+                raise AnswerError(502, str(error)) from error
+            why = DegradedSpec(FallbackCause.MODEL_ANSWER, f"the model server refuses: {error}")
+            answered = _degraded(planned, why, route)
         model_s = None if answered.answers is None else time.perf_counter() - begun
-        found = await run_for(len(planned), functools.partial(completed, answered, request))
+        # One series of the fallback may take as long as many of the model.
+        n_series = FEW + 1 if answered.plan.degraded else len(planned)
+        found = await run_for(n_series, functools.partial(completed, answered, request))
         found = replace(found, role=answered.role, model_s=model_s)
         if noted:
             self._note(found)
@@ -262,6 +267,11 @@ class Forecaster:
                 f"the model server must answer with forecasts of shape {shape}, found shape {answer.shape}"
             )
         return answer
+
+
+def _degraded(plan: PlanSpec, why: DegradedSpec, route: RouteSpec) -> AnsweredRecord:
+    """All of a plan left to the fallback."""
+    return AnsweredRecord(degrade(plan, dict.fromkeys(range(len(plan)), why)), role=route.role)
 
 
 async def run_for(n_series: int, work: Callable[[], T]) -> T:

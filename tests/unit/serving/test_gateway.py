@@ -331,11 +331,17 @@ def test_the_model_server_is_sent_the_request_id_as_metadata(home, tmp_path, giv
         connection = http.client.HTTPConnection(addresses["http"], timeout=20)
         connection.request("POST", "/v1/forecast", b'{"series": ["a"]}', {"x-request-id": given} if given else {})
         response = connection.getresponse()
-        document = json.loads(response.read())
+        (forecast,) = json.loads(response.read())["forecasts"]
+        connection.request("POST", "/v1/forecast", b'{"series": ["a"], "fallback": false}')
+        strict = connection.getresponse()
+        document = json.loads(strict.read())
         connection.close()
     server.stop(None)
-    assert (response.status, "UNIMPLEMENTED" in document["error"]) == (502, True)
-    assert seen == [response.getheader("x-request-id")]
+    # A server that refuses is stood in for as one that is gone, and who refuses the fallback is told.
+    assert (response.status, forecast["degraded"]) == (200, True)
+    assert forecast["reason"].startswith("the model server refuses: ")
+    assert (strict.status, "UNIMPLEMENTED" in document["error"]) == (502, True)
+    assert seen[0] == response.getheader("x-request-id")
     assert given in ("", seen[0])
 
 
