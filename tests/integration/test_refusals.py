@@ -168,7 +168,7 @@ def test_a_single_missing_threshold_is_named(home, tmp_path):
     ("words", "command"),
     [
         ("submit -c load.yaml", "submit"),
-        ("tune -c load.yaml", "tune"),
+        ("schedule -c load.yaml", "schedule"),
         ("worker", "worker"),
         ("monitor", "monitor"),
     ],
