@@ -182,7 +182,7 @@ def test_variants_that_cannot_be_loaded_or_asked_are_left_behind_as_failed_and_t
     add_variants(inputs, tiny_models, {"tflite_float32": "good", "tflite_int8": "close", "tflite_float16": "good"})
     folder = inputs[StepName.COMPRESS_MODEL] / "variants"
     (folder / "tflite_float32/model.tflite").write_bytes(b"damaged")
-    (folder / "tflite_float16/model.tflite").write_bytes(cut_answer(folder / "tflite_float16/model.tflite"))
+    (folder / "tflite_float16/model.tflite").write_bytes(with_another_column(folder / "tflite_float16/model.tflite"))
     run_evaluate_compressed(inputs, context)
     output = inputs[StepName.EVALUATE_COMPRESSED]
     outcomes = json.loads((output / "report.json").read_text())["outcomes"]
@@ -193,11 +193,15 @@ def test_variants_that_cannot_be_loaded_or_asked_are_left_behind_as_failed_and_t
     assert list(read_backtest_report(output / "metrics.json").models) == ["saved_model", "tflite_int8"]
 
 
-def cut_answer(path: Path) -> bytes:
-    """A model that loads, and whose operations cannot be prepared for any batch."""
+def with_another_column(path: Path) -> bytes:
+    """A model that loads, and that expects one column more than a window has."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes(), 0))
-    for operator in model.subgraphs[0].operators:
-        operator.inputs = operator.inputs[:1]
+    graph = model.subgraphs[0]
+    for number in graph.inputs:
+        tensor = graph.tensors[number]
+        tensor.shape = [*tensor.shape[:-1], tensor.shape[-1] + 1]
+        if tensor.shapeSignature is not None:
+            tensor.shapeSignature = [*tensor.shapeSignature[:-1], tensor.shapeSignature[-1] + 1]
     builder = flatbuffers.Builder(0)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
