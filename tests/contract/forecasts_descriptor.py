@@ -3,12 +3,13 @@
 `python -m tests.contract.forecasts_descriptor` writes `serving/gateway/rpc/forecasts.binpb`.
 """
 
+import subprocess
+import sys
 import tempfile
 from importlib.resources import files
 from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
-from grpc_tools import protoc
 
 import serving.gateway.rpc
 
@@ -21,9 +22,16 @@ def compiled() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "set"
         includes = [f"-I{FOLDER}", f"-I{files('grpc_tools') / '_proto'}"]
-        code = protoc.main(["protoc", *includes, f"--descriptor_set_out={out}", "forecasts.proto"])
-        if code:
-            raise RuntimeError(f"protoc ends with {code}")
+        # In a process of its own: beside TensorFlow, which has a protobuf library too, it would crash.
+        command = [
+            sys.executable,
+            "-m",
+            "grpc_tools.protoc",
+            *includes,
+            f"--descriptor_set_out={out}",
+            "forecasts.proto",
+        ]
+        subprocess.run(command, check=True)
         return FileDescriptorSet.FromString(out.read_bytes()).SerializeToString(deterministic=True)
 
 
