@@ -86,7 +86,11 @@ def integer_products(model: bytes, layers: Sequence[str], ranges: TensorRanges) 
 
 
 def _has_integers(model: bytes) -> bool:
-    return any(detail["dtype"] is np.int8 for detail in Interpreter(model_content=model).get_tensor_details())
+    try:
+        details = Interpreter(model_content=model).get_tensor_details()
+    except ValueError as error:
+        raise ArtifactError(f"the quantiser has made a model that cannot be loaded: {error}") from error
+    return any(detail["dtype"] is np.int8 for detail in details)
 
 
 def _changed(

@@ -31,7 +31,8 @@ def test_an_onnx_model_of_the_float_model_lies_in_the_version_that_ships(tmp_pat
     compress_model(step_settings(config, step), run.inputs(step), output, run.context)
 
     model, version = run.directory(StepName.TRAIN_MODEL), tmp_path / "version"
-    assemble_version(version, model, output, read_tournament(output / "tournament.json")[-1])
+    lite = next(one for one in read_tournament(output / "tournament.json") if one.name == "tflite_float32")
+    assemble_version(version, model, output, lite)
     store = read_feature_store(run.directory(StepName.BUILD_FEATURES))
     windows = parity_spec(read_series_store(run.directory(StepName.VALIDATE_DATA)), store, 8).real
     session = onnxruntime.InferenceSession(version / "model.onnx", providers=["CPUExecutionProvider"])

@@ -94,8 +94,9 @@ def test_series_of_two_kinds_get_maps_of_their_own_and_an_unknown_one_that_of_al
     values = first.values.copy()
     for t in range(24, 700):
         values[t, 0] = 200 - values[t - 24, 0]
-    other = replace(first, id="b", values=values, static=(1,))
-    store = feature_store(spec, [replace(first, static=(0,)), other])
+    # The spec has no known column, and the series have none.
+    other = replace(first, id="b", values=values[:, :2], static=(1,))
+    store = feature_store(spec, [replace(first, values=first.values[:, :2], static=(0,)), other])
     network, penalties = solved(store)
     assert all(one.own is not None for one in penalties)
     history, future = np.ones((1, 48, network.n_past), np.float32), np.zeros((1, 24, 0), np.float32)

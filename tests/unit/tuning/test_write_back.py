@@ -45,9 +45,9 @@ def test_what_the_search_was_called_with_is_part_of_it(written):
 
 def test_each_value_says_where_it_comes_from_and_what_it_was(written):
     lines = [" ".join(line.split()) for line in written.read_text().splitlines()]
-    assert "units: 48  # trial 3 of 9; was 16" in lines
-    assert "learning_rate: 0.0012  # trial 3 of 9; was 0.003" in lines
-    assert "context: 48  # trial 3 of 9; as it was" in lines
+    assert "units: 48 # trial 3 of 9; was 16" in lines
+    assert "learning_rate: 0.0012 # trial 3 of 9; was 0.003" in lines
+    assert "context: 48 # trial 3 of 9; as it was" in lines
 
 
 def test_what_no_trial_changed_stays_as_it_is_written(written):
