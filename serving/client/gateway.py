@@ -6,6 +6,7 @@ import os
 import ssl
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -26,7 +27,7 @@ REQUEST_ID = "x-request-id"
 DEADLINE_S = 30.0
 
 
-class _ClientBase:
+class _ClientBase(ABC):
     """What both clients have in common: settings, requests and the reading of answers."""
 
     def __init__(
@@ -52,8 +53,9 @@ class _ClientBase:
         self._token = token if token is not None else os.environ.get(TOKEN_VARIABLE)
         self._open(True if ca_file is None else _trusting(ca_file))
 
+    @abstractmethod
     def _open(self, verify: ssl.SSLContext | bool) -> None:
-        raise NotImplementedError
+        """Open the connections."""
 
     def _request(self, http: httpx.Client | httpx.AsyncClient, call: CallSpec, request_id: str | None) -> httpx.Request:
         headers = dict(call.headers)

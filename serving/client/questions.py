@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     Rows: TypeAlias = pd.DataFrame | pa.Table | Mapping[str, Any]
     """History: a table in long form, or a mapping as in JSON."""
 
-if TYPE_CHECKING:
-    pass
-
 PATH = "/v1/forecast"
 Moment = str | datetime
 JSON = "application/json"

@@ -14,7 +14,7 @@ are left alone. Without an origin, a series that has an entry in either is forec
 the model's or an error, never the seasonal naive forecast that stands in for it. `model` pins who answers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -61,10 +61,7 @@ def parse_forecast_request(body: bytes) -> ForecastRequest:
     Raises:
         AnswerError: 400, saying what is wrong and where.
     """
-    document = parse_object(body)
-    for key in document:
-        if key not in _KEYS:
-            raise AnswerError(400, f"unknown key {key!r}; known are {', '.join(_KEYS)}")
+    document = parse_object(body, _KEYS)
     return ForecastRequest(
         series=parse_series(document.get("series")),
         origin=_time_of(document, "origin"),
@@ -77,11 +74,15 @@ def parse_forecast_request(body: bytes) -> ForecastRequest:
     )
 
 
-def parse_object(body: bytes) -> dict[str, Any]:
+def parse_object(body: bytes, keys: Collection[str] | None = None) -> dict[str, Any]:
     """A body that is a JSON object; an empty one has no keys.
 
+    Args:
+        body: As it was sent.
+        keys: Those that it may have; none: any.
+
     Raises:
-        AnswerError: 400: it is none.
+        AnswerError: 400: it is none, or has another key.
     """
     try:
         # orjson bounds the depth itself, so deep nesting is a parse error and no crash.
@@ -90,6 +91,8 @@ def parse_object(body: bytes) -> dict[str, Any]:
         raise AnswerError(400, f"the body must be JSON: {error}") from error
     if not isinstance(document, dict):
         raise AnswerError(400, f"the body must be a JSON object, found {type(document).__name__}")
+    if keys is not None and (unknown := next((key for key in document if key not in keys), None)) is not None:
+        raise AnswerError(400, f"unknown key {unknown!r}; known are {', '.join(keys)}")
     return document
 
 

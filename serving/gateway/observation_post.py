@@ -49,10 +49,7 @@ def parse_observations(body: bytes) -> ObservationPost:
     Raises:
         AnswerError: 400, saying what is wrong and where.
     """
-    document = parse_object(body)
-    for key in document:
-        if key not in _KEYS:
-            raise AnswerError(400, f"unknown key {key!r}; known are {', '.join(_KEYS)}")
+    document = parse_object(body, _KEYS)
     given = parse_history(document.get(_KEY), None, key=_KEY)
     if given is None:
         raise AnswerError(400, f"the body must have the key {_KEY!r}, found {sorted(document)}")
