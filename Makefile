@@ -14,10 +14,10 @@ export GX_ANALYTICS_ENABLED := false
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo retail serve test test-services check lock docs golden clean
+.PHONY: help setup demo retail serve test test-services check lock docs monitoring monitoring-files golden clean
 
 help: ## Show this list
-	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 setup: $(STAMP) ## Build .venv from the hashed lock, bytecode compiled
 
@@ -66,10 +66,18 @@ docs: setup ## Write the generated pages of docs/
 	@$(BIN)/python -m pipelines.docs_config > build/config.md && mv build/config.md docs/config.md
 	@$(BIN)/python -m pipelines.docs_features > build/features.md && mv build/features.md docs/features.md
 	@$(BIN)/python -m pipelines.docs_metrics > build/metrics.md && mv build/metrics.md docs/metrics.md
+	@$(BIN)/python -m pipelines.docs_exported > build/exported-metrics.md && mv build/exported-metrics.md docs/exported-metrics.md
 	@$(BIN)/python -m serving.gateway.openapi > build/openapi.json && mv build/openapi.json docs/openapi.json
 
+monitoring: setup ## Serve the electricity example (or CONFIG) and watch it with Prometheus and Alertmanager
+	@$(BIN)/python -m infra.monitoring.local -c $(or $(CONFIG),pipelines/configs/electricity.yaml)
+
+monitoring-files: setup ## Write the rules, routes and dashboards that infra/monitoring makes
+	@$(BIN)/python -m infra.monitoring
+
 golden: setup ## Write the golden files of the compiled pipeline
-	@$(BIN)/almanac compile -c pipelines/configs/electricity.yaml -o tests/contract/golden/electricity.yaml
+	@$(BIN)/almanac compile -c pipelines/configs/electricity.yaml --allow-tags -o tests/contract/golden/electricity.yaml
+	@$(BIN)/almanac compile -c pipelines/configs/electricity.yaml --pipeline forecast_batch --allow-tags -o tests/contract/golden/electricity-forecasts.yaml
 
 lock: $(UV) ## Resolve the lock again
 	@$(UV) lock

@@ -153,10 +153,26 @@ def _external_state(
     step: StepName, settings: StepSettings, parents: Mapping[StepName, str], home: HomeLayout, created: float | None
 ) -> dict[str, str]:
     if isinstance(settings, ValidateDataSettings):
-        return source_state(settings.data, home, created=created)
+        return source_state(settings.data, home, created=created) | _observed_state(settings, home)
     if step == StepName.EVALUATE_MODEL:
         return _champion_state(settings.name, parents[StepName.TRAIN_MODEL], home)
     return {}
+
+
+def _observed_state(settings: ValidateDataSettings, home: HomeLayout) -> dict[str, str]:
+    """What the store has of the model; nothing where nothing was observed, as without a store."""
+    if settings.observations is None:
+        return {}
+    from forecasting.store.address import store_address
+    from forecasting.store.observations import observation_revision
+    from forecasting.store.opening import open_store
+
+    address = store_address(settings.observations.url, home.serving_database)
+    if address.file is not None and not address.file.is_file():
+        return {}
+    with open_store(address) as store:
+        revision = observation_revision(store, settings.name)
+    return {"observations": f"revision {revision} of {address.shown}"} if revision else {}
 
 
 def _learned_state(

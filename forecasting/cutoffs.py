@@ -27,3 +27,18 @@ def parse_cutoff(text: str, name: str = "the cutoff") -> datetime:
     if moment.tzinfo is None:
         raise ConfigError(f"{name} must carry a time zone, such as 2014-12-01T00:00:00Z; found {text!r}")
     return moment.astimezone(UTC)
+
+
+def scheduled_cutoff(moment: datetime, *, lag_s: int, step_s: int) -> datetime:
+    """The cutoff of a run that was due at a moment: what can be known by then, down to a whole step.
+
+    Args:
+        moment: When the run was due; not when it began, so that a late or repeated run reads the same.
+        lag_s: How long after its time a target is there, seconds.
+        step_s: Step of the series, seconds.
+
+    Returns:
+        A time in UTC on the grid of the steps, counted from the epoch.
+    """
+    known = int(moment.timestamp()) - lag_s
+    return datetime.fromtimestamp(known - known % step_s, UTC)

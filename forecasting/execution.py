@@ -8,14 +8,11 @@ import logging
 import os
 import pkgutil
 import shutil
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol
 
 from pydantic import ValidationError
@@ -25,10 +22,11 @@ from forecasting.capture import captured, shown
 from forecasting.command_word import command_word
 from forecasting.config.root import STEP_SETTINGS, StepSettings
 from forecasting.contracts.artifacts import MANIFEST_FILE
+from forecasting.contracts.codes import RETRYABLE_CODES
 from forecasting.contracts.layout import RunLayout, home_layout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
-from forecasting.errors import AlmanacError, ArtifactError, ConfigError, StoppedError
+from forecasting.errors import AlmanacError, ArtifactError, ConfigError
 from forecasting.leases import step_lease
 from forecasting.lineage import verify_inputs
 from forecasting.manifests import (
@@ -43,6 +41,7 @@ from forecasting.manifests import (
 from forecasting.recorder import StepRecorder
 from forecasting.runs import StepRecord, forget_later_steps, load_run, load_step
 from forecasting.steps import Step, StepContext, StepOutcome
+from forecasting.stopping import stop_signals
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +95,7 @@ def run_component(
         inputs: Directories of its parents by step name.
         home: ALMANAC_HOME.
         run: Name of the run.
-        cutoff: ISO 8601 time with zone, empty for the end of the table.
+        cutoff: ISO 8601 time with zone, empty for that of the run's record.
         output: The output artifact: told where the directory is, or filled where it has a place of its own.
 
     Returns:
@@ -106,12 +105,28 @@ def run_component(
         SystemExit: The step failed; the record and the log say why.
     """
     try:
+        _refuse_useless_retry(home_layout(home).run(run), StepName(step))
         passed = execute_step(StepName(step), function, settings, inputs, home=home, run=run, cutoff=cutoff)
         if output is not None:
             hand_over(home_layout(home).run(run).step(StepName(step)), output)
     except AlmanacError as error:
         raise SystemExit(int(error.exit_code)) from error
     return passed
+
+
+def _refuse_useless_retry(run: RunLayout, step: StepName) -> None:
+    """End at once where this very run has failed at this step for good.
+
+    Kubeflow Pipelines tries a failed task again whatever its exit code says; resuming a run removes such records.
+
+    Raises:
+        SystemExit: With the exit code of the failure.
+    """
+    earlier = load_step(run, step)
+    if earlier is None or earlier.status != RunStatus.FAILED or earlier.exit_code in (None, *RETRYABLE_CODES):
+        return
+    logger.error("%s is not tried again, it would fail in the same way: %s", step, earlier.error)
+    raise SystemExit(earlier.exit_code)
 
 
 def execute_step(
@@ -127,7 +142,7 @@ def execute_step(
         inputs: Directories of its parents by step name.
         home: ALMANAC_HOME.
         run: Name of the run, whose record exists.
-        cutoff: ISO 8601 time with zone, empty for the end of the table.
+        cutoff: ISO 8601 time with zone, empty for that of the run's record.
         capture: Send everything the step prints to its log file; otherwise it stays on the terminal.
         reuse: Whether an equal step of an earlier run may be taken.
 
@@ -138,11 +153,12 @@ def execute_step(
         AlmanacError: The step failed; its record holds the cause.
     """
     layout = home_layout(home)
-    context = StepContext(layout, layout.run(run), cutoff or None, created=load_run(layout.run(run)).created)
+    record = load_run(layout.run(run))
+    context = StepContext(layout, layout.run(run), cutoff or record.cutoff, created=record.created)
     context.run.logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         # Whoever holds the lease gets signals, so that it must know what to do with them by then.
-        stack.enter_context(_stop_signals())
+        stack.enter_context(stop_signals(f"`{command_word()} run --resume latest` continues the run"))
         stack.enter_context(step_lease(context.run, step))
         terminal = stack.enter_context(captured(context.run.log(step)) if capture else shown())
         recorder = stack.enter_context(StepRecorder(context.run, step, terminal))
@@ -294,27 +310,3 @@ def _link_or_copy(source: str, target: str) -> str:
     except OSError:
         shutil.copy2(source, target)
     return target
-
-
-@contextmanager
-def _stop_signals() -> Iterator[None]:
-    """Turn SIGTERM and ^C into StoppedError, which unwinds the step like any other error."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        # A second signal, such as ^C to the whole group and SIGTERM from the run, must not break the unwinding.
-        for other in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(other, signal.SIG_IGN)
-        name = signal.Signals(number).name
-        raise StoppedError(f"stopped by {name}; `{command_word()} run --resume latest` continues the run")
-
-    before: dict[signal.Signals, Callable[[int, FrameType | None], Any] | int | None] = {
-        number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

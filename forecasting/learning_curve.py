@@ -1,95 +1,151 @@
-"""What the losses of a training say: whether it had enough epochs, learnt by heart, or lost its way."""
+"""A learning curve, ours or a Keras history, and the numbers that its pattern is judged by."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field
+from itertools import pairwise
+from statistics import median
 from typing import Any
-
-from forecasting.formats import as_number, as_share
 
 EPOCH_RECORD = "epoch_record"
 """The attribute of a log record of the training loop with the `EpochRecord` that it tells of."""
-_STEADY_RATIO = 0.005
-"""A change of loss by less than this share counts as none."""
-_APART_RATIO = 0.01
-"""From this share above its best on, a validation loss counts as risen."""
-_RECENT_SHARE = 0.25
+RECENT_SHARE = 1 / 3
 """Share of the epochs, the last ones, that say whether it still learns."""
 
 
-class LearningState(StrEnum):
-    """What a learning curve looks like."""
+@dataclass(frozen=True)
+class CurveRecord:
+    """Losses of the epochs of one training; no number where they were lost.
 
-    TOO_SHORT = "too short"
-    DIVERGED = "diverged"
-    STILL_LEARNING = "still learning"
-    OVERFITTING = "overfits after the best epoch"
-    CONVERGED = "converged"
+    norms, largest_norms: mean and largest norm of the gradients of each epoch, before clipping; empty where not known.
+    layers: mean norm of each layer by epoch, before clipping, in the order of the network. n_divergences: how often the loss was lost and steps were retried.
+    lost: the training was given up.
+    """
+
+    epochs: tuple[int, ...]
+    train: tuple[float, ...]
+    validation: tuple[float, ...]
+    norms: tuple[float, ...] = ()
+    largest_norms: tuple[float, ...] = ()
+    layers: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    n_divergences: int = 0
+    lost: bool = False
+
+    @property
+    def best(self) -> int:
+        """Position of the lowest validation loss."""
+        return min(range(len(self.validation)), key=lambda i: self.validation[i])
+
+
+def read_curve(rows: Sequence[Mapping[str, Any]], *, n_divergences: int = 0, lost: bool = False) -> CurveRecord:
+    """The curve of `history.json`.
+
+    Args:
+        rows: Of each epoch: epoch, train_loss and validation_loss; gradient_norm, gradient_norm_max and layer_norms where known.
+        n_divergences: How often the loss was lost and steps were retried.
+        lost: Whether the training was given up.
+    """
+    known = [row for row in rows if row.get("layer_norms")]
+    names = list(known[0]["layer_norms"]) if known else []
+    return CurveRecord(
+        epochs=tuple(int(row["epoch"]) for row in rows),
+        train=tuple(_number(row["train_loss"]) for row in rows),
+        validation=tuple(_number(row["validation_loss"]) for row in rows),
+        norms=tuple(_number(row["gradient_norm"]) for row in rows if "gradient_norm" in row),
+        largest_norms=tuple(_number(row["gradient_norm_max"]) for row in rows if "gradient_norm_max" in row),
+        layers={name: tuple(_number(row["layer_norms"][name][0]) for row in known) for name in names},
+        n_divergences=n_divergences,
+        lost=lost,
+    )
 
 
 @dataclass(frozen=True)
-class LearningReport:
-    """state: in a word. finding: what the losses did. advice: what may help; empty where nothing needs to be done."""
+class CurveReport:
+    """What a curve measures; every ratio is a share of a loss, so that scales do not matter.
 
-    state: LearningState
-    finding: str
-    advice: str
-
-
-def diagnose_learning(epochs: Sequence[Mapping[str, Any]], *, n_divergences: int = 0) -> LearningReport:
-    """Read a learning curve as a person would.
-
-    Losses of training and validation are not compared with each other: they are of different periods, and dropout makes
-    the first one larger than the network deserves. Only what each does over the epochs counts.
-
-    Args:
-        epochs: Rows of history.json: epoch, train_loss and validation_loss.
-        n_divergences: How often the loss was lost and steps were retried.
+    train_fall, validation_fall: from the first epoch to the lowest. rise: of the last validation losses (median of the last
+    quarter) above the lowest. later_train_fall: of the training loss after the best epoch. recent_fall: of the lowest
+    validation loss over the last third of the epochs. gap, usual_gap, first_gap: validation over training loss at the best epoch, in the median, and in the first.
+    jitter, train_jitter: how far a loss goes up and down again in an epoch. spike: largest
+    rise of the training loss from one epoch to the next. norm: of the gradients, median over the epochs, 0 where it is not
+    known. weakest, strongest: layers by their norm in the second half of the epochs, with its ratio to the others' median.
     """
-    train = [_number(row["train_loss"]) for row in epochs]
-    validation = [_number(row["validation_loss"]) for row in epochs]
-    known = [i for i, loss in enumerate(validation) if math.isfinite(loss)]
-    if len(known) < len(epochs) or not all(map(math.isfinite, train)):
-        return _diverged(epochs, known)
-    if len(epochs) < 2:
-        return LearningReport(LearningState.TOO_SHORT, "There is one epoch only, which makes no curve.", "")
-    best = min(known, key=lambda i: validation[i])
-    found = _finished(epochs, train, validation, best)
-    if n_divergences:
-        retried = f" The loss was lost {n_divergences} times on the way, and those steps were retried at a lower rate."
-        return LearningReport(found.state, found.finding + retried, found.advice or "Lower training.learning_rate.")
-    return found
+
+    n_epochs: int
+    best: int
+    train_fall: float
+    validation_fall: float
+    rise: float
+    later_train_fall: float
+    recent_fall: float
+    gap: float
+    usual_gap: float
+    first_gap: float
+    jitter: float
+    train_jitter: float
+    spike: float
+    norm: float
+    weakest: tuple[str, float] | None
+    strongest: tuple[str, float] | None
 
 
-def _finished(
-    epochs: Sequence[Mapping[str, Any]], train: list[float], validation: list[float], best: int
-) -> LearningReport:
-    last = len(epochs) - 1
-    rise = -_fall(validation[best], validation[last])
-    fall = _fall(train[best], train[last])
-    best_said = f"The validation loss was lowest, {as_number(validation[best])}, in epoch {epochs[best]['epoch']} of {epochs[last]['epoch']}"
-    if validation[best] == 0:
-        return LearningReport(
-            LearningState.CONVERGED, f"{best_said}: it is learnt exactly, and more epochs would not help.", ""
-        )
-    if best < last and rise > _APART_RATIO and fall > _STEADY_RATIO:
-        return LearningReport(
-            LearningState.OVERFITTING,
-            f"{best_said} and rose by {as_share(rise)} after it, while the training loss fell by another {as_share(fall)}: "
-            "the network went on to learn the training period by heart.",
-            "The best epoch was taken. More history, more dropout or a smaller network may lower the best loss itself.",
-        )
-    recent = min(last - 1, math.floor(len(epochs) * (1 - _RECENT_SHARE)))
-    gain = _fall(min(validation[: recent + 1]), validation[best])
-    if best == last and gain > _STEADY_RATIO:
-        return LearningReport(
-            LearningState.STILL_LEARNING,
-            f"{best_said}, the last one, and fell by {as_share(gain)} over the last {last - recent} of them: it had not come to its end.",
-            "More epochs (training.epochs) would lower it further.",
-        )
-    after = f" and stayed within {as_share(max(rise, 0.0))} of it after that" if best < last else ", the last one"
-    return LearningReport(LearningState.CONVERGED, f"{best_said}{after}: more epochs would not help.", "")
+def measure_curve(curve: CurveRecord) -> CurveReport:
+    """Numbers of a curve of two epochs or more whose losses are all numbers above 0."""
+    train, validation, best = curve.train, curve.validation, curve.best
+    n = len(train)
+    n_recent = math.ceil(n * RECENT_SHARE)
+    weakest, strongest = _extreme_layers(curve.layers)
+    return CurveReport(
+        n_epochs=n,
+        best=best,
+        train_fall=_fall(train[0], min(train)),
+        validation_fall=_fall(validation[0], validation[best]),
+        rise=-_fall(validation[best], median(validation[max(best + 1, n - max(2, n // 4)) :] or validation[-1:])),
+        later_train_fall=_fall(train[best], train[-1]),
+        recent_fall=_fall(min(validation[: n - n_recent]), min(validation)),
+        gap=_ratio(validation[best], train[best]),
+        usual_gap=median(_ratio(b, a) for a, b in zip(train, validation, strict=True)),
+        first_gap=_ratio(validation[0], train[0]),
+        jitter=_jitter(validation),
+        train_jitter=_swing(train),
+        spike=max((_ratio(after, before) - 1 for before, after in pairwise(train)), default=0.0),
+        norm=median(curve.norms) if curve.norms else 0.0,
+        weakest=weakest,
+        strongest=strongest,
+    )
+
+
+def _extreme_layers(
+    layers: Mapping[str, tuple[float, ...]],
+) -> tuple[tuple[str, float] | None, tuple[str, float] | None]:
+    # The second half: a head that begins at zero lets little through to the layers before it at first.
+    means = {name: median(norms[len(norms) // 2 :]) for name, norms in layers.items() if norms}
+    if len(means) < 2:
+        return None, None
+    ratios = {
+        name: mean / max(median(other for key, other in means.items() if key != name), 1e-30)
+        for name, mean in means.items()
+    }
+    low, high = min(ratios, key=lambda name: ratios[name]), max(ratios, key=lambda name: ratios[name])
+    return (low, ratios[low]), (high, ratios[high])
+
+
+def _jitter(losses: Sequence[float]) -> float:
+    """How far a loss goes up and down again in an epoch, as a share of it: rises before its lowest value, falls after it.
+
+    A course that falls and then rises for good has none.
+    """
+    lowest = min(range(len(losses)), key=lambda i: losses[i])
+    moves = [-_fall(before, after) for before, after in pairwise(losses)]
+    against = [max(move, 0.0) for move in moves[:lowest]] + [max(-move, 0.0) for move in moves[lowest:]]
+    return 2 * sum(against) / len(moves)
+
+
+def _swing(losses: Sequence[float]) -> float:
+    """How far a loss that should only fall goes up and down again in an epoch, as a share of it."""
+    moves = [-_fall(before, after) for before, after in pairwise(losses)]
+    up, down = sum(move for move in moves if move > 0), -sum(move for move in moves if move < 0)
+    return 2 * min(up, down) / len(moves)
 
 
 def _fall(before: float, after: float) -> float:
@@ -97,18 +153,8 @@ def _fall(before: float, after: float) -> float:
     return (before - after) / abs(before) if before else 0.0
 
 
-def _diverged(epochs: Sequence[Mapping[str, Any]], known: list[int]) -> LearningReport:
-    lost = next(i for i, row in enumerate(epochs) if not _finite(row))
-    kept = f"; the best epoch before it, {epochs[known[-1]]['epoch']} at the latest, was kept" if known else ""
-    return LearningReport(
-        LearningState.DIVERGED,
-        f"The loss is no number from epoch {epochs[lost]['epoch']} on{kept}.",
-        "Lower training.learning_rate, and look for values far outside the usual range in the table.",
-    )
-
-
-def _finite(row: Mapping[str, Any]) -> bool:
-    return math.isfinite(_number(row["train_loss"])) and math.isfinite(_number(row["validation_loss"]))
+def _ratio(loss: float, other: float) -> float:
+    return loss / other if other else math.inf if loss else 1.0
 
 
 def _number(value: float | None) -> float:

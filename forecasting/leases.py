@@ -63,6 +63,11 @@ def run_is_going(layout: RunLayout) -> bool:
     return lock_holder(_run_lease_path(layout)) is not None
 
 
+def model_is_going(home: HomeLayout, model: str) -> bool:
+    """Whether a process runs a model's pipeline in this home now."""
+    return lock_holder(_model_lease_path(home, model)) is not None
+
+
 def step_is_going(layout: RunLayout, step: StepName) -> bool:
     """Whether a process runs this step of a run now, which may have outlived the run."""
     return lock_holder(_step_lease_path(layout, step)) is not None

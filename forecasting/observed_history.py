@@ -4,11 +4,11 @@ The series of a version are what its table said at its cutoff; they go with the 
 Observations are kept by series and time, with the time since when each value is known. Both are joined by one rule, the same
 online and in batch:
 
-- A value that became known after the cutoff stands in the place of the table's: it is a later word on the same step. It may
-  also be NaN, a step whose value was withdrawn.
+- A value that became known after the cutoff stands in the place of the table's: it is a later word on the same step.
 - A value that was known by the cutoff already fills what the table has nothing for, and changes nothing else: the table was
   read later and may have corrected it.
 - Of several values for one step the one that became known last stands, up to `known_by` where that is given.
+- NaN withdraws what was observed of a step, and is no word on the table: the table's value stands there again, where it has one.
 """
 
 from dataclasses import dataclass, replace
@@ -61,7 +61,7 @@ def lay_over(table: Floats, observed: ObservedSpan, *, cutoff: int) -> Floats:
     """
     is_later = observed.known_at > cutoff
     fills = np.isnan(table) & (observed.known_at != NOT_OBSERVED)
-    found: Floats = np.where(is_later | fills, observed.numbers, table)
+    found: Floats = np.where((is_later | fills) & ~np.isnan(observed.numbers), observed.numbers, table)
     return found
 
 

@@ -20,7 +20,8 @@ from forecasting.contracts.artifacts import (
 )
 from forecasting.errors import ArtifactError
 from forecasting.schema import Series
-from forecasting.series_store import read_series_store
+from forecasting.series_index import read_series_index
+from forecasting.series_store import read_series_spec, read_series_store
 
 STORE_FILES = (SCHEMA_FILE, INDEX_FILE, SERIES_FILE)
 
@@ -62,7 +63,7 @@ def quarantine_reasons(store_dir: Path) -> dict[str, str]:
         reasons = dict(document) if path == kept else _reported(document)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"{path} must say why each series is in quarantine: {error}") from error
-    ids = [series.id for series in read_series_store(folder)]
+    ids = read_series_index(folder, read_series_spec(folder).static).ids
     if missing := [name for name in ids if name not in reasons]:
         raise ArtifactError(f"{path} must say why each series is in quarantine, found nothing of {missing[0]!r}")
     return {name: reasons[name] for name in ids}

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from forecasting.contracts.artifacts import SCHEMA_FILE, SERIES_FILE, VINTAGES_FILE
+from forecasting.contracts.artifacts import INDEX_FILE, SCHEMA_FILE, SERIES_FILE, VINTAGES_FILE
 from forecasting.errors import ArtifactError
 from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec
 from forecasting.series_index import SeriesIndex, read_series_index, write_series_index
@@ -130,20 +131,28 @@ class SeriesReader:
     """Reads rows of a series store as they are asked for, so that no more than a part of it is in memory."""
 
     def __init__(self, directory: Path) -> None:
-        """Open a store written by `SeriesStoreWriter`."""
+        """Open a store written by `SeriesStoreWriter`.
+
+        Raises:
+            ArtifactError: A Parquet file of it is missing or damaged; so for all that reads its rows.
+        """
         self.spec = read_series_spec(directory)
-        self.index = read_series_index(directory, self.spec.static)
+        with _reading(directory / INDEX_FILE) as path:
+            self.index = read_series_index(path.parent, self.spec.static)
         self._path = directory / SERIES_FILE
-        self._file = pq.ParquetFile(self._path)
+        with _reading(self._path):
+            self._file = pq.ParquetFile(self._path)
         sizes = [self._file.metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)]
         self._bounds = np.cumsum([0, *sizes])
-        self._vintages = VintagesReader(directory / VINTAGES_FILE) if self.spec.vintages else None
+        self._vintages_path = directory / VINTAGES_FILE
+        with _reading(self._vintages_path) as path:
+            self._vintages = VintagesReader(path) if self.spec.vintages else None
 
     def rows(self, first: int, end: int) -> npt.NDArray[np.float64]:
         """Values of rows `first` to `end - 1` of the store, `[rows, n columns]`, NaN where missing.
 
         Raises:
-            ArtifactError: The store has fewer rows.
+            ArtifactError: The store has fewer rows, or they cannot be read.
         """
         part = self._slice(first, end, list(self.spec.columns))
         values = np.empty((end - first, len(self.spec.columns)))
@@ -155,7 +164,7 @@ class SeriesReader:
         """Values of one column in rows `first` to `end - 1`, `[rows]`, NaN where missing.
 
         Raises:
-            ArtifactError: The store has fewer rows.
+            ArtifactError: The store has fewer rows, or they cannot be read.
         """
         values: npt.NDArray[np.float64] = self._slice(first, end, [name])[name].to_numpy()
         return values
@@ -167,7 +176,8 @@ class SeriesReader:
             int(np.searchsorted(self._bounds, first, side="right")) - 1,
             int(np.searchsorted(self._bounds, end, side="left")),
         )
-        table = self._file.read_row_groups(list(groups), columns=columns)
+        with _reading(self._path):
+            table = self._file.read_row_groups(list(groups), columns=columns)
         return table.slice(first - int(self._bounds[groups.start]), end - first)
 
     def __iter__(self) -> Iterator[Series]:
@@ -177,11 +187,19 @@ class SeriesReader:
         while first < len(index):
             fitting = np.searchsorted(ends, int(index.offset[first]) + ROW_GROUP_ROWS, side="right")
             end = max(first + 1, int(fitting))
-            values = self.rows(int(index.offset[first]), int(ends[end - 1]))
-            for number in range(first, end):
-                row = int(index.offset[number] - index.offset[first])
-                yield self._named(number, values[row : row + int(index.n_steps[number])])
+            yield from self.part(first, end)
             first = end
+
+    def part(self, first: int, end: int) -> Iterator[Series]:
+        """The series from one place of the index up to another; their rows are read at once."""
+        if first == end:
+            return
+        begin, last = int(self.index.offset[first]), end - 1
+        beyond = int(self.index.offset[last] + self.index.n_steps[last])
+        values = self.rows(begin, beyond) if begin < beyond else np.empty((0, len(self.spec.columns)))
+        for number in range(first, end):
+            row = int(self.index.offset[number]) - begin
+            yield self._named(number, values[row : row + int(self.index.n_steps[number])])
 
     def _named(self, number: int, values: npt.NDArray[np.float64]) -> Series:
         static = tuple(int(code) for code in self.index.static[number])
@@ -189,7 +207,10 @@ class SeriesReader:
 
     def vintages(self, number: int) -> SeriesVintages | None:
         """Vintages of one series; none where the store has none."""
-        return None if self._vintages is None else self._vintages.vintages(number)
+        if self._vintages is None:
+            return None
+        with _reading(self._vintages_path):
+            return self._vintages.vintages(number)
 
     def series(self, number: int) -> Series:
         """One whole series by its place in the index."""
@@ -203,11 +224,22 @@ class SeriesReader:
         return self.rows(first, first + n_steps) if n_steps else np.empty((0, len(self.spec.columns)))
 
 
+@contextmanager
+def _reading(path: Path) -> Iterator[Path]:
+    """Name the file in what goes wrong with reading it."""
+    try:
+        yield path
+    except (OSError, pa.ArrowException) as error:
+        raise ArtifactError(
+            f"{path} must be a whole Parquet file of a series store, and it cannot be read: {error}"
+        ) from error
+
+
 def read_series_store(directory: Path) -> SeriesStore:
     """Read a whole series store written by `SeriesStoreWriter`.
 
     Raises:
-        ArtifactError: Its index does not fit its rows.
+        ArtifactError: A file of it cannot be read, or its index does not fit its rows.
     """
     reader = SeriesReader(directory)
     index = reader.index

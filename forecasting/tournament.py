@@ -35,8 +35,8 @@ class VariantRecord:
     part of a pruning that others share not counted. compressed_bytes: the same gzipped. latency_*: of a single forecast.
     forecasts_per_s*: of calls with 1, 32 and 256 windows. load_s: to the first forecast, without the import of the runtime.
     peak_memory_bytes: most resident memory that the model took. parity_*_ratio: difference to the float network it was made
-    from on real windows, as a share of the mean forecast. extreme_ratio: the mean difference on the made-up windows where it is
-    largest, extreme_windows: which. validation_loss_ratio: increase of the MAE over the float model's on those real windows.
+    from on real windows, as a share of the mean forecast; `window`: the mean difference in the window where it is largest, as a share
+    of that window's own mean. extreme_ratio: the same of made-up windows, extreme_windows: of which kind. validation_loss_ratio: increase of the MAE over the float model's on those real windows.
     sparsity: share of weights that are zero. n_parameters: weights of the network. note: what else was found. None: not measured.
     """
 
@@ -62,6 +62,7 @@ class VariantRecord:
     validation_loss_ratio: float | None = None
     n_parameters: int | None = None
     note: str = ""
+    parity_window_ratio: float | None = None
 
     @property
     def is_float_reference(self) -> bool:

@@ -26,15 +26,39 @@ class TrialOutcome(StrEnum):
     RUNNING = "running"
 
 
+class TrialStage(StrEnum):
+    """What a trial was made for; every trial of a search that is not staged is of the joint one, but the first."""
+
+    BASELINE = "baseline"
+    ONE_AT_A_TIME = "one at a time"
+    JOINT = "joint"
+    ARCHITECTURE = "architecture"
+    FINALIST = "finalist"
+
+
 @dataclass(frozen=True)
 class FoldFitRecord:
-    """The fit of one fold: the metric on the fold, losses of its best epoch in scaled units, epochs, CPU seconds."""
+    """The fit of one fold: the metric on the fold, losses of its best epoch in scaled units, epochs, CPU seconds.
+
+    pattern: what its learning curve shows.
+    """
 
     value: float
     train_loss: float
     validation_loss: float
     n_epochs: int
     cpu_s: float
+    pattern: str = ""
+
+
+@dataclass(frozen=True)
+class FinalistRecord:
+    """A trial again with other seeds. values: the metric by seed, the trial's own first. std: of them, with n - 1."""
+
+    trial: int
+    values: tuple[float, ...]
+    mean: float
+    std: float
 
 
 @dataclass(frozen=True)
@@ -42,7 +66,8 @@ class TrialRecord:
     """One trial.
 
     settings: by path. value: the metric over all folds; none unless it was scored. epochs: validation losses of the first
-    fold, by which trials are pruned. reason: why it was refused or failed.
+    fold, by which trials are pruned. reason: why it was refused or failed. path: the one setting that differs, of a trial
+    that varies one. seed: of its training, where it is not the configured one.
     """
 
     number: int
@@ -54,6 +79,10 @@ class TrialRecord:
     n_parameters: int | None
     duration_s: float | None
     reason: str
+    stage: TrialStage = TrialStage.JOINT
+    path: str = ""
+    seed: int | None = None
+    of: int | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +92,8 @@ class TuningReport:
     baseline: the trial with the settings of the configuration as it was; none where the space does not hold them.
     importance: share of each setting in what changes the metric, largest first; empty for fewer than two scored trials.
     folds: (start, end) of each, UTC epoch seconds; the model of each was trained on what comes before. ends_before: start of
-    the test period, of which nothing was read.
+    the test period, of which nothing was read. finalists: of a staged search, the best first; the first one's trial is
+    `best`. searched: settings that its joint stage varied, for they mattered one at a time.
     """
 
     model: str
@@ -78,6 +108,8 @@ class TuningReport:
     importance: Mapping[str, float]
     best: int | None
     baseline: int | None
+    finalists: tuple[FinalistRecord, ...] = ()
+    searched: tuple[str, ...] = ()
 
     def trial(self, number: int) -> TrialRecord:
         """A trial by its number."""

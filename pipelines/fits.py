@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 
 import yaml
 
-from forecasting.config import AlmanacConfig, step_settings
+from forecasting.config import AlmanacConfig, config_digest, step_settings
 from forecasting.config.sections import SplitConfig
 from forecasting.contracts.codes import KILLED, ExitCode
 from forecasting.contracts.layout import HomeLayout, RunLayout
@@ -36,7 +36,7 @@ from forecasting.runs import (
     write_run,
 )
 from forecasting.schema import SplitSpec
-from pipelines.run import PIPELINE_LOG, config_digest, make_example, step_environment, stop_on_signal
+from pipelines.run import PIPELINE_LOG, make_example, step_environment, stop_on_signal
 from pipelines.terminal import ProgressSieve
 
 BACKTEST_HOME = "backtests"

@@ -5,6 +5,7 @@ Every gate is an If and an Else on a single unnamed bool, because that is what e
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from kfp import dsl
@@ -15,7 +16,7 @@ from components.compression.component import compress_model
 from components.deployment.component import deploy_model, validate_serving
 from components.evaluation.component import evaluate_compressed, evaluate_model
 from components.features.component import build_features
-from components.reporting.component import record_refusal, report_run
+from components.reporting.component import begin_run, record_refusal, report_run
 from components.training.component import train_model
 from components.validation.component import validate_data
 from forecasting.config import AlmanacConfig, step_settings
@@ -33,11 +34,12 @@ COMPONENTS: dict[StepName, BaseComponent] = {
     StepName.REPORT_RUN: report_run,
 }
 
-Call = Callable[..., dsl.PipelineTask]
+Place = Callable[[dsl.PipelineTask, StepName | None], None]
+"""Gives a task what it has on a cluster; the step is none for what begins a run or records a refusal."""
 
 
 def build_pipeline(config: AlmanacConfig, last: StepName = StepName.DEPLOY_MODEL) -> GraphComponent:
-    """The pipeline of one configuration.
+    """The pipeline of one configuration, for a run whose record its caller begins and ends.
 
     Args:
         config: The configuration; each step gets its own sections as a JSON constant.
@@ -46,41 +48,102 @@ def build_pipeline(config: AlmanacConfig, last: StepName = StepName.DEPLOY_MODEL
     Returns:
         A pipeline with the parameters `home`, `run` and `cutoff`.
     """
-    steps = list(StepName)
-    chain = steps[: steps.index(last) + 1]
 
     def almanac(home: str, run: str, cutoff: str = "") -> None:
-        def call(step: StepName, **inputs: Any) -> dsl.PipelineTask:
-            settings = step_settings(config, step).model_dump_json()
-            task = COMPONENTS[step](settings=settings, home=home, run=run, cutoff=cutoff, **inputs)
-            return task.set_caching_options(enable_caching=False)
+        graph = _Graph(config, home, run, cutoff, _leave)
+        with dsl.ExitHandler(graph.call(StepName.REPORT_RUN), name="run"):
+            graph.chain(_up_to(last), {})
 
-        def refuse(gate: StepName) -> None:
-            record_refusal(home=home, run=run, gate=gate.value).set_caching_options(enable_caching=False)
+    return _pipeline(config, almanac)
 
-        with dsl.ExitHandler(call(StepName.REPORT_RUN), name="run"):
-            _chain(chain, {}, call, refuse)
 
+def build_cluster_pipeline(
+    config: AlmanacConfig,
+    place: Place,
+    *,
+    run: str = dsl.PIPELINE_JOB_RESOURCE_NAME_PLACEHOLDER,
+    scheduled: str = dsl.PIPELINE_JOB_SCHEDULE_TIME_UTC_PLACEHOLDER,
+) -> GraphComponent:
+    """The same steps for a cluster: the first task begins the run, and the last ends it.
+
+    A run is named as its workflow; the name that people see of it may be anything, and be given twice.
+
+    Args:
+        config: The configuration.
+        place: Gives each task the volume, the resources and the retries of the cluster.
+        run: Name of the run: that of its workflow.
+        scheduled: When the run was due. The local runner of Kubeflow Pipelines knows neither placeholder.
+
+    Returns:
+        A pipeline with the parameters `home` and `cutoff`. Where the cutoff is empty it follows from the time for which the
+        run was scheduled.
+    """
+    last = StepName.DEPLOY_MODEL
+
+    def almanac(home: str = config.cluster.home, cutoff: str = "") -> None:
+        # The steps read the cutoff from the record that begin_run makes, so that a repeated run has the same.
+        graph = _Graph(config, home, run, "", place)
+        with dsl.ExitHandler(graph.call(StepName.REPORT_RUN, ends_run=True), name="run"):
+            begun = begin_run(
+                config=config.model_dump_json(), home=home, run=run, cutoff=cutoff, last=last.value,
+                scheduled=scheduled,
+            )  # fmt: skip
+            place(begun.set_caching_options(enable_caching=False), None)
+            graph.chain(_up_to(last), {}, begun)
+
+    return _pipeline(config, almanac)
+
+
+@dataclass(frozen=True)
+class _Graph:
+    """What the tasks of one run have in common. home, run, cutoff: values, or parameters of the pipeline."""
+
+    config: AlmanacConfig
+    home: Any
+    run: Any
+    cutoff: Any
+    place: Place
+
+    def call(self, step: StepName, **inputs: Any) -> dsl.PipelineTask:
+        settings = step_settings(self.config, step).model_dump_json()
+        task = COMPONENTS[step](settings=settings, home=self.home, run=self.run, cutoff=self.cutoff, **inputs)
+        self.place(task.set_caching_options(enable_caching=False), step)
+        return task
+
+    def refuse(self, gate: StepName) -> None:
+        task = record_refusal(home=self.home, run=self.run, gate=gate.value)
+        self.place(task.set_caching_options(enable_caching=False), None)
+
+    def chain(
+        self, steps: Sequence[StepName], done: dict[StepName, dsl.PipelineTask], first: dsl.PipelineTask | None = None
+    ) -> None:
+        """Add steps one after another; what follows a gate goes into its If, the refusal into its Else."""
+        if not steps:
+            return
+        step, rest = steps[0], steps[1:]
+        task = self.call(step, **{parent.value: done[parent].outputs["output"] for parent in PARENTS[step]})
+        if before := [*([first] if first is not None else []), *done.values()]:
+            task.after(before[-1])
+        done = {**done, step: task}
+        if step not in GATES or not rest:
+            self.chain(rest, done)
+            return
+        with dsl.If(task.outputs["Output"] == True, name=f"{step}-passed"):  # noqa: E712 - KFP compiles the comparison
+            self.chain(rest, done)
+        with dsl.Else(name=f"{step}-refused"):
+            self.refuse(step)
+
+
+def _up_to(last: StepName) -> Sequence[StepName]:
+    steps = list(StepName)
+    return steps[: steps.index(last) + 1]
+
+
+def _leave(_task: dsl.PipelineTask, _step: StepName | None) -> None:
+    """On this machine a task has what the process has."""
+
+
+def _pipeline(config: AlmanacConfig, function: Callable[..., None]) -> GraphComponent:
     return dsl.pipeline(
         name=f"almanac-{config.name}", description="Trains, judges, compresses and deploys a forecasting model."
-    )(almanac)
-
-
-def _chain(
-    steps: Sequence[StepName], done: dict[StepName, dsl.PipelineTask], call: Call, refuse: Callable[[StepName], None]
-) -> None:
-    """Add steps one after another; what follows a gate goes into its If, the refusal into its Else."""
-    if not steps:
-        return
-    step, rest = steps[0], steps[1:]
-    task = call(step, **{parent.value: done[parent].outputs["output"] for parent in PARENTS[step]})
-    if done:
-        task.after(list(done.values())[-1])
-    done = {**done, step: task}
-    if step not in GATES or not rest:
-        _chain(rest, done, call, refuse)
-        return
-    with dsl.If(task.outputs["Output"] == True, name=f"{step}-passed"):  # noqa: E712 - KFP compiles the comparison
-        _chain(rest, done, call, refuse)
-    with dsl.Else(name=f"{step}-refused"):
-        refuse(step)
+    )(function)

@@ -79,9 +79,13 @@ COMMANDS: tuple[CommandSpec, ...] = (
     CommandSpec("compile", "Write the pipeline as a definition for a cluster. Submitting it is not in this version.", (
         _CONFIG, _SET,
         _option("-o", "--output", metavar="OUT", required=True, help="file to write (YAML)"),
-        _option("--format", choices=["kfp", "kfp-crd", "argo"], default="kfp", help="kfp: Kubeflow Pipelines IR (default)"),
+        _option("--pipeline", choices=["run", "forecast_batch"], default="run",
+                help="run: from the table to the deployed model (default); forecast_batch: every series from one cutoff, to Parquet or SQL"),
+        _option("--format", choices=["kfp", "kfp-crd", "argo"], default="kfp",
+                help="kfp: what Kubeflow Pipelines takes (default); kfp-crd: its Pipeline and PipelineVersion, for GitOps; argo: WorkflowTemplate and CronWorkflow, for clusters without it"),
         _option("--image", metavar="TARGET=IMAGE", action="append", default=[], dest="images",
-                help="image of steps, trainer or serving; may be given again"),
+                help="image of steps, trainer or serving, by digest; may be given again"),
+        _option("--allow-tags", action="store_true", help="take images by tag, too, which may be other images tomorrow"),
     ), "pipelines.commands.compile:compile_pipeline"),
     CommandSpec("submit", "Submit a run to a cluster."),
     CommandSpec("schedule", "Run the pipeline on a schedule on a cluster."),
@@ -107,7 +111,12 @@ COMMANDS: tuple[CommandSpec, ...] = (
         _option("--out", metavar="FILE.yaml", help="the configuration with the best settings; none: beside FILE, as NAME.tuned.yaml"),
         _JSON,
     ), "pipelines.commands.tune:tune"),
-    CommandSpec("diagnose", "Say from the learning curves what limits the model."),
+    CommandSpec("diagnose", "Say from a learning curve what limits the model, and which settings to change.", (
+        _option("training", metavar="RUN|FILE", nargs="?", default="latest",
+                help="a run, the beginning of its name, or latest (default); or a history: history.json of a run, the history of Keras as .json, the .csv of its CSVLogger"),
+        _option("--out", metavar="FILE.png", help="draw the curve with the pattern marked, as .png or .svg"),
+        _JSON,
+    ), "pipelines.commands.diagnose:diagnose"),
     CommandSpec("serve", "Serve the champion: model server and gateway, until SIGTERM.", (_CONFIG, _SET), "pipelines.commands.serve:serve"),
     CommandSpec("forecast", "Ask a running gateway for a forecast.", (
         _CONFIG, _SET,
@@ -117,13 +126,26 @@ COMMANDS: tuple[CommandSpec, ...] = (
         _option("--known", metavar="FILE", help="known covariates of the days ahead, CSV or Parquet with the columns series, timestamp (or the table's own columns of time) and any of them; they go before those of the table"),
         _option("--out", metavar="FILE", help="write to FILE.csv, FILE.parquet or FILE.png; none: a table on the terminal"),
         _option("--endpoint", metavar="URL", help="gateway; none: the one that `almanac serve -c FILE` starts here; its token is taken from $ALMANAC_TOKEN"),
-        _option("--batch", metavar="FOLDER|URL", help="without a gateway: every series from one cutoff, to a Parquet file in FOLDER or a table of a database (sqlite:///FILE, postgresql://…); a cutoff and version that are there are not written again"),
+        _option("--batch", metavar="FOLDER|URL", nargs="?", const="", help="without a gateway: every series from one cutoff, to a Parquet file in FOLDER or a table of a database (sqlite:///FILE, postgresql://…), left out: batch.to of the configuration; a cutoff and version that are there are not written again"),
         _option("--cutoff", metavar="T", help="with --batch: each series from its first step at or after this ISO 8601 time with zone; none: the latest origin of most series"),
         _option("--version", metavar="VERSION", type=int, help="with --batch: a version of the model; none: the champion"),
         _JSON,
     ), "pipelines.commands.forecast:forecast"),
-    CommandSpec("monitor", "Join actuals with forecasts, write live accuracy and drift."),
-    CommandSpec("worker", "Claim retrain requests and run them."),
+    CommandSpec("monitor", "Join actuals with forecasts, keep live accuracy and drift and show them to Prometheus, until SIGTERM.", (
+        _CONFIG, _SET,
+        _option("--once", action="store_true", help="score all forecasts of the store, measure drift, print both and end"),
+        _JSON,
+    ), "pipelines.commands.monitor:monitor"),
+    CommandSpec("retrain", "Ask for a run of the pipeline; almanac worker runs it.", (
+        _CONFIG, _SET,
+        _option("--reason", metavar="WHY", default="by hand", help="why, on one line"),
+        _option("--list", action="store_true", dest="listed", help="list the latest requests and what became of them, and ask for nothing"),
+        _JSON,
+    ), "pipelines.commands.retrain:retrain"),
+    CommandSpec("worker", "Claim requests to train again and run the pipeline for them, until SIGTERM.", (
+        _CONFIG, _SET,
+        _option("--once", action="store_true", help="do one request, where one waits, and end; asks for what schedule and new data ask for first"),
+    ), "pipelines.commands.worker:work"),
     CommandSpec("step", "Run one step of a run in this process, so that breakpoints work.", (
         _option("name", metavar="NAME", choices=STEPS, help="the step: " + ", ".join(STEPS)),
         _RUN,
@@ -174,7 +196,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
     CommandSpec("tokens", "Make tokens for the gateway.", children=(
         CommandSpec("make", "Make a token: it is printed, and only its digest is kept.", (
             _option("name", metavar="NAME", help="who it is for; stands in the gateway's log"),
-            _option("--scope", action="append", choices=("read", "write", "admin"), dest="scopes", help="what it allows: forecasts and state, observations, all; may be given again (default: read)"),
+            _option("--scope", action="append", choices=("read", "write", "alert", "admin"), dest="scopes", help="what it allows: forecasts and state, observations, alerts of Alertmanager, all; may be given again (default: read)"),
             _option("--file", metavar="FILE", help="file to add its line to, gateway.tokens of a configuration; none: the line goes to stderr"),
         ), "pipelines.commands.tokens:make"),
     )),

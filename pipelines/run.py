@@ -1,7 +1,6 @@
 """`almanac run`: the whole pipeline on this machine, through the local runner of Kubeflow Pipelines."""
 
 import contextlib
-import json
 import logging
 import os
 import signal
@@ -18,13 +17,13 @@ import yaml
 from components.compression.also_export import require_exporters
 from components.reporting.tracking.upload import require_trackers
 from forecasting.code_closure import PROJECT_ROOT
-from forecasting.config import AlmanacConfig, load_config
+from forecasting.config import AlmanacConfig, config_digest, load_config
 from forecasting.contracts.layout import HOME_VARIABLE, HomeLayout, RunLayout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.errors import ConfigError
 from forecasting.leases import model_lease, run_lease, signal_steps
-from forecasting.manifests import digest_text, write_text_atomically
+from forecasting.manifests import write_text_atomically
 from forecasting.runs import (
     RunRecord,
     clear_stop,
@@ -112,11 +111,6 @@ def resume_run(name: str, home: HomeLayout, config: AlmanacConfig | None = None)
         begun = replace(load_run(layout), status=RunStatus.RUNNING, process=os.getpid())
         write_run(layout, replace(begun, finished=None, exit_code=None, refused_by=None, reason=None))
         return _run(own, home, layout)
-
-
-def config_digest(config: AlmanacConfig) -> str:
-    """Digest of a configuration with all defaults."""
-    return digest_text(json.dumps(config.model_dump(mode="json"), sort_keys=True))
 
 
 def make_example(config: AlmanacConfig, home: HomeLayout) -> None:

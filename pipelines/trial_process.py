@@ -28,7 +28,8 @@ from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.errors import AlmanacError, DataError, RetryableError
 from forecasting.features.spec import read_feature_spec
-from forecasting.learning_curve import EPOCH_RECORD
+from forecasting.learning_curve import EPOCH_RECORD, read_curve
+from forecasting.learning_patterns import diagnose_curve
 from forecasting.runs import load_run
 from forecasting.series_store import read_series_store
 from forecasting.tuning_record import FoldFitRecord
@@ -176,7 +177,10 @@ def _told(channel: TextIO | None) -> Iterator[None]:
 def _fold_record(model: Path, value: float) -> FoldFitRecord:
     history, report = _document(model / HISTORY_FILE), _document(model / REPORT_FILE)
     best = history[report["best_epoch"] - 1]
-    return FoldFitRecord(value, best["train_loss"], best["validation_loss"], len(history), report["cpu_s"])
+    pattern = diagnose_curve(read_curve(history, n_divergences=len(report["divergences"]))).pattern
+    return FoldFitRecord(
+        value, best["train_loss"], best["validation_loss"], len(history), report["cpu_s"], pattern.value
+    )
 
 
 def _document(path: Path) -> Any:

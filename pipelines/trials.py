@@ -12,9 +12,11 @@ from typing import Any, TextIO
 
 import optuna
 
+from components.tuning.stages import stage_of
 from components.tuning.study import ERROR, REFUSED, RESULT
 from forecasting.errors import AlmanacError, StoppedError
 from forecasting.manifests import write_text_atomically
+from forecasting.tuning_record import TrialStage
 from pipelines.run import STOP_GRACE_S
 from pipelines.trial_process import TrialSpec
 
@@ -82,7 +84,7 @@ class TrialRunner:
                     continue
                 n_epochs += 1
                 trial.report(message["validation_loss"], n_epochs)
-                if not pruned and trial.should_prune():
+                if not pruned and stage_of(trial) is TrialStage.JOINT and trial.should_prune():
                     pruned = True
                     _end(process)
             code = process.wait()

@@ -6,7 +6,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from components.tuning.report import tuning_report
 from components.tuning.study import (
     ERROR,
     REFUSED,
+    SEED,
     WORKER,
     StudySpec,
     enqueue_baseline,
@@ -44,6 +45,7 @@ from forecasting.tuning_record import TuningReport
 from pipelines.backtests import table_spec
 from pipelines.fits import FitSpec, backtest_home, fold_config, make_fit
 from pipelines.run import step_environment
+from pipelines.staged import check_staged, n_over, run_staged
 from pipelines.trial_process import TrialSpec
 from pipelines.trials import TrialFailedError, TrialRunner
 
@@ -106,13 +108,17 @@ def run_tuning(config: AlmanacConfig, home: HomeLayout, cutoff: int | None = Non
         spec = _search(config, fits, period, folder)
         study = open_study(spec.study)
         document = config.model_dump()
-        enqueue_baseline(study, spec.study, {path: setting(document, path) for path in spec.study.space})
+        current = {path: setting(document, path) for path in spec.study.space}
+        if config.tuning.flow == "staged":
+            check_staged(spec.study, current)
+        enqueue_baseline(study, spec.study, current)
         runner = TrialRunner(folder)
-        with _stopped_by_signals(runner) as signals:
-            _run_trials(study, spec, runner)
+        with _stopped_by_signals(runner) as signals, _stopped_in_time(runner, config.tuning.time_budget_s):
+            searched = _run_flow(study, spec, runner, current)
         report = tuning_report(
-            study, spec.study, model=config.name, folds=period.folds, ends_before=period.split.validation_end
-        )
+            study, spec.study, model=config.name, folds=period.folds, ends_before=period.split.validation_end,
+            searched=searched,
+        )  # fmt: skip
     if signals:
         raise StoppedError("the search was stopped; the same command goes on from here")
     if report.best is None:
@@ -190,25 +196,51 @@ def _digest(config: AlmanacConfig, period: PeriodSpec, searched: tuple[str, ...]
     return digest_text(json.dumps(said, sort_keys=True))[:10]
 
 
-def _run_trials(study: optuna.Study, spec: SearchSpec, runner: TrialRunner) -> None:
-    """As many trials at a time as there are workers, until there are enough or the time is up."""
+def _run_flow(
+    study: optuna.Study, spec: SearchSpec, runner: TrialRunner, current: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """All trials together, or stage after stage; gives the settings that a staged search varied together."""
+    if spec.config.tuning.flow == "joint":
+        _run_trials(study, spec, runner, spec.config.tuning.n_trials)
+        return ()
+
+    def run(n_trials: int) -> bool:
+        _run_trials(study, spec, runner, n_trials)
+        return not runner.stopping
+
+    return run_staged(
+        study, spec.study, current=current, whole=spec.whole, seed=spec.config.training.seed, run=run
+    )  # fmt: skip
+
+
+def _run_trials(study: optuna.Study, spec: SearchSpec, runner: TrialRunner, n_trials: int) -> None:
+    """As many trials at a time as there are workers, until so many are over or the time is up."""
     settings = spec.config.tuning
     clock = time.monotonic()
-    if settings.time_budget_s is not None:
-        timer = threading.Timer(settings.time_budget_s, _stop_in_time, [runner, settings.time_budget_s])
-        timer.daemon = True
-        timer.start()
-    places = _Places(study, settings.n_trials)
+    places = _Places(study, n_trials)
     threads = [threading.Thread(target=_work, args=(study, spec, runner, places)) for _ in range(settings.n_workers)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    if settings.time_budget_s is not None:
-        timer.cancel()
-    _say(f"{places.n_done} of {settings.n_trials} trials in {as_duration(time.monotonic() - clock)}")
+    _say(f"{places.n_done} of {n_trials} trials in {as_duration(time.monotonic() - clock)}")
     if places.error is not None:
         raise places.error
+
+
+@contextmanager
+def _stopped_in_time(runner: TrialRunner, budget_s: float | None) -> Iterator[None]:
+    """Stop the trials once the time of this call is up."""
+    if budget_s is None:
+        yield
+        return
+    timer = threading.Timer(budget_s, _stop_in_time, [runner, budget_s])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _stop_in_time(runner: TrialRunner, budget_s: float) -> None:
@@ -228,7 +260,7 @@ class _Places:
     @property
     def n_done(self) -> int:
         """Trials that came to an end of their own."""
-        return sum(_counts(trial) for trial in self._study.get_trials(deepcopy=False))
+        return n_over(self._study)
 
     def take(self) -> bool:
         """Take one of the places that are left, if there is one."""
@@ -245,12 +277,6 @@ class _Places:
         """A trial is over."""
         with self._lock:
             self._mine -= 1
-
-
-def _counts(trial: FrozenTrial) -> bool:
-    return trial.state in (TrialState.COMPLETE, TrialState.PRUNED) or (
-        trial.state == TrialState.FAIL and ERROR in trial.user_attrs
-    )
 
 
 def _work(study: optuna.Study, spec: SearchSpec, runner: TrialRunner, places: _Places) -> None:
@@ -281,6 +307,7 @@ def _trial(trial: optuna.Trial, spec: SearchSpec, runner: TrialRunner) -> float:
     config, period = spec.config, spec.period
     document = with_settings(config.model_dump(mode="json"), drawn)
     document["tuning"] = {}
+    document["training"]["seed"] = trial.user_attrs.get(SEED, config.training.seed)
     try:
         changed = parse_config(document, "its settings do not go together")
     except ConfigError as error:

@@ -14,6 +14,12 @@ import uvicorn
 
 from forecasting.errors import ConfigError
 
+KEEP_ALIVE_S = 75
+"""How long an idle connection stays open: longer than the minute of common load balancers and connection pools.
+
+Whoever closes first must be the client, or a request that is just being sent meets a closed connection.
+"""
+
 
 class _EmbeddedServer(uvicorn.Server):
     """uvicorn without its own signal handlers: the owner of the loop decides when to stop."""
@@ -72,6 +78,7 @@ class HttpServer:
             # Nobody here asks for the client's address: the middleware that guesses it costs each request.
             proxy_headers=False,
             ws="none",
+            timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=math.ceil(drain_s),
             **({} if tls is None else {"ssl_certfile": tls.certificate, "ssl_keyfile": tls.key}),
         )

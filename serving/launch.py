@@ -1,7 +1,6 @@
 """Start the model server and the gateway as processes and keep them until SIGTERM."""
 
 import re
-import signal
 import ssl
 import subprocess
 import sys
@@ -9,24 +8,25 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import FrameType
 
 from forecasting.config.gateway import GatewayConfig
+from forecasting.config.retraining import RetrainingConfig
 from forecasting.config.sections import ServingConfig
 from forecasting.config.store import StoreConfig
 from forecasting.contracts.codes import ExitCode
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import ConfigError, RemoteError, RetryableError
+from forecasting.missing_champion import missing_champion
 from forecasting.repository import ModelRepository
+from forecasting.stopping import stopped_by_signals
 from forecasting.wire.server_process import RunningServerRecord, listening_process, model_server
 from serving.gateway.answers import READY
 from serving.gateway.gateway_store import DEFAULT_STORE, NOT_SET
 from serving.gateway.guard import require_guarded
 from serving.gateway.tokens import TokenSource
-from serving.missing_champion import missing_champion
 
 GATEWAY_MODULE = "serving.gateway"
 _GATEWAY_LINE = re.compile(r"Gateway at (\S+)")
@@ -35,7 +35,8 @@ MONITORING_CONFIG = Path(__file__).with_name("monitoring.config")
 READY_S = 120.0
 LOOK_S = 0.2
 SETTLED_S = 5.0
-"""A model server that ran for less ends for a reason that stays, and is not started again."""
+MAX_SHORT_LIVES = 3
+"""So many model servers in a row that ran for less than SETTLED_S end for a reason that stays: no other is started."""
 
 
 def serve(
@@ -45,11 +46,12 @@ def serve(
     serving: ServingConfig,
     gateway: GatewayConfig | None = None,
     store: StoreConfig | None = None,
+    retraining: RetrainingConfig | None = None,
 ) -> int:
     """Serve the champion of a model until SIGTERM or ^C; prints the ports and a line when ready.
 
     With `serving.fallback` a model server that ends by itself is started again at the same ports, while the
-    gateway answers by the fallback; one that ends soon after its start is given up.
+    gateway answers by the fallback; where three in a row end soon after their start, it is given up.
 
     Args:
         models_dir: Model repository.
@@ -58,6 +60,7 @@ def serve(
         serving: Addresses and ports.
         gateway: Who may ask it; none: the defaults.
         store: Where forecasts and observations are kept; none: they are not.
+        retraining: What holds back alerts that ask for a run; none: the defaults.
 
     Returns:
         0 after SIGTERM or ^C, 5 where one of the two processes ended by itself and was not started again.
@@ -72,10 +75,11 @@ def serve(
     version = _servable(repository, model, serving, settings, has_own_series=series_dir is not None)
     logs = models_dir.parent / "logs"
     stop = threading.Event()
-    with _stopped_by_signals(stop), ExitStack() as servers:
+    with stopped_by_signals(stop), ExitStack() as servers:
         server = servers.enter_context(_running_server(repository, serving, logs))
         command = _gateway_command(models_dir, model, series_dir, server.grpc_address)
         command += [*_gateway_flags(serving, settings), *_store_flags(store)]
+        command += [] if retraining is None else [f"--retraining={retraining.model_dump_json()}"]
         lines = {"http": _GATEWAY_LINE} | ({} if settings.grpc_port is None else {"grpc": _GATEWAY_RPC_LINE})
         with listening_process(command, lines, log=logs / "gateway.log") as (process, addresses):
             endpoint = f"{'https' if settings.tls_certificate else 'http'}://{addresses['http']}"
@@ -85,12 +89,13 @@ def serve(
             _wait_ready(endpoint, server, process, stop)
             if not stop.is_set():
                 print(f"ready: {model} version {version}; logs in {logs}", flush=True)
-            while (code := _watch(stop, server.process, process, serving)) is None:
-                ports = {"grpc_port": _port(server.grpc_address), "rest_port": _port(server.rest_address)}
-                same = serving.model_copy(update=ports)
-                server = servers.enter_context(_running_server(repository, same, logs))
-                print("the model server is started again", file=sys.stderr, flush=True)
-            return code
+            return _keep(
+                stop,
+                server,
+                process,
+                lambda same: servers.enter_context(_running_server(repository, same, logs)),
+                serving,
+            )
 
 
 def _servable(
@@ -168,19 +173,6 @@ def _running_server(repository: ModelRepository, serving: ServingConfig, logs: P
         yield server
 
 
-@contextmanager
-def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _wait_ready(
     endpoint: str, server: RunningServerRecord, gateway: subprocess.Popen[str], stop: threading.Event
 ) -> None:
@@ -205,21 +197,36 @@ def _wait_ready(
         stop.wait(LOOK_S)
 
 
-def _watch(
-    stop: threading.Event, server: subprocess.Popen[str], gateway: subprocess.Popen[str], serving: ServingConfig
-) -> int | None:
-    """Wait for the end of one of the two or of both; the exit code, or none where the server is to be started again."""
-    begun = time.monotonic()
+def _keep(
+    stop: threading.Event,
+    server: RunningServerRecord,
+    gateway: subprocess.Popen[str],
+    start: Callable[[ServingConfig], RunningServerRecord],
+    serving: ServingConfig,
+) -> int:
+    """Start model servers one after another, until one of the processes is given up or the end is asked for; the exit code."""
+    ports = {"grpc_port": _port(server.grpc_address), "rest_port": _port(server.rest_address)}
+    same, n_short = serving.model_copy(update=ports), 0
+    while True:
+        begun = time.monotonic()
+        if (code := _first_end(stop, server.process, gateway)) is not None:
+            return code
+        n_short = n_short + 1 if time.monotonic() - begun < SETTLED_S else 0
+        if not serving.fallback or n_short == MAX_SHORT_LIVES:
+            return _give_up("model server", server.process.returncode)
+        line = f"the model server ended by itself with code {server.process.returncode}; the fallback answers until it is back"
+        print(line, file=sys.stderr, flush=True)
+        server = start(same)
+        print("the model server is started again", file=sys.stderr, flush=True)
+
+
+def _first_end(stop: threading.Event, server: subprocess.Popen[str], gateway: subprocess.Popen[str]) -> int | None:
+    """Wait for the end of a process, or until it is asked for; the exit code, or none where the model server ended."""
     while not stop.wait(LOOK_S):
         if gateway.poll() is not None:
             return _give_up("gateway", gateway.returncode)
-        if server.poll() is None:
-            continue
-        if not serving.fallback or time.monotonic() - begun < SETTLED_S:
-            return _give_up("model server", server.returncode)
-        line = f"the model server ended by itself with code {server.returncode}; the fallback answers until it is back"
-        print(line, file=sys.stderr, flush=True)
-        return None
+        if server.poll() is not None:
+            return None
     return int(ExitCode.DONE)
 
 

@@ -1,16 +1,20 @@
 """What else is exported beside the variants of the tournament: `compression.also_export`."""
 
+import logging
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forecasting.config.compression import CompressionConfig
 from forecasting.contracts.artifacts import EXPORTS_DIR, ONNX_FILE
-from forecasting.errors import ConfigError
+from forecasting.errors import ArtifactError, ConfigError
 from forecasting.windows import ModelInputs
 
 if TYPE_CHECKING:
     from forecasting.neural.export import ForecastModule
+
+logger = logging.getLogger(__name__)
 
 _PACKAGES = {"onnx": ("onnx", "onnxruntime", "tf2onnx")}
 
@@ -30,21 +34,32 @@ def require_exporters(compression: CompressionConfig) -> None:
             )
 
 
-def export_also(compression: CompressionConfig, module: "ForecastModule", windows: ModelInputs, output: Path) -> None:
-    """Write exports/model.onnx where it is asked for.
+def export_also(
+    compression: CompressionConfig, network: Callable[[], "ForecastModule"], windows: ModelInputs, output: Path
+) -> dict[str, str]:
+    """Write exports/model.onnx where it is asked for and can be.
 
     Args:
         compression: Names the forms.
-        module: The model as it was trained.
+        network: Gives the model as it was trained; asked where there is something to export.
         windows: Real windows, on which an export must answer what the model answers.
         output: Directory of the step.
 
-    Raises:
-        ArtifactError: The model cannot be written so, or computes something else then.
+    Returns:
+        What became of each form: empty, or why the model cannot be written so. A run does not fail by it.
     """
-    if "onnx" in compression.also_export:
+    found: dict[str, str] = {}
+    for form in compression.also_export:
         from forecasting.neural.compression.onnx_export import export_onnx
 
+        try:
+            content = export_onnx(network(), windows)
+        except ArtifactError as error:
+            logger.warning("%s is refused: %s", form, error)
+            found[form] = str(error)
+            continue
         path = output / EXPORTS_DIR / ONNX_FILE
-        path.parent.mkdir(parents=True)
-        path.write_bytes(export_onnx(module, windows))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        found[form] = ""
+    return found

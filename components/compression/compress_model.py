@@ -7,6 +7,7 @@ each in a process of its own that imports only what would serve it.
 
 import json
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,10 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from components.compression.also_export import export_also
+from components.compression.budget import BudgetClock
 from components.compression.measure import LatencyReport, Stopwatch, directory_sizes
 from components.compression.networks import NetworkShelf
 from components.compression.parity import parity_spec
-from components.compression.tournament import BudgetSpec, Tournament
+from components.compression.tournament import Tournament
 from forecasting.config.root import CompressModelSettings
 from forecasting.config.tournament_plan import plan_tournament
 from forecasting.contracts.artifacts import REPORT_FILE, SAVED_MODEL_DIR, TOURNAMENT_FILE
@@ -31,6 +33,7 @@ from forecasting.tournament import FLOAT_REFERENCE, VariantRecord, VariantStatus
 from forecasting.variants import Pruning
 from forecasting.windows import ModelInputs, stack_inputs, window_inputs
 
+_CLOCK_FILE = "clock.json"
 N_CALIBRATION = 200
 """Windows of the train cut that the ranges of activations come from."""
 
@@ -40,12 +43,13 @@ class CompressionReport:
     """What the tournament took.
 
     durations_s: wall seconds to make each variant, in all runs of the step. left_out: variants that
-    took no part, with the reason.
+    took no part, with the reason. exports: what became of each form of compression.also_export: empty, or why it was refused.
     """
 
     n_parity_windows: int
     durations_s: Mapping[str, float]
     left_out: Mapping[str, str]
+    exports: Mapping[str, str]
 
 
 def compress_model(
@@ -56,6 +60,7 @@ def compress_model(
     Raises:
         ArtifactError: The float model cannot be run where it would be served.
     """
+    began = time.monotonic()
     plan = plan_tournament(settings.compression, settings.model)
     series_store, store = (
         read_series_store(inputs[StepName.VALIDATE_DATA]),
@@ -64,29 +69,32 @@ def compress_model(
     parity = parity_spec(series_store, store, settings.compression.n_parity_windows)
     model, kept = inputs[StepName.TRAIN_MODEL], context.run.checkpoint(StepName.COMPRESS_MODEL)
     kept.mkdir(parents=True, exist_ok=True)
+    clock = BudgetClock(settings.compression.budget_s, kept / _CLOCK_FILE, began=began)
     with tempfile.TemporaryDirectory() as folder, Stopwatch(parity.real, Path(folder)) as stopwatch:
         # Its process imports TensorFlow while this one does.
         stopwatch.start(FLOAT_REFERENCE, model / SAVED_MODEL_DIR)
         _begin_tensorflow(settings)
-        shelf = NetworkShelf(settings, store, model, kept)
-        export_also(settings.compression, shelf.network(Pruning.NONE).module, parity.real, output)
+        shelf = NetworkShelf(settings, store, model, kept=kept, clock=clock)
         tournament = Tournament(
             shelf,
             store,
             parity=parity,
             calibration=lambda: calibration_windows(series_store, store, N_CALIBRATION, refit=settings.training.refit),
-            budget=BudgetSpec(settings.compression.budget_s, settings.compression.max_accuracy_loss),
+            clock=clock,
+            max_loss=settings.compression.max_accuracy_loss,
             kept=kept,
         )
         records = tournament.build(plan.variants)
         variants = _measured([_float_record(model), *records], tournament, stopwatch)
     tournament.deliver(output)
     write_tournament(variants, output / TOURNAMENT_FILE)
-    report = CompressionReport(parity.n_real, tournament.durations_s, plan.left_out)
+    # Behind the tournament, whose result stands however this ends.
+    exports = export_also(settings.compression, lambda: shelf.network(Pruning.NONE).module, parity.real, output)
+    report = CompressionReport(parity.n_real, tournament.durations_s, plan.left_out, exports)
     (output / REPORT_FILE).write_text(json.dumps(asdict(report), indent=1), encoding="utf-8")
     # What time did not last for may be made on another day.
     complete = all(variant.status is not VariantStatus.LEFT_OUT for variant in variants)
-    return StepOutcome(passed=True, summary=_summary(variants), reusable=complete)
+    return StepOutcome(passed=True, summary=_summary(variants, exports), reusable=complete)
 
 
 def _begin_tensorflow(settings: CompressModelSettings) -> None:
@@ -111,7 +119,7 @@ def _float_record(model: Path) -> VariantRecord:
     size, compressed = directory_sizes(model / SAVED_MODEL_DIR)
     return VariantRecord(
         FLOAT_REFERENCE, "", VariantStatus.BUILT, size_bytes=size, compressed_bytes=compressed, parity_max_ratio=0.0,
-        parity_mean_ratio=0.0, sparsity=0.0, validation_loss_ratio=0.0,
+        parity_mean_ratio=0.0, parity_window_ratio=0.0, extreme_ratio=0.0, sparsity=0.0, validation_loss_ratio=0.0,
     )  # fmt: skip
 
 
@@ -144,7 +152,7 @@ def _with_latency(record: VariantRecord, latency: LatencyReport) -> VariantRecor
     )
 
 
-def _summary(variants: list[VariantRecord]) -> str:
+def _summary(variants: list[VariantRecord], exports: Mapping[str, str]) -> str:
     built = {variant.name: variant.size_bytes or 0 for variant in variants if variant.status is VariantStatus.BUILT}
     smallest = min(built, key=lambda name: built[name])
     first = f"{len(built)} variants, {as_bytes(built[FLOAT_REFERENCE])} float → {as_bytes(built[smallest])} {smallest}"
@@ -153,4 +161,5 @@ def _summary(variants: list[VariantRecord]) -> str:
         for variant in variants
         if variant.status is not VariantStatus.BUILT
     ]
-    return "; ".join([first, *others])
+    refused = [f"{form} refused: {reason}" for form, reason in exports.items() if reason]
+    return "; ".join([first, *others, *refused])

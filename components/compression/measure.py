@@ -1,14 +1,18 @@
 """Latency, throughput, load time and memory of models, each in a fresh process, all in turns; sizes of files.
 
-Rounds of the models alternate, so that whatever else the machine does hits all alike: ratios between them count, not the
-milliseconds themselves.
+Processes import their runtimes side by side, then load their models one after another, then do rounds in turns, so that whatever
+else the machine does hits all alike: ratios between them count, not the milliseconds themselves. One that gives no answer in time
+is ended and named.
 """
 
 import gzip
 import json
 import logging
+import os
+import select
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +21,6 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from components.compression.measure_process import LITE, SAVED_MODEL
 from forecasting.errors import ArtifactError
@@ -33,6 +36,12 @@ _CALLS = {1: 15, 32: 2, 256: 1}
 """Calls in a round."""
 _SKIPS = {1: 1, 32: 2, 256: 4}
 """A batch is measured in every round, in every second or in every fourth."""
+READY_LIMIT_S = 180.0
+"""Seconds that a process may take to import its runtime, beside others that do."""
+ANSWER_LIMIT_S = 60.0
+"""Seconds that loading a model, or one round, may take."""
+END_LIMIT_S = 10.0
+"""Seconds that a process may take to end once it says nothing more."""
 _PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -54,7 +63,8 @@ class LatencyReport:
 
 @dataclass
 class _Runner:
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
+    unread: bytes = b""
     times_ms: dict[int, list[float]] = field(default_factory=lambda: {batch: [] for batch in BATCHES})
     load_s: float = 0.0
 
@@ -62,14 +72,15 @@ class _Runner:
 class Stopwatch:
     """Processes that each hold one model, to be measured in turns; a context that ends them all."""
 
-    def __init__(self, windows: ModelInputs, folder: Path) -> None:
+    def __init__(self, windows: ModelInputs, folder: Path, *, limit_s: float = ANSWER_LIMIT_S) -> None:
         """Write the windows where the processes find them.
 
         Args:
             windows: Asked with, over and over.
             folder: Existing folder for their file and the log of each process.
+            limit_s: Seconds that loading a model, or one round, may take.
         """
-        self._folder = folder
+        self._folder, self._limit_s = folder, limit_s
         self._windows = folder / "windows.npz"
         with self._windows.open("wb") as stream:
             np.savez(stream, **windows.as_dict())  # type: ignore[arg-type]
@@ -109,9 +120,7 @@ class Stopwatch:
         ]
         with self._log(name).open("w", encoding="utf-8") as log:
             self._runners[name] = _Runner(
-                subprocess.Popen(
-                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, cwd=_PROJECT
-                )
+                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, cwd=_PROJECT)
             )
 
     def measure(self, *, needed: str = "") -> dict[str, LatencyReport]:
@@ -123,6 +132,8 @@ class Stopwatch:
         Raises:
             ArtifactError: The needed model cannot be loaded or run; the message has the last line of its log.
         """
+        # Load times are those of one model at a time: no runtime is still being imported, no other model loaded meanwhile.
+        self._each(self._ready)
         self._each(self._load)
         for number in range(N_ROUNDS):
             logger.info("round %d of %d of %d models", number + 1, N_ROUNDS, len(self._runners))
@@ -144,17 +155,22 @@ class Stopwatch:
                 except ArtifactError as error:
                     self.failures[name] = str(error)
 
+    def _ready(self, name: str) -> None:
+        self._answer(name, "the import of its runtime", limit_s=READY_LIMIT_S)
+
     def _load(self, name: str) -> None:
-        self._runners[name].load_s = self._answer(name)["load_s"]
+        self._ask(name, {"load": True})
+        self._runners[name].load_s = self._answer(name, "loading")["load_s"]
 
     def _round(self, batch: int, name: str) -> None:
-        self._runners[name].times_ms[batch] += self._ask(name, batch=batch, n=_CALLS[batch])
+        self._ask(name, {"batch": batch, "n": _CALLS[batch]})
+        self._runners[name].times_ms[batch] += self._answer(name, f"calls with {batch} windows")["times_ms"]
 
     def _report(self, name: str) -> LatencyReport:
         runner = self._runners[name]
         _stream(runner.process.stdin).close()
-        peak = self._answer(name)["peak_memory_bytes"]
-        runner.process.wait()
+        peak = self._answer(name, "the end")["peak_memory_bytes"]
+        ended(runner.process)
         single = runner.times_ms[1]
         return LatencyReport(
             p50_ms=round(float(np.percentile(single, 50)), 4),
@@ -166,25 +182,35 @@ class Stopwatch:
             peak_memory_bytes=peak,
         )
 
-    def _ask(self, name: str, *, batch: int, n: int) -> list[float]:
+    def _ask(self, name: str, request: Mapping[str, Any]) -> None:
         requests = _stream(self._runners[name].process.stdin)
         try:
-            requests.write(json.dumps({"batch": batch, "n": n}) + "\n")
+            requests.write(json.dumps(request).encode() + b"\n")
             requests.flush()
         except BrokenPipeError as error:
             raise self._failure(name) from error
-        times: list[float] = self._answer(name)["times_ms"]
-        return times
 
-    def _answer(self, name: str) -> dict[str, Any]:
-        line = _stream(self._runners[name].process.stdout).readline()
-        if not line:
-            raise self._failure(name)
+    def _answer(self, name: str, what: str, *, limit_s: float | None = None) -> dict[str, Any]:
+        """The next line of a process; one that says nothing in time is ended."""
+        runner, limit = self._runners[name], self._limit_s if limit_s is None else limit_s
+        answers = _stream(runner.process.stdout).fileno()
+        end = time.monotonic() + limit
+        while b"\n" not in runner.unread:
+            if not select.select([answers], [], [], max(0.0, end - time.monotonic()))[0]:
+                runner.process.kill()
+                raise ArtifactError(
+                    f"{name} cannot be measured: {what} must take {limit:.0f} s at most, and its process gave no answer; it was ended"
+                )
+            read = os.read(answers, 1 << 16)
+            if not read:
+                raise self._failure(name)
+            runner.unread += read
+        line, _, runner.unread = runner.unread.partition(b"\n")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
     def _failure(self, name: str) -> ArtifactError:
-        code = self._runners[name].process.wait()
+        code = ended(self._runners[name].process)
         lines = self._log(name).read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return ArtifactError(f"{name} cannot be measured: its process ended with {code}: {lines[-1] if lines else ''}")
 
@@ -192,25 +218,25 @@ class Stopwatch:
         return self._folder / f"{name}.log"
 
 
-def _stream(stream: IO[str] | None) -> IO[str]:
+def ended(process: subprocess.Popen[bytes], *, limit_s: float = END_LIMIT_S) -> int:
+    """Exit status of a process that has nothing more to say; one that goes on all the same is killed.
+
+    Args:
+        process: It closed its answers, or gave the last one.
+        limit_s: Seconds that it has to end by itself.
+    """
+    try:
+        return process.wait(limit_s)
+    except subprocess.TimeoutExpired:
+        # A runtime may hang in its own threads while it ends, and nothing more is to be had from it.
+        process.kill()
+        return process.wait()
+
+
+def _stream(stream: IO[bytes] | None) -> IO[bytes]:
     if stream is None:
         raise ArtifactError("a process that measures must have pipes; it was started without")
     return stream
-
-
-def parity_ratios(found: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]) -> tuple[float, float]:
-    """Largest and mean absolute difference as shares of the mean absolute expected value, where there is one.
-
-    What is expected to be NaN, as where nothing of the past is known, is not looked at; NaN where a number is expected makes
-    both NaN.
-    """
-    known = np.isfinite(expected)
-    if not known.any():
-        return 0.0, 0.0
-    wanted = expected[known].astype(np.float64)
-    size = float(np.mean(np.abs(wanted))) or 1.0
-    difference = np.abs(found[known].astype(np.float64) - wanted)
-    return float(difference.max()) / size, float(difference.mean()) / size
 
 
 def file_sizes(path: Path) -> tuple[int, int]:

@@ -1,7 +1,8 @@
 """One model in a process of its own that imports only what would serve it, measured round by round on request.
 
 `python -m components.compression.measure_process KIND PATH WINDOWS`: tells on its standard output, a line of JSON each, that it
-has loaded the model, then answers requests for rounds, and at the end of its input what memory the model took.
+has imported the runtime; loads the model when it is asked to and says how long that took; then answers requests for rounds, and at
+the end of its input what memory the model took.
 """
 
 import json
@@ -132,6 +133,9 @@ def main(arguments: list[str]) -> int:
     import_runtime(kind)
     with np.load(windows) as stored:
         arrays = {name: stored[name] for name in stored.files}
+    tell({"ready": True})
+    if not sys.stdin.readline():
+        return 0
     _reset_peak()
     before = _memory_kb("VmRSS")
     began = time.perf_counter()

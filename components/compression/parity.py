@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from components.compression.measure import parity_ratios
 from forecasting.feature_store import FeatureStore, window_index
+from forecasting.parity import DifferenceReport, differences
 from forecasting.schema import SeriesStore
 from forecasting.variants import Precision
 from forecasting.windows import ModelInputs, actuals, stack_inputs, window_inputs
@@ -18,11 +18,13 @@ from forecasting.windows import ModelInputs, actuals, stack_inputs, window_input
 Quantiles = npt.NDArray[np.float32]
 
 MAX_FLOAT_RATIO = 1e-3
-"""Largest difference of a float conversion from its source, as a share of the mean forecast."""
+"""Largest difference of a float conversion from its source, as a share of the mean forecast of all windows and of each window."""
 MAX_HALF_RATIO = 1e-2
 """The same where weights have half the bytes, which rounds them by up to 0.05 %."""
 MAX_QUANTISED_MEAN_RATIO = 0.05
 """Largest mean difference of a quantised conversion; what it costs in accuracy is the gate's to judge."""
+MAX_QUANTISED_WINDOW_RATIO = 0.25
+"""The same of a single real window, as a share of its own mean forecast: one that is spoiled must not hide among many."""
 N_EXTREME = 8
 """Windows of each kind of made-up ones."""
 _SCALE = 100.0
@@ -52,6 +54,7 @@ class ParityReport:
 
     largest: float
     mean: float
+    worst_window: float
     extreme_ratio: float
     extreme_windows: str
     mae: float
@@ -129,38 +132,44 @@ def compare(
         middle: Position of the median.
     """
     real = slice(0, spec.n_real)
-    largest, mean = parity_ratios(found[real], expected[real])
-    ratios = {name: parity_ratios(found[rows], expected[rows]) for name, rows in spec.rows.items()}
-    far = max(ratios, key=lambda name: _or_infinity(ratios[name][1]))
+    report = differences(found[real], expected[real])
+    made_up = {name: differences(found[rows], expected[rows]) for name, rows in spec.rows.items()}
+    far = max(made_up, key=lambda name: _or_infinity(made_up[name].window_mean))
     sane = _sanity_problem(found, expected, spec, n_levels=n_levels)
-    problems = [parity_problem(largest, mean, precision=precision), sane]
+    problems = [parity_problem(report, precision=precision), sane]
     if not precision.is_quantised:
         problems += [
             f"{name}: {problem}"
-            for name, (most, average) in ratios.items()
-            if (problem := parity_problem(most, average, precision=precision))
+            for name, one in made_up.items()
+            if (problem := parity_problem(one, precision=precision))
         ]
     error = np.abs(found[real, :, middle] - spec.actuals)
     return ParityReport(
-        largest=largest,
-        mean=mean,
-        extreme_ratio=ratios[far][1],
+        largest=report.largest,
+        mean=report.mean,
+        worst_window=report.window_mean,
+        extreme_ratio=made_up[far].window_mean,
         extreme_windows=far,
         mae=float(np.nanmean(error)) if np.isfinite(error).any() else float("nan"),
         problem="; ".join(problem for problem in problems if problem),
     )
 
 
-def parity_problem(largest: float, mean: float, *, precision: Precision) -> str:
+def parity_problem(report: DifferenceReport, *, precision: Precision) -> str:
     """Why a conversion is not its source; empty when it is. Ratios that are not numbers never pass."""
     if precision.is_quantised:
-        return (
-            ""
-            if mean <= MAX_QUANTISED_MEAN_RATIO
-            else f"mean difference {mean:.2%} from the float model, at most {MAX_QUANTISED_MEAN_RATIO:.0%}"
-        )
-    limit = MAX_HALF_RATIO if precision is Precision.FLOAT16 else MAX_FLOAT_RATIO
-    return "" if largest <= limit else f"largest difference {largest:.2%} from the float model, at most {limit:.1%}"
+        what = "mean difference"
+        of_all, limit = report.mean, MAX_QUANTISED_MEAN_RATIO
+        of_one, limit_of_one = report.window_mean, MAX_QUANTISED_WINDOW_RATIO
+    else:
+        what = "largest difference"
+        of_all, limit = report.largest, MAX_HALF_RATIO if precision is Precision.FLOAT16 else MAX_FLOAT_RATIO
+        of_one, limit_of_one = report.window_largest, limit
+    if not of_all <= limit:
+        return f"{what} {of_all:.2%} from the float model, at most {limit:.1%}"
+    if not of_one <= limit_of_one:
+        return f"{what} {of_one:.2%} from the float model in one window (number {report.window}), at most {limit_of_one:.1%}"
+    return ""
 
 
 def _sanity_problem(found: Quantiles, expected: Quantiles, spec: ParitySpec, *, n_levels: int) -> str:

@@ -5,13 +5,14 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from components.compression.budget import BudgetClock
 from components.compression.measure import file_sizes
 from components.compression.networks import NetworkShelf, PrunedNetwork
 from components.compression.parity import ParitySpec, compare
@@ -39,14 +40,6 @@ _CALIBRATED = 3.0
 """How much longer a precision may take that needs ranges, before one was made."""
 
 
-@dataclass(frozen=True)
-class BudgetSpec:
-    """seconds: for the whole tournament. max_loss: increase of the MAE that may be, as a share."""
-
-    seconds: float
-    max_loss: float
-
-
 class Tournament:
     """Makes variants in their order; each is written where a run that goes on finds it, its record last."""
 
@@ -57,7 +50,8 @@ class Tournament:
         *,
         parity: ParitySpec,
         calibration: Callable[[], ModelInputs],
-        budget: BudgetSpec,
+        clock: BudgetClock,
+        max_loss: float,
         kept: Path,
     ) -> None:
         """Begin.
@@ -67,17 +61,16 @@ class Tournament:
             store: Feature store.
             parity: Windows on which variants are compared.
             calibration: Gives the windows that ranges come from; asked once, where they are needed.
-            budget: What the tournament may take and lose.
+            clock: Of the step.
+            max_loss: Increase of the MAE that may be, as a share.
             kept: Existing folder for what is done.
         """
         self._shelf, self._spec, self._parity, self._calibration = shelf, store.spec, parity, calibration
-        self._budget, self._kept = budget, kept
+        self._clock, self._max_loss, self._kept = clock, max_loss, kept
         self._expected: dict[Pruning, Quantiles] = {}
         self._floats: dict[Pruning, bytes] = {}
         self._windows: ModelInputs | None = None
         self._records: dict[str, VariantRecord] = {}
-        self._began = time.monotonic()
-        self._spent_s = 0.0
         self._floats_s: list[float] = []
         self._rest_s: dict[Precision, float] = {}
         self.durations_s: dict[str, float] = {}
@@ -105,18 +98,19 @@ class Tournament:
     def _try(self, spec: VariantSpec, place: str) -> VariantRecord:
         if reason := self._needless(spec):
             return VariantRecord(spec.name, "", VariantStatus.UNNEEDED, reason)
-        left = self._budget.seconds - self._spent_s - (time.monotonic() - self._began)
+        left = self._clock.left_s()
         estimate = self._estimate_s(spec)
         # Time for measuring what is there must remain.
         measuring = _MEASURING_S * (len(self._records) + 2)
         if left < estimate + measuring:
             reason = (
-                f"{max(left, 0.0):.0f} s of compression.time_budget_s left, "
+                f"{left:.0f} s of compression.time_budget_s left, "
                 f"it would take about {estimate:.0f} s, and measuring takes {measuring:.0f} s at the end"
             )
             logger.info("%s: %s left out, %s", place, spec.name, reason)
             return VariantRecord(spec.name, "", VariantStatus.LEFT_OUT, reason)
         logger.info("%s: %s, about %.0f s", place, spec.name, estimate)
+        self._clock.keep()
         began = time.monotonic()
         record = self._build(spec)
         seconds = round(time.monotonic() - began, 2)
@@ -125,6 +119,7 @@ class Tournament:
         folder = self._kept / spec.name
         folder.mkdir(exist_ok=True)
         write_text_atomically(folder / _RECORD_FILE, json.dumps(variant_document(record)))
+        self._clock.keep()
         logger.info("%s: %s %s in %.1f s%s", place, spec.name, record.status.value, seconds, _because(record.reason))
         return record
 
@@ -135,7 +130,6 @@ class Tournament:
             return None
         record = variant_record(json.loads(path.read_text(encoding="utf-8")))
         self.durations_s[spec.name] = record.build_s or 0.0
-        self._spent_s += record.build_s or 0.0
         logger.info("%s was made before this run was stopped", spec.name)
         return record
 
@@ -145,7 +139,7 @@ class Tournament:
         if spec.precision is not Precision.INT8_AWARE or plain is None or plain.status is not VariantStatus.BUILT:
             return ""
         loss = plain.validation_loss_ratio
-        if loss is None or not loss <= self._budget.max_loss:
+        if loss is None or not loss <= self._max_loss:
             return ""
         return (
             f"{plain.name} loses {loss:.2%} on the validation period without it, within compression.max_accuracy_loss"
@@ -157,7 +151,7 @@ class Tournament:
         first = max(self._rest_s.values(), default=0.0) * (_CALIBRATED if spec.precision.needs_calibration else 1.0)
         if spec.precision is Precision.INT8_AWARE:
             # Its float conversion is its own, and its seconds are those of fine-tuning and conversion together.
-            first, whole = first + self._shelf.estimate_aware_s() + max(self._floats_s, default=0.0), 0.0
+            first, whole = first + self._shelf.estimate_aware_s(spec.pruning) + max(self._floats_s, default=0.0), 0.0
         return whole + self._rest_s.get(spec.precision, first) + self._shelf.estimate_s(spec.pruning)
 
     def _build(self, spec: VariantSpec) -> VariantRecord:
@@ -179,7 +173,7 @@ class Tournament:
             self._rest_s[spec.precision] = max(took, before)
         except ArtifactError as error:
             return VariantRecord(spec.name, "", VariantStatus.REJECTED, str(error))
-        return replace(self._record(spec, network, path, found), note=_note(model))
+        return replace(self._record(spec, network, path, found), note=_note(model, network))
 
     def _float_content(self, pruning: Pruning, network: PrunedNetwork) -> bytes:
         """The float conversion, of which every precision is made: it is what takes the time."""
@@ -216,6 +210,7 @@ class Tournament:
             compressed_bytes=compressed,
             parity_max_ratio=report.largest,
             parity_mean_ratio=report.mean,
+            parity_window_ratio=report.worst_window,
             extreme_ratio=report.extreme_ratio,
             extreme_windows=report.extreme_windows,
             validation_loss_ratio=report.mae / float_mae - 1 if float_mae > 0 else None,
@@ -246,9 +241,10 @@ def answers(module: "ForecastModule", inputs: ModelInputs) -> Quantiles:
     return result
 
 
-def _note(model: "LiteModel") -> str:
+def _note(model: "LiteModel", network: PrunedNetwork) -> str:
     layers = [f"{record.layer} ({record.error_ratio:.2%})" for record in model.float_layers]
-    return f"in float, for what each alone would change: {', '.join(layers)}" if layers else ""
+    left = f"in float, for what each alone would change: {', '.join(layers)}" if layers else ""
+    return "; ".join(part for part in (network.note, left) if part)
 
 
 def _because(reason: str) -> str:

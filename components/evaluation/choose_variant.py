@@ -10,11 +10,15 @@ Preference = Literal["accuracy", "size", "latency"]
 
 NOISE_RATIO = 0.1
 """Variants this close to the best count as equal: single-forecast latencies repeat to about a tenth."""
+ACCURACY_NOISE_RATIO = 0.001
+"""Errors this close, as a share of the float model's, count as equal: so little on one backtest says nothing of the next."""
+NAMED_EXTREME_RATIO = 0.2
+"""A difference on made-up windows from which on what ships names it."""
 
 
 @dataclass(frozen=True)
 class ScoredVariantRecord:
-    """A variant that may ship, with its accuracy on the backtest. mae: unit of the target."""
+    """A variant that may ship, with its accuracy on the backtest that the gates judge. mae: unit of the target."""
 
     variant: VariantRecord
     mae: float
@@ -33,8 +37,9 @@ def choose_variant(
 ) -> VariantDecision:
     """Best variant by what the configuration prefers.
 
-    For size and latency, variants within a tenth of the best count as equal and the more accurate
-    one of them ships; for accuracy the MAE alone decides.
+    For size and latency, variants within a tenth of the best count as equal. Of those, the ones with the lowest error on the backtest,
+    to a thousandth, are left, and the smallest or fastest of them ships; for accuracy the MAE alone decides. The error is the one
+    that the gates judge; a choice among many by it makes it look better than it will be.
 
     Args:
         eligible: Variants that passed, at least one.
@@ -47,8 +52,10 @@ def choose_variant(
     best = min(measured(candidate) for candidate in eligible)
     slack = 1.0 if prefer == "accuracy" else 1.0 + NOISE_RATIO
     close = [candidate for candidate in eligible if measured(candidate) <= best * slack]
-    chosen = min(close, key=_mae)
-    return VariantDecision(chosen.variant.name, _reason(chosen, reference, prefer=prefer))
+    least = min(_mae(candidate) for candidate in close) + ACCURACY_NOISE_RATIO * reference.mae
+    chosen = min((candidate for candidate in close if _mae(candidate) <= least), key=measured)
+    others = [candidate.variant.name for candidate in close if candidate is not chosen]
+    return VariantDecision(chosen.variant.name, _reason(chosen, reference, prefer=prefer, others=others))
 
 
 def _mae(candidate: ScoredVariantRecord) -> float:
@@ -65,9 +72,14 @@ def _latency(candidate: ScoredVariantRecord) -> float:
     return float("inf") if latency is None else latency
 
 
-def _reason(chosen: ScoredVariantRecord, reference: ScoredVariantRecord, *, prefer: Preference) -> str:
+def _reason(
+    chosen: ScoredVariantRecord, reference: ScoredVariantRecord, *, prefer: Preference, others: list[str]
+) -> str:
+    why = f"best {prefer} of the variants that passed"
+    if others:
+        why += f", to {NOISE_RATIO:.0%} with {', '.join(others)}, and among these by the error on the backtest"
     if chosen.variant.name == reference.variant.name:
-        return f"saved_model: best {prefer} of the variants that passed"
+        return f"saved_model: {why}"
     change = chosen.mae / reference.mae - 1 if reference.mae else 0.0
     side = "above" if change >= 0 else "below"
     parts = [
@@ -75,7 +87,15 @@ def _reason(chosen: ScoredVariantRecord, reference: ScoredVariantRecord, *, pref
     ]
     parts += _times(_size(reference), _size(chosen), better="smaller", worse="larger")
     parts += _times(_latency(reference), _latency(chosen), better="faster", worse="slower")
-    return f"{chosen.variant.name}: {', '.join(parts)}; best {prefer} of the variants that passed"
+    return f"{chosen.variant.name}: {', '.join(parts)}; {why}{_caution(chosen.variant)}"
+
+
+def _caution(variant: VariantRecord) -> str:
+    """Where what ships is not to be trusted."""
+    ratio = variant.extreme_ratio
+    if ratio is None or ratio <= NAMED_EXTREME_RATIO:
+        return ""
+    return f"; off by up to {ratio:.0%} of the float network's forecast on made-up windows ({variant.extreme_windows})"
 
 
 def _times(reference: float, value: float, *, better: str, worse: str) -> list[str]:

@@ -61,7 +61,7 @@ def judge_variants(
     for variant in variants:
         if variant.name not in report.models:
             continue
-        judged = _judge(settings, report, variant.name, measures.get(variant.name))
+        judged = _judge(settings, report, variant, measures.get(variant.name))
         results += judged
         failed = [result.sentence() for result in judged if not result.passed]
         outcomes[variant.name] = "; ".join(failed) or "passed"
@@ -81,8 +81,12 @@ def judge_variants(
 
 
 def _judge(
-    settings: EvaluateCompressedSettings, report: BacktestReport, name: str, measures: VariantMeasures | None
+    settings: EvaluateCompressedSettings,
+    report: BacktestReport,
+    variant: VariantRecord,
+    measures: VariantMeasures | None,
 ) -> list[GateResult]:
+    name = variant.name
     scores, reference = report.models[name].overall, report.models[FLOAT_REFERENCE].overall
     measured = VariantGateReport(
         mae=scores["mae"],
@@ -92,6 +96,8 @@ def _judge(
         float_coverage=reference["coverage"],
         # The float model loses nothing to itself.
         worst_series_loss=measures.worst_series_loss if measures else 0.0,
+        extreme_ratio=_known(variant.extreme_ratio) if measures else 0.0,
+        extreme_windows=variant.extreme_windows,
     )
     rules = compressed_rules(
         name,
@@ -102,6 +108,10 @@ def _judge(
     )
     sane = sanity_rules(measures.sanity, settings.gates, role=name) if measures else []
     return [rule.judge() for rule in [*sane, *rules]]
+
+
+def _known(ratio: float | None) -> float:
+    return NAN if ratio is None else ratio
 
 
 def _champion_limit(settings: EvaluateCompressedSettings, report: BacktestReport) -> ChampionLimit | None:

@@ -50,6 +50,7 @@ LABELS = {
     "exceedance.max_brier": "Exceeding the threshold: Brier score",
     "max_accuracy_loss": "Increase of the error over the float model's",
     "max_coverage_change": "Change of the share of actuals inside the interval",
+    "max_extreme_ratio": "Made-up windows: difference from the float network",
     "max_worst_series_loss": "Worst series: increase of the error over the float model's",
     "max_latency_ms": "Latency of one forecast over gRPC, 99th percentile, ms",
     "max_difference_ratio": "Largest difference between gRPC, REST and in process",

@@ -35,10 +35,15 @@ from components.reporting.verdict import judge_run
 from forecasting import formats
 from forecasting.backtest.summary import better_naive
 from forecasting.contracts.steps import StepName
-from forecasting.learning_curve import LearningReport, diagnose_learning
+from forecasting.learning_curve import read_curve
+from forecasting.learning_patterns import DiagnosisReport, diagnose_curve
+from forecasting.learning_remedies import REMEDIES
 
 MOST_ROWS = 100
 """Rows of tables that grow with the table of the user; the files beside the page have all."""
+
+MOST_REMEDIES = 3
+"""Of a learning curve's pattern; `almanac diagnose` has all."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ def render_page(
     """
     charts = _charts(evidence, forecasts, step_s=step_s, examples=examples or {})
     report, diagnostics = evidence.backtest, evidence.diagnostics
+    learning = _learning(evidence)
     return (
         template_environment()
         .get_template("report.html.j2")
@@ -86,7 +92,8 @@ def render_page(
             importance=diagnostics.get("importance"),
             examples={example["kind"]: example for example in diagnostics.get("examples", ())},
             columns_importance=importance_records(diagnostics["importance"]) if diagnostics.get("importance") else (),
-            learning=_learning(evidence),
+            learning=learning,
+            remedies=REMEDIES[learning.pattern][:MOST_REMEDIES] if learning else (),
             outlier_ratio=_outlier_ratio(evidence),
             most_rows=MOST_ROWS,
             members=(evidence.training or {}).get("members", ()),
@@ -177,11 +184,11 @@ def _outlier_ratio(evidence: EvidenceRecord) -> float | None:
     return candidate.outlier_ratio if candidate and math.isfinite(candidate.outlier_ratio) else None
 
 
-def _learning(evidence: EvidenceRecord) -> LearningReport | None:
+def _learning(evidence: EvidenceRecord) -> DiagnosisReport | None:
     if not evidence.history:
         return None
     divergences = (evidence.training or {}).get("divergences", ())
-    return diagnose_learning(evidence.history, n_divergences=len(divergences))
+    return diagnose_curve(read_curve(evidence.history, n_divergences=len(divergences)))
 
 
 def _shares_sentence(evidence: EvidenceRecord) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from components.reporting.notification.message import message_of
 from components.reporting.notification.notify import notify
 from components.reporting.page import calendar_zone, render_page
 from components.reporting.picture import ShownForecastRecord, backtest_forecasts, example_forecasts, served_forecasts
+from components.reporting.run_metrics import tell_run_metrics
 from components.reporting.style import chart_style, save_png
 from components.reporting.tracking.spool import NOTIFICATIONS_FILE, TRACKING_FILE
 from components.reporting.tracking.track_run import track_run
@@ -51,7 +53,7 @@ def report_run(
     Args:
         settings: The model, where runs are written down, and who is told.
         inputs: Empty: the run directory itself is read, with whatever steps are there.
-        output: Receives what `write_report` writes, tracking.json and notifications.json.
+        output: Receives what `write_report` writes, metrics.prom, tracking.json and notifications.json.
         context: The run.
 
     Returns:
@@ -64,6 +66,7 @@ def report_run(
     evidence = gather_evidence(context.run)
     try:
         write_report(evidence, context.run, output)
+        untold = tell_run_metrics(evidence, settings.monitoring, output, home=context.home, now=time.time())
         tracking = track_run(settings, evidence, report=output, context=context)
         (output / TRACKING_FILE).write_text(json.dumps(asdict(tracking), indent=1), encoding="utf-8")
     finally:
@@ -73,7 +76,7 @@ def report_run(
     document = {"receivers": [asdict(record) for record in told], "problems": not_told}
     (output / NOTIFICATIONS_FILE).write_text(json.dumps(document, indent=1), encoding="utf-8")
     verdict = judge_run(evidence)
-    left = [*tracking.problems, *not_told]
+    left = [*untold, *tracking.problems, *not_told]
     return StepOutcome(True, "; ".join([f"{verdict.badge.lower()}: {verdict.sentence}", *left]))
 
 

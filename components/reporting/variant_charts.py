@@ -112,7 +112,7 @@ def variant_table(evidence: EvidenceRecord) -> dict[str, Any]:
     columns = [
         "variant", "status", "shipped", "mae", "accuracy_loss", "coverage", "latency_p50_ms", "latency_p99_ms", "forecasts_per_s",
         "forecasts_per_s_32", "forecasts_per_s_256", "load_s", "peak_memory_bytes", "size_bytes", "compressed_bytes",
-        "parity_mean_ratio", "parity_max_ratio", "extreme_ratio", "extreme_windows", "sparsity", "n_parameters", "build_s", "outcome",
+        "parity_mean_ratio", "parity_max_ratio", "parity_window_ratio", "extreme_ratio", "extreme_windows", "sparsity", "n_parameters", "build_s", "outcome",
     ]  # fmt: skip
     rows = []
     for row in variant_rows(evidence):

@@ -41,13 +41,13 @@ def solve_member(settings: TrainModelSettings, store: FeatureStore, strategy: An
     scored = predict_scaled(network, store, validation, SCORING_BATCH_SIZE)
     fit = _report(network, settings, store, strategy, train=train, validation=validation, clock=clock)
     if not settings.training.refit:
-        return TrainedMember(network, fit, scored, 0.0)
+        return TrainedMember(network, fit, scored, 0.0, settings)
     clock = Stopwatch()
     both = learning_windows(store, with_validation=True)
     logger.info("solve again on %d windows of train and validation", len(both))
     ridge.assign_solution(reader.model, ridge.solve_ridge(reader, ridge.solved_windows(both, store.spec), penalties))
     ridge.assign_median(network, store, both)
-    return TrainedMember(network, fit, scored, clock.cpu_s)
+    return TrainedMember(network, fit, scored, clock.cpu_s, settings)
 
 
 def _report(

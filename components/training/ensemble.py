@@ -73,7 +73,7 @@ def train_ensemble(settings: TrainModelSettings, ensemble: EnsembleConfig, store
     logger.info("shares of the ensemble, %s: %s", found.choice, said_shares)
     refit_cpu_s = sum(member.refit_cpu_s for member in members)
     fit = _joined_fit([member.fit for member in members])
-    return TrainedEnsemble(network, fit, factors, refit_cpu_s, tuple(reports), found)
+    return TrainedEnsemble(network, fit, factors, refit_cpu_s, settings, (), tuple(reports), found)
 
 
 def _train_members(

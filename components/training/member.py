@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.training.closed_form import solve_member
+from components.training.remedies import FittedNetwork, RemedyRecord, fit_with_remedies
 from components.training.trained import Floats, TrainedMember, training_windows
 from forecasting.config.models import RidgeConfig
 from forecasting.config.root import TrainModelSettings
 from forecasting.feature_store import FeatureStore, learning_windows, origin_times
+from forecasting.manifests import digest_text
 
 if TYPE_CHECKING:
     from forecasting.neural.loop import FitReport
@@ -28,15 +30,22 @@ class TrainingFolders:
     checkpoints: Path
     summaries: Path
 
+    def remedy(self, number: int) -> "TrainingFolders":
+        """Those of a training with a remedy."""
+        name = f"remedy_{number}"
+        return TrainingFolders(self.checkpoints / name, self.summaries / name)
+
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What is exported: a network, what its fit did, the factors of its quantiles, CPU seconds of refits."""
+    """What is exported: a network, what its fit did, the factors of its quantiles, CPU seconds of refits, its settings."""
 
     network: "AnyForecaster"
     fit: "FitReport"
     factors: tuple[float, ...]
     refit_cpu_s: float
+    settings: TrainModelSettings
+    remedies: tuple[RemedyRecord, ...]
 
 
 def train_single(
@@ -45,7 +54,7 @@ def train_single(
     """Train the model that the settings name, and calibrate what it says of the validation period."""
     one = train_member(settings, store, strategy, folders=folders, key=key)
     factors = calibration_factors(one.scored, one.scored["quantiles"], store, calibrate=settings.model.calibrate)
-    return TrainedModel(one.network, one.fit, factors, one.refit_cpu_s)
+    return TrainedModel(one.network, one.fit, factors, one.refit_cpu_s, one.settings, one.remedies)
 
 
 def train_member(
@@ -54,10 +63,32 @@ def train_member(
     """Fit with early stopping, ask for the validation period, and refit where the settings say so; or solve all of it."""
     if isinstance(settings.model, RidgeConfig):
         return solve_member(settings, store, strategy)
+    from forecasting.neural.models import NetworkSpec
+    from forecasting.neural.scaled import predict_scaled
+
+    def fit(changed: TrainModelSettings, number: int) -> FittedNetwork:
+        place = folders if number == 0 else folders.remedy(number)
+        # Of a changed training no checkpoint of another one may be taken.
+        return _fit(changed, store, strategy, folders=place, key=key if number == 0 else digest_text(key + changed.model_dump_json()))  # fmt: skip
+
+    fitted = fit_with_remedies(settings, fit) if settings.training.auto_remedy else fit(settings, 0)
+    settings, training = fitted.settings, fitted.settings.training
+    _, validation = training_windows(store)
+    scored = predict_scaled(fitted.network, store, validation, training.windows_per_step)
+    if not training.refit:
+        return TrainedMember(fitted.network, fitted.fit, scored, 0.0, settings, fitted.remedies)
+    refitted, refit = _refit(NetworkSpec(store.spec, settings.model), settings, store, fitted.fit.best_epoch,
+                             strategy=strategy, folders=folders, key=key)  # fmt: skip
+    return TrainedMember(refitted, fitted.fit, scored, refit.cpu_s, settings, fitted.remedies)
+
+
+def _fit(
+    settings: TrainModelSettings, store: FeatureStore, strategy: Any, *, folders: TrainingFolders, key: str
+) -> FittedNetwork:
+    """The first fit, with early stopping."""
     from forecasting.neural.batch_size import settle_batch_size
     from forecasting.neural.loop import TrainingLoop
     from forecasting.neural.models import NetworkSpec
-    from forecasting.neural.scaled import predict_scaled
 
     train, validation = training_windows(store)
     spec = NetworkSpec(store.spec, settings.model)
@@ -68,11 +99,7 @@ def train_member(
     loop = TrainingLoop(spec, training, strategy)
     fit = loop.fit(store, train, validation, checkpoint=folders.checkpoints / "fit", key=key,
                    summaries=folders.summaries / "fit")  # fmt: skip
-    scored = predict_scaled(loop.network, store, validation, training.windows_per_step)
-    if not settings.training.refit:
-        return TrainedMember(loop.network, fit, scored, 0.0)
-    refitted, refit = _refit(spec, settings, store, fit.best_epoch, strategy=strategy, folders=folders, key=key)
-    return TrainedMember(refitted, fit, scored, refit.cpu_s)
+    return FittedNetwork(settings, loop.network, fit)
 
 
 def calibration_factors(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.training.ensemble import MemberReport, TrainedEnsemble, train_ensemble
 from components.training.member import TrainedModel, TrainingFolders, best_loss, train_single
+from components.training.remedies import RemedyRecord
 from forecasting.config.models import EnsembleConfig
 from forecasting.config.root import TrainModelSettings
 from forecasting.contracts.artifacts import (
@@ -42,6 +43,7 @@ class TrainingReport:
     `shares` says how their shares were chosen.
     cpu_s and refit_cpu_s: CPU seconds of the first fits and of the refits, of all members.
 
+    remedies: those of `training.auto_remedy`, in order; the other figures are of the training that was kept.
     divergences: where the loss was lost, by step, rate and windows, and from which step it was retried.
     """
 
@@ -63,6 +65,7 @@ class TrainingReport:
     calibration: tuple[float, ...]
     cpu_s: float
     refit_cpu_s: float
+    remedies: tuple[RemedyRecord, ...] = ()
     members: tuple[MemberReport, ...] = ()
     shares: "SharesReport | None" = None
 
@@ -87,20 +90,24 @@ def train_model(
     export_saved_model(ForecastModule(network, store.spec, CalibrationSpec(factors)), output / SAVED_MODEL_DIR)
     network.save_weights(output / WEIGHTS_FILE)
     write_feature_spec(store.spec, output / FEATURE_SPEC_FILE)
+    used = trained.settings
     model_spec = {
-        "kind": settings.model.kind,
+        "kind": used.model.kind,
         "calibration": factors,
-        "model": settings.model.model_dump(),
+        "model": used.model.model_dump(),
+        "training": used.training.model_dump(mode="json"),
         "n_parameters": fit.n_parameters,
     }
     _write_json(output / MODEL_SPEC_FILE, model_spec)
     _write_json(output / HISTORY_FILE, [asdict(row) for row in fit.history])
     _write_json(output / REPORT_FILE, asdict(_report(settings, store.spec, trained)))
     refit = " (refit)" if settings.training.refit else ""
+    kept = [record.change for record in trained.remedies if record.kept]
+    remedied = f"; remedies: {', '.join(kept)}" if kept else ""
     return StepOutcome(
         passed=True,
         summary=f"{fit.n_parameters:,} parameters on {fit.n_train_windows:,} windows, {len(fit.history)} epochs, "
-        f"best {fit.best_epoch}{refit}, {fit.n_replicas} replica{'s' if fit.n_replicas > 1 else ''}",
+        f"best {fit.best_epoch}{refit}, {fit.n_replicas} replica{'s' if fit.n_replicas > 1 else ''}{remedied}",
     )
 
 
@@ -133,6 +140,7 @@ def _report(settings: TrainModelSettings, spec: FeatureSpec, trained: TrainedMod
         calibration=trained.factors,
         cpu_s=fit.cpu_s,
         refit_cpu_s=trained.refit_cpu_s,
+        remedies=trained.remedies,
         members=joined.members if joined else (),
         shares=joined.shares if joined else None,
     )

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from components.training.remedies import RemedyRecord
+from forecasting.config.root import TrainModelSettings
 from forecasting.errors import DataError
 from forecasting.feature_store import FeatureStore, WindowIndex, learning_windows, window_index
 
@@ -18,12 +20,14 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class TrainedMember:
-    """A network after its refit, its first fit, what that said of the validation period, CPU seconds of the refit."""
+    """A network after its refit, its first fit, what that said of the validation period, CPU seconds of the refit, its settings after remedies."""
 
     network: "AnyForecaster"
     fit: "FitReport"
     scored: dict[str, Floats]
     refit_cpu_s: float
+    settings: TrainModelSettings
+    remedies: tuple[RemedyRecord, ...] = ()
 
 
 def training_windows(store: FeatureStore) -> tuple[WindowIndex, WindowIndex]:

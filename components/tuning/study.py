@@ -18,6 +18,7 @@ from forecasting.errors import ConfigError, RemoteError
 from forecasting.store.address import StoreAddress
 
 ERROR, REFUSED, RESULT, WORKER, RETRY_OF, BASELINE = "error", "refused", "result", "worker", "retry_of", "baseline"
+STAGE, PATH, SEED, OF, KEY = "stage", "path", "seed", "of", "key"
 """What is remembered of a trial besides its settings."""
 HEARTBEAT_S, GRACE_S = 20, 120
 """How often a running trial says that it is, and after what silence another worker tries it again."""
@@ -92,7 +93,9 @@ def _retry_unfinished(study: optuna.Study, worker: str) -> None:
     retried = {trial.user_attrs.get(RETRY_OF) for trial in trials}
     for trial in trials:
         if was_stopped(trial) and trial.number not in retried and trial.params:
-            kept = {key: trial.user_attrs[key] for key in (BASELINE,) if key in trial.user_attrs}
+            kept = {
+                key: trial.user_attrs[key] for key in (BASELINE, STAGE, PATH, SEED, OF, KEY) if key in trial.user_attrs
+            }
             study.enqueue_trial(trial.params, user_attrs={**kept, RETRY_OF: trial.number})
 
 

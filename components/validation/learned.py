@@ -10,19 +10,14 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from components.validation.ranking import Values, ValueSpool, distance, quantiles
 from forecasting.config.validation import LearnedConfig
 from forecasting.durations import duration_s
+from forecasting.monitoring.drift import psi
+from forecasting.ranking import ValueSpool, distance
 from forecasting.schema import Series, SeriesSpec
 
 _YEAR_S = 31_556_952
-_N_BINS = 10
-_MIN_BIN = 20
-"""Values a bin at least: of a few values ten bins differ by chance alone."""
-_MIN_RATIO = 1e-4
-"""An empty bin counts as this share, so that the index stays finite."""
 _MIN_SAME_SEASON = 0.5
 """Values in the same weeks of the champion's train cut, as a share of those compared, that are enough."""
 
@@ -102,14 +97,6 @@ def compare(
     return tuple(found)
 
 
-def psi(reference: Values, current: Values) -> float:
-    """Population stability index of `n` values against others over quantiles of the reference, ten where there are 200 values; 0 is no drift."""
-    n_bins = min(_N_BINS, max(2, min(reference.n, current.n) // _MIN_BIN))
-    edges = np.unique(quantiles(reference, np.linspace(0, 1, n_bins + 1)[1:-1].tolist()))
-    shares = [np.maximum(_counts_between(part, edges) / part.n, _MIN_RATIO) for part in (reference, current)]
-    return float(np.sum((shares[1] - shares[0]) * np.log(shares[1] / shares[0])))
-
-
 class _Collected:
     """Values of some columns in some spans of time (end excluded), of all series."""
 
@@ -151,14 +138,6 @@ def _compare_column(
     return LearnedReport(
         name, n_outside / now.n, increase, nothing, nothing, psi(reference, now), distance(reference, now), words
     )
-
-
-def _counts_between(values: Values, edges: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """How many values lie below, between and above some edges `[E]`, `[E + 1]`."""
-    counts = np.zeros(len(edges) + 1, dtype=np.int64)
-    for part in values.chunks():
-        counts += np.bincount(np.searchsorted(edges, part, side="right"), minlength=len(counts))
-    return counts
 
 
 def _rows_per_step(found: _Collected, target: str, spec: SeriesSpec, span: tuple[int, int]) -> float:

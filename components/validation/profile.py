@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from components.validation.ranking import Values, histogram, quantiles
 from components.validation.report import iso_time
+from forecasting.ranking import Values, histogram, quantiles
 from forecasting.series_store import ROW_GROUP_ROWS, SeriesReader
 
 _N_BINS = 20

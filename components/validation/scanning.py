@@ -58,8 +58,9 @@ class ScanReport:
 
 
 def scan(
-    source: Source, settings: ValidateDataSettings, *, cutoff: int | None, folder: Path, n_in_memory: int
-) -> ScanReport:
+    source: Source, settings: ValidateDataSettings, *, cutoff: int | None, folder: Path, n_in_memory: int,
+    observed_last: int | None = None,
+) -> ScanReport:  # fmt: skip
     """Read a source once.
 
     Args:
@@ -68,6 +69,7 @@ def scan(
         cutoff: UTC epoch seconds; of rows at or after it only known covariates are read. None: of the whole table.
         folder: For scratch files.
         n_in_memory: Rows that need none.
+        observed_last: Time of the last target before the cutoff that the table need not have; none: there is no such.
 
     Raises:
         ConfigError: A column has two roles, a setting names a column without one, or `data.time_zone` is no zone.
@@ -86,7 +88,7 @@ def scan(
             logger.info("%s: %d rows read", source.short_name, n_said)
     if not scanner.n_rows:
         raise no_rows(source)
-    return scanner.finish(reader)
+    return scanner.finish(reader, observed_last)
 
 
 class _Scanner:
@@ -124,9 +126,11 @@ class _Scanner:
         self._note_bad(batch, numbers)
         self._spool_rows(batch, numbers, before)
 
-    def finish(self, reader: BatchReader) -> ScanReport:
+    def finish(self, reader: BatchReader, observed_last: int | None = None) -> ScanReport:
         """Judge what was gathered, now that it is known which rows count."""
         source, data = reader.table, self._settings.data
+        if self._last is not None and observed_last is not None:
+            self._last = max(self._last, observed_last)
         self._refuse(self._bad[data.target].settle(_NEVER), source, data.target)
         last, first = self._target_time(source)
         words = {name: found.words for name, found in reader.words.items()}

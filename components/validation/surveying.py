@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from components.validation.grid import GridReport, GridSeries, RowTable, StepCounts, StepReport, infer_step, locate_step
+from components.validation.observed_overlay import ObservedOverlay
 from components.validation.parts import TableParts
 from components.validation.reading import ParsedTable, sort_rows
 from components.validation.report import BrokenRuleRecord
@@ -88,8 +89,9 @@ class SurveyReport:
 
 
 def survey(
-    parts: TableParts, shelf: GridShelf, *, settings: ValidateDataSettings, cutoff: int | None, created: float | None
-) -> SurveyReport:
+    parts: TableParts, shelf: GridShelf, *, settings: ValidateDataSettings, cutoff: int | None, created: float | None,
+    overlay: ObservedOverlay | None = None,
+) -> SurveyReport:  # fmt: skip
     """Sort every part, lay it on the grid and put it on a shelf.
 
     Args:
@@ -98,12 +100,13 @@ def survey(
         settings: With roles of the columns that the parts have.
         cutoff: That was asked for, UTC epoch seconds.
         created: When the run was begun, epoch seconds.
+        overlay: What was observed of the series beside the table; none: nothing.
 
     Raises:
         DataError: No series has two time stamps, the table is coarser than `data.frequency`, or a series has two
             categories of a static column.
     """
-    surveyor = _Surveyor(shelf, settings, cutoff, created, guess=None)
+    surveyor = _Surveyor(shelf, settings, cutoff, created, guess=None, overlay=overlay)
     while True:
         for number, table in enumerate(parts):
             surveyor.add(number, table)
@@ -122,7 +125,7 @@ def survey(
             )
             return surveyor.report()
         logger.info("the step is %d s and its phase %d s, other than in the first part", *found)
-        surveyor = _Surveyor(shelf, settings, cutoff, created, guess=found)
+        surveyor = _Surveyor(shelf, settings, cutoff, created, guess=found, overlay=overlay)
 
 
 class _Surveyor:
@@ -130,8 +133,9 @@ class _Surveyor:
 
     def __init__(
         self, shelf: GridShelf, settings: ValidateDataSettings, cutoff: int | None, created: float | None, *,
-        guess: tuple[int, int] | None,
+        guess: tuple[int, int] | None, overlay: ObservedOverlay | None,
     ) -> None:  # fmt: skip
+        self._overlay = overlay
         self._shelf, self._settings, self._cutoff, self._created = shelf, settings, cutoff, created
         self.guess = guess
         self._counts = StepCounts()
@@ -163,6 +167,9 @@ class _Surveyor:
         data = self._settings.data
         if duration_s(data.frequency) % step.step_s == 0:
             gridded = lay_on_grid(table, rows, step=step, data=data, cutoff=self._cutoff)
+            if self._overlay is not None:
+                phase_s = step.phase_s if duration_s(data.frequency) == step.step_s else 0
+                gridded = self._overlay.lay_over(gridded, data, phase_s=phase_s)
             self._spans.append(gridded.spans(duration_s(data.frequency)))
             self._shelf.put(number, gridded)
 

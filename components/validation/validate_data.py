@@ -17,6 +17,7 @@ from components.validation.checks import TableReport, failed_names, note_imputed
 from components.validation.exclusions import check_exclusions, find_exclusions
 from components.validation.finishing import StoredReport, write_stores
 from components.validation.learned import LearnedReport, compare
+from components.validation.observed_overlay import ObservedOverlay, known_by_of, observed_overlay
 from components.validation.page import PAGE_FILE, validation_page
 from components.validation.parts import TableParts
 from components.validation.profile import profile_store
@@ -96,16 +97,33 @@ class _Surveyed:
 
 def _read(settings: ValidateDataSettings, context: StepContext, cutoff: int | None, scratch: Path) -> _Surveyed:
     """Read, sort, lay on the grid and profile; everything that does not fit in memory goes to scratch files."""
+    known_by = known_by_of(settings.observations, settings.data, cutoff)
+    with observed_overlay(settings.observations, settings.name, context.home, known_by=known_by) as overlay:
+        return _read_with(overlay, settings, context, cutoff, scratch)
+
+
+def _read_with(
+    overlay: ObservedOverlay | None,
+    settings: ValidateDataSettings,
+    context: StepContext,
+    cutoff: int | None,
+    scratch: Path,
+) -> _Surveyed:
     asked, settings = settings, without_vintages(settings)
     source = find_source(settings.data, context.home)
     n_rows = settings.validation.part_rows
     exclusions = find_exclusions(settings.data, context.home)
-    read = scan(source, settings, cutoff=cutoff, folder=scratch, n_in_memory=n_rows)
+    last = None if overlay is None else overlay.last_target(settings.data.target, cutoff=cutoff)
+    read = scan(source, settings, cutoff=cutoff, folder=scratch, n_in_memory=n_rows, observed_last=last)
     # From here on the roles are those of the columns that the table has become.
     settings = read.settings
     parts = TableParts(read, folder=scratch, n_rows=n_rows)
     shelf = GridShelf(scratch, len(parts))
-    found = survey(parts, shelf, settings=settings, cutoff=cutoff, created=context.created)
+    found = survey(parts, shelf, settings=settings, cutoff=cutoff, created=context.created, overlay=overlay)
+    if overlay is not None:
+        if overlay.n_values:
+            logger.info("%d values that were observed are laid over the table", overlay.n_values)
+        overlay.log_left_out(parts.names, settings.data)
     spec = store_spec(
         found.spans, read.static, step=found.step, settings=settings, cutoff=cutoff, source=source.name,
         first_time=found.first_time,

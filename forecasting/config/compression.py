@@ -10,7 +10,7 @@ from forecasting.errors import ConfigError
 from forecasting.variants import ALL_VARIANTS, variant_spec
 
 _BUDGETS_S = {"quick": 60.0, "full": 300.0}
-"""Enough on a laptop for the default model; a full tournament takes about three minutes of CPU."""
+"""Enough on a laptop for the default model; a full tournament takes two to three minutes of CPU."""
 
 
 class CompressionConfig(Section):
@@ -18,12 +18,13 @@ class CompressionConfig(Section):
 
     profile: Literal["quick", "full"] = Field(
         "quick",
-        description="Which variants take part: those that are usually worth their time, or all that the kind of model allows; "
-        "`almanac run --profile full` for one run.",
+        description="Which variants take part: those that are usually worth their time, or all that may pay for the kind of model, "
+        "24 of 36 at most; `almanac run --profile full` for one run.",
     )
     variants: tuple[str, ...] | None = Field(
         None,
-        description="Variants by name instead, as docs/compression.md lists them; the float SavedModel is always there.",
+        description="Variants by name instead, as docs/compression.md lists them; the float SavedModel is always there. "
+        "The report names all others.",
         json_schema_extra={"examples": [list(ALL_VARIANTS)]},
     )
     max_accuracy_loss: float = Field(
@@ -43,7 +44,7 @@ class CompressionConfig(Section):
         4,
         gt=0,
         description="Rounds of structured pruning at most: each takes three in ten of the units out, until max_accuracy_loss is spent on "
-        "the validation period, or a third of the time.",
+        "the validation period, or a third of the time. With training.refit that period is in what the rounds learn from, too.",
     )
     n_parity_windows: int = Field(
         64, gt=0, description="Real windows on which every converted model is compared with the float model."

@@ -202,6 +202,12 @@ class CompressedGateConfig(Section):
         ge=0,
         description="Increase of the MAE over the float model's, as a share of it, for the series where it is largest; none: no rule.",
     )
+    max_extreme_ratio: float | None = Field(
+        1.0,
+        gt=0,
+        description="Mean difference from the float network, as a share of its forecast, in the worst of the made-up windows (random, "
+        "zeros, constants, nothing known of the past, a history a hundred times as large); none: no rule, and what ships names it.",
+    )
     min_series_points: int = Field(
         24, gt=0, description="Steps with an actual that a series must have for max_worst_series_loss to look at it."
     )

@@ -1,5 +1,6 @@
 """The whole configuration, and the part of it that each step sees."""
 
+import json
 import re
 from datetime import timedelta
 from math import isclose
@@ -7,14 +8,18 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
+from forecasting.config.batch import BatchConfig
+from forecasting.config.cluster import ClusterConfig
 from forecasting.config.compression import CompressionConfig
 from forecasting.config.derived import derived_terms
 from forecasting.config.features import FeaturesConfig
 from forecasting.config.gates import GatesConfig
 from forecasting.config.gateway import GatewayConfig
 from forecasting.config.models import AnyModel, EnsembleConfig, SegmentLstmConfig
+from forecasting.config.monitoring import MonitoringConfig
 from forecasting.config.notify import NotifyConfig
 from forecasting.config.retention import RetentionConfig
+from forecasting.config.retraining import ObservationsSettings, RetrainingConfig
 from forecasting.config.search_space import check_space
 from forecasting.config.section import Section
 from forecasting.config.sections import (
@@ -35,6 +40,7 @@ from forecasting.contracts.steps import StepName
 from forecasting.durations import duration_s
 from forecasting.errors import ConfigError
 from forecasting.localities import time_zone
+from forecasting.manifests import digest_text
 
 _DAY_S = 86_400
 
@@ -56,11 +62,21 @@ class AlmanacConfig(Section):
     compression: CompressionConfig = Field(description="Pruning and quantisation; what it may cost has no default.")
     serving: ServingConfig = Field(default_factory=ServingConfig, description="The model server.")
     gateway: GatewayConfig = Field(default_factory=GatewayConfig, description="Who may ask for forecasts.")
+    batch: BatchConfig = Field(default_factory=BatchConfig, description="Forecasts of every series on a schedule.")
     store: StoreConfig = Field(default_factory=StoreConfig, description="Forecasts, observations and retrain requests.")
+    retraining: RetrainingConfig = Field(default_factory=RetrainingConfig, description="What asks for a new run.")
     deploy: DeployConfig = Field(default_factory=DeployConfig, description="Promotion.")
+    cluster: ClusterConfig = Field(default_factory=ClusterConfig, description="Where a compiled pipeline runs.")
     tracking: TrackingConfig = Field(default_factory=TrackingConfig, description="MLflow, and trackers beside it.")
     notify: NotifyConfig = Field(default_factory=NotifyConfig, description="Who hears what became of a run.")
+    monitoring: MonitoringConfig = Field(default_factory=MonitoringConfig, description="Live accuracy and drift.")
     retention: RetentionConfig = Field(default_factory=RetentionConfig, description="What `almanac gc` leaves.")
+
+    @property
+    def observations(self) -> ObservationsSettings | None:
+        """What validate_data reads of the store; none: nothing."""
+        rule, lag = self.retraining.observations, self.retraining.data_lag
+        return None if rule == "ignore" else ObservationsSettings(url=self.store.url, rule=rule, data_lag=lag)
 
     @field_validator("name")
     @classmethod
@@ -120,6 +136,14 @@ class AlmanacConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _check_remedies(self) -> "AlmanacConfig":
+        if self.training.auto_remedy and self.model.kind in ("ensemble", "ridge"):
+            raise ValueError(
+                f"training.auto_remedy needs a single model that is trained, found model.kind {self.model.kind}; set it false"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_compression(self) -> "AlmanacConfig":
         try:
             plan_tournament(self.compression, self.model)
@@ -146,6 +170,13 @@ class AlmanacConfig(Section):
             raise ValueError(
                 f"retention.keep_versions must be at most serving.keep_versions ({deployed}), for a deployment keeps no more; found {kept}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_lease(self) -> "AlmanacConfig":
+        lease, interval = self.monitoring.lease, self.monitoring.interval
+        if duration_s(lease) <= duration_s(interval):
+            raise ValueError(f"monitoring.lease ({lease}) must be longer than monitoring.interval ({interval})")
         return self
 
     @model_validator(mode="after")
@@ -221,6 +252,7 @@ class ValidateDataSettings(StepSettings):
     forecast: ForecastConfig
     features: FeaturesConfig
     split: SplitConfig
+    observations: ObservationsSettings | None = None
 
 
 class BuildFeaturesSettings(StepSettings):
@@ -288,7 +320,15 @@ class ReportRunSettings(StepSettings):
     forecast: ForecastConfig
     tracking: TrackingConfig
     notify: NotifyConfig = Field(default_factory=NotifyConfig)
+    monitoring: MonitoringConfig = Field(default_factory=MonitoringConfig)
     retention: RetentionConfig = Field(default_factory=RetentionConfig)
+
+
+class ForecastBatchSettings(StepSettings):
+    """Sections of forecast_batch, which is no step of a run but a pipeline of its own."""
+
+    serving: ServingConfig
+    store: StoreConfig
 
 
 STEP_SETTINGS: dict[StepName, type[StepSettings]] = {
@@ -307,5 +347,18 @@ STEP_SETTINGS: dict[StepName, type[StepSettings]] = {
 def step_settings(config: AlmanacConfig, step: StepName) -> StepSettings:
     """The sections that one step sees; everything else cannot change its result."""
     kind = STEP_SETTINGS[step]
-    values: dict[str, Any] = {field: getattr(config, field) for field in kind.model_fields}
-    return kind(**values)
+    return kind(**_values(config, kind))
+
+
+def forecast_batch_settings(config: AlmanacConfig) -> ForecastBatchSettings:
+    """The sections that the pipeline forecast_batch sees."""
+    return ForecastBatchSettings(**_values(config, ForecastBatchSettings))
+
+
+def _values(config: AlmanacConfig, kind: type[StepSettings]) -> dict[str, Any]:
+    return {field: getattr(config, field) for field in kind.model_fields}
+
+
+def config_digest(config: AlmanacConfig) -> str:
+    """Digest of a configuration with all defaults."""
+    return digest_text(json.dumps(config.model_dump(mode="json"), sort_keys=True))

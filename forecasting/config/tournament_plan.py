@@ -1,13 +1,13 @@
 """Which variants take part in a tournament: by profile or by name, as far as the kind of model allows."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from forecasting.config.compression import CompressionConfig
 from forecasting.config.models import KindConfig
 from forecasting.config.widths import supports_integers, supports_structured
 from forecasting.errors import ConfigError
-from forecasting.variants import Precision, Pruning, VariantSpec, variant_spec
+from forecasting.variants import ALL_VARIANTS, Precision, Pruning, VariantSpec, variant_spec
 
 QUICK = (
     VariantSpec(Pruning.NONE, Precision.FLOAT32),
@@ -40,12 +40,18 @@ FULL = (
 )
 """Everything that may pay, in the order in which it is worth trying."""
 
+_NOT_IN_FULL = (
+    "not in compression.profile full: zeros change neither what rounding loses nor the bytes of float16; "
+    "compression.variants can name it"
+)
+"""Why magnitude pruning is not combined with float16, int8_mixed and int8_aware."""
+
 PROFILES: Mapping[str, tuple[VariantSpec, ...]] = {"quick": QUICK, "full": FULL}
 
 
 @dataclass(frozen=True)
 class PlanSpec:
-    """The variants to be built, in order. left_out: variants of the full profile that take no part, with the reason."""
+    """The variants to be built, in order. left_out: all other variants, with the reason."""
 
     variants: tuple[VariantSpec, ...]
     left_out: Mapping[str, str]
@@ -64,12 +70,19 @@ def plan_tournament(compression: CompressionConfig, model: KindConfig) -> PlanSp
                 raise ConfigError(
                     f"compression.variants names {spec.name}, which model.kind {model.kind} cannot be made into: {reason}"
                 )
-        return PlanSpec(asked, {})
+        return PlanSpec(asked, _left_out(asked, model, lambda _: "not in compression.variants"))
     profile = PROFILES[compression.profile]
-    refused = {spec.name: reason for spec in FULL if (reason := unsupported_reason(spec, model))}
     why = f"not in compression.profile {compression.profile}"
-    others = {spec.name: why for spec in FULL if spec not in profile and spec.name not in refused}
-    return PlanSpec(tuple(spec for spec in profile if spec.name not in refused), {**refused, **others})
+    left_out = _left_out(profile, model, lambda spec: why if spec in FULL else _NOT_IN_FULL)
+    return PlanSpec(tuple(spec for spec in profile if spec.name not in left_out), left_out)
+
+
+def _left_out(wanted: Collection[VariantSpec], model: KindConfig, why: Callable[[VariantSpec], str]) -> dict[str, str]:
+    """Why each variant takes no part: what the kind of model cannot be made into first, then what is not wanted."""
+    every = ALL_VARIANTS.values()
+    refused = {spec.name: reason for spec in every if (reason := unsupported_reason(spec, model))}
+    others = {spec.name: why(spec) for spec in every if spec not in wanted and spec.name not in refused}
+    return {**refused, **others}
 
 
 def unsupported_reason(spec: VariantSpec, model: KindConfig) -> str:

@@ -106,6 +106,10 @@ class TrainingConfig(Section):
     checkpoint_every_steps: int | None = Field(
         None, gt=0, description="Steps between checkpoints, in the place of checkpoint_every_s."
     )
+    auto_remedy: bool = Field(
+        False,
+        description="While the learning curve shows a pattern that has a remedy (docs/tuning.md), train again with one remedy at a time, and keep it if validation improves; up to five trainings more.",
+    )
     explode_factor: float = Field(
         20.0, gt=1, description="A loss above this times the median of the last 100 steps has exploded."
     )

@@ -80,6 +80,13 @@ def choice_label(choice: Any) -> str:
 class TuningConfig(Section):
     """`almanac tune`: trials are fits for folds that all lie before the test period."""
 
+    flow: Literal["joint", "staged"] = Field(
+        "joint",
+        description="joint: all settings together. staged: one at a time, then together those that matter, then architectures, then the best over several seeds.",
+    )
+    values_each: int = Field(3, ge=2, description="Values of a range that are tried one at a time (staged).")
+    finalists: int = Field(3, gt=0, description="Best trials that are trained again with other seeds (staged).")
+    finalist_seeds: int = Field(3, ge=2, description="Seeds of each, the configured one among them (staged).")
     sampler: Literal["tpe", "random", "grid"] = Field(
         "tpe", description="How settings are drawn; grid takes every combination, and needs choices or steps."
     )
@@ -93,7 +100,9 @@ class TuningConfig(Section):
         description="Of how many trials one goes on, each time that epochs have grown by as much (successive_halving).",
     )
     n_trials: int = Field(
-        35, gt=0, description="Trials of a study, over all calls and workers; those that were stopped do not count."
+        35,
+        gt=0,
+        description="Trials of a study, over all calls and workers; those that were stopped do not count. Staged: of its joint stage.",
     )
     time_budget_s: float | None = Field(
         None,
@@ -136,6 +145,12 @@ class TuningConfig(Section):
         if space is not None and not space:
             raise ValueError("space must name at least one setting")
         return space
+
+    @model_validator(mode="after")
+    def _check_flow(self) -> "TuningConfig":
+        if self.flow == "staged" and self.sampler == "grid":
+            raise ValueError("flow staged needs sampler tpe or random, found grid")
+        return self
 
     @model_validator(mode="after")
     def _check_grid(self) -> "TuningConfig":

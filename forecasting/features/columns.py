@@ -107,10 +107,10 @@ class ColumnBlock:
         small = self.xp.cast(-LARGE, "float32")
         return maxima(self.xp.where(self.missing, small, self.scaled), self.xp, smallest=-LARGE)
 
-    def like(self, raw: Array, location: Array | float) -> "ColumnBlock":
-        """Another column in the same scale, which misses the same values."""
-        made = type(self)(raw, location, self.scale, self.xp)
-        made.missing = self.missing
+    def of_lengths(self, lengths: Array) -> "ColumnBlock":
+        """Another column in the same unit, which misses the same values: lengths, 0 where they are missing."""
+        made = type(self)(lengths, 0.0, self.scale, self.xp)
+        made.missing, made.present, made.filled = self.missing, self.present, made.scaled
         return made
 
     def lagged(self, n_steps: int) -> "ColumnBlock":

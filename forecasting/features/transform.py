@@ -62,7 +62,7 @@ def own_scales(static: Array | None, spec: FeatureSpec) -> OwnScales:
 
 
 def unscaled(scaled: Array, own: OwnScales, spec: FeatureSpec, xp: ArrayNamespace) -> Array:
-    """The target in its own units from its scaled form `[B,H]`: the inverse of what features do with it."""
+    """The target in its own units from its scaled form of any shape, which its scales fit: the inverse of what features do with it."""
     scaler = spec.scaler
     location, scale = own.get(spec.target, (scaler.location[spec.target], scaler.scale[spec.target]))
     values = scaled * xp.cast(scale, "float32") + xp.cast(location, "float32")
@@ -82,11 +82,11 @@ def within_bounds(values: Array, spec: FeatureSpec, xp: ArrayNamespace) -> Array
     return found if spec.upper_bound is None else xp.minimum(found, xp.cast(spec.upper_bound, "float32"))
 
 
-def past_columns(values: Array, own: OwnScales, spec: FeatureSpec, xp: ArrayNamespace) -> list[Array]:
+def past_columns(values: Array | Sequence[Array], own: OwnScales, spec: FeatureSpec, xp: ArrayNamespace) -> list[Array]:
     """Features of target and observed columns.
 
     Args:
-        values: float32 `[B,T,1 + observed]` in the table's units, NaN where missing.
+        values: float32 `[B,T,1 + observed]` in the table's units, NaN where missing; or its columns `[B,T]`.
         own: Scales of the columns that each series scales by itself.
         spec: Feature spec.
         xp: Library that does the arithmetic.
@@ -106,12 +106,16 @@ def past_columns(values: Array, own: OwnScales, spec: FeatureSpec, xp: ArrayName
 
 
 def known_columns(
-    values: Array, own: OwnScales, spec: FeatureSpec, xp: ArrayNamespace, block: type[ColumnBlock] = ColumnBlock
+    values: Array | Sequence[Array],
+    own: OwnScales,
+    spec: FeatureSpec,
+    xp: ArrayNamespace,
+    block: type[ColumnBlock] = ColumnBlock,
 ) -> list[Array]:
     """Features of known covariates, without the calendar.
 
     Args:
-        values: float32 `[B,T,known]` in the table's units, NaN where missing.
+        values: float32 `[B,T,known]` in the table's units, NaN where missing; or its columns `[B,T]`.
         own: Scales of the columns that each series scales by itself.
         spec: Feature spec.
         xp: Library that does the arithmetic.
@@ -167,16 +171,17 @@ def derived_terms(spec: FeatureSpec, names: Sequence[str]) -> list[Term]:
 
 
 def column_blocks(
-    values: Array,
+    values: Array | Sequence[Array],
     names: Sequence[str],
     own: OwnScales,
     spec: FeatureSpec,
     xp: ArrayNamespace,
     block: type[ColumnBlock] = ColumnBlock,
 ) -> dict[str, ColumnBlock]:
-    """Columns `[B,T]` of values `[B,T,names]` by their names."""
+    """Columns `[B,T]` of values `[B,T,names]`, or these columns themselves, by their names."""
     scaler, blocks = spec.scaler, {}
-    for name, column in zip(names, xp.unstack_last(values), strict=True):
+    columns = values if isinstance(values, Sequence) else xp.unstack_last(values)
+    for name, column in zip(names, columns, strict=True):
         location, scale = own.get(name, (scaler.location[name], scaler.scale[name]))
         logarithmic = name in scaler.logarithmic
         blocks[name] = block(column, location, scale, xp, logarithmic=logarithmic)

@@ -25,7 +25,8 @@ class VariantGateReport:
 
     mae, rmse, float_mae: unit of the target. coverage, float_coverage: share of actuals inside the outer interval, NaN where
     it was not measured. worst_series_loss: increase of the MAE over the float model's for the series where it is largest,
-    NaN where no series has enough steps.
+    NaN where no series has enough steps. extreme_ratio: difference from the float network it was made from in the worst of the
+    made-up windows, extreme_windows: which; NaN where it was not measured.
     """
 
     mae: float
@@ -34,6 +35,8 @@ class VariantGateReport:
     coverage: float = NAN
     float_coverage: float = NAN
     worst_series_loss: float = NAN
+    extreme_ratio: float = NAN
+    extreme_windows: str = ""
 
     @property
     def accuracy_loss(self) -> float:
@@ -69,6 +72,11 @@ def compressed_rules(
     if limits.max_worst_series_loss is not None:
         rules.append(
             GateRule("max_worst_series_loss", report.worst_series_loss, limits.max_worst_series_loss, role=variant)
+        )
+    if limits.max_extreme_ratio is not None:
+        reason = f"on made-up windows: {report.extreme_windows}" if report.extreme_windows else ""
+        rules.append(
+            GateRule("max_extreme_ratio", report.extreme_ratio, limits.max_extreme_ratio, role=variant, reason=reason)
         )
     return rules if champion is None else [*rules, *_champion_rules(variant, report.accuracy_loss, champion)]
 

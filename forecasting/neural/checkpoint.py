@@ -127,6 +127,18 @@ class CheckpointStore:
         sync_directory(path.parent)
 
 
+def read_unfinished(directory: Path) -> LoopRecord | None:
+    """What the loop of an unfinished training has told so far, whatever its settings; none without a whole state."""
+    for path in sorted(directory.glob("state-*.npz"), reverse=True):
+        try:
+            meta, _ = _read(path)
+        except ArtifactError as error:
+            logger.warning("%s; the checkpoint before it is taken", error)
+            continue
+        return _loop_record(meta["loop"])
+    return None
+
+
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
     """Meta data and arrays of a file, every checksum verified.
 

@@ -58,13 +58,17 @@ class ForecastModule:
         past, ahead = self._features(history, future, static)
         codes = static[:, : len(spec.static)] if static is not None and spec.static else None
         scaled, _ = self.network(history_features=past, future_features=ahead, static=codes, training=False)
-        n_levels, own = len(spec.quantiles), own_scales(static, spec)
-        stretched = self._calibrate(scaled[:, :, :n_levels])
-        columns = [unscaled(stretched[:, :, j], own, spec, TENSORFLOW) for j in range(n_levels)]
-        columns = [bounded(column, spec, TENSORFLOW) for column in columns]
-        if spec.mean:
-            columns.append(within_bounds(unscaled(scaled[:, :, n_levels], own, spec, TENSORFLOW), spec, TENSORFLOW))
-        return tf.stack(columns, axis=2)
+        n_levels = len(spec.quantiles)
+        own = {
+            name: (tf.expand_dims(location, 2), tf.expand_dims(scale, 2))
+            for name, (location, scale) in own_scales(static, spec).items()
+        }
+        stretched = self._calibrate(scaled[:, :, :n_levels] if spec.mean else scaled)
+        found = bounded(unscaled(stretched, own, spec, TENSORFLOW), spec, TENSORFLOW)
+        if not spec.mean:
+            return found
+        mean = within_bounds(unscaled(scaled[:, :, n_levels:], own, spec, TENSORFLOW), spec, TENSORFLOW)
+        return tf.concat([found, mean], axis=2)
 
     def _features(self, history: Tensor, future: Tensor, static: Tensor | None) -> tuple[Any, Tensor]:
         if not is_portable():
@@ -76,8 +80,12 @@ class ForecastModule:
         """Stretch the gaps, then take the running extreme outwards so that levels stay sorted."""
         levels, factors = self.spec.quantiles, self.calibration.factors
         middle = levels.index(POINT_QUANTILE)
-        median = scaled[:, :, middle]
-        columns = [median + (scaled[:, :, j] - median) * factors[j] for j in range(len(levels))]
+        median = scaled[:, :, middle : middle + 1]
+        stretched = median + (scaled - median) * tf.constant(factors, tf.float32)
+        if middle <= 1 and len(levels) - middle <= 2 and min(factors) >= 0.0:
+            # Levels next to the median cannot cross it: a gap times a factor keeps its side.
+            return stretched
+        columns = tf.unstack(stretched, axis=2)
         for j in range(middle - 1, -1, -1):
             columns[j] = tf.minimum(columns[j], columns[j + 1])
         for j in range(middle + 1, len(levels)):

@@ -2,7 +2,6 @@
 
 import logging
 import math
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -146,25 +145,6 @@ class TrainingLoop:
             divergences=state.divergences,
             cpu_s=round(cpu_s, 2),
         )
-
-    def fine_tune(
-        self, store: FeatureStore, train: WindowIndex, n_steps: int, after_step: Callable[[int], None]
-    ) -> None:
-        """Go on from the present weights for some steps, with a tenth of the learning rate.
-
-        Args:
-            store: Feature store.
-            train: Windows to learn from.
-            n_steps: Optimiser steps.
-            after_step: Called with the number of steps done after each of them, to change the weights.
-        """
-        rates = RatePlan(self._training, n_steps)
-        rng = np.random.default_rng(self._training.seed)
-        size = self._training.windows_per_step
-        numbers = rng.integers(0, len(train), size=n_steps * size, dtype=np.int32)
-        for step, batch in enumerate(self._feed(store, train).batches(numbers)):
-            self.step.train(batch.tensors, 0.1 * rates.rate(step), step)
-            after_step(step + 1)
 
     def _feed(self, store: FeatureStore, windows: WindowIndex) -> WindowFeed:
         gather = window_gather(store, windows, n_buckets=self._training.length_buckets)

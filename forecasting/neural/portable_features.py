@@ -1,12 +1,12 @@
 """The features of a window in few operations, for graphs that pay for each: TensorFlow Lite and ONNX.
 
 Every feature is what `forecasting.features` says it is; here alone sums and extremes over windows are made another way. A
-doubled reduction takes some fifteen operations for every doubling, of whole columns. A sum over a window is a product with a
-band of ones, block by block; and where a model reads derived columns of the past at the last step of each segment only, a
-reduction is over segments first and over few of them then.
+merge of count, mean and squared deviations takes some fifteen operations for every doubling of a window, a sum three, for
+all columns together; and where a model reads derived columns of the past at the last step of each segment only, a reduction
+is over segments first and over few of them then.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -20,15 +20,18 @@ from forecasting.features.reductions import State, WindowReduction
 from forecasting.features.spec import FeatureSpec
 from forecasting.features.terms import RollingTerm, Term
 from forecasting.features.terms.rolling import window_statistic
-from forecasting.features.transform import column_blocks, derived_terms, known_columns, own_scales, past_columns
-from forecasting.neural.models.window import HistoryParts
+from forecasting.features.transform import (
+    OwnScales,
+    column_blocks,
+    derived_terms,
+    known_columns,
+    own_scales,
+    past_columns,
+)
+from forecasting.neural.models.window import HistoryParts, side_by_side
 from forecasting.neural.namespace import TENSORFLOW
 
 Tensor = Any
-_BLOCK = 24
-"""Steps of a block of a banded product; its cost grows with them, the number of operations falls."""
-_LONGEST_WINDOW = 16 * _BLOCK
-"""Steps of a window, above which doubling is cheaper than a product."""
 
 
 def portable_window_features(
@@ -45,29 +48,50 @@ def portable_window_features(
     """
     own = own_scales(static, spec)
     names = (spec.target, *spec.observed)
-    n_past, n_known, skipped = len(names), len(spec.known), spec.history_length - spec.context
-    values, line = history[:, :, :n_past], tf.concat([history[:, :, n_past:], future], axis=1)
+    n_past, skipped = len(names), spec.history_length - spec.context
+    # Whole columns side by side from the first operation to the network: rows are copied value by value.
+    columns, ahead = side_by_side(history), side_by_side(future)
+    values = tf.unstack(columns[:, :n_past], axis=1)
     terms = derived_terms(spec, names)
     plain = replace(spec, derived=tuple(derived_terms(spec, spec.known)))
-    columns = [column[:, skipped:] for column in past_columns(values, own, plain, TENSORFLOW)]
-    past = TENSORFLOW.stack_last(columns)
+    past = [column[:, skipped:] for column in past_columns(values, own, plain, TENSORFLOW)]
     ends = None
     if terms:
-        blocks = column_blocks(values, names, own, spec, TENSORFLOW, BandedColumn)
-        found = _derived(terms, blocks, spec, derived_every)
-        past, ends = (tf.concat([past, found], axis=2), None) if derived_every == 1 else (past, found)
-    known = line[:, skipped:, n_known:]
-    if n_known:
-        of_known = known_columns(line[:, :, :n_known], own, spec, TENSORFLOW, BandedColumn)
-        known = tf.concat([TENSORFLOW.stack_last([column[:, skipped:] for column in of_known]), known], axis=2)
-    return HistoryParts(past, known[:, : spec.context], ends), known[:, spec.context :]
+        found = in_one_sum(
+            lambda block: _derived(
+                terms, column_blocks(values, names, own, spec, TENSORFLOW, block), spec, derived_every
+            )
+        )
+        past, ends = ([*past, *found], None) if derived_every == 1 else (past, TENSORFLOW.stack_last(found))
+    n_values = n_past + len(spec.known)
+    of_known, of_ahead = _known_parts(columns[:, n_past:n_values], ahead[:, : len(spec.known)], own, spec)
+    if spec.calendar.names:
+        of_known.append(columns[:, n_values:, skipped:])
+        of_ahead.append(ahead[:, len(spec.known) :])
+    following = side_by_side(tf.concat(of_ahead, axis=1)) if of_ahead else future
+    return HistoryParts(tuple(past), tuple(of_known), ends), following
 
 
-def _derived(terms: Sequence[Term], blocks: dict[str, ColumnBlock], spec: FeatureSpec, every: int) -> Tensor:
-    """Derived columns of the past at every so manieth step `[B,L / every,D]`."""
+def _known_parts(
+    history: Tensor, future: Tensor, own: OwnScales, spec: FeatureSpec
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Columns of known covariates in the context `[B,n,L]` and in the horizon `[B,n,H]`; none where there are none."""
+    if not spec.known:
+        return [], []
+    # What comes before these steps only derived columns of the past look back to.
+    n_before = max((term.reach for term in derived_terms(spec, spec.known)), default=0)
+    read = history[:, :, spec.history_length - spec.context - n_before :]
+    lines = tf.unstack(tf.concat([read, future], axis=2), axis=1)
+    made = tf.stack(in_one_sum(lambda block: known_columns(lines, own, spec, TENSORFLOW, block)), axis=1)
+    present = n_before + spec.context
+    return [made[:, :, n_before:present]], [made[:, :, present:]]
+
+
+def _derived(terms: Sequence[Term], blocks: dict[str, ColumnBlock], spec: FeatureSpec, every: int) -> list[Tensor]:
+    """Derived columns of the past at every so manieth step `[B,L / every]`."""
     skipped = spec.history_length - spec.context
     if every == 1:
-        return TENSORFLOW.stack_last([term.compute(blocks[term.column])[:, skipped:] for term in terms])
+        return [term.compute(blocks[term.column])[:, skipped:] for term in terms]
     ends = {name: SegmentEnds(block, spec, every) for name, block in blocks.items()}
 
     def at_ends(term: Term) -> Tensor:
@@ -75,52 +99,88 @@ def _derived(terms: Sequence[Term], blocks: dict[str, ColumnBlock], spec: Featur
             return window_statistic(ends[term.column], term.statistic, term.window)
         return term.compute(blocks[term.column])[:, skipped + every - 1 :: every]
 
-    return TENSORFLOW.stack_last([at_ends(term) for term in terms])
+    return [at_ends(term) for term in terms]
 
 
-class BandedColumn(ColumnBlock):
-    """A column whose sums over windows are products."""
+def in_one_sum(columns: Callable[[type[ColumnBlock]], list[Tensor]]) -> list[Tensor]:
+    """Columns that a function makes of blocks of a type, the sums over windows of all of them made together.
+
+    The function is asked twice: first for what is to be summed, then with the sums. What it makes the first time nobody
+    reads, and conversion leaves it out.
+    """
+    sums = WindowSums()
+    block = type("SharedColumn", (SummedColumn,), {"sums": sums})
+    columns(block)
+    sums.make()
+    return columns(block)
+
+
+class WindowSums:
+    """Sums over windows that are asked for one after another and made together, in a fraction of the operations."""
+
+    def __init__(self) -> None:
+        """Begin to note what is asked for."""
+        self._asked: list[tuple[Tensor, int]] = []
+        self._made: Iterator[Tensor] | None = None
+
+    def over(self, values: Tensor, window: int) -> Tensor:
+        """Sums over the window that ends at each step of values `[B,T]`; zeros while it is noted what is asked for."""
+        if self._made is not None:
+            return next(self._made)
+        self._asked.append((values, window))
+        return tf.zeros_like(values)
+
+    def make(self) -> None:
+        """Make all that was asked for; from now on `over` gives it in the same order."""
+        columns = {values.ref(): values for values, _ in self._asked}
+        places = {reference: i for i, reference in enumerate(columns)}
+        parts = {}
+        if columns:
+            sums = _window_sums(tf.concat(list(columns.values()), axis=0), {window for _, window in self._asked})
+            parts = {window: tf.split(found, len(columns), axis=0) for window, found in sums.items()}
+        self._made = iter([parts[window][places[values.ref()]] for values, window in self._asked])
+
+
+def _window_sums(values: Tensor, windows: Collection[int]) -> dict[int, Tensor]:
+    """Sums over the windows that end at each step of `[B,T]`; those of longer windows are made of those of shorter ones."""
+    found = {1: values}
+    reductions: dict[int, WindowReduction] = {}
+    for window in sorted(windows):
+        step = max(shorter for shorter in found if window % shorter == 0)
+        if step not in reductions:
+            reductions[step] = WindowReduction((found[step],), _added, (0.0,), TENSORFLOW)
+        found[window] = reductions[step].over(window // step, stride=step)[0]
+    return found
+
+
+def _added(late: State, early: State, _: int) -> State:
+    return (late[0] + early[0],)
+
+
+class SummedColumn(ColumnBlock):
+    """A column whose sums over windows are made with those of others."""
+
+    sums: WindowSums
 
     @cached_property
     @override
     def moments(self) -> WindowReduction:
-        return BandedMoments(super().moments, self.filled, self.present)
+        return SummedMoments(super().moments, self.filled, self.present, self.sums)
 
 
-class BandedMoments(WindowReduction):
-    """Count and mean by banded products; squared deviations, which products would blur, by doubling."""
+class SummedMoments(WindowReduction):
+    """Count and mean by sums; squared deviations, which sums of squares would blur, by merging."""
 
-    def __init__(self, doubled: WindowReduction, filled: Tensor, present: Tensor) -> None:
-        """Take values, 0 where missing, and their presence `[B,T]`."""
-        self._doubled, self._first = doubled, (filled, present)
+    def __init__(self, merged: WindowReduction, filled: Tensor, present: Tensor, sums: WindowSums) -> None:
+        """Take values, 0 where missing, their presence `[B,T]`, and who sums them."""
+        self._merged, self._first, self._sums = merged, (filled, present), sums
 
     @override
     def over(self, window: int, *, stride: int = 1) -> State:
-        if stride != 1 or window == 1 or window > _LONGEST_WINDOW:
-            return self._doubled.over(window, stride=stride)
-        total, count = (_window_sums(part, window) for part in self._first)
-        return count, total / tf.maximum(count, 1.0), self._doubled.over(window)[2]
-
-
-def _window_sums(values: Tensor, window: int) -> Tensor:
-    """Sums over the window that ends at each step of `[B,T]`."""
-    if window == _BLOCK or window % _BLOCK:
-        return _banded_sums(values, window)
-    of_blocks = (_banded_sums(values, _BLOCK),)
-    summed = WindowReduction(of_blocks, lambda late, early, _: (late[0] + early[0],), (0.0,), TENSORFLOW)
-    return summed.over(window // _BLOCK, stride=_BLOCK)[0]
-
-
-def _banded_sums(values: Tensor, window: int) -> Tensor:
-    n_steps = values.shape[1]
-    n_blocks, n_before = -(-n_steps // _BLOCK), -(-(window - 1) // _BLOCK)
-    first = (n_blocks + n_before) * _BLOCK - n_steps
-    blocks = tf.reshape(tf.pad(values, [[0, 0], [first, 0]]), [-1, n_blocks + n_before, _BLOCK])
-    seen = tf.concat([blocks[:, i : i + n_blocks] for i in range(n_before + 1)], axis=2)
-    back = n_before * _BLOCK + np.arange(_BLOCK)[None] - np.arange((n_before + 1) * _BLOCK)[:, None]
-    band = ((back >= 0) & (back < window)).astype(np.float32)
-    sums = tf.matmul(tf.reshape(seen, [-1, len(band)]), band)
-    return tf.reshape(sums, [-1, n_blocks * _BLOCK])[:, n_blocks * _BLOCK - n_steps :]
+        if stride != 1 or window == 1:
+            return self._merged.over(window, stride=stride)
+        total, count = (self._sums.over(part, window) for part in self._first)
+        return count, total / tf.maximum(count, 1.0), self._merged.over(window)[2]
 
 
 class SegmentEnds(ColumnBlock):
@@ -141,13 +201,13 @@ class SegmentEnds(ColumnBlock):
     @override
     def minima(self) -> WindowReduction:
         lowest = tf.reduce_min(self._segments(tf.where(self.missing, LARGE, self.scaled)), axis=2)
-        return SegmentReduction(lambda window: (tf.reduce_min(self._last(lowest, window), axis=2),))
+        return SegmentReduction(lambda window: (self._over_last(lowest, window, tf.reduce_min),))
 
     @cached_property
     @override
     def maxima(self) -> WindowReduction:
         highest = tf.reduce_max(self._segments(tf.where(self.missing, -LARGE, self.scaled)), axis=2)
-        return SegmentReduction(lambda window: (tf.reduce_max(self._last(highest, window), axis=2),))
+        return SegmentReduction(lambda window: (self._over_last(highest, window, tf.reduce_max),))
 
     @cached_property
     def _of_segments(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -158,6 +218,8 @@ class SegmentEnds(ColumnBlock):
         return count, mean, tf.reduce_sum(tf.square(filled - mean[:, :, None]) * present, axis=2)
 
     def _moments(self, window: int) -> State:
+        if window == self._every:
+            return tuple(self._ends(part) for part in self._of_segments)
         counts, means, squares = (self._last(part, window) for part in self._of_segments)
         count = tf.reduce_sum(counts, axis=2)
         mean = tf.reduce_sum(means * counts, axis=2) / tf.maximum(count, 1.0)
@@ -167,6 +229,14 @@ class SegmentEnds(ColumnBlock):
     def _segments(self, values: Tensor) -> Tensor:
         n_segments = values.shape[1] // self._every
         return tf.reshape(values[:, values.shape[1] - n_segments * self._every :], [-1, n_segments, self._every])
+
+    def _over_last(self, values: Tensor, window: int, reduce: Callable[..., Tensor]) -> Tensor:
+        """A reduction over the segments of each window `[B,n]`."""
+        return self._ends(values) if window == self._every else reduce(self._last(values, window), axis=2)
+
+    def _ends(self, values: Tensor) -> Tensor:
+        """Of values of segments `[B,m]` those of the context `[B,n]`."""
+        return values[:, values.shape[1] - self._n_ends :]
 
     def _last(self, values: Tensor, window: int) -> Tensor:
         """Of values of segments `[B,m]` those of each window `[B,n,segments]`."""

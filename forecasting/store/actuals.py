@@ -99,6 +99,12 @@ def actual_values(observed: ObservedSpan, ids: Sequence[str], tables: Mapping[st
         tables: Series of a version by id; those off the grid of `observed` are left alone.
         cutoff: Of that version: what its table has from there on is no actual.
     """
+    table = table_values(observed, ids, tables, cutoff=cutoff)
+    return lay_over(table[:, :, None], observed, cutoff=cutoff if tables else NOT_OBSERVED)
+
+
+def table_values(observed: ObservedSpan, ids: Sequence[str], tables: Mapping[str, Series], *, cutoff: int) -> Floats:
+    """What the table of a version alone has for the steps of `observed` `[N,T]`; arguments as of `actual_values`."""
     n_steps, step_s = observed.numbers.shape[1], observed.step_s
     table = np.full((len(ids), n_steps), np.nan)
     for row, series in enumerate(tables.get(one) for one in ids):
@@ -109,7 +115,7 @@ def actual_values(observed: ObservedSpan, ids: Sequence[str], tables: Mapping[st
         if first < end:
             into = slice((first - observed.start) // step_s, (end - observed.start) // step_s)
             table[row, into] = series.values[(first - series.start) // step_s : (end - series.start) // step_s, 0]
-    return lay_over(table[:, :, None], observed, cutoff=cutoff if tables else NOT_OBSERVED)
+    return table
 
 
 def _joined(

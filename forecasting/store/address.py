@@ -37,6 +37,10 @@ class StoreAddress:
         password = self.url.password
         return found.replace(str(password), "***") if password else found
 
+    def scrubbed_error(self, error: Exception) -> str:
+        """What the driver says of an error, or ours says, without secrets."""
+        return self.scrubbed(str(getattr(error, "orig", None) or error))
+
 
 def store_address(url: str | None, default: Path, *, setting: str = "store.url") -> StoreAddress:
     """Read a setting such as `store.url`.

@@ -91,6 +91,11 @@ class ForecastLog:
                 return
         self._put_aside([batch])
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether somebody writes what is appended; false once it is closed."""
+        return self._thread.is_alive()
+
     def report(self) -> ForecastLogReport:
         """What became of the forecasts so far."""
         with self._lock:

@@ -17,6 +17,8 @@ from forecasting.store.tables import FORECASTS
 
 _AT_ONCE = 1_000
 """Rows of one statement."""
+_COLUMNS = [column for column in FORECASTS.columns if column.name != "scored"]
+"""What a forecast is; what it was scored with is the monitor's."""
 
 
 class ForecastRole(StrEnum):
@@ -168,6 +170,7 @@ class ForecastQuery:
     created_until: int | None = None
     limit: int | None = None
     newest_first: bool = field(default=False)
+    requests: tuple[str, ...] | None = None
 
 
 def write_forecasts(store: Store, batches: Sequence[ForecastBatchRecord]) -> int:
@@ -180,7 +183,7 @@ def write_forecasts(store: Store, batches: Sequence[ForecastBatchRecord]) -> int
         RetryableError: The store cannot be used now; nothing was written.
     """
     rows = [row for batch in batches for row in batch.rows()]
-    names = [column.name for column in FORECASTS.columns]
+    names = [column.name for column in _COLUMNS]
     # As text: binding each row by the names of its columns would cost more than writing it.
     mark = "%s" if store.is_postgresql else "?"
     statement = (
@@ -203,14 +206,16 @@ def read_forecasts(store: Store, query: ForecastQuery) -> list[StoredForecastRec
         RetryableError: The store cannot be used now.
     """
     with store.reading() as connection:
-        return [_record(row) for row in connection.execute(_selected(query))]
+        return [stored_forecast(row) for row in connection.execute(_selected(query))]
 
 
 def _selected(query: ForecastQuery) -> Select[Any]:
     table = FORECASTS.c
-    found = select(FORECASTS).where(table.model == query.model)
+    found = select(*_COLUMNS).where(table.model == query.model)
     if query.series is not None:
         found = found.where(table.series.in_(query.series))
+    if query.requests is not None:
+        found = found.where(table.request.in_(query.requests))
     if query.version is not None:
         found = found.where(table.version == query.version)
     if query.roles is not None:
@@ -225,7 +230,8 @@ def _selected(query: ForecastQuery) -> Select[Any]:
     return found.order_by(*(one.desc() if query.newest_first else one for one in order)).limit(query.limit)
 
 
-def _record(row: Row[Any]) -> StoredForecastRecord:
+def stored_forecast(row: Row[Any]) -> StoredForecastRecord:
+    """A row of the table."""
     levels = unpack_levels(row.levels)
     answers = None if row.answers is None else unpack_answers(row.answers, row.n_steps)
     return StoredForecastRecord(

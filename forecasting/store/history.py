@@ -6,13 +6,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from forecasting.observed_history import NOT_OBSERVED, ObservedSpan
 from forecasting.store.observations import KEYS_AT_ONCE, ObservationRows, observed_keys
 from forecasting.store.opening import Store
 from forecasting.store.packing import BLOCK_STEPS, GridSpec, unpack_known_at, unpack_numbers
 from forecasting.store.tables import OBSERVATION_BLOCKS, OBSERVED_COLUMNS, SUPERSEDED_OBSERVATIONS
+
+Floats = npt.NDArray[np.float64]
+Timestamps = npt.NDArray[np.int64]
 
 _FEW = 500
 """Up to here series are looked up one by one; for more all of the model are read."""
@@ -70,8 +73,9 @@ def read_history(store: Store, query: HistoryQuery) -> ObservedSpan:
 
 
 def read_cells(
-    store: Store, model: str, names: Sequence[str], grid: GridSpec, *, since: int, series: Sequence[str] | None = None
-) -> ObservationRows:
+    store: Store, model: str, names: Sequence[str], grid: GridSpec, *, since: int, series: Sequence[str] | None = None,
+    known_by: int | None = None,
+) -> ObservationRows:  # fmt: skip
     """Every value that stands from a step on, in no order; what takes memory is what was observed, not the span of time.
 
     Args:
@@ -81,13 +85,14 @@ def read_cells(
         grid: Of the series; others are left out.
         since: First step, epoch seconds.
         series: Ids, `KEYS_AT_ONCE` at most; none: all.
+        known_by: What became known later does not exist; none: all that is known.
 
     Raises:
         RetryableError: The store cannot be used now.
     """
     table, columns = OBSERVATION_BLOCKS.c, OBSERVED_COLUMNS.c
     wanted = (
-        select(columns.series, columns.name, table.block_start, table.numbers, table.known_at)
+        select(columns.series, columns.name, table.block_start, table.numbers, table.known_at, table.key)
         .join_from(OBSERVED_COLUMNS, OBSERVATION_BLOCKS, columns.key == table.key)
         .where(
             columns.model == model,
@@ -99,9 +104,12 @@ def read_cells(
     )
     with store.reading() as connection:
         blocks = list(connection.execute(wanted if series is None else wanted.where(columns.series.in_(series))))
+        numbers, known_at = unpack_numbers(row[3] for row in blocks), unpack_known_at(row[4] for row in blocks)
+        if known_by is not None:
+            places = [(row[5], row[2], grid.step_s) for row in blocks]
+            _blocks_go_back(connection, places, numbers, known_at, known_by=known_by)
     ids = tuple(dict.fromkeys(row[0] for row in blocks))
     series_at, name_at = {one: i for i, one in enumerate(ids)}, {one: i for i, one in enumerate(names)}
-    numbers, known_at = unpack_numbers(row[3] for row in blocks), unpack_known_at(row[4] for row in blocks)
     starts = np.array([row[2] for row in blocks], dtype=np.int64)
     times = starts[:, None] + grid.step_s * np.arange(BLOCK_STEPS, dtype=np.int64)
     block, place = np.nonzero((known_at != NOT_OBSERVED) & (times >= since))
@@ -115,6 +123,41 @@ def read_cells(
         number=numbers[block, place],
         known_at=known_at[block, place],
     )
+
+
+def last_observed(store: Store, model: str, name: str, *, before: int, known_by: int | None = None) -> int | None:
+    """The last step before a time at which a column of any series has a value; none where there is none.
+
+    What became known after `known_by` does not exist, where that is given.
+
+    Raises:
+        RetryableError: The store cannot be used now.
+    """
+    table, columns = OBSERVATION_BLOCKS.c, OBSERVED_COLUMNS.c
+    wanted = (
+        select(columns.step_s, table.block_start, table.numbers, table.known_at, table.key)
+        .join_from(OBSERVED_COLUMNS, OBSERVATION_BLOCKS, columns.key == table.key)
+        .where(columns.model == model, columns.name == name)
+    )
+    until = before
+    with store.reading() as connection:
+        # Blocks of one start at a time, the latest first: nearly always the first ones have it.
+        while True:
+            start = connection.execute(
+                wanted.with_only_columns(func.max(table.block_start)).where(table.block_start < until)
+            ).scalar()
+            if start is None:
+                return None
+            rows = list(connection.execute(wanted.where(table.block_start == start)))
+            times = start + np.array([row[0] for row in rows])[:, None] * np.arange(BLOCK_STEPS, dtype=np.int64)
+            numbers, known_at = unpack_numbers(row[2] for row in rows), unpack_known_at(row[3] for row in rows)
+            if known_by is not None:
+                places = [(row[4], row[1], row[0]) for row in rows]
+                _blocks_go_back(connection, places, numbers, known_at, known_by=known_by)
+            there = np.isfinite(numbers) & (times < before)
+            if there.any():
+                return int(times[there].max())
+            until = start
 
 
 def _blocks(
@@ -148,6 +191,39 @@ def _places(
     at = np.minimum(np.searchsorted(flat[order], found), len(flat) - 1)
     is_there = flat[order][at] == found
     return order[at][is_there], is_there
+
+
+def _blocks_go_back(
+    connection: Connection,
+    places: Sequence[tuple[int, int, int]],
+    numbers: Floats,
+    known_at: Timestamps,
+    *,
+    known_by: int,
+) -> None:
+    """As `_go_back`, in blocks `[n, BLOCK_STEPS]`; places: key, first step and seconds of a step of each."""
+    later = known_at > known_by
+    numbers[later], known_at[later] = np.nan, NOT_OBSERVED
+    changed = [places[row] for row in np.flatnonzero(later.any(axis=1)).tolist()]
+    if not changed:
+        return
+    row_of = {(key, start): row for row, (key, start, _) in enumerate(places)}
+    grid_of = {key: (start, step_s) for key, start, step_s in changed}
+    first_time = min(start for _, start, _ in changed)
+    until = max(start + BLOCK_STEPS * step_s for _, start, step_s in changed)
+    table, keys = SUPERSEDED_OBSERVATIONS.c, list(grid_of)
+    wanted = select(table.key, table.time, table.known_at, table.number).where(
+        table.time >= first_time, table.time < until, table.known_at <= known_by
+    )
+    for first in range(0, len(keys), KEYS_AT_ONCE):
+        for key, time, at, number in connection.execute(
+            wanted.where(table.key.in_(keys[first : first + KEYS_AT_ONCE]))
+        ):
+            start, step_s = grid_of[key]
+            block, place = divmod((time - start) // step_s, BLOCK_STEPS)
+            row = row_of.get((key, start + block * BLOCK_STEPS * step_s))
+            if row is not None and at > known_at[row, place]:
+                numbers[row, place], known_at[row, place] = np.nan if number is None else number, at
 
 
 def _go_back(connection: Connection, query: HistoryQuery, keys: npt.NDArray[np.int64], span: ObservedSpan) -> None:

@@ -213,6 +213,18 @@ def _keys(connection: Connection, rows: ObservationRows, grid: GridSpec) -> npt.
     return observed_keys(connection, rows.model, rows.series, rows.names, grid)
 
 
+def observed_series(store: Store, model: str, names: Sequence[str], step_s: int) -> tuple[str, ...]:
+    """Ids of the series of which some columns were ever observed, sorted.
+
+    Raises:
+        RetryableError: The store cannot be used now.
+    """
+    table = OBSERVED_COLUMNS.c
+    wanted = select(table.series).where(table.model == model, table.step_s == step_s, table.name.in_(names)).distinct()
+    with store.reading() as connection:
+        return tuple(sorted(connection.execute(wanted).scalars()))
+
+
 def observed_keys(
     connection: Connection, model: str, series: Sequence[str], names: Sequence[str], grid: GridSpec
 ) -> npt.NDArray[np.int64]:
@@ -236,14 +248,25 @@ def _write(
     connection: Connection, rows: ObservationRows, keys: npt.NDArray[np.int64], grid: GridSpec
 ) -> ObservationsReport:
     starts = grid.block_starts(rows.time)
-    blocks, block_at = np.unique(np.stack([keys, starts], axis=1), axis=0, return_inverse=True)
+    blocks, block_at = _distinct_blocks(keys, starts, grid)
     numbers, known_at = _locked_blocks(connection, blocks)
     place = (rows.time - starts) // grid.step_s
-    cells = CellsRecord(block_at.reshape(-1) * BLOCK_STEPS + place, rows.number, rows.known_at)
+    cells = CellsRecord(block_at * BLOCK_STEPS + place, rows.number, rows.known_at)
     merged = merge_cells(numbers.reshape(-1), known_at.reshape(-1), cells)
     _update_blocks(connection, blocks, numbers, known_at, merged.changed)
     _keep_superseded(connection, blocks, merged.superseded, grid)
     return ObservationsReport(merged.n_new, merged.n_restated, merged.n_late, merged.n_unchanged)
+
+
+def _distinct_blocks(
+    keys: npt.NDArray[np.int64], starts: npt.NDArray[np.int64], grid: GridSpec
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Pairs of key and start `[n blocks, 2]`, ascending, and the place in them of each row `[R]`."""
+    # As one number each: numpy sorts pairs as bytes, many times as slowly, and lets no other thread run meanwhile.
+    first = int(starts.min())
+    width = (int(starts.max()) - first) // grid.block_s + 1
+    distinct, place = np.unique(keys * width + (starts - first) // grid.block_s, return_inverse=True)
+    return np.stack([distinct // width, first + grid.block_s * (distinct % width)], axis=1), place
 
 
 def _locked_blocks(

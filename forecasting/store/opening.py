@@ -7,15 +7,24 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from forecasting.errors import ArtifactError, ConfigError, RetryableError
 from forecasting.store.address import StoreAddress
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest version of the tables; `migrations/versions` has one file for each."""
 VERSION_TABLE = "almanac_store_version"
 BUSY_S = 5.0
 """How long SQLite waits for another process that writes."""
+CONNECT_S = 5.0
+"""How long a server that may be silent is waited for where it has nothing to do but to say that it is there."""
+STATEMENT_S = 30.0
+"""How long PostgreSQL works on a statement, or waits for a lock, before it gives up."""
+_GRACE_S = 2.0
+"""How much longer a statement is waited for: the server's own error says more."""
+_MIGRATION_S = 3_600.0
+"""The same of a migration, which may wait for that of another process."""
 _MIGRATION_LOCK = 4_093_822_417
 """Of pg_advisory_xact_lock: any number that nobody else takes."""
 _DAMAGED = ("malformed", "not a database")
@@ -52,11 +61,15 @@ class Store:
             ArtifactError: It is damaged.
         """
         with _translated(self.address), self._engine.connect() as connection, connection.begin():
+            self._allow(connection, STATEMENT_S)
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, *, statement_s: float = STATEMENT_S) -> Iterator[Connection]:
         """One transaction: all of it is written when the block ends, nothing where it raises.
+
+        Args:
+            statement_s: How long PostgreSQL may take for one statement.
 
         Raises:
             RetryableError: The database cannot be reached or is busy.
@@ -65,7 +78,17 @@ class Store:
         with _translated(self.address), self._my_turn(), self._engine.connect() as connection:
             connection = connection.execution_options(writes=True)
             with connection.begin():
+                self._allow(connection, statement_s)
                 yield connection
+
+    def _allow(self, connection: Connection, statement_s: float) -> None:
+        """Bound what PostgreSQL takes for a statement of a transaction, and what is waited for it should it hang."""
+        if not self.is_postgresql:
+            return
+        # Of the transaction and not of the session, which a pooler may lend to others.
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = {round(statement_s * 1000)}")
+        driver: Any = connection.connection.driver_connection
+        driver.answer_s = statement_s + _GRACE_S
 
     @contextmanager
     def _my_turn(self) -> Iterator[None]:
@@ -76,7 +99,7 @@ class Store:
             yield
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; what a thread still waits for ends with a `RetryableError`."""
         self._engine.dispose()
 
 
@@ -125,7 +148,7 @@ def migrate(store: Store, version: str) -> None:
     known = {script.revision for script in ScriptDirectory.from_config(settings).walk_revisions()}
     if version not in known | {"base"}:
         raise ConfigError(f"the version of a store must be among {', '.join(sorted(known))} or base, found {version!r}")
-    with store.writing() as connection:
+    with store.writing(statement_s=_MIGRATION_S) as connection:
         if store.is_postgresql:
             connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _MIGRATION_LOCK})
         found = _version(connection)
@@ -149,7 +172,7 @@ def _version(connection: Connection) -> str | None:
 def store_engine(address: StoreAddress, busy_s: float = BUSY_S) -> Engine:
     """An engine as `Store` needs it; the tables are left as they are."""
     if address.file is None:
-        return create_engine(address.url, pool_pre_ping=True, hide_parameters=True)
+        return _postgresql_engine(address)
     engine = create_engine(address.url, connect_args={"timeout": busy_s}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
@@ -170,6 +193,33 @@ def store_engine(address: StoreAddress, busy_s: float = BUSY_S) -> Engine:
     return engine
 
 
+def _postgresql_engine(address: StoreAddress) -> Engine:
+    # Only where it is used: the driver takes a tenth of a second to import.
+    from forecasting.store.patient_connection import OpenConnections
+
+    engine = create_engine(
+        address.url, pool_pre_ping=True, pool_timeout=CONNECT_S, hide_parameters=True,
+        connect_args={} if "connect_timeout" in address.url.query else {"connect_timeout": round(CONNECT_S)},
+    )  # fmt: skip
+    connections = OpenConnections(answer_s=CONNECT_S)
+
+    @event.listens_for(engine, "do_connect")
+    def connect(_dialect: Any, _record: Any, args: Any, settings: Any) -> Any:
+        return connections.connect(*args, **settings)
+
+    @event.listens_for(engine, "checkin")
+    def check_in(connection: Any, _record: Any) -> None:
+        # Whoever takes it next asks first whether the server is there, and waits no longer for that than for a connection.
+        if connection is not None:
+            connection.answer_s = CONNECT_S
+
+    @event.listens_for(engine, "engine_disposed")
+    def hang_up(_engine: Engine) -> None:
+        connections.hang_up()
+
+    return engine
+
+
 @contextmanager
 def _translated(address: StoreAddress) -> Iterator[None]:
     """Turn errors of the driver into ours."""
@@ -182,3 +232,7 @@ def _translated(address: StoreAddress) -> Iterator[None]:
         if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
             raise RetryableError(f"the store {address.shown} cannot be used now: {message}") from None
         raise
+    except PoolTimeoutError:
+        raise RetryableError(
+            f"the store {address.shown} cannot be used now: all connections are in use, and wait for it"
+        ) from None

@@ -1,11 +1,10 @@
-"""Requests to train a model again: whoever sees a reason writes one, a worker claims it with a lease."""
+"""Requests to train a model again, as a worker sees them: it claims one with a lease. `retrain_asking` writes them."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import RowMapping, and_, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, or_, select, text, update
 
 from forecasting.errors import RetryableError
 from forecasting.store.opening import Store
@@ -13,6 +12,10 @@ from forecasting.store.tables import RETRAIN_REQUESTS
 
 MAX_ATTEMPTS = 3
 """A request whose workers died this often is given up: it may be what kills them."""
+
+
+class RequestLostError(RetryableError):
+    """A worker no longer holds the request that it works on."""
 
 
 class RequestState(StrEnum):
@@ -47,43 +50,24 @@ class RetrainRequestRecord:
     detail: str | None
 
 
-def request_retraining(
-    store: Store, model: str, *, reason: str, source: str, dedup_key: str, now: int
-) -> RetrainRequestRecord:
-    """Write a request, unless one of the same model and `dedup_key` is open.
+def give_up_requests(store: Store, *, now: int, model: str | None = None) -> list[RetrainRequestRecord]:
+    """Close as failed what was claimed `MAX_ATTEMPTS` times in vain; those that this call closed.
 
-    Returns:
-        The new one, or the open one.
+    Args:
+        store: Where the requests are.
+        now: Epoch seconds.
+        model: Only requests of it; none: of all models.
 
     Raises:
         RetryableError: The store cannot be used now.
     """
-    row = {
-        "created_at": now,
-        "model": model,
-        "reason": reason,
-        "source": source,
-        "dedup_key": dedup_key,
-        "state": RequestState.WAITING.value,
-        "attempts": 0,
-    }
-    insert = (postgresql.insert if store.is_postgresql else sqlite.insert)(RETRAIN_REQUESTS)
     table = RETRAIN_REQUESTS.c
-    opened = select(RETRAIN_REQUESTS).where(
-        table.model == model,
-        table.dedup_key == dedup_key,
-        table.state.in_([RequestState.WAITING, RequestState.CLAIMED]),
-    )
+    mine = [] if model is None else [table.model == model]
+    spent = and_(_is_free(now), table.attempts >= MAX_ATTEMPTS, *mine)
+    why = f"its workers ended {MAX_ATTEMPTS} times before it was done"
+    close = update(RETRAIN_REQUESTS).where(spent).values(state=RequestState.FAILED.value, finished_at=now, detail=why)
     with store.writing() as connection:
-        made = (
-            connection.execute(insert.values(row).on_conflict_do_nothing().returning(RETRAIN_REQUESTS))
-            .mappings()
-            .first()
-        )
-        found = made or connection.execute(opened).mappings().first()
-    if found is None:
-        raise RetryableError(f"a request {dedup_key!r} of {model!r} was closed while this one was made; try again")
-    return _record(found)
+        return [as_record(row) for row in connection.execute(close.returning(RETRAIN_REQUESTS)).mappings()]
 
 
 def claim_request(
@@ -91,7 +75,7 @@ def claim_request(
 ) -> RetrainRequestRecord | None:
     """Take the oldest request that waits, or whose worker let its lease end; one that was taken over keeps its run.
 
-    Two workers never get the same one. A request that was claimed `MAX_ATTEMPTS` times in vain becomes failed.
+    Two workers never get the same one, nor two requests of one model: while one of them is held the others wait.
 
     Args:
         store: Where the requests are.
@@ -103,39 +87,81 @@ def claim_request(
     Raises:
         RetryableError: The store cannot be used now.
     """
-    table = RETRAIN_REQUESTS.c
-    over = and_(table.state == RequestState.CLAIMED, table.lease_until <= now)
+    table, other = RETRAIN_REQUESTS.c, RETRAIN_REQUESTS.alias()
     mine = [] if model is None else [table.model == model]
-    spent = and_(over, table.attempts >= MAX_ATTEMPTS, *mine)
+    is_held = (
+        select(other.c.id)
+        .where(other.c.model == table.model, other.c.state == RequestState.CLAIMED, other.c.lease_until > now)
+        .exists()
+    )
     next_one = (
         select(table.id)
-        .where(or_(table.state == RequestState.WAITING, over), *mine)
+        .where(_is_free(now), table.attempts < MAX_ATTEMPTS, ~is_held, *mine)
         .order_by(table.id)
         .limit(1)
-        .with_for_update(skip_locked=True)
-        .scalar_subquery()
     )
-    why = f"its workers ended {MAX_ATTEMPTS} times before it was done"
-    give_up = update(RETRAIN_REQUESTS).where(spent).values(state=RequestState.FAILED.value, finished_at=now, detail=why)
     take = (
         update(RETRAIN_REQUESTS)
-        .where(table.id == next_one)
+        .where(table.id == next_one.scalar_subquery())
         .values(
             state=RequestState.CLAIMED.value, lease_owner=owner, lease_until=now + lease_s, attempts=table.attempts + 1
         )
         .returning(RETRAIN_REQUESTS)
     )
+    with store.reading() as connection:
+        if connection.execute(next_one).first() is None:
+            return None
     with store.writing() as connection:
-        connection.execute(give_up)
+        lock_requests(store, connection)
         found = connection.execute(take).mappings().first()
-    return None if found is None else _record(found)
+    return None if found is None else as_record(found)
+
+
+def lock_requests(store: Store, connection: Connection) -> None:
+    """Let nobody else write requests until the transaction ends; SQLite has one writer anyway."""
+    if store.is_postgresql:
+        connection.execute(text(f"LOCK TABLE {RETRAIN_REQUESTS.name} IN SHARE ROW EXCLUSIVE MODE"))
+
+
+def _is_free(now: int) -> ColumnElement[bool]:
+    """Open, and held by nobody; a request that was given back waits until the time for which it was put off."""
+    table = RETRAIN_REQUESTS.c
+    return or_(
+        and_(table.state == RequestState.WAITING, or_(table.lease_until.is_(None), table.lease_until <= now)),
+        and_(table.state == RequestState.CLAIMED, table.lease_until <= now),
+    )
+
+
+def give_back(
+    store: Store, request: RetrainRequestRecord, *, not_before: int, counts: bool, detail: str | None = None
+) -> RetrainRequestRecord:
+    """Let a request wait again, with the run that was begun for it.
+
+    Args:
+        store: Where the requests are.
+        request: As it was claimed.
+        not_before: When it may be claimed again, epoch seconds.
+        counts: Whether the attempt counts; not where the worker was told to stop.
+        detail: What came of the attempt.
+
+    Raises:
+        RequestLostError: Another worker has taken the request over.
+        RetryableError: The store cannot be used now.
+    """
+    values: dict[str, Any] = {"state": RequestState.WAITING.value, "lease_owner": None, "lease_until": not_before}
+    if not counts:
+        values["attempts"] = request.attempts - 1
+    if detail is not None:
+        values["detail"] = detail
+    return _change_own(store, request, values)
 
 
 def renew_lease(store: Store, request: RetrainRequestRecord, *, now: int, lease_s: int) -> RetrainRequestRecord:
     """Say that the worker lives.
 
     Raises:
-        RetryableError: Another worker has taken the request over, or the store cannot be used now.
+        RequestLostError: Another worker has taken the request over.
+        RetryableError: The store cannot be used now.
     """
     return _change_own(store, request, {"lease_until": now + lease_s})
 
@@ -144,7 +170,8 @@ def record_run(store: Store, request: RetrainRequestRecord, run: str) -> Retrain
     """Say which run the request became, so that whoever takes it over can resume it.
 
     Raises:
-        RetryableError: Another worker has taken the request over, or the store cannot be used now.
+        RequestLostError: Another worker has taken the request over.
+        RetryableError: The store cannot be used now.
     """
     return _change_own(store, request, {"run": run})
 
@@ -155,7 +182,8 @@ def finish_request(
     """Close a request as done or failed.
 
     Raises:
-        RetryableError: Another worker has taken the request over, or the store cannot be used now.
+        RequestLostError: Another worker has taken the request over.
+        RetryableError: The store cannot be used now.
     """
     return _change_own(store, request, {"state": state.value, "finished_at": now, "detail": detail})
 
@@ -166,7 +194,7 @@ def retrain_requests(store: Store, *, model: str | None = None, limit: int = 100
     wanted = select(RETRAIN_REQUESTS).order_by(table.id.desc()).limit(limit)
     with store.reading() as connection:
         rows = connection.execute(wanted if model is None else wanted.where(table.model == model))
-        return [_record(row) for row in rows.mappings()]
+        return [as_record(row) for row in rows.mappings()]
 
 
 def _change_own(store: Store, request: RetrainRequestRecord, values: dict[str, Any]) -> RetrainRequestRecord:
@@ -185,12 +213,39 @@ def _change_own(store: Store, request: RetrainRequestRecord, values: dict[str, A
             .first()
         )
     if found is None:
-        raise RetryableError(
+        raise RequestLostError(
             f"request {request.id} must be held by {request.lease_owner!r} in attempt {request.attempts}, and is not any more; "
             "stop working on it"
         )
-    return _record(found)
+    return as_record(found)
 
 
-def _record(row: RowMapping) -> RetrainRequestRecord:
+def as_record(row: RowMapping) -> RetrainRequestRecord:
+    """A row of the table."""
     return RetrainRequestRecord(**{**row, "state": RequestState(row["state"])})
+
+
+@dataclass(frozen=True)
+class RequestCountsReport:
+    """Requests of a model by state, and when the oldest open one was made, epoch seconds; none where none is open."""
+
+    counts: dict[RequestState, int]
+    oldest_open: int | None
+
+
+def count_requests(store: Store, model: str) -> RequestCountsReport:
+    """How the requests of a model stand.
+
+    Raises:
+        RetryableError: The store cannot be used now.
+    """
+    table = RETRAIN_REQUESTS.c
+    wanted = (
+        select(table.state, func.count(), func.min(table.created_at)).where(table.model == model).group_by(table.state)
+    )
+    with store.reading() as connection:
+        found = {RequestState(state): (int(n), int(first)) for state, n, first in connection.execute(wanted)}
+    open_ones = [found[state][1] for state in (RequestState.WAITING, RequestState.CLAIMED) if state in found]
+    return RequestCountsReport(
+        {state: found[state][0] if state in found else 0 for state in RequestState}, min(open_ones, default=None)
+    )

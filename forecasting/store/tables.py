@@ -13,6 +13,8 @@ forecasts — one row for each series of a request and role; 24 steps of 3 quant
     flags        sum of 1 degraded, 2 imputed, 4 stale
     latency_us   time of the model's answer; NULL where it was not measured
     problem      why there is no answer, or why the fallback gave it; NULL where nothing was wrong
+    scored       what it was scored with so far: float64 × 2 × n_steps, the actual of each step (NaN: not yet; infinite: it never
+                 is), then the seasonal naive forecast; NULL before the first
 
 observed_columns — one row for each column of a series that was ever observed
     key          short name of the rest of the row in the tables below
@@ -41,10 +43,21 @@ retrain_requests — one row a request
     source       who asks
     dedup_key    no two open requests of a model share one
     state        `RequestState`
-    lease_owner, lease_until   the worker that has it, and until when it is taken for alive
+    lease_owner, lease_until   the worker that has it, and until when it is taken for alive; of one that waits, when it may
+                 be claimed again
     attempts     how often it was claimed
     run          the run it became; NULL before
     finished_at, detail
+
+monitor_sums — one row for a sum over everything that was scored; see `forecasting.contracts.metric_names`
+    model, version, role, horizon   of what; version 0 and empty words where it is of all of them
+    name, part   of the metric, and its last label, such as a quantile level
+    total        the sum now; lower than before where an actual was corrected
+    peak         the most that it ever was, which is what a counter shows
+    updated_at
+
+monitor_leases — one row a model: who monitors it
+    model, owner, lease_until
 
 Packed arrays are little-endian. Strings are as the model has them.
 """
@@ -86,6 +99,7 @@ FORECASTS = Table(
     Column("flags", SmallInteger, nullable=False),
     Column("latency_us", BigInteger),
     Column("problem", Text),
+    Column("scored", LargeBinary),
     # By time first, so that rows are appended to the index and not spread over it.
     PrimaryKeyConstraint("created_at", "request", "role", "series"),
     Index("forecasts_of_series", "model", "series", "origin"),
@@ -161,4 +175,27 @@ RETRAIN_REQUESTS = Table(
     Column("finished_at", BigInteger),
     Column("detail", Text),
     Index("retrain_requests_open", "model", "dedup_key", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
+)
+
+MONITOR_SUMS = Table(
+    "monitor_sums",
+    METADATA,
+    Column("model", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("horizon", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("part", Text, nullable=False),
+    Column("total", Double, nullable=False),
+    Column("peak", Double, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("model", "version", "role", "horizon", "name", "part"),
+)
+
+MONITOR_LEASES = Table(
+    "monitor_leases",
+    METADATA,
+    Column("model", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("lease_until", BigInteger, nullable=False),
 )

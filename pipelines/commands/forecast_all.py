@@ -3,22 +3,17 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forecasting.config import AlmanacConfig
+from forecasting.config.root import forecast_batch_settings
 from forecasting.contracts.codes import ExitCode
 from forecasting.contracts.layout import home_layout
-from forecasting.cutoffs import parse_cutoff
 from forecasting.errors import ConfigError
-from forecasting.repository import ModelRepository
 
 if TYPE_CHECKING:
-    from serving.batch.batch_table import BatchPlace
-    from serving.batch.forecast_batch import BatchRecord
+    from components.batch.make_batch import BatchRecord
 
 MAX_SKIPPED = 3
 """Skipped series of which a line is written at most."""
@@ -29,45 +24,20 @@ def forecast_all(arguments: argparse.Namespace, config: AlmanacConfig) -> int:
     """Forecast every series from one cutoff without a gateway; what was written goes to stderr, or to stdout as JSON.
 
     Raises:
-        ConfigError: There are options that are a gateway's, or see `serving.batch.forecast_batch`.
+        ConfigError: There are options that are a gateway's, or see `components.batch.forecast_batch`.
     """
-    from forecasting.store.address import store_address
-    from serving.batch.forecast_batch import forecast_batch
+    from components.batch.forecast_batch import forecast_batch, placed
 
     if wrong := [f"--{name}" for name in _OF_GATEWAY if getattr(arguments, name)]:
         raise ConfigError(f"--batch forecasts every series without a gateway: leave out {', '.join(wrong)}")
-    cutoff = parse_cutoff(arguments.cutoff, "--cutoff").timestamp() if arguments.cutoff else None
-    if cutoff is not None and cutoff % 1:
-        raise ConfigError(f"--cutoff must be a whole second, found {arguments.cutoff!r}")
     home = home_layout()
-    store = store_address(config.store.url, home.serving_database)
-    # A file that nobody has written has no observations, and is not made for that.
-    has_store = store.file is None or store.file.is_file()
-    with _place(arguments.batch) as place:
-        found = forecast_batch(
-            ModelRepository(home.models), config.name, place,
-            version=arguments.version, cutoff=None if cutoff is None else int(cutoff),
-            store=store if has_store else None, fallback=config.serving.fallback,
-        )  # fmt: skip
+    to = arguments.batch or (config.batch.to and placed(config.batch.to, home))
+    if not to:
+        raise ConfigError("--batch must say where to: --batch FOLDER|URL, or batch.to in the configuration")
+    settings = forecast_batch_settings(config)
+    found = forecast_batch(settings, home, to, cutoff=arguments.cutoff, version=arguments.version)
     _tell(found, as_json=arguments.json)
     return int(ExitCode.DONE)
-
-
-@contextmanager
-def _place(text: str) -> Iterator["BatchPlace"]:
-    if "://" not in text:
-        from serving.batch.parquet_folder import ParquetFolder
-
-        yield ParquetFolder(Path(text))
-        return
-    from forecasting.store.address import store_address
-    from serving.batch.sql_table import SqlTable
-
-    table = SqlTable(store_address(text, Path(), setting="--batch"))
-    try:
-        yield table
-    finally:
-        table.close()
 
 
 def _tell(found: "BatchRecord", *, as_json: bool) -> None:

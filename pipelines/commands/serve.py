@@ -13,5 +13,6 @@ def serve(arguments: argparse.Namespace) -> int:
     config = load_config(Path(arguments.config), arguments.overrides)
     home = home_layout()
     return serve_model(
-        home.models, config.name, series_dir=None, serving=config.serving, gateway=config.gateway, store=config.store
-    )
+        home.models, config.name, series_dir=None, serving=config.serving, gateway=config.gateway, store=config.store,
+        retraining=config.retraining,
+    )  # fmt: skip

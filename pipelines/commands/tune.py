@@ -7,6 +7,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
+from components.tuning.page import write_tuning_page
+from components.tuning.points import point_tables
 from components.tuning.write_back import write_tuned_config
 from forecasting.backtest.summary import finite_document
 from forecasting.config import AlmanacConfig, load_config
@@ -34,9 +36,10 @@ def tune(arguments: argparse.Namespace) -> int:
     folder = tuning_folder(home, config.name)
     write_tuning_report(report, folder / "trials.json")
     write_trials(report, folder / "trials.parquet")
+    write_tuning_page(report, folder / "tuning.html")
     best = report.trial(report.best if report.best is not None else -1)
     day = datetime.now(UTC).date().isoformat()
-    why = f"almanac tune {day}: {report.metric} {as_number(best.value)}, trial {best.number} of {len(report.trials)}"
+    why = f"almanac tune {day}: {_reached(report)}, trial {best.number} of {len(report.trials)}"
     write_tuned_config(
         source, target, best=best.settings, before=config.model_dump(), overrides=arguments.overrides, why=why
     )
@@ -45,8 +48,18 @@ def tune(arguments: argparse.Namespace) -> int:
         if arguments.json
         else "\n".join(tuning_lines(report, config))
     )
-    print(f"wrote {target}, {folder / 'trials.json'} and {folder / 'trials.parquet'}", file=sys.stderr)
+    names = ("trials.json", "trials.parquet", "tuning.html")
+    print(f"wrote {target}, {', '.join(str(folder / name) for name in names)}", file=sys.stderr)
     return 0
+
+
+def _reached(report: TuningReport) -> str:
+    """The metric of the best, as mean and standard deviation where it was trained with several seeds."""
+    if report.finalists:
+        winner = report.finalists[0]
+        return f"{report.metric} {as_number(winner.mean)} ± {as_number(winner.std)} over {len(winner.values)} seeds"
+    best = report.trial(report.best if report.best is not None else -1)
+    return f"{report.metric} {as_number(best.value)}"
 
 
 def _target(given: str | None, source: Path) -> Path:
@@ -68,7 +81,39 @@ def tuning_lines(report: TuningReport, config: AlmanacConfig) -> list[str]:
         f"{len(report.trials)} trials ({said}) over {len(report.folds)} fold{'s' if len(report.folds) > 1 else ''} from "
         f"{as_time(report.folds[0][0])} to {as_time(report.folds[-1][1])}; the test period begins then, and was not read"
     )
-    return [head, "", *_best_lines(report), "", *_setting_lines(report, config)]
+    return [
+        head,
+        "",
+        *_best_lines(report),
+        *_point_lines(report),
+        *_finalist_lines(report),
+        "",
+        *_setting_lines(report, config),
+    ]
+
+
+def _point_lines(report: TuningReport) -> list[str]:
+    """The one-at-a-time tables of a staged search."""
+    lines = []
+    for path, points in point_tables(report).items():
+        rows = [[path, report.metric.upper(), "FIT CPU S", "TRAIN LOSS", "VALIDATION LOSS", "GAP", "RISK"]]
+        for point in points:
+            numbers = (point.metric, point.fit_s, point.train_loss, point.validation_loss, point.gap)
+            mark = " (as configured)" if point.configured else ""
+            rows.append([f"{point.value}{mark}", *map(as_number, numbers), point.risk])
+        lines += ["", *table(rows)]
+    return lines
+
+
+def _finalist_lines(report: TuningReport) -> list[str]:
+    if not report.finalists:
+        return []
+    rows = [["FINALIST", "MEAN", "STD", "BY SEED"]]
+    rows += [
+        [f"trial {one.trial}", as_number(one.mean), as_number(one.std), " ".join(map(as_number, one.values))]
+        for one in report.finalists
+    ]
+    return ["", *table(rows)]
 
 
 def _best_lines(report: TuningReport) -> list[str]:

@@ -13,6 +13,7 @@ from forecasting.wire.client import (
 from serving.client.errors import GatewayRefusalError, GatewayUnreachableError
 from serving.client.forecasts import Forecasts
 from serving.client.gateway import AsyncGatewayClient, GatewayClient
+from serving.client.observations import ObservationsRecord
 from serving.client.retries import RetryPolicy
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "GatewayRefusalError",
     "GatewayUnreachableError",
     "GrpcClient",
+    "ObservationsRecord",
     "PredictionRecord",
     "RestClient",
     "RetryPolicy",

@@ -16,8 +16,10 @@ import httpx
 from forecasting.errors import ConfigError, RemoteError
 from serving.client.exchange import CallSpec, Outcome, Pause, Send, attempts
 from serving.client.forecasts import Forecasts, read_forecasts
-from serving.client.questions import Moment, forecast_call
+from serving.client.observations import ObservationsRecord, read_observations
+from serving.client.questions import Moment, forecast_call, observations_call
 from serving.client.retries import Retries, RetryPolicy
+from serving.client.time_left import TimeLeft
 
 if TYPE_CHECKING:
     from serving.client.questions import Rows
@@ -39,16 +41,16 @@ class _ClientBase(ABC):
         Args:
             endpoint: `http://host:port` or `https://…`.
             token: Bearer token; none: $ALMANAC_TOKEN where it is set.
-            deadline_s: Longest time for a call with all its retries, where the call has none of its own.
+            deadline_s: Longest time for a call with all its retries, where the call has none of its own; more than 0.
             retries: None: the defaults of `RetryPolicy`.
             ca_file: Certificates (PEM) that are trusted; none: those of the system.
 
         Raises:
-            ConfigError: The endpoint is no URL, or the file holds no certificate.
+            ConfigError: The endpoint is no URL, the deadline is not more than 0, or the file holds no certificate.
         """
         if not endpoint.startswith(("http://", "https://")):
             raise ConfigError(f"an endpoint must be a URL such as http://127.0.0.1:8080, found {endpoint!r}")
-        self.endpoint, self._deadline_s = endpoint.rstrip("/"), deadline_s
+        self.endpoint, self._deadline_s = endpoint.rstrip("/"), _checked(deadline_s)
         self._retries = Retries(retries or RetryPolicy())
         self._token = token if token is not None else os.environ.get(TOKEN_VARIABLE)
         self._open(True if ca_file is None else _trusting(ca_file))
@@ -66,6 +68,10 @@ class _ClientBase(ABC):
         return http.build_request(
             call.method, self.endpoint + call.path, params=list(call.query), content=call.body, headers=headers
         )
+
+    def _within(self, deadline_s: float | None) -> float:
+        """Seconds of a call: its own, else those of the client."""
+        return self._deadline_s if deadline_s is None else _checked(deadline_s)
 
     def _read(self, response: httpx.Response) -> Forecasts:
         request_id = response.headers.get(REQUEST_ID, "")
@@ -106,10 +112,11 @@ class GatewayClient(_ClientBase):
             static: Categories of new series, as in JSON.
             fallback: False: no seasonal naive forecast.
             model: "champion", "candidate" or a version that is one of them; none: whoever answers.
-            deadline_s: Of this call.
+            deadline_s: Of this call, more than 0; none: the client's.
             request_id: For the gateway's log.
 
         Raises:
+            ConfigError: The deadline is not more than 0.
             GatewayRefusalError: The request must be changed.
             RetryableError: The gateway has too much to do, is not ready, or does not answer in time.
             RemoteError: It cannot be reached, or answers wrongly.
@@ -119,6 +126,28 @@ class GatewayClient(_ClientBase):
             model=model,
         )  # fmt: skip
         return self._read(self.call(call, deadline_s=deadline_s, request_id=request_id))
+
+    def observe(
+        self, rows: "Rows", *, known_at: Moment | None = None, idempotency_key: str | None = None,
+        deadline_s: float | None = None,
+    ) -> ObservationsRecord:  # fmt: skip
+        """Post what was observed; forecasts begin after it.
+
+        Args:
+            rows: A data frame of pandas or a table of Arrow with series, timestamp and one column a value; or a mapping as in
+                JSON. Nulls leave what is there.
+            known_at: Since when it is known; none: the time of receipt.
+            idempotency_key: Under which the gateway takes these rows once; none: one of this call, for its retries.
+            deadline_s: Of this call, more than 0; none: the client's.
+
+        Raises:
+            ConfigError: The deadline is not more than 0.
+            GatewayRefusalError: The rows must be changed; nothing is written.
+            RetryableError: The gateway has too much to do, its store cannot be written now, or it does not answer in time.
+            RemoteError: It cannot be reached, or answers wrongly.
+        """
+        call = observations_call(rows, known_at=known_at, idempotency_key=idempotency_key)
+        return read_observations(self.document(call, deadline_s=deadline_s), endpoint=self.endpoint)
 
     def document(self, call: CallSpec, *, deadline_s: float | None = None) -> dict[str, Any]:
         """The JSON answer to a request; see `forecast` for what is raised."""
@@ -136,7 +165,7 @@ class GatewayClient(_ClientBase):
     def call(self, call: CallSpec, *, deadline_s: float | None = None, request_id: str | None = None) -> httpx.Response:
         """Send a request, again where that may help."""
         request = self._request(self._http, call, request_id)
-        steps = attempts(self.endpoint, self._retries, deadline_s=deadline_s or self._deadline_s)
+        steps = attempts(self.endpoint, self._retries, deadline_s=self._within(deadline_s))
         outcome: Outcome = None
         step = next(steps)
         while True:
@@ -164,11 +193,26 @@ class GatewayClient(_ClientBase):
         self.close()
 
     def _send(self, request: httpx.Request, step: Send) -> Outcome:
-        request.extensions["timeout"] = httpx.Timeout(step.timeout_s).as_dict()
+        # One time for all: to connect, to write and to read would else take as long each.
+        left, parts = TimeLeft(step.timeout_s), []
+        request.extensions["timeout"] = left
         try:
-            return self._http.send(request)
+            response = self._http.send(request, stream=True)
+            try:
+                # The parts of httpx's timeout are of one read each: an answer that trickles in would never end.
+                content = response.iter_raw()
+                while not left.is_over:
+                    part = next(content, None)
+                    if part is None:
+                        break
+                    parts.append(part)
+                else:
+                    return httpx.ReadTimeout(f"no whole answer within {step.timeout_s:.3g} s")
+            finally:
+                response.close()
         except httpx.TransportError as error:
             return error
+        return httpx.Response(response.status_code, headers=response.headers, content=b"".join(parts), request=request)
 
 
 class AsyncGatewayClient(_ClientBase):
@@ -190,6 +234,14 @@ class AsyncGatewayClient(_ClientBase):
         )  # fmt: skip
         return self._read(await self.call(call, deadline_s=deadline_s, request_id=request_id))
 
+    async def observe(
+        self, rows: "Rows", *, known_at: Moment | None = None, idempotency_key: str | None = None,
+        deadline_s: float | None = None,
+    ) -> ObservationsRecord:  # fmt: skip
+        """See `GatewayClient.observe`."""
+        call = observations_call(rows, known_at=known_at, idempotency_key=idempotency_key)
+        return read_observations(await self.document(call, deadline_s=deadline_s), endpoint=self.endpoint)
+
     async def document(self, call: CallSpec, *, deadline_s: float | None = None) -> dict[str, Any]:
         """See `GatewayClient.document`."""
         return self._json(await self.call(call, deadline_s=deadline_s))
@@ -208,7 +260,7 @@ class AsyncGatewayClient(_ClientBase):
     ) -> httpx.Response:
         """See `GatewayClient.call`."""
         request = self._request(self._http, call, request_id)
-        steps = attempts(self.endpoint, self._retries, deadline_s=deadline_s or self._deadline_s)
+        steps = attempts(self.endpoint, self._retries, deadline_s=self._within(deadline_s))
         step = next(steps)
         while True:
             if isinstance(step, Pause):
@@ -244,6 +296,12 @@ class AsyncGatewayClient(_ClientBase):
             return httpx.ReadTimeout(f"no answer within {step.timeout_s:.3g} s")
         except httpx.TransportError as error:
             return error
+
+
+def _checked(deadline_s: float) -> float:
+    if not deadline_s > 0:
+        raise ConfigError(f"deadline_s must be more than 0 seconds, found {deadline_s!r}")
+    return deadline_s
 
 
 def _trusting(ca_file: str) -> ssl.SSLContext:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     Rows: TypeAlias = pd.DataFrame | pa.Table | Mapping[str, Any]
     """History: a table in long form, or a mapping as in JSON."""
 
-PATH = "/v1/forecast"
+PATH, OBSERVATIONS_PATH = "/v1/forecast", "/v1/observations"
 Moment = str | datetime
 JSON = "application/json"
 
@@ -53,6 +54,26 @@ def forecast_call(
     query = [(name, str(value).lower() if name == "fallback" else str(value)) for name, value in options.items() if value is not None]  # fmt: skip
     query += [("quantile", repr(float(level))) for level in quantiles or ()]
     return CallSpec("POST", PATH, _stream(_table(rows)), {"content-type": ARROW, "accept": accept}, tuple(query))
+
+
+def observations_call(rows: "Rows", *, known_at: Moment | None = None, idempotency_key: str | None = None) -> CallSpec:
+    """A post of observations; as Arrow where they are a table.
+
+    Args:
+        rows: What was observed.
+        known_at: Since when it is known; none: the time of receipt.
+        idempotency_key: Under which the gateway takes them once; none: one of this call, for its retries.
+
+    Raises:
+        ConfigError: The time has no zone.
+    """
+    headers = {"accept": JSON, "idempotency-key": idempotency_key or uuid.uuid4().hex}
+    moment = _moment(known_at, "known_at")
+    if isinstance(rows, Mapping):
+        body = json.dumps({"observations": rows, "known_at": moment})
+        return CallSpec("POST", OBSERVATIONS_PATH, body.encode(), {"content-type": JSON, **headers})
+    query = () if moment is None else (("known_at", moment),)
+    return CallSpec("POST", OBSERVATIONS_PATH, _stream(_table(rows)), {"content-type": ARROW, **headers}, query)
 
 
 def _moment(value: Moment | None, name: str) -> str | None:

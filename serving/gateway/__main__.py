@@ -6,12 +6,17 @@ import functools
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import uvloop
 from pydantic import ValidationError
 
+from forecasting.answering.version_series import load_served_model
 from forecasting.config.candidate import CandidateConfig
+from forecasting.config.retraining import RetrainingConfig
+from forecasting.config.section import Section
 from forecasting.config.store import StoreConfig
 from forecasting.contracts.ports import GATEWAY_PORT, GRPC_PORT
 from forecasting.errors import AlmanacError, ConfigError
@@ -22,14 +27,16 @@ from serving.gateway.candidate_judge import CandidateJudge
 from serving.gateway.candidate_traffic import CandidateTraffic
 from serving.gateway.forecaster import Forecaster
 from serving.gateway.gateway_store import DEFAULT_STORE, NOT_SET, GatewayStore, open_gateway_store
-from serving.gateway.guard import Guard, RateLimit, is_loopback, require_guarded
+from serving.gateway.guard import MAX_BODY_BYTES, Guard, RateLimit, is_loopback, require_guarded
 from serving.gateway.metrics import GatewayMetrics
 from serving.gateway.model_loader import ModelLoader, RolesWatch
 from serving.gateway.pages import StatePages
 from serving.gateway.request_log import log_as_json
+from serving.gateway.retraining import RetrainAsker
 from serving.gateway.rpc.service import ForecastService, GatewayRpcServer
-from serving.gateway.served_model import load_served_model
 from serving.gateway.tokens import TokenSource
+
+SectionT = TypeVar("SectionT", bound=Section)
 
 DRAIN_S = 30.0
 
@@ -57,7 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
         default=True,
         help="answer by a seasonal naive forecast, marked, where the model cannot be asked",
     )
-    parser.add_argument("--max-body-bytes", type=int, default=64 * 2**20, help="largest request body")
+    parser.add_argument("--max-body-bytes", type=int, default=MAX_BODY_BYTES, help="largest request body")
     parser.add_argument("--tokens", type=Path, help="file of tokens; left out: the lines of $ALMANAC_TOKENS, if any")
     parser.add_argument("--open", action="store_true", help="listen beyond this machine without tokens")
     parser.add_argument("--tls-certificate", type=Path, help="certificate chain (PEM)")
@@ -65,6 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--rate-limit", type=float, help="requests a second of one client; left out: no limit")
     parser.add_argument("--max-in-flight", type=int, default=256, help="requests answered at the same time")
     parser.add_argument("--candidate", default="{}", help="gateway.candidate of a configuration, as JSON")
+    parser.add_argument("--retraining", default="{}", help="retraining of a configuration, as JSON")
     parser.add_argument(
         "--store",
         help="database of forecasts and observations, as store.url of a configuration, or 'default'; left out: none",
@@ -77,6 +85,19 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@dataclass(frozen=True)
+class _GatewayParts:
+    """What a gateway is made of; none: it has no such part."""
+
+    server: HttpServer
+    rpc: GatewayRpcServer | None
+    pages: StatePages
+    judge: CandidateJudge | None
+    traffic: CandidateTraffic
+    forecaster: Forecaster
+    store: GatewayStore | None
+
+
 async def serve_gateway(flags: argparse.Namespace) -> None:
     """Listen until SIGTERM or SIGINT, then finish what is in flight.
 
@@ -84,28 +105,44 @@ async def serve_gateway(flags: argparse.Namespace) -> None:
         ConfigError: The port is taken, the tokens or the certificate cannot be read, or there are no tokens where
             others can reach the address.
     """
-    tokens = TokenSource(flags.tokens)
-    require_guarded(flags.bind_address, has_tokens=not tokens.is_open, is_open=flags.open)
-    rate = None if flags.rate_limit is None else RateLimit(flags.rate_limit)
-    is_local = is_loopback(flags.bind_address) and not flags.open
-    guard = Guard(tokens, rate=rate, max_in_flight=flags.max_in_flight, is_local=is_local)
+    parts = _make_parts(flags)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    judging = None if parts.judge is None else asyncio.create_task(parts.judge.run())
+    await parts.server.start()
+    sys.stdout.write(f"Gateway at {flags.bind_address}:{parts.server.port}\n")
+    if parts.rpc is not None:
+        await parts.rpc.start()
+        sys.stdout.write(f"Gateway gRPC at {flags.bind_address}:{parts.rpc.port}\n")
+    sys.stdout.flush()
+    await stop.wait()
+    parts.pages.draining = True
+    await asyncio.gather(parts.server.stop(), *([] if parts.rpc is None else [parts.rpc.stop(DRAIN_S)]))
+    if judging is not None:
+        judging.cancel()
+    await parts.traffic.close()
+    await parts.forecaster.close()
+    if parts.store is not None:
+        await parts.store.close()
+
+
+def _make_parts(flags: argparse.Namespace) -> _GatewayParts:
+    """Make all parts; the port of gRPC is bound, and nothing listens for HTTP yet."""
+    guard = _make_guard(flags)
     repository = ModelRepository(flags.models_dir)
-    load = functools.partial(load_served_model, repository, flags.model, series_dir=flags.series_dir)
     versions = RolesWatch(repository, flags.model)
-    metrics, store = GatewayMetrics(), _open_store(flags)
-    forecaster = Forecaster(
-        flags.model, repository, ModelLoader(load, versions), flags.grpc, timeout_s=flags.timeout_s,
-        has_fallback=flags.fallback, count=functools.partial(metrics.count_degraded, flags.model),
-        observed=None if store is None else store.observed,
-    )  # fmt: skip
-    settings = _candidate_settings(flags)
+    metrics, store = GatewayMetrics(flags.model), _open_store(flags)
+    forecaster = _make_forecaster(flags, repository, versions, metrics=metrics, store=store)
+    settings = _json_settings(CandidateConfig, "--candidate", flags.candidate)
     judge = _make_judge(settings, forecaster, repository, versions, metrics=metrics, store=store)
     watch = None if judge is None else judge.watch
     traffic = CandidateTraffic(forecaster, settings, metrics, store=store, watch=watch)
-    pages = StatePages(forecaster, repository, metrics)
+    pages = StatePages(forecaster, repository, metrics, store=store)
     app = GatewayApp(
-        forecaster, pages, metrics, guard, max_body_bytes=flags.max_body_bytes, traffic=traffic, store=store
-    )
+        forecaster, pages, metrics, guard, max_body_bytes=flags.max_body_bytes, traffic=traffic, store=store,
+        retraining=_make_asker(flags, metrics, store),
+    )  # fmt: skip
     tls = TlsFiles(flags.tls_certificate, flags.tls_key) if flags.tls_certificate else None
     server = HttpServer(app, flags.bind_address, flags.port, drain_s=DRAIN_S, tls=tls)
     rpc = None
@@ -113,25 +150,31 @@ async def serve_gateway(flags: argparse.Namespace) -> None:
         service = ForecastService(forecaster, metrics, guard, traffic=traffic, store=store)
         address = f"{flags.bind_address}:{flags.grpc_port}"
         rpc = GatewayRpcServer(service, address, tls=tls, max_bytes=flags.max_body_bytes)
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    judging = None if judge is None else asyncio.create_task(judge.run())
-    await server.start()
-    sys.stdout.write(f"Gateway at {flags.bind_address}:{server.port}\n")
-    if rpc is not None:
-        await rpc.start()
-        sys.stdout.write(f"Gateway gRPC at {flags.bind_address}:{rpc.port}\n")
-    sys.stdout.flush()
-    await stop.wait()
-    pages.draining = True
-    await asyncio.gather(server.stop(), *([] if rpc is None else [rpc.stop(DRAIN_S)]))
-    if judging is not None:
-        judging.cancel()
-    await traffic.close()
-    await forecaster.close()
-    if store is not None:
-        await store.close()
+    return _GatewayParts(server, rpc, pages, judge, traffic, forecaster, store)
+
+
+def _make_guard(flags: argparse.Namespace) -> Guard:
+    tokens = TokenSource(flags.tokens)
+    require_guarded(flags.bind_address, has_tokens=not tokens.is_open, is_open=flags.open)
+    rate = None if flags.rate_limit is None else RateLimit(flags.rate_limit)
+    is_local = is_loopback(flags.bind_address) and not flags.open
+    return Guard(
+        tokens, rate=rate, max_in_flight=flags.max_in_flight, is_local=is_local, max_body_bytes=flags.max_body_bytes
+    )
+
+
+def _make_forecaster(
+    flags: argparse.Namespace, repository: ModelRepository, versions: RolesWatch, *, metrics: GatewayMetrics,
+    store: GatewayStore | None,
+) -> Forecaster:  # fmt: skip
+    load = functools.partial(load_served_model, repository, flags.model, series_dir=flags.series_dir)
+    models = ModelLoader(metrics.state.measured(flags.model, load), versions)
+    return Forecaster(
+        flags.model, repository, models, flags.grpc, timeout_s=flags.timeout_s, has_fallback=flags.fallback,
+        count=functools.partial(metrics.count_degraded, flags.model),
+        count_invalid=functools.partial(metrics.count_invalid, flags.model),
+        observed=None if store is None else store.observed,
+    )  # fmt: skip
 
 
 def _make_judge(
@@ -145,16 +188,29 @@ def _make_judge(
             "--candidate: judgement.max_live_error_ratio needs actuals, which are in --store; found no --store"
         )
     opened = None if store is None else store.store
-    return CandidateJudge(settings.judgement, repository, versions, metrics, forecaster=forecaster, store=opened)
+    threads = None if store is None else store.threads
+    return CandidateJudge(
+        settings.judgement, repository, versions, metrics, forecaster=forecaster, store=opened, threads=threads
+    )
 
 
-def _candidate_settings(flags: argparse.Namespace) -> CandidateConfig:
+def _make_asker(flags: argparse.Namespace, metrics: GatewayMetrics, store: GatewayStore | None) -> RetrainAsker | None:
+    settings = _json_settings(RetrainingConfig, "--retraining", flags.retraining)
+    if store is None:
+        return None
+    return RetrainAsker(
+        store.store, flags.model, settings, count=functools.partial(metrics.count_retrain_asked, flags.model),
+        threads=store.threads,
+    )  # fmt: skip
+
+
+def _json_settings(section: type[SectionT], flag: str, text: str) -> SectionT:
     try:
-        return CandidateConfig.model_validate_json(flags.candidate)
+        return section.model_validate_json(text)
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"])
-        raise ConfigError(f"--candidate: {where}: {problem['msg']}, found {problem['input']!r}") from error
+        raise ConfigError(f"{flag}: {where}: {problem['msg']}, found {problem['input']!r}") from error
 
 
 def _open_store(flags: argparse.Namespace) -> GatewayStore | None:

@@ -14,8 +14,9 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
+from forecasting.answering.answer_error import AnswerError
 from forecasting.errors import AlmanacError
-from serving.gateway.answers import Answer, AnswerError, as_error
+from serving.gateway.answers import Answer, as_error
 from serving.gateway.candidate_traffic import CandidateTraffic
 from serving.gateway.forecaster import REQUEST_ID, Forecaster
 from serving.gateway.gateway_store import GatewayStore
@@ -24,6 +25,7 @@ from serving.gateway.metrics import GatewayMetrics
 from serving.gateway.pages import StatePages
 from serving.gateway.plain_route import as_response
 from serving.gateway.request_log import log_request
+from serving.gateway.retraining import RetrainAsker
 from serving.gateway.routes import OTHER_ROUTE, PATHS, GatewayService, make_routes, route_name
 
 logger = logging.getLogger(__name__)
@@ -42,32 +44,35 @@ class GatewayApp:
 
     def __init__(
         self, forecaster: Forecaster, pages: StatePages, metrics: GatewayMetrics, guard: Guard, *, max_body_bytes: int,
-        traffic: CandidateTraffic, store: GatewayStore | None = None,
+        traffic: CandidateTraffic, store: GatewayStore | None = None, retraining: RetrainAsker | None = None,
     ) -> None:  # fmt: skip
         """Answer with a forecaster who is let in by a guard."""
         self._name, self._metrics, self._guard, self._max_body_bytes = forecaster.name, metrics, guard, max_body_bytes
         self._n_in_flight = 0
         self._routes = make_routes()
-        self._routes.state.service = GatewayService(forecaster, pages, metrics, traffic, store)
+        self._routes.state.service = GatewayService(forecaster, pages, metrics, traffic, store, retraining)
         _add_error_handlers(self._routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         if scope["type"] != "http":
             return
-        exchange = _Exchange(receive, send, usable_request_id(_header(scope, _REQUEST_ID_HEADER)), self._max_body_bytes)
+        exchange = _Exchange(
+            receive, send, usable_request_id(_header(scope, _REQUEST_ID_HEADER)), self._max_body_bytes, self._guard
+        )
         scope.setdefault("state", {})["request_id"] = exchange.request_id
         self._n_in_flight += 1
         self._metrics.in_flight.set(self._n_in_flight)
         client = "-"
         try:
             if scope["path"] not in OPEN_PATHS:
-                client = self._admit(scope)
+                client = scope["state"]["client"] = self._admit(scope)
             await self._routes(scope, exchange.receive, exchange.send)
         except AnswerError as error:
             await exchange.answer(as_error(error, exchange.request_id))
         finally:
             self._n_in_flight -= 1
+            self._guard.give_back_bytes(exchange.n_received)
             self._metrics.in_flight.set(self._n_in_flight)
             self._note(scope, exchange, client)
             # Behind the answer, so that no client waits for it.
@@ -87,8 +92,7 @@ class GatewayApp:
         if route == OTHER_ROUTE and scope["path"] in PATHS:
             # A request that was not let in never met its route.
             route = scope["path"]
-        self._metrics.requests.labels(self._name, route, str(exchange.status)).inc()
-        self._metrics.seconds.labels(self._name, route).observe(seconds)
+        self._metrics.count_request(self._name, route, exchange.status, seconds)
         log_request(
             exchange.request_id, route=route, method=scope["method"], status=exchange.status, client=client,
             seconds=seconds, n_bytes=(exchange.n_received, exchange.n_sent),
@@ -101,17 +105,20 @@ def usable_request_id(given: str | None) -> str:
 
 
 class _Exchange:
-    """One request and its answer: counts bytes, bounds the body, puts the request id into the answer."""
+    """One request and its answer: counts bytes, bounds the body and all bodies together, puts the request id into the answer."""
 
-    def __init__(self, receive: Receive, send: Send, request_id: str, max_bytes: int) -> None:
+    def __init__(self, receive: Receive, send: Send, request_id: str, max_bytes: int, guard: Guard) -> None:
         self._receive, self._send, self.request_id, self._max_bytes = receive, send, request_id, max_bytes
+        self._guard = guard
         self.start, self.status, self.n_received, self.n_sent = time.perf_counter(), 500, 0, 0
 
     async def receive(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.disconnect":
             raise AnswerError(499, "the client went away")
-        self.n_received += len(message.get("body", b""))
+        n_bytes = len(message.get("body", b""))
+        self.n_received += n_bytes
+        self._guard.take_bytes(n_bytes)
         if self.n_received > self._max_bytes:
             raise AnswerError(413, f"the body must not exceed {self._max_bytes} bytes")
         return message

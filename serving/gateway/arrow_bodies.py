@@ -1,21 +1,20 @@
 """Requests and answers as Arrow IPC streams: one table in long form each way, and no Python step a value."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from serving.gateway.answers import AnswerError
+from forecasting.answering.answer_error import AnswerError
+from forecasting.answering.forecasts import ForecastsRecord
+from forecasting.answering.forecasts_table import SERIES, TIMESTAMP, forecasts_table
+from forecasting.answering.given import GivenRows
 from serving.gateway.arrow_sizes import decoded_bytes
-from serving.gateway.forecasts import ForecastsRecord
-from serving.gateway.given import GivenRows
 
 ARROW = "application/vnd.apache.arrow.stream"
-SERIES, TIMESTAMP = "series", "timestamp"
+
 MAX_GROWTH, MAX_GROWN_BYTES = 32, 2**28
 """How much larger than the body the table in it may be, and how large it may grow: buffers may be compressed."""
 MAX_TEXT_BYTES = 1024
@@ -62,31 +61,6 @@ def forecasts_arrow(found: ForecastsRecord) -> bytes:
         writer.write_table(table)
     body: bytes = sink.getvalue().to_pybytes()
     return body
-
-
-def forecasts_table(found: ForecastsRecord) -> pa.Table:
-    """Forecasts in long form: one row a series and step; what holds for all is in the metadata of the schema."""
-    served, n_steps = found.served, found.served.spec.horizon
-    each = np.repeat(np.arange(len(found)), n_steps)
-    places, flags = range(len(found)), {"imputed": found.imputed, "stale": found.stale}
-    degraded = np.array([i in found.degraded for i in places], dtype=np.bool_)
-    reasons = [found.degraded[i].reason if i in found.degraded else None for i in places]
-    limits = [found.limited_by.get(i) for i in places]
-    columns = {
-        SERIES: pa.DictionaryArray.from_arrays(pa.array(each, pa.int32()), pa.array(found.ids, pa.string())),
-        TIMESTAMP: pa.array(found.times().ravel()).cast(_SECONDS),
-        **{name: pa.array(np.ascontiguousarray(values).ravel()) for name, values in found.columns().items()},
-        "origin": pa.array(found.origins[each]).cast(_SECONDS),
-        "degraded": pa.array(degraded[each]),
-        **{name: pa.array(values[each]) for name, values in flags.items()},
-        "reason": pa.array(reasons, pa.string()).dictionary_encode().take(pa.array(each)),
-        "limited_by": pa.array(limits, pa.string()).dictionary_encode().take(pa.array(each)),
-    }
-    spec = served.spec
-    about = {"model": served.name, "version": str(served.version), "target": spec.target, "step_s": str(spec.step_s)}
-    about["role"] = found.role.value
-    about["skipped"] = orjson.dumps([asdict(one) for one in found.skipped]).decode()
-    return pa.table(columns).replace_schema_metadata(about)
 
 
 def _table(body: bytes) -> pa.Table:

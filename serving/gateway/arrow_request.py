@@ -4,9 +4,10 @@ from typing import Any
 
 from starlette.datastructures import QueryParams
 
-from serving.gateway.answers import AnswerError
+from forecasting.answering.answer_error import AnswerError
+from forecasting.answering.request import ForecastRequest
 from serving.gateway.arrow_bodies import read_rows
-from serving.gateway.forecast_request import ForecastRequest, parse_moment
+from serving.gateway.forecast_request import parse_moment
 from serving.gateway.routing import parse_pin
 
 _KEYS = ("origin", "cutoff", "quantile", "fallback", "model")

@@ -4,8 +4,11 @@ import asyncio
 import functools
 import logging
 import time
+from concurrent.futures import Executor
 from dataclasses import replace
 from enum import StrEnum
+
+from sqlalchemy.exc import DBAPIError
 
 from forecasting.audit import AuditAction
 from forecasting.config.candidate import JudgementConfig
@@ -51,9 +54,10 @@ class CandidateJudge:
 
     def __init__(
         self, limits: JudgementConfig, repository: ModelRepository, versions: RolesWatch, metrics: GatewayMetrics, *,
-        forecaster: Forecaster, store: Store | None,
+        forecaster: Forecaster, store: Store | None, threads: Executor | None = None,
     ) -> None:  # fmt: skip
-        """Nothing is judged before `run`."""
+        """Nothing is judged before `run`; the store is waited for in these threads, none: the event loop's."""
+        self._threads = threads
         self._limits, self._repository, self._versions, self._metrics = limits, repository, versions, metrics
         self._forecaster, self._store, self._model = forecaster, store, forecaster.name
         self._samples: CandidateSamples | None = None
@@ -70,9 +74,10 @@ class CandidateJudge:
         while True:
             try:
                 await self.look(time.monotonic())
-            except (AlmanacError, OSError) as error:
-                # Such as a repository that this process may only read; forecasts go on.
-                logger.warning("the candidate of %s is not judged now: %s", self._model, error)
+            except (AlmanacError, OSError, DBAPIError) as error:
+                # Such as a repository that this process may only read, or a database that refuses; forecasts go on.
+                why = str(error) if self._store is None else self._store.address.scrubbed_error(error)
+                logger.warning("the candidate of %s is not judged now: %s", self._model, why)
             await asyncio.sleep(LOOK_S)
 
     async def look(self, now: float) -> None:
@@ -107,10 +112,12 @@ class CandidateJudge:
             if self._samples is not None and self._state not in _DECIDED:
                 self._show(JudgementState.NONE)
             self._samples = None
+            self._metrics.error_ratio.clear()
             return None
         samples = self._samples
         if samples is None or (samples.champion, samples.candidate) != (roles.champion, roles.candidate):
             samples = self._samples = CandidateSamples(roles.champion, roles.candidate)
+            self._metrics.error_ratio.clear()
             self._period_end, self._next_look = now + duration_s(self._limits.period), 0.0
             self._show(JudgementState.GATHERING)
         return samples
@@ -123,7 +130,9 @@ class CandidateJudge:
         read = functools.partial(
             live_errors, self._store, self._model, target, champion=samples.champion, candidate=samples.candidate
         )
-        live = await asyncio.to_thread(read)
+        live = await asyncio.get_running_loop().run_in_executor(self._threads, read)
+        if live.champion_mae > 0:
+            self._metrics.error_ratio.labels(self._model).set(live.candidate_mae / live.champion_mae)
         return replace(report, n_actuals=live.n_steps, champion_mae=live.champion_mae, candidate_mae=live.candidate_mae)
 
     def _apply(self, samples: CandidateSamples, decision: GateDecision) -> JudgementState:

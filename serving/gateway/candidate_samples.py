@@ -4,10 +4,10 @@ from collections import deque
 
 import numpy as np
 
+from forecasting.answering.forecasts import ForecastsRecord
 from forecasting.gates.candidate import CandidateReport
 from forecasting.gates.rules import NAN
 from serving.gateway.candidate_traffic import CandidateOutcomeRecord
-from serving.gateway.forecasts import ForecastsRecord
 
 KEPT_TIMES = 20_000
 

@@ -1,20 +1,20 @@
 """Requests that the candidate answers, and those that it is asked beside the champion."""
 
 import asyncio
+import functools
 import hashlib
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from forecasting.answering.answer_error import AnswerError
+from forecasting.answering.fallback import FallbackCause
+from forecasting.answering.forecasts import ForecastsRecord
+from forecasting.answering.request import ForecastRequest
 from forecasting.config.candidate import CandidateConfig
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import AlmanacError
-from serving.gateway.answers import AnswerError
-from serving.gateway.fallback import FallbackCause
-from serving.gateway.forecast_request import ForecastRequest
-from serving.gateway.forecaster import Forecaster
-from serving.gateway.forecasts import ForecastsRecord
+from serving.gateway.forecaster import Forecaster, run_for
 from serving.gateway.gateway_store import GatewayStore
 from serving.gateway.metrics import GatewayMetrics
 from serving.gateway.routing import RouteSpec
@@ -98,14 +98,11 @@ class CandidateTraffic:
 
     async def _shadowed(self, route: RouteSpec, request: ForecastRequest, found: ForecastsRecord, request_id: str) -> None:  # fmt: skip
         try:
-            begun = time.perf_counter()
             outcome = await self._asked(route, request, request_id, champion=found)
             self._note(SHADOW, outcome)
             if self._store is not None:
-                self._store.keep_shadow(
-                    outcome.candidate, found, request_id, time.perf_counter() - begun, version=route.version,
-                    problem=outcome.problem,
-                )  # fmt: skip
+                keep = functools.partial(self._store.keep_shadow, outcome.candidate, found, request_id)
+                await run_for(len(found), functools.partial(keep, version=route.version, problem=outcome.problem))
         except Exception:
             # Nobody waits for this task, so nobody else would say it.
             logger.exception("%s: asking the candidate beside the champion failed", request_id)

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from serving.gateway.forecasts import ForecastsRecord
-from serving.gateway.served_model import ServedModel
+from forecasting.answering.forecasts import ForecastsRecord
+from forecasting.answering.served_model import ServedModel
 
 
 def forecasts_json(found: ForecastsRecord) -> bytes:

@@ -15,51 +15,28 @@ the model's or an error, never the seasonal naive forecast that stands in for it
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import orjson
 
-from serving.gateway.answers import AnswerError
-from serving.gateway.given import FLOAT32_MAX, Floats, GivenRows, SeriesRowsSpec, joined_rows
-from serving.gateway.routing import ModelPin, parse_pin
+from forecasting.answering.answer_error import AnswerError
+from forecasting.answering.given import FLOAT32_MAX, Floats, GivenRows, SeriesRowsSpec, joined_rows
+from forecasting.answering.request import ForecastRequest, KnownColumn, KnownValues
+from serving.gateway.routing import parse_pin
 
 _KEYS = ("series", "origin", "cutoff", "quantiles", "history", "static", "known", "fallback", "model")
 _NUMBERS = frozenset({int, float, type(None)})
-
-KnownColumn = tuple[float, ...] | Mapping[int, float]
-"""One value a step of the horizon, or values by time, epoch seconds."""
-KnownValues = Mapping[str, KnownColumn]
-"""By column."""
-
-
-@dataclass(frozen=True)
-class ForecastRequest:
-    """What is asked for.
-
-    series: ids, none for those of the history, or for all where there is none. origin: first forecast step in epoch
-    seconds, none for the latest. cutoff: the first step is the first at or after it, epoch seconds.
-    quantiles: levels, none for all that the model has. known: values by column, by series. given: rows of history.
-    fallback: whether the fallback may answer. model: who must answer; none: whoever does.
-    """
-
-    series: tuple[str, ...] | None = None
-    origin: int | None = None
-    quantiles: tuple[float, ...] | None = None
-    known: Mapping[str, KnownValues] = field(default_factory=dict)
-    fallback: bool = True
-    cutoff: int | None = None
-    given: GivenRows | None = None
-    model: ModelPin | None = None
+MAX_JSON_VALUES = 5_000_000
+"""Values of one body of JSON: each becomes an object of Python, several times as large as its text."""
 
 
 def parse_forecast_request(body: bytes) -> ForecastRequest:
     """Read a body.
 
     Raises:
-        AnswerError: 400, saying what is wrong and where.
+        AnswerError: 400, saying what is wrong and where; 413 for too many values.
     """
     document = parse_object(body, _KEYS)
     return ForecastRequest(
@@ -82,8 +59,12 @@ def parse_object(body: bytes, keys: Collection[str] | None = None) -> dict[str, 
         keys: Those that it may have; none: any.
 
     Raises:
-        AnswerError: 400: it is none, or has another key.
+        AnswerError: 400: it is none, or has another key. 413: it has more than `MAX_JSON_VALUES`.
     """
+    # Asked before anything is parsed: afterwards the memory is taken. Between two values there is always a comma.
+    if body.count(b",") >= MAX_JSON_VALUES:
+        text = f"a body of JSON must have at most {MAX_JSON_VALUES} values; send several requests, or an Arrow table"
+        raise AnswerError(413, text)
     try:
         # orjson bounds the depth itself, so deep nesting is a parse error and no crash.
         document: Any = orjson.loads(body) if body.strip() else {}

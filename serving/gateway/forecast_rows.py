@@ -4,20 +4,17 @@ import time
 
 import numpy as np
 
+from forecasting.answering.forecasts import ForecastsRecord
 from forecasting.store.forecasts import ForecastBatchRecord, ForecastFlag, ForecastRole
-from serving.gateway.forecasts import ForecastsRecord
 
 
-def forecast_batch(
-    found: ForecastsRecord, request: str, *, role: ForecastRole, latency_s: float
-) -> ForecastBatchRecord:
+def forecast_batch(found: ForecastsRecord, request: str, *, role: ForecastRole) -> ForecastBatchRecord:
     """What was answered to one request.
 
     Args:
         found: The answer, with all levels of the model whatever was asked for.
         request: What the store has for the request, another one for each.
         role: Of the version that answered.
-        latency_s: From the request to the answer.
     """
     flags = ForecastFlag.IMPUTED * found.imputed + ForecastFlag.STALE * found.stale
     problems: list[str] = []
@@ -40,6 +37,6 @@ def forecast_batch(
         levels=spec.quantiles,
         answers=found.answers,
         flags=np.asarray(flags, dtype=np.int64),
-        latency_us=int(latency_s * 1e6),
+        latency_us=None if found.model_s is None else int(found.model_s * 1e6),
         problems=problems,
     )

@@ -11,9 +11,30 @@ import grpc
 import numpy as np
 import numpy.typing as npt
 
+from forecasting.answering.answer_error import AnswerError
+from forecasting.answering.answered import (
+    BATCH,
+    NOT_FINITE,
+    AnsweredRecord,
+    PartRecord,
+    check_levels,
+    completed,
+    cut_windows,
+    join_parts,
+    left_to_model,
+)
+from forecasting.answering.fallback import FallbackCause
+from forecasting.answering.forecasts import ForecastsRecord
+from forecasting.answering.given import GivenRows
+from forecasting.answering.observed import ObservedRows
+from forecasting.answering.plan import DegradedSpec, PlanSpec, degrade
+from forecasting.answering.plan_forecasts import plan_forecasts
+from forecasting.answering.request import ForecastRequest
+from forecasting.answering.served_model import ServedModel
 from forecasting.contracts.signature import SERVING_DEFAULT
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import AlmanacError, RemoteError, RetryableError
+from forecasting.missing_champion import missing_champion
 from forecasting.repository import ModelRepository
 from forecasting.windows import ModelInputs
 from forecasting.wire.client import (
@@ -26,31 +47,20 @@ from forecasting.wire.client import (
 )
 from forecasting.wire.fast_predict import request_bytes
 from forecasting.wire.messages import GetModelStatusRequest, GetModelStatusResponse, VersionState
-from serving.gateway.answered import (
-    BATCH,
-    AnsweredRecord,
-    PartRecord,
-    check_levels,
-    completed,
-    cut_windows,
-    join_parts,
-    left_to_model,
-)
-from serving.gateway.answers import AnswerError
-from serving.gateway.fallback import FallbackCause, FallbackWarnings
-from serving.gateway.forecast_request import ForecastRequest
-from serving.gateway.forecasts import ForecastsRecord
+from serving.gateway.fallback_warnings import FallbackWarnings
 from serving.gateway.model_loader import ModelLoader
-from serving.gateway.observed import ObservedHistory, ObservedRows
-from serving.gateway.plan import DegradedSpec, PlanSpec, degrade, plan_forecasts
+from serving.gateway.observed import ObservedHistory
 from serving.gateway.routing import RouteSpec, pinned_route, role_route
-from serving.gateway.served_model import ServedModel
-from serving.missing_champion import missing_champion
+from serving.gateway.silence import ServerSilence
 
 IN_FLIGHT = 3
 """Batches of one request that are made, or answered by the model server, at the same time."""
 FEW = 16
 """Series whose arrays are made in the event loop: handing them to a thread would take longer."""
+SERIES_ROWS = 1_000
+"""Rows of history that take as long as a series: a request for one may bring millions."""
+SERIES_BYTES = 16_384
+"""What a series takes of a body at most, roughly: larger bodies are parsed in a thread, so that other requests go on."""
 REQUEST_ID = "x-request-id"
 """Header of a request and of its answer, and key of the metadata that the model server is sent."""
 _ATTEMPTS = 20
@@ -73,6 +83,7 @@ class Forecaster:
     def __init__(
         self, name: str, repository: ModelRepository, models: ModelLoader, address: str, *, timeout_s: float,
         has_fallback: bool, count: Callable[[FallbackCause, int], None], observed: ObservedHistory | None = None,
+        count_invalid: Callable[[str, int], None] | None = None,
     ) -> None:  # fmt: skip
         """Open a channel to the server's gRPC address; must be called inside the event loop.
 
@@ -85,7 +96,9 @@ class Forecaster:
             has_fallback: Whether the fallback may answer at all.
             count: Told of how many series the fallback answered.
             observed: What was observed since the versions were made; none where there is no store.
+            count_invalid: Told of how many series the model's answer was not passed on, and why: not_finite, refused.
         """
+        self._count_invalid, self._silence = count_invalid, ServerSilence()
         self._observed = observed
         self.name = name
         self.has_fallback, self._count, self._warnings = has_fallback, count, FallbackWarnings()
@@ -133,7 +146,7 @@ class Forecaster:
         found = await run_for(n_series, functools.partial(completed, answered, request))
         found = replace(found, role=answered.role, model_s=model_s)
         if noted:
-            self._note(found)
+            await run_for(len(found.degraded), functools.partial(self._note, found))
         return found
 
     def candidate(self) -> RouteSpec | None:
@@ -148,8 +161,13 @@ class Forecaster:
     async def _planned(self, served: ServedModel, request: ForecastRequest) -> PlanSpec:
         check_levels(request, served)
         n_series = len(request.series or served.series)
-        observed = await self.observed(served)
-        return await run_for(n_series, functools.partial(plan_forecasts, served, request, observed))
+        if request.known_by is None or self._observed is None:
+            observed = await self.observed(served)
+        else:
+            observed = await self._observed.as_of(served, request.series or tuple(served.series), request.known_by)
+        return await run_for(
+            work_of(n_series, request.given), functools.partial(plan_forecasts, served, request, observed)
+        )
 
     async def _answer(
         self, plan: PlanSpec, request: ForecastRequest, request_id: str, route: RouteSpec
@@ -183,6 +201,12 @@ class Forecaster:
         for cause, texts in reasons.items():
             self._warnings.say(cause, len(texts), f"the first is {texts[0]}")
             self._count(cause, len(texts))
+        if self._count_invalid is not None and FallbackCause.MODEL_ANSWER in reasons:
+            mine = [why.reason for why in found.degraded.values() if why.cause is FallbackCause.MODEL_ANSWER]
+            n_not_finite = mine.count(NOT_FINITE.reason)
+            for reason, n_series in (("not_finite", n_not_finite), ("refused", len(mine) - n_not_finite)):
+                if n_series:
+                    self._count_invalid(reason, n_series)
 
     async def current(self) -> ServedModel:
         """The champion with its series, for the state pages."""
@@ -236,31 +260,51 @@ class Forecaster:
 
     async def _ask(self, plan: PlanSpec, request_id: str, name: str) -> AnsweredRecord:
         places = left_to_model(plan)
+        if not len(places):
+            return join_parts(plan, places, [])
         asked = plan if len(places) == len(plan) else plan.take(places)
+        with self._silence.turn(name):
+            parts = await self._ask_parts(asked, request_id, name)
+        return await run_for(len(asked), functools.partial(join_parts, plan, places, parts))
+
+    async def _ask_parts(self, asked: PlanSpec, request_id: str, name: str) -> list[PartRecord]:
         busy = asyncio.Semaphore(IN_FLIGHT)
 
         async def part(first: int) -> PartRecord:
             async with busy:
                 end = min(first + BATCH, len(asked))
-                cut = await run_for(end - first, functools.partial(cut_windows, asked, first, end))
+                size = work_of(end - first, asked.given)
+                cut = await run_for(size, functools.partial(cut_windows, asked, first, end))
                 inputs = cut.warm()
-                found = None if inputs is None else await self._answers(plan.served, inputs, request_id, name)
+                found = None if inputs is None else await self._answers(asked.served, inputs, request_id, name)
                 return cut.answered(found)
 
         if len(asked) <= BATCH:
-            return join_parts(plan, places, [await part(0)] if len(asked) else [])
-        parts = await asyncio.gather(*(part(first) for first in range(0, len(asked), BATCH)))
-        return join_parts(plan, places, parts)
+            return [await part(0)]
+        try:
+            # Of a request that cannot be answered no batch is asked for any more.
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(part(first)) for first in range(0, len(asked), BATCH)]
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return [one.result() for one in tasks]
 
     async def _answers(
         self, served: ServedModel, inputs: ModelInputs, request_id: str, name: str
     ) -> npt.NDArray[np.float32]:
         message = request_bytes(name, inputs.as_dict(), signature=SERVING_DEFAULT, version=served.version)
         metadata = ((REQUEST_ID, request_id),) if request_id else ()
+        begun = self._silence.begun()
         try:
             answer = read_quantiles(await self._predict(message, timeout=self._timeout_s, metadata=metadata))
         except grpc.RpcError as error:
+            if error.code() != grpc.StatusCode.DEADLINE_EXCEEDED:
+                self._silence.answered(name)
+            elif name == self.name:
+                # A candidate is judged by each of its own answers, and is asked for every one.
+                self._silence.missed(name, begun)
             raise grpc_error(error, self._address) from error
+        self._silence.answered(name)
         shape = (len(inputs), served.spec.horizon, served.signature.n_columns)
         if answer.shape != shape:
             raise RemoteError(
@@ -272,6 +316,11 @@ class Forecaster:
 def _degraded(plan: PlanSpec, why: DegradedSpec, route: RouteSpec) -> AnsweredRecord:
     """All of a plan left to the fallback."""
     return AnsweredRecord(degrade(plan, dict.fromkeys(range(len(plan)), why)), role=route.role)
+
+
+def work_of(n_series: int, given: GivenRows | None) -> int:
+    """How many series a request is worth: few of them may bring many rows."""
+    return n_series if given is None else max(n_series, len(given.time) // SERIES_ROWS)
 
 
 async def run_for(n_series: int, work: Callable[[], T]) -> T:

@@ -4,11 +4,13 @@ import asyncio
 import functools
 import logging
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
+from forecasting.answering.forecasts import ForecastsRecord
 from forecasting.config.store import StoreConfig
 from forecasting.durations import duration_s
 from forecasting.errors import AlmanacError
@@ -18,12 +20,13 @@ from forecasting.store.forecasts import ForecastRole
 from forecasting.store.opening import Store, open_store
 from forecasting.store.retention import prune
 from serving.gateway.forecast_rows import forecast_batch
-from serving.gateway.forecasts import ForecastsRecord
 from serving.gateway.observation_post import ObservationWriter
 from serving.gateway.observed import ObservedHistory
 
 logger = logging.getLogger(__name__)
 
+N_THREADS = 4
+"""That wait for the database: were it to hang, those of the event loop must be free to make forecasts."""
 PRUNE_S = 3600.0
 """How often what is old is removed."""
 DEFAULT_STORE = "default"
@@ -43,30 +46,41 @@ class GatewayStore:
     observed: ObservedHistory
     writer: ObservationWriter
     pruning: asyncio.Task[None]
+    threads: ThreadPoolExecutor
 
-    def keep(self, found: ForecastsRecord, request_id: str, latency_s: float) -> None:
-        """Log what was answered; never waits for the database."""
+    @property
+    def problem(self) -> str:
+        """What is the matter with it; empty for nothing."""
+        if not self.log.is_alive:
+            return "no forecast is written to the store: the thread that does has ended"
+        return self.observed.problem
+
+    def keep(self, found: ForecastsRecord, request_id: str) -> None:
+        """Log what was answered; never waits for the database, but for a file where more is waiting than the queue takes."""
         role, request = ForecastRole(found.role.value), _stored_request(request_id, found)
-        self.log.append(forecast_batch(found, request, role=role, latency_s=latency_s))
+        self.log.append(forecast_batch(found, request, role=role))
 
     def keep_shadow(
-        self, found: ForecastsRecord | None, champion: ForecastsRecord, request_id: str, latency_s: float, *,
-        version: int, problem: str,
+        self, found: ForecastsRecord | None, champion: ForecastsRecord, request_id: str, *, version: int,
+        problem: str,
     ) -> None:  # fmt: skip
         """Log what a candidate answered beside the champion, or that it did not; never waits for the database."""
         role, request = ForecastRole.SHADOW, _stored_request(request_id, champion)
         if found is not None:
-            self.log.append(forecast_batch(found, request, role=role, latency_s=latency_s))
+            self.log.append(forecast_batch(found, request, role=role))
         elif problem:
-            asked = forecast_batch(champion, request, role=role, latency_s=latency_s)
+            asked = forecast_batch(champion, request, role=role)
             problems = [problem] * len(champion)
-            self.log.append(replace(asked, version=version, answers=None, flags=None, problems=problems))
+            self.log.append(
+                replace(asked, version=version, answers=None, flags=None, latency_us=None, problems=problems)
+            )
 
     async def close(self) -> None:
         """Write what waits, and close the store."""
         self.pruning.cancel()
         await self.observed.close()
         await asyncio.to_thread(self.log.close)
+        self.threads.shutdown(wait=False, cancel_futures=True)
         self.store.close()
 
 
@@ -88,10 +102,11 @@ def open_gateway_store(url: str | None, home: Path, model: str, settings: StoreC
     log = ForecastLog(
         store, home / SPILL_FOLDER, flush_interval_s=settings.flush_interval_s, queue_size=settings.queue_size
     )
-    observed = ObservedHistory(store, model)
+    threads = ThreadPoolExecutor(N_THREADS, "store")
+    observed = ObservedHistory(store, model, threads=threads)
     observed.start()
-    pruning = asyncio.create_task(_prune(store, settings))
-    return GatewayStore(store, log, observed, ObservationWriter(store, observed), pruning)
+    pruning = asyncio.create_task(_prune(store, settings, threads))
+    return GatewayStore(store, log, observed, ObservationWriter(store, observed, threads), pruning, threads)
 
 
 def _stored_request(request_id: str, answered: ForecastsRecord) -> str:
@@ -99,14 +114,15 @@ def _stored_request(request_id: str, answered: ForecastsRecord) -> str:
     return f"{request_id}/{answered.answer_id}"
 
 
-async def _prune(store: Store, settings: StoreConfig) -> None:
+async def _prune(store: Store, settings: StoreConfig, threads: ThreadPoolExecutor) -> None:
     keep = [None if one is None else duration_s(one) for one in (settings.keep_forecasts, settings.keep_observations)]
     work = functools.partial(prune, store, keep_forecasts_s=keep[0], keep_observations_s=keep[1])
     while True:
         try:
-            report = await asyncio.to_thread(work, now=int(time.time()))
+            at_now = functools.partial(work, now=int(time.time()))
+            report = await asyncio.get_running_loop().run_in_executor(threads, at_now)
         except (AlmanacError, DBAPIError) as error:
-            logger.warning("nothing is pruned: %s", store.address.scrubbed(str(getattr(error, "orig", None) or error)))
+            logger.warning("nothing is pruned: %s", store.address.scrubbed_error(error))
         else:
             if report.rows or report.partitions:
                 logger.info("pruned rows %s, partitions %s", report.rows, list(report.partitions))

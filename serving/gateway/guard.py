@@ -7,21 +7,28 @@ from collections import OrderedDict
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+from forecasting.answering.answer_error import AnswerError
 from forecasting.errors import ConfigError
-from serving.gateway.answers import AnswerError
 from serving.gateway.page.files import PAGE_FILES
 from serving.gateway.tokens import TokenScope, TokenSource, matching
 
+MAX_BODY_BYTES = 64 * 2**20
+"""Of one request, where nothing else is set."""
 KEPT_CLIENTS = 10_000
 """Clients whose rate is remembered; beyond that the one that was silent longest is forgotten."""
+WRONG_TOKENS = 5.0
+"""Wrong tokens a second, of one address, that are answered as what they are."""
+BODIES_AT_ONCE = 4
+"""Largest bodies whose bytes may be in memory at the same time."""
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", *PAGE_FILES})
 """Neither a token nor a limit: probes come from machines, and the document and the page's files hold no secret."""
-WRITE_PATHS = frozenset({"/v1/observations"})
+OBSERVATIONS_PATH, ALERTS_PATH, RETRAIN_PATH = "/v1/observations", "/v1/alerts", "/v1/retrain"
+_SCOPES = {OBSERVATIONS_PATH: TokenScope.WRITE, ALERTS_PATH: TokenScope.ALERT, RETRAIN_PATH: TokenScope.ADMIN}
 
 
 def required_scope(path: str) -> TokenScope:
     """What a token must allow for a path."""
-    return TokenScope.WRITE if path in WRITE_PATHS else TokenScope.READ
+    return _SCOPES.get(path, TokenScope.READ)
 
 
 def require_guarded(address: str, *, has_tokens: bool, is_open: bool) -> None:
@@ -78,10 +85,37 @@ class Guard:
     """Lets requests in or raises what they are answered with."""
 
     def __init__(
-        self, tokens: TokenSource, *, rate: RateLimit | None, max_in_flight: int, is_local: bool = False
-    ) -> None:
-        """Nothing is in flight yet; is_local: whether only programs of this machine are meant to ask."""
+        self, tokens: TokenSource, *, rate: RateLimit | None, max_in_flight: int, is_local: bool = False,
+        max_body_bytes: int = MAX_BODY_BYTES, wrong: RateLimit | None = None,
+    ) -> None:  # fmt: skip
+        """Nothing is in flight yet.
+
+        Args:
+            tokens: That let in.
+            rate: Of each client.
+            max_in_flight: Requests that are answered at the same time.
+            is_local: Whether only programs of this machine are meant to ask.
+            max_body_bytes: Of one request; all of them together may have `BODIES_AT_ONCE` times as many.
+            wrong: Of wrong tokens of an address; none: `WRONG_TOKENS` a second.
+        """
         self._tokens, self._rate, self._max_in_flight, self._is_local = tokens, rate, max_in_flight, is_local
+        self._wrong = RateLimit(WRONG_TOKENS) if wrong is None else wrong
+        self._max_bytes, self._n_bytes = BODIES_AT_ONCE * max_body_bytes, 0
+
+    def take_bytes(self, n_bytes: int) -> None:
+        """Count bytes of a body that came; whoever took them gives them back, also after an error.
+
+        Raises:
+            AnswerError: 429: all bodies together have too many. These were counted as well.
+        """
+        self._n_bytes += n_bytes
+        if self._n_bytes > self._max_bytes:
+            text = f"bodies of {self._max_bytes} bytes are being answered, as many as may be; send this one later"
+            raise AnswerError(429, text, retry_after_s=1)
+
+    def give_back_bytes(self, n_bytes: int) -> None:
+        """A body was answered."""
+        self._n_bytes -= n_bytes
 
     def admit_page(self, host: str | None, origin: str | None) -> None:
         """Refuse what a page of another site sends through a browser, where no token keeps it out.
@@ -112,7 +146,7 @@ class Guard:
         Raises:
             AnswerError: 401, 403 or 429.
         """
-        name = "-" if self._tokens.is_open else self._name(authorization, scope)
+        name = "-" if self._tokens.is_open else self._name(authorization, address, scope)
         wait_s = self._rate.wait_s(address if name == "-" else name) if self._rate is not None else 0.0
         if wait_s > 0:
             raise AnswerError(
@@ -123,12 +157,16 @@ class Guard:
             raise AnswerError(429, text, retry_after_s=1)
         return name
 
-    def _name(self, authorization: str | None, scope: TokenScope) -> str:
+    def _name(self, authorization: str | None, address: str, scope: TokenScope) -> str:
         word, _, given = (authorization or "").partition(" ")
         if word.lower() != "bearer" or not given.strip():
             raise AnswerError(401, "the request must have the header 'Authorization: Bearer TOKEN'")
         token = matching(self._tokens.tokens(), given.strip())
         if token is None:
+            # Only wrong ones: many clients may have one address, that of a proxy.
+            if (wait_s := self._wrong.wait_s(address)) > 0:
+                text = "too many wrong tokens a second from one address; send the next one later"
+                raise AnswerError(429, text, retry_after_s=math.ceil(wait_s))
             raise AnswerError(401, "the token is none that this gateway knows")
         if not token.allows(scope):
             text = f"the token {token.name!r} must have the scope {scope.value!r}, it has {', '.join(sorted(token.scopes))}"

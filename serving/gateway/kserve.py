@@ -12,19 +12,14 @@ from typing import Any
 import numpy as np
 import orjson
 
+from forecasting.answering.answer_error import AnswerError
+from forecasting.answering.forecasts import ForecastsRecord
+from forecasting.answering.given import Floats, GivenRows
+from forecasting.answering.request import ForecastRequest
 from forecasting.contracts.vocabulary import ModelRole, served_name
 from forecasting.features.spec import FeatureSpec
-from serving.gateway.answers import AnswerError
 from serving.gateway.documents import rows_json
-from serving.gateway.forecast_request import (
-    ForecastRequest,
-    history_numbers,
-    parse_moment,
-    parse_object,
-    parse_quantiles,
-)
-from serving.gateway.forecasts import ForecastsRecord
-from serving.gateway.given import Floats, GivenRows
+from serving.gateway.forecast_request import history_numbers, parse_moment, parse_object, parse_quantiles
 
 FREQUENCIES_S = {
     "second": 1, "S": 1, "minute": 60, "T": 60, "hour": 3_600, "H": 3_600, "day": 86_400, "D": 86_400,

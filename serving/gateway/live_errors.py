@@ -11,7 +11,11 @@ from forecasting.store.forecasts import ForecastFlag, ForecastQuery, ForecastRol
 from forecasting.store.opening import Store
 
 AT_MOST = 2_000
-"""Latest forecasts of a version that are looked at."""
+"""Forecasts of a version that are read at once, and how many with an actual are enough."""
+REQUESTS_AT_ONCE = 500
+"""Requests whose champion forecasts are read by one statement."""
+LOOKS = 24
+"""How often earlier ones are read where too few have one: each time from the origins before."""
 
 
 @dataclass(frozen=True)
@@ -36,23 +40,48 @@ def live_errors(store: Store, model: str, target: str, *, champion: int, candida
     Raises:
         RetryableError: The store cannot be used now.
     """
-    shadow = ForecastQuery(model=model, version=candidate, roles=(ForecastRole.SHADOW,), limit=AT_MOST)
-    theirs = [one for one in read_forecasts(store, shadow) if one.quantiles is not None]
-    if not theirs:
-        return LiveErrorsReport(0, NAN, NAN)
-    asked = {(one.request, one.series) for one in theirs}
-    created = [one.created_at for one in theirs]
-    answered = ForecastQuery(
-        model=model, version=champion, roles=(ForecastRole.CHAMPION,), created_from=min(created) - _APART_S,
-        created_until=max(created) + 1,
-    )  # fmt: skip
-    ours = [one for one in read_forecasts(store, answered) if (one.request, one.series) in asked]
-    errors = [_errors(store, [one for one in found if not one.flags & ForecastFlag.DEGRADED], target) for found in (ours, theirs)]  # fmt: skip
-    common = sorted(errors[0].keys() & errors[1].keys())
+    ours: dict[tuple[str, str, int], float] = {}
+    theirs: dict[tuple[str, str, int], float] = {}
+    until: int | None = None
+    for _ in range(LOOKS):
+        # The latest ones have no actual yet: from their origins back to those that have.
+        query = ForecastQuery(
+            model=model, version=candidate, roles=(ForecastRole.SHADOW,), limit=AT_MOST, newest_first=True, origin_until=until
+        )  # fmt: skip
+        shadows = read_forecasts(store, query)
+        if not shadows:
+            break
+        until = shadows[-1].origin
+        theirs |= _errors(store, shadows, target)
+        ours |= _errors(store, _beside(store, shadows, model, champion), target)
+        if len({key[:2] for key in theirs.keys() & ours.keys()}) >= AT_MOST:
+            break
+    common = sorted(ours.keys() & theirs.keys())
     if not common:
         return LiveErrorsReport(0, NAN, NAN)
-    means = [float(np.mean([found[key] for key in common])) for found in errors]
+    means = [float(np.mean([found[key] for key in common])) for found in (ours, theirs)]
     return LiveErrorsReport(len(common), means[0], means[1])
+
+
+def _beside(store: Store, shadows: list[StoredForecastRecord], model: str, champion: int) -> list[StoredForecastRecord]:
+    """What the champion answered to the same requests."""
+    asked: dict[str, list[StoredForecastRecord]] = {}
+    for one in sorted(shadows, key=lambda one: one.created_at):
+        asked.setdefault(one.request, []).append(one)
+    found: list[StoredForecastRecord] = []
+    requests = tuple(asked)
+    for first in range(0, len(requests), REQUESTS_AT_ONCE):
+        some = requests[first : first + REQUESTS_AT_ONCE]
+        these = [one for request in some for one in asked[request]]
+        created, origins = [one.created_at for one in these], [one.origin for one in these]
+        # The times let the database find the rows by its key; by them alone it would give all that others asked meanwhile.
+        query = ForecastQuery(
+            model=model, version=champion, roles=(ForecastRole.CHAMPION,), created_from=min(created) - _APART_S,
+            created_until=max(created) + 1, origin_from=min(origins), origin_until=max(origins) + 1, requests=some,
+        )  # fmt: skip
+        wanted = {(one.request, one.series) for one in these}
+        found += [one for one in read_forecasts(store, query) if (one.request, one.series) in wanted]
+    return found
 
 
 _APART_S = 60
@@ -60,7 +89,8 @@ _APART_S = 60
 
 
 def _errors(store: Store, forecasts: list[StoredForecastRecord], target: str) -> dict[tuple[str, str, int], float]:
-    """Absolute error by request, series and time."""
+    """Absolute error of what the model answered, by request, series and time."""
+    forecasts = [one for one in forecasts if one.quantiles is not None and not one.flags & ForecastFlag.DEGRADED]
     found: dict[tuple[str, str, int], float] = {}
     for part in join_actuals(store, forecasts, target):
         errors = np.abs(part.level(POINT_QUANTILE) - part.actual)

@@ -1,59 +1,89 @@
 """The gateway's Prometheus metrics; names and labels are the contract's."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from collections.abc import Mapping
+from typing import Any
 
-from forecasting.contracts.metric_names import (
-    CANDIDATE_JUDGEMENT,
-    CANDIDATE_REQUESTS,
-    CANDIDATE_SECONDS,
-    DEGRADED,
-    IN_FLIGHT,
-    LABELS,
-    MODEL_CUTOFF,
-    MODEL_VERSION,
-    REQUEST_SECONDS,
-    REQUESTS,
-    SERIES_FORECAST,
-)
-from serving.gateway.fallback import FallbackCause
+from prometheus_client import CollectorRegistry, generate_latest
 
-_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+from forecasting.answering.fallback import FallbackCause
+from forecasting.contracts import metric_names
+from forecasting.store.forecast_log import ForecastLog, ForecastLogReport
+from serving.gateway.state_metrics import StateMetrics
+from serving.prometheus_metrics import counter, gauge, histogram, process_metrics
+
+_REASONS = {
+    400: "schema",
+    401: "unauthenticated",
+    403: "forbidden",
+    404: "not_found",
+    405: "schema",
+    413: "too_large",
+    415: "schema",
+    422: "schema",
+    429: "overload",
+    504: "deadline",
+}
+"""Why a request was refused, by its status."""
+INVALID_REASONS = ("not_finite", "refused")
+"""Why an answer of the model was not passed on."""
 
 
 class GatewayMetrics:
     """Counters of one gateway process, in a registry of their own."""
 
-    def __init__(self) -> None:
-        """Start with nothing counted."""
+    def __init__(self, model: str | None = None) -> None:
+        """Start with nothing counted.
+
+        Args:
+            model: What is configured; its failures are 0 from the first page on, as `increase` sees no first count of a new set of labels.
+        """
         self.registry = CollectorRegistry()
-        self.requests = Counter(REQUESTS, "HTTP requests answered.", LABELS[REQUESTS], registry=self.registry)
-        self.seconds = Histogram(
-            REQUEST_SECONDS,
-            "Time to answer, seconds.",
-            LABELS[REQUEST_SECONDS],
-            buckets=_BUCKETS_S,
-            registry=self.registry,
-        )
-        self.series = Counter(SERIES_FORECAST, "Series forecast.", LABELS[SERIES_FORECAST], registry=self.registry)
-        self.degraded = Counter(DEGRADED, "Series answered by the fallback.", LABELS[DEGRADED], registry=self.registry)
-        self.candidate = Counter(
-            CANDIDATE_REQUESTS, "Requests to the candidate.", LABELS[CANDIDATE_REQUESTS], registry=self.registry
-        )
-        self.candidate_seconds = Histogram(
-            CANDIDATE_SECONDS,
-            "Time of the model for requests that the candidate was asked too, seconds.",
-            LABELS[CANDIDATE_SECONDS],
-            buckets=_BUCKETS_S,
-            registry=self.registry,
-        )
-        self.judgement = Gauge(
-            CANDIDATE_JUDGEMENT, "State of the judgement.", LABELS[CANDIDATE_JUDGEMENT], registry=self.registry
-        )
-        self.in_flight = Gauge(IN_FLIGHT, "HTTP requests being answered.", registry=self.registry)
-        self.version = Gauge(MODEL_VERSION, "Version in a role.", LABELS[MODEL_VERSION], registry=self.registry)
-        self.cutoff = Gauge(
-            MODEL_CUTOFF, "Cutoff of the served champion, epoch seconds.", LABELS[MODEL_CUTOFF], registry=self.registry
-        )
+        self.requests = counter(metric_names.REQUESTS, self.registry)
+        self.seconds = histogram(metric_names.REQUEST_DURATION, self.registry)
+        self.series = histogram(metric_names.REQUEST_SERIES, self.registry)
+        self.degraded = counter(metric_names.DEGRADED, self.registry)
+        self.candidate = counter(metric_names.CANDIDATE_REQUESTS, self.registry)
+        self.candidate_seconds = histogram(metric_names.CANDIDATE_DURATION, self.registry)
+        self.error_ratio = gauge(metric_names.CANDIDATE_ERROR_RATIO, self.registry)
+        self.judgement = gauge(metric_names.CANDIDATE_JUDGEMENT, self.registry)
+        self.retrain_asked = counter(metric_names.RETRAIN_ASKED, self.registry)
+        self.in_flight = gauge(metric_names.IN_FLIGHT, self.registry)
+        self.observed = counter(metric_names.OBSERVED_VALUES, self.registry)
+        self._rejected = counter(metric_names.REJECTED, self.registry)
+        self._invalid = counter(metric_names.INVALID_PREDICTIONS, self.registry)
+        self.log_forecasts = counter(metric_names.FORECAST_LOG, self.registry)
+        self.log_waiting = gauge(metric_names.FORECAST_LOG_WAITING, self.registry)
+        self.log_alive = gauge(metric_names.FORECAST_LOG_ALIVE, self.registry)
+        self._logged = ForecastLogReport(0, 0, 0, 0)
+        self.state = StateMetrics(self.registry, model)
+        for reason in INVALID_REASONS if model is not None else ():
+            self._invalid.labels(model, reason)
+        process_metrics(self.registry)
+
+    def count_request(self, model: str, route: str, status: int, seconds: float) -> None:
+        """Count a request that was answered, and why where it was refused."""
+        self.requests.labels(model, route, str(status)).inc()
+        self.seconds.labels(model, route).observe(seconds)
+        if status in _REASONS:
+            self._rejected.labels(model, _REASONS[status]).inc()
+
+    def count_invalid(self, model: str, reason: str, n_series: int) -> None:
+        """Count series whose answer of the model was not passed on."""
+        self._invalid.labels(model, reason).inc(n_series)
+
+    def count_observed(self, model: str, counts: Mapping[str, Any]) -> None:
+        """Count values that were posted, by what became of them."""
+        for status in ("new", "restated", "late", "unchanged"):
+            self.observed.labels(model, status).inc(counts[status])
+
+    def show_log(self, model: str, log: ForecastLog) -> None:
+        """Tell of a forecast log as it is now."""
+        report, before = log.report(), self._logged
+        self._logged = report
+        for outcome in ("written", "spilled", "refused"):
+            self.log_forecasts.labels(model, outcome).inc(getattr(report, outcome) - getattr(before, outcome))
+        self.log_waiting.labels(model).set(report.waiting)
+        self.log_alive.labels(model).set(log.is_alive)
 
     def count_degraded(self, model: str, cause: FallbackCause, n_series: int) -> None:
         """Count series that the fallback answered."""
@@ -71,6 +101,10 @@ class GatewayMetrics:
     def count_candidate(self, model: str, kind: str, outcome: str) -> None:
         """Count a request that the candidate answered, failed at, or was not asked because of too many others."""
         self.candidate.labels(model, kind, outcome).inc()
+
+    def count_retrain_asked(self, model: str, source: str, outcome: str) -> None:
+        """Count a reason to train again, by who gave it and what came of it."""
+        self.retrain_asked.labels(model, source, outcome).inc()
 
     def page(self) -> bytes:
         """The Prometheus page."""

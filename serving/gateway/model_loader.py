@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from forecasting.answering.served_model import ServedModel
 from forecasting.repository import ModelRepository, RolesRecord
-from serving.gateway.served_model import ServedModel
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

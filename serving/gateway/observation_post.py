@@ -7,30 +7,37 @@ or an Arrow table with `series`, `timestamp` and one column a value, and `known_
 """
 
 import asyncio
+import functools
 import hashlib
 import re
 import time
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from starlette.datastructures import QueryParams
 
+from forecasting.answering.answer_error import AnswerError
+from forecasting.answering.given import GivenRows, Integers, check_columns, check_times
+from forecasting.answering.iso_time import iso_time
+from forecasting.answering.observed import grids
+from forecasting.answering.served_model import ServedModel
 from forecasting.errors import ConfigError, DataError
+from forecasting.features.spec import FeatureSpec
 from forecasting.store.observations import ObservationRows, write_grids
 from forecasting.store.opening import Store
 from forecasting.store.packing import GridSpec
-from serving.gateway.answers import AnswerError, iso_time
 from serving.gateway.arrow_bodies import read_rows
 from serving.gateway.forecast_request import parse_history, parse_moment, parse_object
-from serving.gateway.given import GivenRows, check_columns, check_times
-from serving.gateway.observed import ObservedHistory, grids
-from serving.gateway.served_model import ServedModel
+from serving.gateway.observed import ObservedHistory
 
 IDEMPOTENCY_HEADER = "idempotency-key"
 _KEY = "observations"
 _KEYS = (_KEY, "known_at")
 _IDEMPOTENCY_FORM = re.compile(r"[!-~]{1,200}")
+HORIZONS_AHEAD, DAYS_AHEAD = 16, 400
+"""How far ahead known covariates may be posted, whichever is longer: plans of the next year."""
 _CLOCK_S = 300
 """How far a client's clock may be ahead."""
 
@@ -82,9 +89,9 @@ def post_digest(body: bytes, query: str) -> str:
 class ObservationWriter:
     """Writes what is posted, and has it laid over the next forecasts."""
 
-    def __init__(self, store: Store, observed: ObservedHistory) -> None:
-        """Write to a store."""
-        self._store, self._observed = store, observed
+    def __init__(self, store: Store, observed: ObservedHistory, threads: Executor) -> None:
+        """Write to a store, which is waited for in threads of their own."""
+        self._store, self._observed, self._threads = store, observed, threads
 
     async def write(
         self, served: ServedModel, post: ObservationPost, *, key: str | None, digest: str
@@ -110,9 +117,8 @@ class ObservationWriter:
         given = post.given.at_step(served.spec.step_s)
         parts = await asyncio.to_thread(observation_parts, served, given, known_at)
         try:
-            report = await asyncio.to_thread(
-                write_grids, self._store, parts, now=now, idempotency_key=key, digest=digest
-            )
+            write = functools.partial(write_grids, self._store, parts, now=now, idempotency_key=key, digest=digest)
+            report = await asyncio.get_running_loop().run_in_executor(self._threads, write)
         except ConfigError as error:
             raise AnswerError(409, str(error)) from error
         except DataError as error:
@@ -144,6 +150,7 @@ def observation_parts(served: ServedModel, given: GivenRows, known_at: int) -> d
     row, column = np.nonzero(np.isfinite(values))
     if not len(row):
         raise AnswerError(400, f"{_KEY!r} must have at least one value, found none")
+    _check_ahead(spec, given, row, column, known_at)
     phases = start[given.series[row]] % spec.step_s
     parts = {}
     for phase in np.unique(phases).tolist():
@@ -159,3 +166,36 @@ def observation_parts(served: ServedModel, given: GivenRows, known_at: int) -> d
             known_at=np.full(int(mine.sum()), known_at, dtype=np.int64),
         )
     return parts
+
+
+def _check_ahead(spec: FeatureSpec, given: GivenRows, row: Integers, column: Integers, known_at: int) -> None:
+    """Refuse what cannot have been observed yet, and plans of so far ahead that the time must be wrong.
+
+    Args:
+        spec: Of the model.
+        given: Rows.
+        row: Of each value.
+        column: Of each value, its place among the columns.
+        known_at: Since when all of them are known.
+
+    Raises:
+        AnswerError: 400, naming series, column and place.
+    """
+    ahead_s = max(HORIZONS_AHEAD * spec.horizon * spec.step_s, DAYS_AHEAD * 86_400)
+    names = list(given.columns)
+    latest = known_at + np.array([ahead_s if name in spec.known else spec.step_s for name in names])
+    late = given.time[row] > latest[column]
+    if not late.any():
+        return
+    at = int(np.argmax(late))
+    name, (series, place) = names[int(column[at])], given.where(int(row[at]))
+    limit = iso_time(int(latest[column[at]]))
+    why = (
+        "known covariates may be given"
+        if name in spec.known
+        else f"what is known since {iso_time(known_at)} can have been observed"
+    )
+    text = (
+        f"{_KEY!r} of series {series!r}, column {name!r}, must not lie beyond {limit}, until when {why}, found {place}"
+    )
+    raise AnswerError(400, text, series=series, column=name, place=place)

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from forecasting.answering.answer_error import AnswerError
+from forecasting.answering.iso_time import iso_time
 from forecasting.features.spec import FeatureSpec
 from forecasting.schema import Series
-from serving.gateway.answers import AnswerError, iso_time
 from serving.gateway.forecast_request import parse_moment
 
 MOST_STEPS = 100_000

@@ -5,12 +5,12 @@ from typing import Any
 
 import orjson
 
+from forecasting.answering.origins import next_origin, possible_origins
+from forecasting.answering.request import ForecastRequest
 from forecasting.features.spec import FeatureSpec
 from forecasting.schema import Series
 from serving.gateway.documents import forecasts_json
-from serving.gateway.forecast_request import ForecastRequest
 from serving.gateway.forecaster import Forecaster
-from serving.gateway.origins import next_origin, possible_origins
 from serving.gateway.past import step_count
 
 MOST_ORIGINS = 60
@@ -51,7 +51,8 @@ async def replay(
 ) -> bytes:
     """Forecasts from earlier origins in the form of any answer; where none is possible the list is empty.
 
-    The values that the model reads are those that are known now: a restated value is read as restated.
+    Nothing is read that was observed and became known after the first step of each: what is left out are late values and restatements.
+    What the version's own table has was known by its cutoff, and is read as it is there.
 
     Args:
         forecaster: Who forecasts.
@@ -66,7 +67,9 @@ async def replay(
     count = step_count(query, "count", default=DEFAULT_ORIGINS, most=MOST_ORIGINS)
     documents = []
     for origin in replay_origins(series, spec, count):
-        found = await forecaster.forecast(ForecastRequest(series=(series.id,), origin=origin), request_id)
+        # The last value before an origin becomes known a little after it.
+        asked = ForecastRequest(series=(series.id,), origin=origin, known_by=origin + spec.step_s - 1)
+        found = await forecaster.forecast(asked, request_id)
         documents.append(orjson.loads(forecasts_json(found)))
     if not documents:
         served = await forecaster.current()

@@ -5,25 +5,26 @@ would cost more than their forecasts. The classes of `schemas.py` are for the do
 """
 
 import functools
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
-from pydantic import BaseModel
 
+from forecasting.answering.answer_error import AnswerError
+from forecasting.answering.forecasts import ForecastsRecord
+from forecasting.answering.request import ForecastRequest
 from forecasting.contracts.ports import METRICS_PATH
 from forecasting.version import VERSION
-from serving.gateway.answers import JSON, TEXT, Answer, AnswerError, as_json
+from serving.gateway.answers import JSON, TEXT, Answer, as_json
 from serving.gateway.arrow_bodies import ARROW, forecasts_arrow
 from serving.gateway.arrow_request import QUERY_PARAMETERS, parse_arrow_request
 from serving.gateway.candidate_traffic import CandidateTraffic
 from serving.gateway.documents import forecasts_json
-from serving.gateway.forecast_request import ForecastRequest, parse_forecast_request
-from serving.gateway.forecaster import Forecaster, run_for
-from serving.gateway.forecasts import ForecastsRecord
+from serving.gateway.forecast_request import parse_forecast_request
+from serving.gateway.forecaster import SERIES_BYTES, Forecaster, run_for
 from serving.gateway.gateway_store import GatewayStore
+from serving.gateway.kept_forecasts import KEPT_PARAMETERS
 from serving.gateway.kserve import kserve_answer, parse_kserve_request
 from serving.gateway.metrics import GatewayMetrics
 from serving.gateway.observation_post import (
@@ -37,6 +38,8 @@ from serving.gateway.pages import StatePages
 from serving.gateway.past import HISTORY_PARAMETERS
 from serving.gateway.plain_route import PlainRoute, as_response
 from serving.gateway.replays import REPLAY_PARAMETERS
+from serving.gateway.retraining import RetrainAsker
+from serving.gateway.retraining_routes import retraining_router
 from serving.gateway.schemas import (
     FORECAST_EXAMPLES,
     KSERVE_EXAMPLES,
@@ -45,16 +48,15 @@ from serving.gateway.schemas import (
     ForecastBody,
     ForecastsDocument,
     HistoryDocument,
+    KeptForecastsDocument,
     KserveBody,
     ModelDocument,
     ObservationsBody,
     ObservationsDocument,
     SeriesListDocument,
-    inlined,
+    body_of,
 )
 
-SERIES_BYTES = 16_384
-"""What a series takes of a body at most, roughly: larger bodies are parsed in a thread, so that other requests go on."""
 OTHER_ROUTE = "other"
 """What the metrics call a path that there is not: a client's text is never a label."""
 
@@ -71,6 +73,7 @@ class GatewayService:
     metrics: GatewayMetrics
     traffic: CandidateTraffic
     store: GatewayStore | None = None
+    retraining: RetrainAsker | None = None
 
 
 def make_routes() -> FastAPI:
@@ -84,6 +87,7 @@ def make_routes() -> FastAPI:
         redirect_slashes=False,
     )
     routes.include_router(router)
+    routes.include_router(retraining_router)
     routes.include_router(page_router)
     return routes
 
@@ -96,14 +100,6 @@ def route_name(scope: Mapping[str, Any]) -> str:
 def _service(request: Request) -> GatewayService:
     service: GatewayService = request.app.state.service
     return service
-
-
-def _body_of(model: type[BaseModel], examples: Mapping[str, Any], *, arrow: bool = False) -> dict[str, Any]:
-    schema = inlined(model.model_json_schema())
-    content: dict[str, Any] = {JSON: {"schema": schema, "examples": examples}}
-    if arrow:
-        content[ARROW] = {"schema": {"type": "string", "format": "binary"}}
-    return {"requestBody": {"content": content}}
 
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
@@ -126,7 +122,7 @@ _FORECASTS: dict[int | str, dict[str, Any]] = {
     summary="Forecast some or all series",
     response_model=ForecastsDocument,
     responses={**_ERRORS, **_FORECASTS},
-    openapi_extra={"parameters": QUERY_PARAMETERS, **_body_of(ForecastBody, FORECAST_EXAMPLES, arrow=True)},
+    openapi_extra={"parameters": QUERY_PARAMETERS, **body_of(ForecastBody, FORECAST_EXAMPLES, arrow=True)},
 )
 async def post_forecast(request: Request) -> Response:
     """Forecasts from the step after the last target of each series, or from an origin that is asked for.
@@ -151,7 +147,7 @@ async def post_forecast(request: Request) -> Response:
     summary="Forecast by KServe's time-series protocol",
     response_class=Response,
     responses={**_ERRORS, 200: {"content": {JSON: {"schema": {"type": "object"}}}}},
-    openapi_extra=_body_of(KserveBody, KSERVE_EXAMPLES),
+    openapi_extra=body_of(KserveBody, KSERVE_EXAMPLES),
 )
 async def post_timeseries_forecast(request: Request) -> Response:
     """Forecasts of the inputs, each from the step after its last value."""
@@ -162,8 +158,10 @@ async def post_timeseries_forecast(request: Request) -> Response:
     asked, n_steps = await run_for(len(body) // SERIES_BYTES, parse)
     found = await _forecast(request, asked)
     with_quantiles = asked.quantiles is not None
-    answer = kserve_answer(found, request.state.request_id, n_steps, with_quantiles=with_quantiles)
-    return as_response(Answer(200, answer))
+    write = functools.partial(
+        kserve_answer, request_id=request.state.request_id, n_steps=n_steps, with_quantiles=with_quantiles
+    )
+    return as_response(Answer(200, await _written(found, write)))
 
 
 @router.get("/v1/timeseries/models", summary="List models by KServe's protocol", response_model=list[str])
@@ -193,7 +191,7 @@ _KNOWN_AT: dict[str, Any] = {
     responses={**_ERRORS, 409: {"model": ErrorDocument, "description": "The key was used with another content."}},
     openapi_extra={
         "parameters": [_IDEMPOTENCY, _KNOWN_AT],
-        **_body_of(ObservationsBody, OBSERVATION_EXAMPLES, arrow=True),
+        **body_of(ObservationsBody, OBSERVATION_EXAMPLES, arrow=True),
     },
 )
 async def post_observations(request: Request) -> Response:
@@ -207,20 +205,24 @@ async def post_observations(request: Request) -> Response:
         raise AnswerError(404, "this gateway keeps no observations; start it with --store, or by `almanac serve`")
     body = await request.body()
     is_arrow = _content_type(request) == ARROW
-    post = parse_arrow_observations(body, request.query_params) if is_arrow else parse_observations(body)
-    served = await service.forecaster.current()
-    key, digest = request.headers.get(IDEMPOTENCY_HEADER), post_digest(body, request.url.query)
-    return as_response(as_json(await service.store.writer.write(served, post, key=key, digest=digest)))
+    parse = functools.partial(parse_arrow_observations, query=request.query_params) if is_arrow else parse_observations
+    n_series = len(body) // SERIES_BYTES
+    post = await run_for(n_series, functools.partial(parse, body))
+    served, key = await service.forecaster.current(), request.headers.get(IDEMPOTENCY_HEADER)
+    digest = await run_for(n_series, functools.partial(post_digest, body, request.url.query))
+    counts = await service.store.writer.write(served, post, key=key, digest=digest)
+    service.metrics.count_observed(served.name, counts)
+    return as_response(as_json(counts))
 
 
 async def _forecast(request: Request, asked: ForecastRequest) -> ForecastsRecord:
-    service, begun = _service(request), time.perf_counter()
+    service = _service(request)
     request_id = request.state.request_id
     found = await service.traffic.forecast(asked, request_id)
     request.state.afterwards = functools.partial(service.traffic.shadow, asked, found, request_id)
     if service.store is not None:
-        service.store.keep(found, request_id, time.perf_counter() - begun)
-    service.metrics.series.labels(service.forecaster.name).inc(len(found))
+        await run_for(len(found), functools.partial(service.store.keep, found, request_id))
+    service.metrics.series.labels(service.forecaster.name).observe(len(found))
     return found
 
 
@@ -251,6 +253,22 @@ async def get_series(request: Request) -> Response:
 async def get_history(request: Request, series: str) -> Response:
     """Its latest values: the target, observed and known covariates, as a forecast request takes them under `history`."""
     return as_response(await _service(request).pages.history(series, request.query_params))
+
+
+@router.get(
+    "/v1/series/{series:path}/forecasts",
+    summary="What was forecast of a series, and what came",
+    response_model=KeptForecastsDocument,
+    responses={code: _ERRORS[code] for code in (400, 503)},
+    openapi_extra={"parameters": KEPT_PARAMETERS},
+)
+async def get_kept_forecasts(request: Request, series: str) -> Response:
+    """The first forecast that was given out from each of the latest origins, with the actual values as they are known now.
+
+    One that was asked for after its time had passed is left out where there are others. None are there where nobody has
+    asked yet, or where the gateway keeps no forecasts.
+    """
+    return as_response(await _service(request).pages.kept(series, request.query_params))
 
 
 @router.get(
@@ -296,5 +314,5 @@ async def get_metrics(request: Request) -> Response:
     return as_response(await _service(request).pages.metrics())
 
 
-PATHS = frozenset(route.path for route in router.routes if isinstance(route, PlainRoute))
+PATHS = frozenset(route.path for route in (*router.routes, *retraining_router.routes) if isinstance(route, PlainRoute))
 """Of all routes, as they are declared."""

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
+from forecasting.answering.answer_error import AnswerError
+from forecasting.answering.request import ModelPin
 from forecasting.contracts.vocabulary import ModelRole, served_name
 from forecasting.repository import RolesRecord
-from serving.gateway.answers import AnswerError
 
-ModelPin = ModelRole | int
-"""What a request may ask for: a role, or a version that has one."""
 PINS = (ModelRole.CHAMPION, ModelRole.CANDIDATE)
 """Roles that the model server has; `previous` must be rolled back to first."""
 

@@ -1,8 +1,12 @@
 """Bodies of the gateway's interface as classes, for its OpenAPI document only; see `routes.py`."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from serving.gateway.answers import JSON
+from serving.gateway.arrow_bodies import ARROW
 
 
 class _Document(BaseModel):
@@ -94,6 +98,35 @@ class ForecastDocument(_Document):
     point: list[float] = Field(description="The 0.5 quantile.")
     mean: list[float] | None = Field(None, description="What to add up over steps and series; where the model has it.")
     quantiles: dict[str, list[float]] = Field(description="By level, ascending.")
+
+
+class KeptForecastDocument(_Document):
+    """A forecast that was given out; lists have one entry a step."""
+
+    series: str
+    version: int
+    role: Literal["champion", "candidate"]
+    made_at: str = Field(description="When it was made.")
+    origin: str = Field(description="First step.")
+    degraded: bool
+    reason: str | None
+    imputed: bool
+    stale: bool
+    timestamps: list[str]
+    point: list[float]
+    mean: list[float] | None
+    quantiles: dict[str, list[float]]
+    actual: list[float | None] = Field(description="What came, as it is known now; null where it is not known.")
+
+
+class KeptForecastsDocument(_Document):
+    """Forecasts of a series by origin, ascending, in the unit of the target."""
+
+    model: str
+    target: str
+    step_s: int
+    series: str
+    forecasts: list[KeptForecastDocument]
 
 
 class SkippedDocument(_Document):
@@ -241,6 +274,20 @@ def inlined(schema: dict[str, Any]) -> dict[str, Any]:
 
     found: dict[str, Any] = resolve(schema)
     return found
+
+
+def body_of(model: type[BaseModel], examples: Mapping[str, Any], *, arrow: bool = False) -> dict[str, Any]:
+    """A request body of the OpenAPI document.
+
+    Args:
+        model: Its schema as JSON.
+        examples: By name.
+        arrow: Whether it may also be an Arrow IPC stream.
+    """
+    content: dict[str, Any] = {JSON: {"schema": inlined(model.model_json_schema()), "examples": examples}}
+    if arrow:
+        content[ARROW] = {"schema": {"type": "string", "format": "binary"}}
+    return {"requestBody": {"content": content}}
 
 
 KSERVE_EXAMPLES: dict[str, Any] = {

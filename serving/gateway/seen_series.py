@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from forecasting.answering.observed import ObservedRows
+from forecasting.answering.series_with_rows import with_rows
+from forecasting.answering.served_model import ServedModel
 from forecasting.schema import Series
-from serving.gateway.observed import ObservedRows
-from serving.gateway.plan import with_rows
-from serving.gateway.served_model import ServedModel
 
 
 def seen_series(served: ServedModel, observed: ObservedRows | None, series_id: str) -> Series | None:

@@ -32,10 +32,11 @@ LOOK_S = 1.0
 
 
 class TokenScope(StrEnum):
-    """What a token allows. READ: forecasts and state. WRITE: observations. ADMIN: all."""
+    """What a token allows. READ: forecasts and state. WRITE: observations. ALERT: alerts of Alertmanager. ADMIN: all."""
 
     READ = "read"
     WRITE = "write"
+    ALERT = "alert"
     ADMIN = "admin"
 
 

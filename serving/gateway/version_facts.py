@@ -5,10 +5,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from forecasting.answering.iso_time import iso_time
+from forecasting.answering.served_model import ServedModel
 from forecasting.audit import AuditAction
+from forecasting.contracts.vocabulary import ModelRole
 from forecasting.repository import ModelRepository
-from serving.gateway.answers import iso_time
-from serving.gateway.served_model import ServedModel
 
 _TO_CHAMPION = (AuditAction.PROMOTE, AuditAction.APPROVE, AuditAction.ROLLBACK, AuditAction.RESTORE)
 
@@ -46,3 +47,8 @@ def _champion_since(repository: ModelRepository, served: ServedModel) -> str | N
             since = line.time
         before = line.champion
     return None if since is None else datetime.fromtimestamp(int(since), UTC).isoformat().replace("+00:00", "Z")
+
+
+def roles_document(repository: ModelRepository, name: str) -> dict[str, int | None]:
+    """Version in each role."""
+    return {role.value: repository.role(name, role) for role in ModelRole}

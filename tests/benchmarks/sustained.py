@@ -100,7 +100,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=600.0)
-    parser.add_argument("--rate", type=float, default=500.0, help="requests a second over both transports")
+    parser.add_argument("--rate", type=float, default=1400.0, help="requests a second over both transports")
     flags = parser.parse_args()
     cache = ROOT / "build/bench/models"
     cache.mkdir(parents=True, exist_ok=True)

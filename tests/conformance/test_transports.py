@@ -1,7 +1,9 @@
 """TLS, mutual TLS, the Unix socket, CORS and the flags around them."""
 
 import datetime
+import http.client
 import ipaddress
+from contextlib import closing
 
 import grpc
 import pytest
@@ -142,6 +144,15 @@ def test_the_unix_socket_answers_too(own_server, models, tmp_path):
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         assert list(stub.Predict(predict_request(X), timeout=10).outputs["y"].float_val) == [3.0]
         assert stub.GetModelMetadata(metadata_request("signature_def"), timeout=10).model_spec.name == "default"
+
+
+def test_an_idle_connection_stays_open_longer_than_a_client_pauses(server):
+    connection = http.client.HTTPConnection(server.rest_address, timeout=8)
+    with closing(connection):
+        connection.request("GET", "/v1/models/default")
+        connection.getresponse().read()
+        with pytest.raises(TimeoutError):  # nothing comes, not even the end of the connection
+            connection.sock.recv(1)
 
 
 def test_cors(own_server, models):

@@ -12,6 +12,7 @@ from forecasting.contracts.codes import KILLED, ExitCode
 from forecasting.version import VERSION
 from pipelines.docs_cli import all_parsers, cli_page
 from pipelines.docs_config import config_page
+from pipelines.docs_exported import exported_page
 from pipelines.docs_features import features_page
 from pipelines.docs_metrics import metrics_page
 from pipelines.exit_codes import EXIT_CODES
@@ -52,6 +53,12 @@ def test_the_page_of_metrics_is_what_the_code_says():
     )
 
 
+def test_the_page_of_exported_metrics_is_what_the_contract_says():
+    assert (PROJECT / "docs/exported-metrics.md").read_text(encoding="utf-8") == exported_page(), (
+        "run python -m pipelines.docs_exported > docs/exported-metrics.md"
+    )
+
+
 def test_help_and_the_page_explain_every_exit_code() -> None:
     assert set(EXIT_CODES) == {*map(int, ExitCode), KILLED}
     shown = build_parser("1").format_help()
@@ -76,7 +83,7 @@ def test_every_designed_command_exists() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["submit", "schedule", "backfill", "diagnose", "monitor", "worker"],
+    "command", ["submit", "schedule", "backfill"],
 )  # fmt: skip
 def test_a_command_of_a_later_version_says_so(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     from pipelines.cli import main

@@ -12,6 +12,7 @@ from forecasting.contracts import CONTRACT_VERSION, metric_names, ports, signatu
 from forecasting.contracts.artifacts import MANIFEST_FILE, SCHEMA_VERSIONS, ArtifactKind
 from forecasting.contracts.codes import KILLED, RETRYABLE_CODES, ExitCode
 from forecasting.contracts.layout import home_layout
+from forecasting.contracts.metric_spec import MetricKind, MetricSource, MetricSpec
 from forecasting.contracts.signature import SignatureSpec
 from forecasting.contracts.steps import GATES, PARENTS, StepName
 from forecasting.contracts.vocabulary import CovariateRole, ModelRole, RunStatus, served_name
@@ -134,16 +135,12 @@ def test_champion_and_candidate_are_two_served_names_and_previous_is_none():
         served_name("demand", ModelRole.PREVIOUS)
 
 
-METRICS = {name: value for name, value in vars(metric_names).items() if name.isupper() and isinstance(value, str)}
-
-
-@pytest.mark.parametrize("metric", METRICS.values())
+@pytest.mark.parametrize("metric", metric_names.METRICS.values(), ids=lambda metric: metric.name)
 def test_a_metric_name_is_valid_starts_with_forecast_and_has_known_labels(metric):
-    assert re.fullmatch(r"forecast_[a-z][a-z0-9_]*", metric)
-    # The client library appends the suffixes of counters and histograms itself.
-    assert not metric.endswith(("_total", "_bucket", "_count", "_sum", "_created", "_info"))
-    labels = metric_names.LABELS[metric]
-    assert all(re.fullmatch(r"[a-z][a-z0-9_]*", label) for label in labels)
+    assert re.fullmatch(r"forecast_[a-z][a-z0-9_]*", metric.name)
+    # The client library appends the suffixes of counters, infos and histograms itself.
+    assert not metric.name.endswith(("_total", "_bucket", "_count", "_sum", "_created", "_info"))
+    assert all(re.fullmatch(r"[a-z][a-z0-9_]*", label) for label in metric.labels)
     forbidden = {
         "series",
         "series_id",
@@ -159,12 +156,32 @@ def test_a_metric_name_is_valid_starts_with_forecast_and_has_known_labels(metric
         "job",
         "instance",
     }
-    assert not forbidden & set(labels)
+    assert not forbidden & set(metric.labels)
 
 
-def test_every_metric_has_labels_and_no_name_is_used_twice():
-    assert set(METRICS.values()) == set(metric_names.LABELS)
-    assert len(set(METRICS.values())) == len(METRICS)
+@pytest.mark.parametrize("metric", metric_names.METRICS.values(), ids=lambda metric: metric.name)
+def test_a_metric_says_what_it_is_in_base_units(metric):
+    assert metric.help.endswith(".")
+    assert "\n" not in metric.help
+    assert metric.sources
+    assert not re.search(r"_(ms|milliseconds|minutes|hours|percent|kb|mb)$", metric.name)
+    assert ("_seconds" in metric.name) == (metric.unit == "seconds")
+    assert bool(metric.bounds) == (metric.kind is MetricKind.HISTOGRAM)
+    assert list(metric.bounds) == sorted(set(metric.bounds))
+
+
+def test_no_name_is_used_twice_and_what_is_counted_is_what_is_exposed_with_total():
+    assert len(metric_names.METRICS) == sum(isinstance(value, MetricSpec) for value in vars(metric_names).values())
+    assert metric_names.REQUESTS.exposed == "forecast_requests_total"
+    assert metric_names.BUILD_INFO.exposed == "forecast_build_info"
+    assert metric_names.LAST_SCORED.exposed == "forecast_last_scored_timestamp_seconds"
+    counted = [metric.exposed for metric in metric_names.METRICS.values()]
+    assert len(set(counted)) == len(counted)
+
+
+def test_a_run_leaves_only_gauges_behind():
+    left = [metric for metric in metric_names.METRICS.values() if MetricSource.PIPELINE in metric.sources]
+    assert {metric.kind for metric in left} == {MetricKind.GAUGE}
 
 
 def test_the_ports_are_the_agreed_ones():

@@ -16,7 +16,15 @@ GOLDEN = PROJECT / "tests/contract/golden/electricity.yaml"
 
 
 def _compile(target: Path, *words: str) -> str:
-    command = [sys.executable, "-m", "pipelines.cli", "compile", "-c", "pipelines/configs/electricity.yaml"]
+    command = [
+        sys.executable,
+        "-m",
+        "pipelines.cli",
+        "compile",
+        "-c",
+        "pipelines/configs/electricity.yaml",
+        "--allow-tags",
+    ]
     done = subprocess.run([*command, "-o", str(target), *words], cwd=PROJECT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return target.read_text(encoding="utf-8")
@@ -29,7 +37,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def graph(compiled: str) -> dict[str, Any]:
-    return yaml.safe_load(compiled)
+    return next(yaml.safe_load_all(compiled))
 
 
 def _tasks(graph: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -93,7 +101,7 @@ def test_each_step_gets_its_own_sections_only(graph: dict[str, Any]) -> None:
 
 def test_an_image_can_be_set_for_each_target(tmp_path: Path) -> None:
     text = _compile(tmp_path / "x.yaml", "--image", "trainer=registry.example/almanac-trainer@sha256:00")
-    executors = yaml.safe_load(text)["deploymentSpec"]["executors"]
+    executors = next(yaml.safe_load_all(text))["deploymentSpec"]["executors"]
     images = {name: executor["container"]["image"] for name, executor in executors.items()}
     assert images["exec-train-model"] == "registry.example/almanac-trainer@sha256:00"
     assert images["exec-validate-data"] == "almanac/steps:0.1.0-python3.11"

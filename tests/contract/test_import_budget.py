@@ -9,6 +9,7 @@ from pathlib import Path
 import grimp
 import pytest
 
+import forecasting.answering
 import forecasting.backtest
 import forecasting.config
 import forecasting.contracts
@@ -43,9 +44,11 @@ LIGHT_ROOMS = {
         "forecasting.predictors", "forecasting.repository", "forecasting.runs", "forecasting.cache", "forecasting.execution",
     ],
     "store": modules_of(forecasting.store),
+    "answering": modules_of(forecasting.answering),
     "wire": ["forecasting.wire.messages", "forecasting.wire.client", "forecasting.wire.server_process"],
     "model server": ["serving.model_server.__main__"],
     "gateway and client": ["serving.client", "serving.gateway"],
+    "monitor": ["serving.monitor.run", "serving.monitor.monitor"],
     "command line": ["pipelines.cli"],
     "init": ["pipelines.commands.init"],
 }  # fmt: skip

@@ -59,8 +59,10 @@ STEPS_BY_IMAGE = [
     ("steps", "components.features.build_features"),
     ("steps", "components.evaluation.evaluate_compressed"),
     ("steps", "components.reporting.report_run"),
+    ("steps", "components.reporting.begin_run"),
     ("serving", "components.deployment.validate_serving"),
     ("serving", "components.deployment.deploy_model"),
+    ("serving", "components.batch.forecast_batch"),
     ("serving", "serving.model_server.__main__"),
     ("gateway", "serving.gateway.__main__"),
 ]

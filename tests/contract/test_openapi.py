@@ -6,9 +6,12 @@ import orjson
 import pytest
 
 from forecasting.contracts.ports import METRICS_PATH
+from forecasting.retrain_alerts import parse_alerts
 from serving.gateway.forecast_request import parse_forecast_request
 from serving.gateway.observation_post import parse_observations
 from serving.gateway.openapi import openapi_text
+from serving.gateway.retraining import parse_hand_reason
+from serving.gateway.retraining_schemas import ALERT_EXAMPLES, RETRAIN_EXAMPLES, AlertsBody, RetrainBody
 from serving.gateway.schemas import FORECAST_EXAMPLES, OBSERVATION_EXAMPLES, ForecastBody, ObservationsBody
 
 KEPT = Path(__file__).parents[2] / "docs/openapi.json"
@@ -21,7 +24,7 @@ def test_the_kept_document_is_that_of_the_routes():
 def test_every_route_is_in_it():
     assert set(orjson.loads(openapi_text())["paths"]) == {
         "/v1/forecast", "/v1/observations", "/v1/timeseries/forecast", "/v1/timeseries/models", "/v1/series", "/v1/series/{series}/history",
-        "/v1/series/{series}/replays", "/v1/models/{name}", "/healthz", "/readyz", METRICS_PATH,
+        "/v1/series/{series}/forecasts", "/v1/series/{series}/replays", "/v1/models/{name}", "/v1/alerts", "/v1/retrain", "/healthz", "/readyz", METRICS_PATH,
     }  # fmt: skip
 
 
@@ -42,3 +45,16 @@ def test_an_example_of_observations_is_of_its_schema_and_is_parsed(name):
     body = OBSERVATION_EXAMPLES[name]["value"]
     assert ObservationsBody.model_validate(body)
     assert parse_observations(orjson.dumps(body)).given.ids == tuple(body["observations"])
+
+
+@pytest.mark.parametrize("name", ALERT_EXAMPLES)
+def test_an_example_of_alerts_is_of_its_schema_and_is_parsed(name):
+    body = ALERT_EXAMPLES[name]["value"]
+    assert AlertsBody.model_validate(body)
+    assert [one.ignored("electricity") for one in parse_alerts(body)] == [None]
+
+
+@pytest.mark.parametrize("name", RETRAIN_EXAMPLES)
+def test_an_example_of_a_retrain_request_is_of_its_schema_and_is_parsed(name):
+    body = RETRAIN_EXAMPLES[name]["value"]
+    assert parse_hand_reason(orjson.dumps(body)).reason == RetrainBody.model_validate(body).reason

@@ -229,9 +229,9 @@ class ServedLoad:
 
 
 @contextmanager
-def serving(home: LoadHome) -> Iterator[ServedLoad]:
-    """`almanac serve` from its line "ready" until SIGTERM."""
-    process = home.start("serve", "-c", str(home.config))
+def serving(home: LoadHome, *words: str) -> Iterator[ServedLoad]:
+    """`almanac serve` from its line "ready" until SIGTERM, with more words on its command line."""
+    process = home.start("serve", "-c", str(home.config), *words)
     try:
         assert process.stdout is not None
         said: dict[str, str] = {}

@@ -2,15 +2,21 @@
 
 import csv
 import json
+import os
+import re
 import signal
 import sqlite3
 import subprocess
 import urllib.request
-from datetime import timedelta
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from forecasting.cache import STEP_KINDS
@@ -18,8 +24,11 @@ from forecasting.contracts.steps import StepName
 from forecasting.features.spec import read_feature_spec
 from forecasting.manifests import verify
 from forecasting.series_store import read_series_store
+from forecasting.store.address import store_address
+from forecasting.store.forecasts import ForecastQuery, ForecastRole, read_forecasts
+from forecasting.store.opening import open_store
 from forecasting.windows import ModelInputs, window_inputs
-from serving.client import GrpcClient, RestClient
+from serving.client import GatewayClient, GatewayRefusalError, GrpcClient, RestClient
 from tests.integration.load_home import (
     BROKEN_SITE,
     FIRST_HOUR,
@@ -78,6 +87,34 @@ def waiting(promoted: LoadHome, tmp_path_factory: pytest.TempPathFactory) -> Loa
 def served(promoted: LoadHome):
     with serving(promoted) as server:
         yield server
+
+
+@dataclass(frozen=True)
+class UserGateway:
+    """A gateway that asks for tokens, before a champion and a candidate; and the client of each token."""
+
+    home: LoadHome
+    server: ServedLoad
+    reader: GatewayClient
+    loader: GatewayClient
+
+
+@pytest.fixture(scope="module")
+def user(waiting: LoadHome, tmp_path_factory: pytest.TempPathFactory) -> Iterator[UserGateway]:
+    """As a user has it: tokens by scope, every forecast asked of the candidate too, everything kept."""
+    home = waiting.copy(tmp_path_factory.mktemp("user") / "home")
+    tokens = home.home / "tokens"
+    made = {
+        scope: home.almanac("tokens", "make", scope, "--scope", scope, "--file", str(tokens)).stdout.strip()
+        for scope in ("read", "write")
+    }
+    words = ["--set", f"gateway.tokens={tokens}", "--set", "gateway.candidate.shadow=1"]
+    with (
+        serving(home, *words) as server,
+        GatewayClient(server.gateway, token=made["read"]) as reader,
+        GatewayClient(server.gateway, token=made["write"]) as loader,
+    ):
+        yield UserGateway(home, server, reader, loader)
 
 
 def ask(server: ServedLoad, body: str = "{}") -> dict[str, Any]:
@@ -247,6 +284,107 @@ def hidden_day() -> np.ndarray:
     return 1_000 + 200 * np.sin(2 * np.pi * (hours - 8) / 24) + 25 * (temperature - 15) - 150 * off
 
 
+def posted_day(*, factor: float = 1.0) -> pa.Table:
+    """The load of the day after the table, as a meter would send it."""
+    times = pa.array([FIRST_HOUR + timedelta(hours=120 * 24 + hour) for hour in range(24)], pa.timestamp("s", "UTC"))
+    return pa.table({"series": ["north"] * 24, "timestamp": times, "load": factor * hidden_day()})
+
+
+NEXT_DAY = datetime(2024, 5, 1, tzinfo=UTC)
+NEXT_WEATHER = {"north": {"temperature": [15.0] * 24, "holiday": [0.0] * 24}}
+
+
+def test_each_token_allows_what_its_scope_says_and_no_more(user):
+    with GatewayClient(user.server.gateway, token="") as nobody, pytest.raises(GatewayRefusalError) as refused:
+        nobody.forecast(["north"])
+    assert refused.value.status == 401
+    with pytest.raises(GatewayRefusalError) as refused:
+        user.reader.observe(posted_day())
+    assert refused.value.status == 403
+    with pytest.raises(GatewayRefusalError) as refused:
+        user.loader.forecast(["north"])
+    assert refused.value.status == 403
+
+
+def test_a_day_that_was_observed_moves_the_forecast_and_a_correction_changes_it(user):
+    before = user.reader.forecast(["north"])
+    assert before.table["timestamp"][0].as_py() == NEXT_DAY - timedelta(days=1)
+    posted = user.loader.observe(posted_day())
+    assert (posted.new, posted.restated) == (24, 0)
+    assert user.loader.observe(posted_day()).unchanged == 24
+    after = user.reader.forecast(["north"], origin=NEXT_DAY, known=NEXT_WEATHER)
+    assert after.table["timestamp"][0].as_py() == NEXT_DAY
+    assert user.loader.observe(posted_day(factor=1.1)).restated == 24
+    corrected = user.reader.forecast(["north"], origin=NEXT_DAY, known=NEXT_WEATHER)
+    change = np.subtract(corrected.table["point"].to_pylist(), after.table["point"].to_pylist())
+    assert np.mean(change) > 10
+    assert user.loader.observe(posted_day()).restated == 24
+    again = user.reader.forecast(["north"], origin=NEXT_DAY, known=NEXT_WEATHER)
+    assert again.table["point"].to_pylist() == after.table["point"].to_pylist()
+
+
+def test_every_forecast_is_kept_beside_what_the_candidate_would_have_said(user):
+    answer = user.reader.forecast(["north"], request_id="order-17")
+    pinned = user.reader.forecast(["north"], model="candidate")
+    assert ((answer.version, answer.role), (pinned.version, pinned.role)) == ((1, "champion"), (2, "candidate"))
+    with open_store(store_address(None, user.home.layout.serving_database)) as store:
+
+        def kept():
+            found = read_forecasts(store, ForecastQuery(model="load", series=("north",)))
+            return {one.role: one for one in found if one.request.startswith("order-17/")}
+
+        wait_until(lambda: len(kept()) == 2, user.server.process, timeout_s=30)
+        by_role = kept()
+    assert {role: one.version for role, one in by_role.items()} == {ForecastRole.CHAMPION: 1, ForecastRole.SHADOW: 2}
+    for role, said in ((ForecastRole.CHAMPION, answer), (ForecastRole.SHADOW, pinned)):
+        median = by_role[role].quantiles[:, by_role[role].levels.index(0.5)]
+        np.testing.assert_array_equal(median, said.table["point"].to_numpy())
+
+
+def test_a_batch_of_all_series_says_what_the_gateway_says(user, tmp_path):
+    cutoff = "2024-04-30T00:00:00Z"
+    online = user.reader.forecast(cutoff=cutoff)
+    done = user.home.almanac(
+        "forecast", "-c", str(user.home.config), "--batch", str(tmp_path), "--cutoff", cutoff, "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["version"], told["n_series"], told["n_degraded"]) == (1, 2, 1)
+    batch = pq.read_table(told["place"])
+    for name in ("series", "timestamp", "degraded", "reason"):
+        assert batch.column(name).to_pylist() == online.table.column(name).to_pylist()
+    for name in ("point", "q0.1", "q0.5", "q0.9"):
+        np.testing.assert_allclose(batch.column(name).to_numpy(), online.table.column(name).to_numpy(), rtol=1e-6)
+
+
+def test_the_page_and_all_that_it_loads_come_from_the_gateway_without_a_token(user):
+    def fetch(path: str) -> tuple[int, str, str]:
+        with urllib.request.urlopen(user.server.gateway + path, timeout=20) as response:
+            return response.status, response.headers["content-type"], response.read().decode()
+
+    status, kind, page = fetch("/")
+    assert (status, kind.partition(";")[0]) == (200, "text/html")
+    loaded = re.findall(r'(?:src|href)="(/?[^":]+)"', page)
+    assert {Path(path).suffix for path in loaded} >= {".js", ".css"}
+    for path in loaded:
+        assert fetch(f"/{path.lstrip('/')}")[0] == 200, path
+
+
+def test_a_model_server_that_dies_is_stood_in_for_until_it_is_back(user):
+    children = Path(f"/proc/{user.server.process.pid}/task/{user.server.process.pid}/children").read_text().split()
+    (server,) = [int(pid) for pid in children if b"serving.model_server" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    os.kill(server, signal.SIGKILL)
+    found = user.reader.forecast(["north"]).table
+    assert all(found["degraded"].to_pylist())
+    assert "the model server cannot be reached" in found["reason"][0].as_py()
+    assert np.isfinite(found["point"].to_numpy()).all()
+    wait_until(
+        lambda: not any(user.reader.forecast(["north"]).table["degraded"].to_pylist()),
+        user.server.process,
+        timeout_s=60,
+    )
+
+
 def test_a_run_on_a_missing_table_leaves_the_champion_served(promoted, served, tmp_path):
     copy = promoted.copy(tmp_path / "home")
     with serving(copy) as server:
@@ -309,23 +447,27 @@ def test_a_model_that_waits_for_approval_is_served_as_candidate_and_its_report_s
     assert common["n_points"] > 0
 
 
-def test_rollback_brings_the_previous_version_back_and_a_running_server_follows(waiting, tmp_path):
+def test_a_running_server_follows_an_approval_and_two_rollbacks(waiting, tmp_path):
     changeable = waiting.copy(tmp_path / "home")
-    approved = changeable.almanac("models", "approve", "load", "--reason", "looked at the nights")
-    assert (approved.returncode, approved.stdout) == (0, "version 2 of load is approved and champion\n")
-    done = changeable.almanac("models", "rollback", "load")
-    assert (done.returncode, done.stdout) == (0, "version 1 of load is champion again\n")
-    assert "versions: 1 " in changeable.champion_bytes()[1].decode()
     with serving(changeable) as server, GrpcClient(server.grpc) as client:
+
+        def answers(version: int) -> bool:
+            return (ask(server)["version"], client.predict("load", inputs).version) == (version, version)
+
         inputs = champion_inputs(changeable).as_dict()
-        assert client.predict("load", inputs).version == 1
         first = ask(server)
         assert first["version"] == 1
+        approved = changeable.almanac("models", "approve", "load", "--reason", "looked at the nights")
+        assert (approved.returncode, approved.stdout) == (0, "version 2 of load is approved and champion\n")
+        wait_until(lambda: answers(2), server.process, timeout_s=30)
+        assert forecast_of(ask(server), "north")["point"] != forecast_of(first, "north")["point"]
+        done = changeable.almanac("models", "rollback", "load")
+        assert (done.returncode, done.stdout) == (0, "version 1 of load is champion again\n")
+        assert "versions: 1 " in changeable.champion_bytes()[1].decode()
+        wait_until(lambda: answers(1), server.process, timeout_s=30)
+        assert forecast_of(ask(server), "north")["point"] == forecast_of(first, "north")["point"]
         assert changeable.almanac("models", "rollback", "load").returncode == 0
-        wait_until(lambda: client.predict("load", inputs).version == 2, server.process, timeout_s=30)
-        again = ask(server)
-        assert again["version"] == 2
-        assert forecast_of(again, "north")["point"] != forecast_of(first, "north")["point"]
+        wait_until(lambda: answers(2), server.process, timeout_s=30)
     log = changeable.almanac("models", "show", "load", "--audit", "--json")
     changes = [(record["action"], record["version"]) for record in json.loads(log.stdout)]
     assert changes == [

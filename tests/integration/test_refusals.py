@@ -169,8 +169,7 @@ def test_a_single_missing_threshold_is_named(home, tmp_path):
     [
         ("submit -c load.yaml", "submit"),
         ("schedule -c load.yaml", "schedule"),
-        ("worker", "worker"),
-        ("monitor", "monitor"),
+        ("backfill", "backfill"),
     ],
 )
 def test_a_command_that_is_not_in_this_version_says_so(home, words, command):

@@ -17,13 +17,13 @@ from components.reporting.tracking.bundle import (
     TrackedPartRecord,
     VersionSpec,
 )
-from components.reporting.tracking.revision import RevisionSpec
 from components.reporting.verdict import judge_run
 from forecasting.backtest.summary import BacktestReport
 from forecasting.cache import lock_digest
 from forecasting.config.root import ReportRunSettings
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
+from forecasting.revision import RevisionSpec
 from forecasting.runs import StepRecord
 from forecasting.tournament import VariantStatus
 

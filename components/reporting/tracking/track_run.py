@@ -9,13 +9,13 @@ from components.reporting.tracking.bundle import BundleRecord, VersionSpec
 from components.reporting.tracking.files import link_files
 from components.reporting.tracking.gather import gather_bundle
 from components.reporting.tracking.removals import note_removals
-from components.reporting.tracking.revision import code_revision
 from components.reporting.tracking.spool import put_bundle
 from components.reporting.tracking.upload import UploadReport, upload
 from forecasting.config.root import ReportRunSettings
 from forecasting.contracts.layout import HomeLayout
 from forecasting.errors import ArtifactError
 from forecasting.repository import ModelRepository
+from forecasting.revision import code_revision
 from forecasting.steps import StepContext
 
 logger = logging.getLogger(__name__)

@@ -95,8 +95,7 @@ class DegreeDaysTerm(Term):
         xp = block.xp
         base = xp.cast(self.base, "float32")
         distance = base - block.raw if self.direction == "heating" else block.raw - base
-        # A maximum with NaN is one thing in NumPy and another in TensorFlow: put NaN back afterwards.
+        # A maximum with NaN is one thing in NumPy and another in TensorFlow.
         above = xp.maximum(block.or_zero(block.missing, distance), xp.cast(0.0, "float32"))
-        lengths = xp.where(block.missing, block.raw, above)
-        _, mean, _ = block.like(lengths, 0.0).moments.over(self.window)
+        _, mean, _ = block.of_lengths(above).moments.over(self.window)
         return mean

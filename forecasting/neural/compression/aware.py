@@ -1,5 +1,6 @@
 """Quantisation-aware fine-tuning: a network learns to answer as before although its products are rounded to INT8."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,12 @@ from forecasting.config.training import TrainingConfig
 from forecasting.config.widths import supports_integers
 from forecasting.errors import ConfigError
 from forecasting.feature_store import FeatureStore, WindowIndex
-from forecasting.neural.compression.fine_tuning import fine_tune, taught_windows
+from forecasting.neural.compression.fine_tuning import (
+    TuningConfig,
+    drawn_windows,
+    fine_tune,
+    taught_windows,
+)
 from forecasting.neural.models import AnyForecaster, NetworkSpec, build_network
 from forecasting.neural.models.products import rounded_products
 from forecasting.neural.models.recurrence import portable_recurrence
@@ -31,6 +37,7 @@ def aware_network(
     store: FeatureStore,
     train: WindowIndex,
     settings: AwareConfig,
+    progress: Callable[[int], None] | None = None,
 ) -> AnyForecaster:
     """A copy of a network that loses less in INT8; weights that are zero stay so. Convert it with `Precision.INT8_AWARE`.
 
@@ -41,6 +48,7 @@ def aware_network(
         store: Feature store.
         train: Windows to fine-tune on.
         settings: See there.
+        progress: Called after each step with its number.
 
     Raises:
         ConfigError: The kind of model has no products that could be in INT8.
@@ -50,20 +58,24 @@ def aware_network(
         raise ConfigError(f"quantisation-aware fine-tuning needs products: {reason}")
     copy = build_network(spec)
     copy.set_weights(network.get_weights())
-    taught = taught_windows(network, store, train)
+    taught = taught_windows(network, drawn_windows(store, train, training, n_steps=settings.n_steps))
     kernels = [weight for weight in copy.trainable_variables if len(weight.shape) >= 2]
     masks = [(kernel.numpy() != 0.0).astype(np.float32) for kernel in kernels]
     pruned = [(kernel, mask) for kernel, mask in zip(kernels, masks, strict=True) if not mask.all()]
 
-    def keep_zeros(_: int) -> None:
+    def keep_zeros(step: int) -> None:
         for kernel, mask in pruned:
             kernel.assign(kernel * mask)
+        if progress is not None:
+            progress(step)
 
     with portable_recurrence(), rounded_products():
         fine_tune(
-            copy, taught, training,
-            n_steps=settings.n_steps, rate_factor=settings.rate_factor, teacher_share=settings.teacher_share,
-            dropout=False,  # It would move the answers by far more than the rounding does.
+            copy,
+            taught,
+            training,
+            # Dropout would move the answers by far more than the rounding does.
+            settings=TuningConfig(settings.rate_factor, settings.teacher_share, dropout=False),
             after_step=keep_zeros,
-        )  # fmt: skip
+        )
     return copy

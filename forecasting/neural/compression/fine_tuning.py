@@ -1,12 +1,12 @@
 """Fine-tuning of a network that was changed, on actual values and on what the unchanged one answered.
 
 G. Hinton, O. Vinyals and J. Dean, "Distilling the Knowledge in a Neural Network" (2015, arXiv:1503.02531), of quantiles: the
-distance to the quantiles of the teacher, level by level, beside the quantile loss. The teacher answers every training window
-once, before the first step.
+distance to the quantiles of the teacher, level by level, beside the quantile loss. The windows of all steps are drawn first, and
+the teacher answers each of those once.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -29,27 +29,63 @@ MAX_SCORED_WINDOWS = 1024
 
 
 @dataclass(frozen=True)
+class TuningConfig:
+    """How a network is fine-tuned.
+
+    rate_factor: on the learning rates of the training, whose schedule runs over the steps. teacher_share: weight of the distance
+    to the teacher, where there is one; the loss on actual values has the rest. dropout: whether units are dropped out as in training.
+    """
+
+    rate_factor: float
+    teacher_share: float = 0.5
+    dropout: bool = True
+
+
+@dataclass(frozen=True)
 class TuningWindows:
-    """Windows that a network is fine-tuned on, with the answers of its teacher in scaled units `[W,H,A]`, or none."""
+    """Windows that a network is fine-tuned on, all of which are drawn.
+
+    windows: `[W]`. steps: numbers of the windows of each optimiser step `[steps,B]`. answers: of a teacher, in scaled units
+    `[W,H,A]`, or none.
+    """
 
     store: FeatureStore
     windows: WindowIndex
+    steps: npt.NDArray[np.int64]
     answers: Floats | None = None
 
 
-def taught_windows(teacher: keras.Model, store: FeatureStore, windows: WindowIndex) -> TuningWindows:
-    """Windows with what a network answers to them."""
-    gather = window_gather(store, windows)
+def drawn_windows(
+    store: FeatureStore, windows: WindowIndex, training: TrainingConfig, *, n_steps: int
+) -> TuningWindows:
+    """Windows for some steps, drawn with replacement.
+
+    Args:
+        store: Feature store.
+        windows: To draw from.
+        training: Seed and windows of a step; `batch_size` is a number.
+        n_steps: Optimiser steps.
+    """
+    size = n_steps, training.windows_per_step
+    numbers = np.random.default_rng(training.seed).integers(0, len(windows), size=size)
+    chosen, places = np.unique(numbers, return_inverse=True)
+    few = WindowIndex(windows.row[chosen], windows.series[chosen], windows.age[chosen])
+    return TuningWindows(store, few, places.reshape(size))
+
+
+def taught_windows(teacher: keras.Model, drawn: TuningWindows) -> TuningWindows:
+    """The windows with what a network answers to them."""
+    gather = window_gather(drawn.store, drawn.windows)
 
     @tf.function(autograph=False, reduce_retracing=True)
     def call(history: Tensor, future: Tensor, static: Tensor | None) -> Tensor:
         return teacher(history, future, static, training=False)[0]
 
     parts = []
-    for first in range(0, len(windows), _BATCH_SIZE):
-        batch = gather(np.arange(first, min(first + _BATCH_SIZE, len(windows))))
+    for first in range(0, len(drawn.windows), _BATCH_SIZE):
+        batch = gather(np.arange(first, min(first + _BATCH_SIZE, len(drawn.windows))))
         parts.append(call(batch["history"], batch["future"], batch.get("static")).numpy())
-    return TuningWindows(store, windows, np.concatenate(parts))
+    return replace(drawn, answers=np.concatenate(parts)) if parts else drawn
 
 
 def fine_tune(
@@ -57,37 +93,45 @@ def fine_tune(
     taught: TuningWindows,
     training: TrainingConfig,
     *,
-    n_steps: int,
-    rate_factor: float,
-    teacher_share: float = 0.5,
-    dropout: bool = True,
+    settings: TuningConfig,
     after_step: Callable[[int], None] | None = None,
 ) -> None:
-    """Train a network for some steps, from its present weights.
+    """Train a network on the drawn windows, from its present weights.
 
     Args:
         network: It is changed.
-        taught: Windows, with the answers of a teacher where there is one.
+        taught: Windows of every step, with the answers of a teacher where there is one.
         training: Optimiser, batch size, rates and seed.
-        n_steps: Optimiser steps.
-        rate_factor: On the learning rates of `training`, whose schedule runs over these steps.
-        teacher_share: Weight of the distance to the teacher; the loss on actual values has the rest.
-        dropout: Whether units are dropped out as in training.
+        settings: See there.
         after_step: Called with the number of steps done after each of them, to change the weights.
     """
-    spec = taught.store.spec
     gather = window_gather(taught.store, taught.windows)
-    weights = network.trainable_variables
+    rates = RatePlan(training, max(len(taught.steps), 1))
+    step = _compiled_step(network, taught, training, settings)
+    for i, chosen in enumerate(taught.steps):
+        batch = gather(chosen)
+        if taught.answers is not None:
+            batch["answers"] = tf.constant(taught.answers[chosen])
+        step(batch, tf.constant(settings.rate_factor * rates.rate(i), tf.float32))
+        if after_step is not None:
+            after_step(i + 1)
+
+
+def _compiled_step(
+    network: keras.Model, taught: TuningWindows, training: TrainingConfig, settings: TuningConfig
+) -> Callable[[dict[str, Tensor], Tensor], None]:
+    """One optimiser step on a batch at a learning rate."""
+    spec, weights = taught.store.spec, network.trainable_variables
     optimizer = make_optimizer(training)
     optimizer.build(weights)
     levels = tf.constant(spec.quantiles, tf.float32)
-    share = teacher_share if taught.answers is not None else 0.0
+    share = settings.teacher_share if taught.answers is not None else 0.0
 
     @tf.function(autograph=False, reduce_retracing=True)
     def step(batch: dict[str, Tensor], rate: Tensor) -> None:
         optimizer.learning_rate.assign(rate)
         with tf.GradientTape() as tape:
-            answer, scale = network(batch["history"], batch["future"], batch.get("static"), training=dropout)
+            answer, scale = network(batch["history"], batch["future"], batch.get("static"), training=settings.dropout)
             loss = (1.0 - share) * forecast_loss(
                 answer, batch["target"], batch["present"], scale, levels, has_mean=spec.mean
             )
@@ -97,17 +141,8 @@ def fine_tune(
             loss = loss / tf.cast(tf.size(batch["target"]), tf.float32) + sum(network.losses)
         optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
 
-    rates = RatePlan(training, max(n_steps, 1))
-    numbers = np.random.default_rng(training.seed).integers(
-        0, len(taught.windows), size=(n_steps, training.windows_per_step)
-    )
-    for i, chosen in enumerate(numbers):
-        batch = gather(chosen)
-        if taught.answers is not None:
-            batch["answers"] = tf.constant(taught.answers[chosen])
-        step(batch, tf.constant(rate_factor * rates.rate(i), tf.float32))
-        if after_step is not None:
-            after_step(i + 1)
+    found: Callable[[dict[str, Tensor], Tensor], None] = step
+    return found
 
 
 def mean_loss(network: keras.Model, store: FeatureStore, windows: WindowIndex) -> float:

@@ -5,15 +5,19 @@ to prune: exploring the efficacy of pruning for model compression" (2017, arXiv:
 make a file compress better; on dense kernels they make nothing faster.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 import numpy.typing as npt
 
-from forecasting.feature_store import FeatureStore, WindowIndex
-from forecasting.neural.loop import TrainingLoop
+from forecasting.config.training import TrainingConfig
+from forecasting.neural.compression.fine_tuning import TuningConfig, TuningWindows, fine_tune
 
 _PRUNE_EVERY = 10
+_RATE_FACTOR = 0.1
+"""On the learning rates of the training: the network has been trained, and only its zeros are new."""
 _RAMP_SHARE = 0.7
 """Share of the steps over which sparsity rises; the rest lets the weights settle."""
 
@@ -28,18 +32,24 @@ class PruningReport:
 
 
 def prune_network(
-    loop: TrainingLoop, store: FeatureStore, train: WindowIndex, *, sparsity: float, n_steps: int
+    network: keras.Model,
+    drawn: TuningWindows,
+    training: TrainingConfig,
+    *,
+    sparsity: float,
+    progress: Callable[[int], None] | None = None,
 ) -> PruningReport:
     """Set the smallest weights of every kernel to zero while the rest adapts.
 
     Args:
-        loop: Holds the trained network, which is changed.
-        store: Feature store.
-        train: Windows to fine-tune on.
+        network: The trained network, which is changed.
+        drawn: Windows of every step of fine-tuning; without a step it is pruned at once.
+        training: Settings it was trained with; `batch_size` is a number.
         sparsity: Share of each kernel to set to zero at the end, in [0, 1).
-        n_steps: Steps of fine-tuning; 0 prunes at once.
+        progress: Called after each step with its number.
     """
-    kernels = [weight for weight in loop.network.trainable_variables if len(weight.shape) >= 2]
+    n_steps = len(drawn.steps)
+    kernels = [weight for weight in network.trainable_variables if len(weight.shape) >= 2]
     masks = [np.ones(kernel.shape, dtype=np.float32) for kernel in kernels]
 
     def prune(share: float) -> None:
@@ -52,9 +62,11 @@ def prune_network(
             prune(sparsity * (1.0 - (1.0 - ramp) ** 3))
         for kernel, mask in zip(kernels, masks, strict=True):
             kernel.assign(kernel * mask)
+        if progress is not None:
+            progress(step)
 
     if n_steps:
-        loop.fine_tune(store, train, n_steps, after_step)
+        fine_tune(network, drawn, training, settings=TuningConfig(_RATE_FACTOR), after_step=after_step)
     else:
         prune(sparsity)
         for kernel, mask in zip(kernels, masks, strict=True):

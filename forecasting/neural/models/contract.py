@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import tensorflow as tf
 from typing_extensions import override
 
 from forecasting.config.models import KindConfig, ModelConfig
@@ -20,7 +21,7 @@ from forecasting.neural.models.head import QuantileHead
 from forecasting.neural.models.lags import seasonal_lags
 from forecasting.neural.models.normaliser import NormalisedWindow, WindowNormaliser
 from forecasting.neural.models.widths import WeightAxis, WidthGroup, read_by
-from forecasting.neural.models.window import HistoryParts, Window
+from forecasting.neural.models.window import HistoryParts, Window, side_by_side
 
 Tensor = Any
 
@@ -150,12 +151,23 @@ class Forecaster(keras.Model):
         self, history_features: Tensor | HistoryParts, future_features: Tensor, static: Tensor | None
     ) -> tuple[Window, NormalisedWindow]:
         """What the horizon model is given, and the level and scale that were taken out of it."""
-        parts = history_features
-        if not isinstance(parts, HistoryParts):
-            parts = HistoryParts(parts[:, :, : self.n_past], parts[:, :, self.n_past :])
-        normalised, known = self.normaliser(parts.past, static, parts.ends), parts.known
-        begun = normalised.begun
+        if isinstance(history_features, HistoryParts):
+            return self._window_of_columns(history_features, future_features, static)
+        normalised = self.normaliser(history_features[:, :, : self.n_past], static)
+        known, begun = history_features[:, :, self.n_past :], normalised.begun
         lags = seasonal_lags(normalised.target, known, future_features, begun, self.spec.features)
+        return Window(normalised.past, known, future_features, lags, normalised.group, begun, static), normalised
+
+    def _window_of_columns(
+        self, history: HistoryParts, future: Tensor, static: Tensor | None
+    ) -> tuple[Window, NormalisedWindow]:
+        """As `window`, of columns that came apart; what no model reads of it, conversion leaves out."""
+        normalised = self.normaliser(history.past, static, history.ends)
+        lines, begun = normalised.past, normalised.begun
+        columns = tf.concat([tf.stack(lines[:2], axis=1), *history.known], axis=1)
+        lags = seasonal_lags(normalised.target, columns, side_by_side(future), begun, self.spec.features, axis=2)
+        lags, steps = side_by_side(lags), side_by_side(columns)
+        past, known = side_by_side(tf.stack(lines, axis=1)), steps[:, :, 2:]
         return Window(
-            normalised.past, known, future_features, lags, normalised.group, begun, static, normalised.ends
+            past, known, future, lags, normalised.group, begun, static, normalised.ends, lines, steps
         ), normalised

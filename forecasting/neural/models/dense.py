@@ -3,6 +3,8 @@
 from typing import Any
 
 import keras
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 from typing_extensions import override
 
@@ -15,14 +17,20 @@ class Dense(keras.layers.Dense):
     """As that of Keras, whose way with steps works out its shapes in the graph, which TensorFlow Lite pays for at every call."""
 
     @override
-    def call(self, inputs: Tensor) -> Tensor:
-        """`[B,...,C]` to `[B,...,units]`; all sizes but that of the batch are known."""
+    def call(self, inputs: Tensor, order: npt.NDArray[np.int64] | None = None) -> Tensor:
+        """`[B,...,C]` to `[B,...,units]`; all sizes but that of the batch are known.
+
+        Args:
+            inputs: `[B,...,C]`.
+            order: Row of the kernel `[C]` that has the weights of each column, where they come in another order than its rows.
+        """
         if len(inputs.shape) == 2:
-            return self._rows(inputs)
-        rows = self._rows(tf.reshape(inputs, [-1, inputs.shape[-1]]))
+            return self._rows(inputs, order)
+        rows = self._rows(tf.reshape(inputs, [-1, inputs.shape[-1]]), order)
         return tf.reshape(rows, [-1, *inputs.shape[1:-1], self.units])
 
-    def _rows(self, inputs: Tensor) -> Tensor:
-        if not is_rounded():
+    def _rows(self, inputs: Tensor, order: npt.NDArray[np.int64] | None) -> Tensor:
+        if order is None and not is_rounded():
             return super().call(inputs)
-        return self.activation(product(inputs, self.kernel, self.bias))
+        kernel = self.kernel if order is None else tf.gather(self.kernel, order)
+        return self.activation(product(inputs, kernel, self.bias))

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 from typing_extensions import override
 
 from forecasting.features.spec import FeatureSpec
 from forecasting.features.transform import feature_blocks
 from forecasting.neural.models.dense import Dense
-from forecasting.neural.models.window import first_columns
 
 Tensor = Any
 WINDOW_SCALE_FLOOR = 0.02
@@ -25,9 +26,12 @@ _STATIC_UNITS = 16
 
 @dataclass(frozen=True)
 class NormalisedWindow:
-    """Past columns relative to level `[B,1]` and scale `[B,1]`, the target `[B,L]` of them; group, begun and ends as in `Window`."""
+    """Past columns relative to level `[B,1]` and scale `[B,1]`, the target `[B,L]` of them; group, begun and ends as in `Window`.
 
-    past: Tensor
+    past: `[B,L,past]`, or `[B,L]` each where they came apart.
+    """
+
+    past: Tensor | tuple[Tensor, ...]
     target: Tensor
     level: Tensor
     scale: Tensor
@@ -53,10 +57,12 @@ class WindowNormaliser(keras.layers.Layer):
         )
 
     @override
-    def call(self, past: Tensor, static: Tensor | None = None, ends: Tensor | None = None) -> NormalisedWindow:
-        """Normalise past columns `[B,L,past]`, with category codes `[B,S]` where there are any."""
+    def call(
+        self, past: Tensor | tuple[Tensor, ...], static: Tensor | None = None, ends: Tensor | None = None
+    ) -> NormalisedWindow:
+        """Normalise past columns `[B,L,past]`, or `[B,L]` each, with category codes `[B,S]` where there are any."""
         spec = self._spec
-        columns = first_columns(past, 3 if self._spec.fill_season else 2)
+        columns = past if isinstance(past, tuple) else [past[:, :, i] for i in range(3 if spec.fill_season else 2)]
         present = columns[1]
         scale = 1.0 + 0.0 * present[:, :1]
         if spec.target_scaling == "window":
@@ -69,29 +75,31 @@ class WindowNormaliser(keras.layers.Layer):
         # A value filled from an earlier season is an input like any other.
         seen = present + columns[2] if spec.fill_season else present
         target = (target - level) * seen
-        others = self._relative(past[:, :, 1:], level, scale, 1)
-        n_past = past.shape[2]
         group = [level, tf.math.log(scale)]
         if self.static_embedding is not None:
             group.append(self.static_embedding(_one_hot(static, spec)))
         begun = tf.minimum(tf.cumsum(seen, axis=1), 1.0)
-        return NormalisedWindow(
-            tf.concat([target[:, :, None], others], axis=2),
-            target,
-            level,
-            scale,
-            tf.concat(group, 1),
-            begun,
-            None if ends is None else self._relative(ends, level, scale, n_past),
-        )
+        if ends is not None:
+            ends = self._relative(ends, level, scale, slice(-ends.shape[2], None))
+        joined = self._joined(past, target, level, scale)
+        return NormalisedWindow(joined, target, level, scale, tf.concat(group, 1), begun, ends)
 
-    def _relative(self, columns: Tensor, level: Tensor, scale: Tensor, first: int) -> Tensor:
-        """Past columns from `first` on, relative to level and scale."""
-        part = slice(first, first + columns.shape[2])
-        if self._spec.target_scaling == "window":
-            divided = self._divided[:, :, part]
-            columns = columns / (scale[:, :, None] * divided + (1.0 - divided))
-        return columns - level[:, :, None] * self._shifted[:, :, part]
+    def _joined(
+        self, past: Tensor | tuple[Tensor, ...], target: Tensor, level: Tensor, scale: Tensor
+    ) -> Tensor | tuple[Tensor, ...]:
+        """Past columns, the relative target in the place of their first."""
+        if isinstance(past, tuple):
+            return (target, *(self._relative(column, level, scale, i) for i, column in enumerate(past[1:], start=1)))
+        return tf.concat([target[:, :, None], self._relative(past[:, :, 1:], level, scale, slice(1, None))], axis=2)
+
+    def _relative(self, columns: Tensor, level: Tensor, scale: Tensor, part: int | slice) -> Tensor:
+        """A past column `[B,T]`, or a part of them `[B,T,C]`, relative to level and scale."""
+        if isinstance(part, slice):
+            level, scale = level[:, :, None], scale[:, :, None]
+        divided, shifted = self._divided[part], self._shifted[part]
+        if self._spec.target_scaling == "window" and divided.any():
+            columns = columns / (scale * divided + (1.0 - divided))
+        return columns - level * shifted if shifted.any() else columns
 
 
 def _present_mean(values: Tensor, present: Tensor) -> Tensor:
@@ -100,15 +108,15 @@ def _present_mean(values: Tensor, present: Tensor) -> Tensor:
     return total / tf.maximum(tf.reduce_sum(present, axis=1, keepdims=True), 1.0)
 
 
-def _relative_columns(spec: FeatureSpec) -> tuple[Tensor, Tensor]:
-    """Which past columns are divided by the window's scale, and from which its level is taken `[1,1,past]`."""
+def _relative_columns(spec: FeatureSpec) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Which past columns are divided by the window's scale, and from which its level is taken `[past]`."""
     names = feature_blocks(spec).past
     derived = [term for term in spec.derived if term.column == spec.target and term.relative]
     relative = {spec.target, *(term.name for term in derived)}
     level = {spec.target, *(term.name for term in derived if term.has_level)}
-    divided = [float(name in relative) for name in names]
-    shifted = [float(name in level) for name in names]
-    return tf.constant([[divided]]), tf.constant([[shifted]])
+    divided = np.asarray([name in relative for name in names], dtype=np.float32)
+    shifted = np.asarray([name in level for name in names], dtype=np.float32)
+    return divided, shifted
 
 
 def _one_hot(static: Tensor, spec: FeatureSpec) -> Tensor:

@@ -11,6 +11,7 @@ for all: what heat does to the load is learnt once and not once an hour of the d
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from keras import layers
 from typing_extensions import override
@@ -94,7 +95,7 @@ class SegmentModel(HorizonModel):
 
     def _encode(self, window: Window, *, training: bool) -> tuple[Tensor, ...]:
         segment = self._spec.segment
-        values = self.segment_embedding(segment_inputs(window, segment, self.step_embeddings.get("past")))
+        values = self._embedded_segments(window)
         values = self.segment_dropouts["past"](values, training=training)
         counting = window.begun[:, segment - 1 :: segment]
         for i, (encoder, norm) in enumerate(zip(self.encoders, self.norms, strict=True)):
@@ -103,6 +104,21 @@ class SegmentModel(HorizonModel):
             values = values if norm is None else norm(values, training=training)
             values, state = encoder(values, counting=counting, training=training)
         return state
+
+    def _embedded_segments(self, window: Window) -> Tensor:
+        """Segments of the context `[B,n,units]`."""
+        segment, embedding = self._spec.segment, self.step_embeddings.get("past")
+        if window.steps is None or embedding is None:
+            return self.segment_embedding(segment_inputs(window, segment, embedding))
+        # Targets of a segment side by side, then what its steps are embedded to: interleaved they are copied value by value.
+        embedded = embedding(window.steps)
+        n_units, n = embedded.shape[2], embedded.shape[1] // segment
+        target = tf.reshape(window.lines[0], [-1, n, segment])
+        parts = [target, tf.reshape(embedded, [-1, n, segment * n_units]), *_at_ends(window, segment)]
+        by_step = np.arange(segment * (1 + n_units)).reshape(segment, 1 + n_units)
+        inputs = tf.concat(parts, axis=2)
+        rest = np.arange(by_step.size, inputs.shape[2])
+        return self.segment_embedding(inputs, order=np.concatenate([by_step[:, 0], by_step[:, 1:].ravel(), rest]))
 
     def _horizon_segments(self, window: Window) -> Tensor:
         segment = self._spec.segment
@@ -122,15 +138,25 @@ def embedded_steps(steps: Tensor, n_kept: int, embedding: layers.Layer | None) -
 
 def segment_inputs(window: Window, segment: int, embedding: layers.Layer | None = None) -> Tensor:
     """Segments of the context `[B,L / segment,F]`: target and known columns of every step, observed and derived at the end."""
-    past, n = window.past, window.past.shape[1] // segment
-    by_step = embedded_steps(tf.concat([past[:, :, :2], window.known], axis=2), 1, embedding)
-    segments = tf.reshape(by_step, [-1, n, segment * by_step.shape[2]])
-    parts = [segments, repeated(window.group, n)]
+    steps = window.steps
+    if steps is None:
+        steps = tf.concat([window.past[:, :, :2], window.known], axis=2)
+    by_step = embedded_steps(steps, 1, embedding)
+    segments = tf.reshape(by_step, [-1, steps.shape[1] // segment, segment * by_step.shape[2]])
+    return tf.concat([segments, *_at_ends(window, segment)], axis=2)
+
+
+def _at_ends(window: Window, segment: int) -> list[Tensor]:
+    """What a segment has once: observed and derived columns at its last step, and the group `[B,n,…]`."""
+    past, parts = window.past, []
+    if window.lines:
+        by_segment = [tf.reshape(line, [-1, line.shape[1] // segment, segment]) for line in window.lines[2:]]
+        parts += [line[:, :, segment - 1 :] for line in by_segment]
+    elif past.shape[2] > 2:
+        parts.append(past[:, segment - 1 :: segment, 2:])
     if window.ends is not None:
-        parts.insert(1, window.ends)
-    if past.shape[2] > 2:
-        parts.insert(1, past[:, segment - 1 :: segment, 2:])
-    return tf.concat(parts, axis=2)
+        parts.append(window.ends)
+    return [*parts, repeated(window.group, past.shape[1] // segment)]
 
 
 def repeated(group: Tensor, n: int) -> Tensor:

@@ -5,17 +5,18 @@ from typing import Any
 
 import tensorflow as tf
 
-from forecasting.neural.models.recurrence import is_portable
-
 Tensor = Any
 
 
 @dataclass(frozen=True)
 class HistoryParts:
-    """Columns of the history: past `[B,L,past]`, known `[B,L,known]`, and ends as in `Window`, which past then lacks."""
+    """Columns of the history of an exported graph.
 
-    past: Tensor
-    known: Tensor
+    past: `[B,L]` each. known: in parts `[B,n,L]`. ends: as in `Window`; past lacks them then.
+    """
+
+    past: tuple[Tensor, ...]
+    known: tuple[Tensor, ...]
     ends: Tensor | None = None
 
 
@@ -28,7 +29,8 @@ class Window:
     and future `[B,H,known]`. lags `[B,H,D]`: `seasonal_lags`. group `[B,G]`: what is one value a window. begun
     `[B,L]`: 1 from the first step with a target, or a filled one, on, 0 before it, which is padding. static `[B,S]`:
     category codes, where there are any. ends `[B,n,derived]`: the columns derived of the past at the steps of it that the
-    model reads, `derived_every` apart, in a graph where past lacks them.
+    model reads, `derived_every` apart, in a graph where past lacks them. In such a graph: lines `[B,L]`, the columns of past
+    apart, and steps `[B,L,2 + known]`, target, whether it is present and known, joined.
     """
 
     past: Tensor
@@ -39,13 +41,13 @@ class Window:
     begun: Tensor
     static: Tensor | None = None
     ends: Tensor | None = None
+    lines: tuple[Tensor, ...] = ()
+    steps: Tensor | None = None
 
 
-def first_columns(values: Tensor, n: int) -> list[Tensor]:
-    """The first columns `[B,T]` of `[B,T,C]`.
+def side_by_side(values: Tensor) -> Tensor:
+    """`[B,T,C]` as `[B,C,T]`, or back.
 
-    TensorFlow Lite copies a column value by value, and ten times faster from where its values lie side by side.
+    TensorFlow Lite copies a column of rows value by value, and ten times faster from where its values lie side by side.
     """
-    if not is_portable():
-        return [values[:, :, i] for i in range(n)]
-    return tf.unstack(tf.transpose(values[:, :, :n], [0, 2, 1]), axis=1)
+    return tf.transpose(values, [0, 2, 1])

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
-from serving.gateway.answers import AnswerError
+from forecasting.answering.answer_error import AnswerError
 from serving.gateway.page.files import page_answer
 from serving.gateway.plain_route import PlainRoute, as_response
 

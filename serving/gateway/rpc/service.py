@@ -6,17 +6,18 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
+from urllib.parse import unquote
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from forecasting.answering.answer_error import AnswerError
+from forecasting.answering.forecasts import ForecastsRecord
 from forecasting.errors import AlmanacError, ConfigError
 from serving.asgi import TlsFiles
-from serving.gateway.answers import AnswerError
 from serving.gateway.app import usable_request_id
 from serving.gateway.candidate_traffic import CandidateTraffic
-from serving.gateway.forecaster import REQUEST_ID, Forecaster, run_for
-from serving.gateway.forecasts import ForecastsRecord
+from serving.gateway.forecaster import REQUEST_ID, SERIES_BYTES, Forecaster, run_for
 from serving.gateway.gateway_store import GatewayStore
 from serving.gateway.guard import Guard
 from serving.gateway.metrics import GatewayMetrics
@@ -127,27 +128,34 @@ class ForecastService:
         return call
 
     def _admit(self, call: _Call) -> None:
-        peer = call.context.peer().rpartition(":")[0]
-        call.client = self._guard.admit(call.authorization, peer, TokenScope.READ, n_in_flight=self._n_in_flight)
+        address = peer_address(call.context.peer())
+        call.client = self._guard.admit(call.authorization, address, TokenScope.READ, n_in_flight=self._n_in_flight)
 
     async def _found(self, call: _Call, message: Any) -> ForecastsRecord:
-        call.n_received += message.ByteSize()
-        begun, loop = time.perf_counter(), asyncio.get_running_loop()
-        asked = request_of(message)
+        n_bytes = message.ByteSize()
+        call.n_received += n_bytes
+        try:
+            self._guard.take_bytes(n_bytes)
+            return await self._answered(call, message)
+        finally:
+            self._guard.give_back_bytes(n_bytes)
+
+    async def _answered(self, call: _Call, message: Any) -> ForecastsRecord:
+        loop = asyncio.get_running_loop()
+        asked = await run_for(message.ByteSize() // SERIES_BYTES, functools.partial(request_of, message))
         found = await self._traffic.forecast(asked, call.request_id)
         call.context.add_done_callback(
             lambda _: loop.call_soon_threadsafe(self._traffic.shadow, asked, found, call.request_id)
         )
         if self._store is not None:
-            self._store.keep(found, call.request_id, time.perf_counter() - begun)
-        self._metrics.series.labels(self._forecaster.name).inc(len(found))
+            await run_for(len(found), functools.partial(self._store.keep, found, call.request_id))
+        self._metrics.series.labels(self._forecaster.name).observe(len(found))
         return found
 
     def _end(self, call: _Call) -> None:
         self._n_in_flight -= 1
         route, seconds = f"/{SERVICE}/{call.method}", time.perf_counter() - call.start
-        self._metrics.requests.labels(self._forecaster.name, route, str(call.status)).inc()
-        self._metrics.seconds.labels(self._forecaster.name, route).observe(seconds)
+        self._metrics.count_request(self._forecaster.name, route, call.status, seconds)
         log_request(
             call.request_id, route=route, method="gRPC", status=call.status, client=call.client, seconds=seconds,
             n_bytes=(call.n_received, call.n_sent),
@@ -187,6 +195,12 @@ class GatewayRpcServer:
         """Say so to those who watch, then wait for what is in flight."""
         await self._health.enter_graceful_shutdown()
         await self._server.stop(grace_s)
+
+
+def peer_address(peer: str) -> str:
+    """The address as HTTP has it, so that both count towards one rate, of a peer such as `ipv4:10.0.0.1:50` or `ipv6:[::1]:50`."""
+    family, _, rest = unquote(peer).partition(":")
+    return rest.rpartition(":")[0].strip("[]") if family in ("ipv4", "ipv6") else peer
 
 
 def _pieces(found: ForecastsRecord, number: int) -> list[Any]:

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from serving.gateway.answers import AnswerError
-from serving.gateway.forecast_request import ForecastRequest, KnownValues, parse_quantiles, parse_series
-from serving.gateway.forecasts import ForecastsRecord
-from serving.gateway.given import Floats, GivenRows, SeriesRowsSpec, joined_rows
+from forecasting.answering.answer_error import AnswerError
+from forecasting.answering.forecasts import ForecastsRecord
+from forecasting.answering.given import Floats, GivenRows, SeriesRowsSpec, joined_rows
+from forecasting.answering.request import ForecastRequest, KnownValues
+from serving.gateway.forecast_request import parse_quantiles, parse_series
 from serving.gateway.routing import parse_pin
 from serving.gateway.rpc.messages import ForecastResponse
 

@@ -3,6 +3,7 @@
 import json
 import signal
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,37 @@ def test_past_forecasts_stand_beside_what_came_with_their_errors(page, url):
     told = evaluate(page, "[...document.querySelectorAll('#past-cards .value')].map(card => card.innerText)")
     assert told[0] == f"{np.abs(point - actual).mean():.2f}"
     assert told[3] == "0.0 %"
+
+
+def _post(url: str, path: str, body: dict[str, Any]) -> None:
+    request = urllib.request.Request(url + path, json.dumps(body).encode(), {"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as response:
+        assert response.status == 200
+
+
+def test_what_was_given_out_stands_in_the_place_of_the_replay_once_its_time_has_come(page, home, server):
+    with _gateway(home, server.grpc_address, "--store=default", "--flush-interval-s=0.05") as (_, addresses):
+        url, lead = f"http://{addresses['http']}/", "document.getElementById('past-lead').innerText"
+        opened(page, url + "#series=shop+007")
+        seen_until(page, "almanac.chart('past-chart')")
+        assert evaluate(page, lead).startswith("A replay, as no forecast was given out yet")
+        # The page itself has asked for the forecast from hour 40 on, and that was kept.
+        values = {"Demand": [30.0, 31.0, 32.0]}
+        _post(
+            url, "v1/observations", {"observations": {"shop 007": {"start": "2014-01-02T16:00:00Z", "values": values}}}
+        )
+        page.open("about:blank")
+        opened(page, url + "#series=shop+007")
+        seen_until(page, f"{lead}.startsWith('The forecast by version 1 that was given out')")
+        drawn = lines(page, "past-chart")
+        marks = evaluate(page, "almanac.chart('past-chart').chart.marks.map(mark => [mark.label, mark.x])")
+        told = evaluate(page, "document.querySelector('#past-cards .value').innerText")
+        assert page.complaints == []
+    # Three hours before the first origin, then its horizon.
+    assert drawn["actual"] == [11.0, 12.0, 13.0, 30.0, 31.0, 32.0]
+    assert drawn["forecast (median)"][:3] == [None] * 3
+    assert ["cutoff", START + 40 * 3600] in marks
+    assert told == f"{np.abs(np.array(drawn['forecast (median)'][3:]) - [30, 31, 32]).mean():.2f}"
 
 
 def test_a_series_is_found_by_a_part_of_its_name_and_picked_by_keys(page, url):

@@ -10,12 +10,12 @@ from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
 
 from components.compression.compress_model import compress_model
-from components.compression.measure import parity_ratios
 from components.compression.parity import parity_problem, parity_spec
 from forecasting.config import step_settings
 from forecasting.contracts.steps import StepName
 from forecasting.feature_store import read_feature_store
 from forecasting.neural.predictor import SavedModelPredictor
+from forecasting.parity import differences
 from forecasting.predictors import LitePredictor
 from forecasting.series_store import read_series_store
 from forecasting.steps import StepOutcome
@@ -28,9 +28,9 @@ NAMES = (
 )  # fmt: skip
 SMALL = {
     "variants": NAMES, "max_accuracy_loss": 10.0, "finetune_steps": 5, "structured_steps": 2, "structured_rounds": 1,
-    "n_parity_windows": 8,
+    "n_parity_windows": 8, "time_budget_s": 3600,
 }  # fmt: skip
-"""Any loss is allowed: what is pruned here has hardly been trained."""
+"""Any loss is allowed: what is pruned here has hardly been trained. Time lasts on however busy a machine."""
 WIDER = {"units": 24}
 """So that products of the narrowed network, too, have weights enough to be quantised."""
 
@@ -168,17 +168,22 @@ def test_variants_for_which_there_is_no_time_are_left_out_by_name(trained, tmp_p
     assert not (tmp_path / "variants").exists()
 
 
-def test_a_conversion_that_computes_nothing_but_nan_is_rejected(trained, tmp_path):
+def test_what_computes_nothing_but_nan_is_rejected_by_name_in_every_form_and_the_tournament_goes_on(trained, tmp_path):
     spoiled = SmallRun(Path(shutil.copytree(trained.folder, tmp_path / "spoiled")))
     with h5py.File(spoiled.directory(StepName.TRAIN_MODEL) / "model.weights.h5", "r+") as file:
         file.visititems(spoil)
-    compress(spoiled, tmp_path / "output", variants=["tflite_float32", "tflite_int8_weights"])
+    names = ["tflite_float32", "tflite_int8_weights"]
+    outcome = compress(spoiled, tmp_path / "output", variants=names, also_export=["onnx"])
     variants = variants_in(tmp_path / "output")
     assert variants["saved_model"].status is VariantStatus.BUILT
     assert variants["tflite_float32"].status is VariantStatus.REJECTED
     assert variants["tflite_int8_weights"].status is VariantStatus.REJECTED
     assert variants["tflite_float32"].reason == "real windows: no number from the float model is finite"
     assert "NaN" not in (tmp_path / "output" / "tournament.json").read_text()
+    reason = "the model answers no window with a number, so that no export can be compared with it"
+    assert json.loads((tmp_path / "output" / "report.json").read_text())["exports"] == {"onnx": reason}
+    assert outcome.summary.endswith(f"; onnx refused: {reason}")
+    assert not (tmp_path / "output" / "exports").exists()
 
 
 def spoil(_name: str, node: h5py.Group | h5py.Dataset) -> None:
@@ -199,10 +204,10 @@ def test_a_conversion_that_lost_its_largest_weights_is_another_model(trained, co
         8,
     ).real
     expected = SavedModelPredictor(trained.directory(StepName.TRAIN_MODEL) / "saved_model").predict(windows)
-    same = parity_ratios(LitePredictor(whole).predict(windows), expected)
-    other = parity_ratios(LitePredictor(tmp_path / "model.tflite").predict(windows), expected)
-    assert parity_problem(*same, precision=Precision.FLOAT32) == ""
-    assert parity_problem(*other, precision=Precision.FLOAT32).startswith("largest difference ")
+    same = differences(LitePredictor(whole).predict(windows), expected)
+    other = differences(LitePredictor(tmp_path / "model.tflite").predict(windows), expected)
+    assert parity_problem(same, precision=Precision.FLOAT32) == ""
+    assert parity_problem(other, precision=Precision.FLOAT32).startswith("largest difference ")
 
 
 def test_a_run_that_was_stopped_goes_on_with_the_variants_and_the_pruned_weights_that_it_had_made(trained, tmp_path):
@@ -235,9 +240,9 @@ def test_a_variant_whose_record_was_not_written_is_made_again(trained, tmp_path)
 
 def test_time_that_was_spent_before_a_run_was_stopped_counts(trained, tmp_path):
     compress(trained, tmp_path / "stopped", variants=["tflite_float32"])
-    record = trained.context.run.checkpoint(StepName.COMPRESS_MODEL) / "tflite_float32" / "record.json"
-    document = json.loads(record.read_text())
-    record.write_text(json.dumps({**document, "build_s": 500.0}))
+    clock = trained.context.run.checkpoint(StepName.COMPRESS_MODEL) / "clock.json"
+    assert json.loads(clock.read_text())["spent_s"] > 0
+    clock.write_text(json.dumps({"spent_s": 500.0}))
     compress(
         trained, tmp_path / "whole", kept=True, variants=["tflite_float32", "tflite_int8_weights"], time_budget_s=400
     )

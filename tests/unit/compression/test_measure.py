@@ -1,11 +1,14 @@
 import gzip
+import os
+import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from components.compression.measure import Stopwatch, file_sizes
+from components.compression.measure import Stopwatch, ended, file_sizes
 from forecasting.errors import ArtifactError
 from tests.unit.serving.tiny_models import build, window
 
@@ -44,11 +47,54 @@ def test_a_model_that_cannot_be_loaded_fails_alone_and_says_why(models: Path, tm
         assert stopwatch.failures["broken"].endswith("The model is not a valid Flatbuffer buffer")
 
 
+def test_a_model_that_hangs_is_ended_and_named_and_the_others_are_measured(models: Path, tmp_path: Path) -> None:
+    hanging = tmp_path / "hanging.tflite"
+    os.mkfifo(hanging)  # Nobody ever writes to it, so that reading it takes for ever.
+    with Stopwatch(WINDOWS, tmp_path, limit_s=3.0) as stopwatch:
+        stopwatch.start("hanging", hanging)
+        stopwatch.start("whole", models / "lite" / "1.tflite")
+        found = stopwatch.measure(needed="whole")
+    assert list(found) == ["whole"]
+    assert stopwatch.failures == {
+        "hanging": "hanging cannot be measured: loading must take 3 s at most, and its process gave no answer; it was ended"
+    }
+
+
+def test_models_are_loaded_one_after_another(models: Path, tmp_path: Path) -> None:
+    """The second has a file only once the first is being read: side by side, it would look for it before."""
+    first, second = tmp_path / "first.tflite", tmp_path / "second.tflite"
+    os.mkfifo(first)
+    content = (models / "lite" / "1.tflite").read_bytes()
+    with Stopwatch(WINDOWS, tmp_path) as stopwatch, ThreadPoolExecutor(1) as pool:
+        stopwatch.start("first", first)
+        stopwatch.start("second", second)
+        found = pool.submit(stopwatch.measure)
+        # Opening waits until somebody reads.
+        with first.open("wb") as stream:
+            second.write_bytes(content)
+            stream.write(content)
+        assert list(found.result()) == ["first", "second"]
+
+
 def test_without_the_model_that_is_needed_there_is_no_result(tmp_path: Path) -> None:
     with Stopwatch(WINDOWS, tmp_path) as stopwatch:
         stopwatch.start("saved_model", tmp_path / "gone.tflite")
         with pytest.raises(ArtifactError, match="saved_model cannot be measured"):
             stopwatch.measure(needed="saved_model")
+
+
+def test_a_process_that_goes_on_after_its_last_word_is_killed() -> None:
+    """It closes its answers and then reads what nobody ever writes."""
+    command = [sys.executable, "-c", "import os, sys; os.close(1); sys.stdin.read()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.read() == b""
+        assert ended(process, limit_s=0.05) == -signal.SIGKILL
+
+
+def test_a_process_that_ends_by_itself_keeps_its_status() -> None:
+    with subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"]) as process:
+        assert ended(process) == 3
 
 
 def test_what_measures_a_lite_model_imports_no_tensorflow() -> None:

@@ -3,16 +3,17 @@ import math
 import numpy as np
 import pytest
 
-from components.compression.measure import parity_ratios
 from components.compression.parity import (
     MAX_FLOAT_RATIO,
     MAX_HALF_RATIO,
     MAX_QUANTISED_MEAN_RATIO,
+    MAX_QUANTISED_WINDOW_RATIO,
     ParityReport,
     ParitySpec,
     compare,
     parity_problem,
 )
+from forecasting.parity import DifferenceReport
 from forecasting.variants import Precision
 from forecasting.windows import ModelInputs
 
@@ -38,25 +39,46 @@ EXPECTED = np.array([[[10.0, 20.0, 30.0]], [[10.0, 20.0, 30.0]], [[1.0, 2.0, 3.0
 def test_parity_holds_up_to_its_limit_and_never_for_nan(
     largest: float, mean: float, precision: Precision, passes: bool
 ) -> None:
-    assert (parity_problem(largest, mean, precision=precision) == "") is passes
+    report = DifferenceReport(largest, mean, 0.0, 0.0, 0)
+    assert (parity_problem(report, precision=precision) == "") is passes
 
 
-def test_parity_ratios_are_shares_of_the_mean_forecast() -> None:
-    expected = np.array([[[10.0], [30.0]]], dtype=np.float32)
-    found = np.array([[[12.0], [30.0]]], dtype=np.float32)
-    assert parity_ratios(found, expected) == pytest.approx((0.1, 0.05))
+@pytest.mark.parametrize(
+    ("largest", "precision", "passes"),
+    [
+        (MAX_FLOAT_RATIO, FLOAT32, True),
+        (math.nextafter(MAX_FLOAT_RATIO, 1), FLOAT32, False),
+        (MAX_HALF_RATIO, FLOAT16, True),
+        (math.nextafter(MAX_HALF_RATIO, 1), FLOAT16, False),
+        (math.nan, FLOAT16, False),
+    ],
+)
+def test_a_float_conversion_holds_in_every_single_window(largest: float, precision: Precision, passes: bool) -> None:
+    report = DifferenceReport(0.0, 0.0, largest, largest, 3)
+    assert (parity_problem(report, precision=precision) == "") is passes
 
 
-def test_one_nan_in_a_forecast_makes_its_ratios_nan() -> None:
-    expected = np.array([[[10.0], [30.0]]], dtype=np.float32)
-    found = np.array([[[np.nan], [30.0]]], dtype=np.float32)
-    assert all(math.isnan(ratio) for ratio in parity_ratios(found, expected))
+@pytest.mark.parametrize(
+    ("mean", "passes"), [(MAX_QUANTISED_WINDOW_RATIO, True), (math.nextafter(MAX_QUANTISED_WINDOW_RATIO, 1), False)]
+)
+def test_a_single_window_of_a_quantised_conversion_has_a_wider_limit(mean: float, passes: bool) -> None:
+    report = DifferenceReport(1.0, MAX_QUANTISED_MEAN_RATIO, 1.0, mean, 7)
+    problem = parity_problem(report, precision=INT8)
+    assert (problem == "") is passes
+    assert passes or problem == "mean difference 25.00% from the float model in one window (number 7), at most 25.0%"
 
 
-def test_what_the_float_model_does_not_know_either_is_not_compared() -> None:
-    expected = np.array([[[np.nan], [30.0]]], dtype=np.float32)
-    assert parity_ratios(np.array([[[5.0], [33.0]]], dtype=np.float32), expected) == pytest.approx((0.1, 0.1))
-    assert parity_ratios(expected, np.full_like(expected, np.nan)) == (0.0, 0.0)
+def test_one_spoiled_window_among_many_makes_a_conversion_another_model() -> None:
+    """Of sixty windows, one small one is all wrong: 0.3 % in the mean of all."""
+    expected = np.full((60, 1, 3), 100.0, np.float32)
+    expected[17] = 15.0
+    found = expected.copy()
+    found[17] = 30.0
+    windows = ModelInputs(np.zeros((60, 2, 1), np.float32), np.zeros((60, 1, 1), np.float32))
+    spec = ParitySpec(windows, 60, np.full((60, 1), np.nan), {"zeros": slice(0, 1)})
+    report = compare(found, expected, spec, precision=INT8, n_levels=3, middle=1)
+    assert report.mean < 0.003
+    assert report.problem == "mean difference 100.00% from the float model in one window (number 17), at most 25.0%"
 
 
 def compared(found: np.ndarray, precision: Precision) -> ParityReport:

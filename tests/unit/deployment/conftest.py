@@ -1,4 +1,3 @@
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -6,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from forecasting.backtest.summary import BacktestReport, ModelReport, write_backtest_report
 from forecasting.config.gates import CompressedGateConfig, GatesConfig, ModelGateConfig, ServingGateConfig
 from forecasting.contracts.layout import HomeLayout
 from forecasting.contracts.steps import StepName
@@ -67,9 +67,10 @@ def write_parents(models: Path, root: Path, *, variant: str, lite_factor: int = 
     decision = GateDecision(True, (rule,), "all 1 rules hold", variant)
     write_decision(decision, folders[StepName.EVALUATE_COMPRESSED] / "decision.json")
     write_decision(GateDecision(True, (rule,), "all 1 rules hold"), folders[StepName.EVALUATE_MODEL] / "decision.json")
-    metrics = {"models": {"candidate": {"overall": {"mae": 0.5, "rmse": float("nan")}}}}
+    model = ModelReport({"mae": 0.5, "rmse": float("nan")}, {"mae": (0.4, 0.5, 0.6), "wape": (0.1, 0.1, 0.2)}, {})
+    report = BacktestReport({"candidate": model, variant: model}, 4, 2, 24, "Demand", 0.8, {})
     for step in (StepName.EVALUATE_MODEL, StepName.EVALUATE_COMPRESSED):
-        (folders[step] / "metrics.json").write_text(json.dumps(metrics))
+        write_backtest_report(report, folders[step] / "metrics.json")
     return folders
 
 

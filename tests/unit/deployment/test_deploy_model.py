@@ -63,6 +63,12 @@ def test_a_first_deployment_is_champion_and_forecasts(validated, context, tmp_pa
     assert forecast["grpc_rest_max_difference"] < 1e-4
 
 
+def test_a_version_remembers_the_error_of_its_backtest_by_step(validated, context, tmp_path):
+    _deploy(validated, tmp_path / "out", context)
+    found = ModelRepository(context.home.models).record("tiny", 1)["backtest"]
+    assert found == {"mae": [0.4, 0.5, 0.6], "wape": [0.1, 0.1, 0.2]}
+
+
 def test_a_model_that_a_person_must_approve_stays_candidate_and_is_asked_there(validated, context, tmp_path):
     record = _deploy(validated, tmp_path / "out", context, approval="manual")
     repository = ModelRepository(context.home.models)

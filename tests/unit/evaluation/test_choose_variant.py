@@ -4,10 +4,11 @@ from components.evaluation.choose_variant import ScoredVariantRecord, choose_var
 from forecasting.tournament import VariantRecord, VariantStatus
 
 
-def scored(name: str, *, mae: float, size: int, latency_ms: float) -> ScoredVariantRecord:
+def scored(name: str, *, mae: float, size: int, latency_ms: float, extreme: float = 0.01) -> ScoredVariantRecord:
     variant = VariantRecord(
-        name, f"variants/{name}/model.tflite", VariantStatus.BUILT, size_bytes=size, latency_p50_ms=latency_ms
-    )
+        name, f"variants/{name}/model.tflite", VariantStatus.BUILT, size_bytes=size, latency_p50_ms=latency_ms,
+        extreme_ratio=extreme, extreme_windows="scaled",
+    )  # fmt: skip
     return ScoredVariantRecord(variant, mae)
 
 
@@ -28,6 +29,24 @@ def test_fastest_variant_ships_where_latency_is_preferred() -> None:
 
 def test_latencies_within_a_tenth_are_equal_and_the_more_accurate_ships() -> None:
     assert choose_variant([FLOAT, LITE, INT8, PRUNED], reference=FLOAT, prefer="latency").name == "tflite_int8"
+
+
+def test_of_variants_equal_in_speed_and_error_the_fastest_ships_and_the_others_are_named() -> None:
+    """A hundredth of a percent on one backtest is no reason for a slower model."""
+    slower = scored("tflite_int8_weights", mae=100.46, size=460, latency_ms=0.15)
+    decision = choose_variant([FLOAT, slower, INT8, PRUNED], reference=FLOAT, prefer="latency")
+    assert decision.name == "tflite_int8"
+    assert decision.reason.endswith(
+        "; best latency of the variants that passed, to 10% with tflite_int8_weights, pruned_tflite_int8, "
+        "and among these by the error on the backtest"
+    )
+
+
+def test_what_ships_names_that_it_is_off_on_windows_that_no_table_has() -> None:
+    far = scored("tflite_int8", mae=100.0, size=460, latency_ms=0.1, extreme=1.28)
+    reason = choose_variant([FLOAT, far], reference=FLOAT, prefer="latency").reason
+    assert reason.endswith("; off by up to 128% of the float network's forecast on made-up windows (scaled)")
+    assert "made-up" not in choose_variant([FLOAT, INT8], reference=FLOAT, prefer="latency").reason
 
 
 def test_smallest_variant_ships_where_size_is_preferred() -> None:

@@ -62,7 +62,8 @@ def _new_run(home: HomeLayout) -> RunLayout:
 
 
 def _settings(step: StepName, **values: object) -> str:
-    sections = {name: {} for name in STEP_SETTINGS[step].model_fields if name not in ("name", "gates", "compression")}
+    without = ("name", "gates", "compression", "observations")
+    sections = {name: {} for name in STEP_SETTINGS[step].model_fields if name not in without}
     return json.dumps({"name": "toy", **sections, **values})
 
 

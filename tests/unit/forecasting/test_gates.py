@@ -252,8 +252,18 @@ def test_exceedance_with_too_few_events_is_not_judged_and_says_so() -> None:
     assert "3 steps exceed 9000, and gates.exceedance.min_events is 20" in decision.notes[0]
 
 
-def test_variant_is_refused_by_its_increase_over_the_float_model() -> None:
+def test_variant_that_is_off_by_more_than_the_forecast_on_made_up_windows_is_refused_unless_that_is_allowed() -> None:
+    report = VariantGateReport(100.0, 150.0, 100.0, extreme_ratio=1.28, extreme_windows="scaled")
     limits = CompressedGateConfig(max_mae=200, max_rmse=300)
+    *_, rule = compressed_rules("tflite_int8", limits, report=report, max_accuracy_loss=0.02)
+    assert rule.judge().sentence() == "max_extreme_ratio fails: 1.28, must be <= 1 (on made-up windows: scaled)"
+    free = limits.model_copy(update={"max_extreme_ratio": None})
+    names = [rule.rule for rule in compressed_rules("tflite_int8", free, report=report, max_accuracy_loss=0.02)]
+    assert "max_extreme_ratio" not in names
+
+
+def test_variant_is_refused_by_its_increase_over_the_float_model() -> None:
+    limits = CompressedGateConfig(max_mae=200, max_rmse=300, max_extreme_ratio=None)
     results = [
         rule.judge()
         for rule in compressed_rules(
@@ -319,7 +329,7 @@ def test_a_run_for_an_earlier_cutoff_does_not_replace_the_champion_unless_it_is_
 
 
 def test_what_ships_is_compared_with_the_champion_too() -> None:
-    limits = CompressedGateConfig(max_mae=200.0, max_rmse=300.0)
+    limits = CompressedGateConfig(max_mae=200.0, max_rmse=300.0, max_extreme_ratio=None)
     rules = compressed_rules(
         "tflite_int8",
         limits,
@@ -332,7 +342,7 @@ def test_what_ships_is_compared_with_the_champion_too() -> None:
 
 
 def test_what_ships_must_improve_on_the_champion_where_that_is_asked() -> None:
-    limits = CompressedGateConfig(max_mae=200.0, max_rmse=300.0)
+    limits = CompressedGateConfig(max_mae=200.0, max_rmse=300.0, max_extreme_ratio=None)
     rules = compressed_rules(
         "tflite_int8", limits, report=VariantGateReport(102.0, 120.0, 100.0), max_accuracy_loss=0.05,
         champion=ChampionLimit(0.95, max_ratio=1.0, min_improvement=0.04),
@@ -344,7 +354,9 @@ def test_what_ships_must_improve_on_the_champion_where_that_is_asked() -> None:
 
 def test_coverage_and_the_worst_series_of_a_variant_are_judged_where_they_have_limits() -> None:
     limits = CompressedGateConfig(max_mae=200, max_rmse=300, max_coverage_change=0.01, max_worst_series_loss=0.05)
-    report = VariantGateReport(100.0, 150.0, 100.0, coverage=0.78, float_coverage=0.8, worst_series_loss=0.06)
+    report = VariantGateReport(
+        100.0, 150.0, 100.0, coverage=0.78, float_coverage=0.8, worst_series_loss=0.06, extreme_ratio=0.1
+    )
     rules = compressed_rules("tflite_int8", limits, report=report, max_accuracy_loss=0.02)
     failed = {rule.rule: round(rule.value, 4) for rule in rules if not rule.judge().passed}
     assert failed == {"max_coverage_change": 0.02, "max_worst_series_loss": 0.06}
@@ -352,5 +364,5 @@ def test_coverage_and_the_worst_series_of_a_variant_are_judged_where_they_have_l
         "tflite_int8", limits, report=VariantGateReport(100.0, 150.0, 100.0), max_accuracy_loss=0.02
     )
     assert [rule.rule for rule in unmeasured if not rule.judge().passed] == [
-        "max_coverage_change", "max_worst_series_loss",
+        "max_coverage_change", "max_worst_series_loss", "max_extreme_ratio",
     ]  # fmt: skip

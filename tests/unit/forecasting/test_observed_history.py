@@ -29,8 +29,9 @@ def test_a_value_known_by_the_cutoff_fills_what_the_table_has_nothing_for():
     assert laid(NAN, 2, CUTOFF) == 2
 
 
-def test_a_step_that_was_withdrawn_after_the_cutoff_has_no_value():
-    assert np.isnan(laid(1, NAN, CUTOFF + 1))
+def test_where_what_was_observed_was_withdrawn_the_table_stands_again():
+    assert laid(1, NAN, CUTOFF + 1) == 1
+    assert np.isnan(laid(NAN, NAN, CUTOFF + 1))
 
 
 def test_where_nothing_was_observed_the_table_stands():

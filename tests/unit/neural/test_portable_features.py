@@ -15,6 +15,7 @@ from forecasting.features.terms import (
     SeasonalTerm,
 )
 from forecasting.features.transform import feature_blocks, window_features
+from forecasting.neural.models.window import side_by_side
 from forecasting.neural.namespace import TENSORFLOW
 from forecasting.neural.portable_features import portable_window_features
 from tests.unit.features.feature_specs import melbourne_spec
@@ -67,8 +68,8 @@ def assert_close(found, expected, *, size: float = 1.0) -> None:
 def test_every_column_is_that_of_numpy(spec):
     expected, found, ahead = both(spec, *windows(spec), every=1)
     n_past = len(feature_blocks(spec).past)
-    assert_close(found.past, expected[0][:, :, :n_past])
-    assert_close(found.known, expected[0][:, :, n_past:])
+    assert_close(np.stack(found.past, axis=2), expected[0][:, :, :n_past])
+    assert_close(side_by_side(np.concatenate(found.known, axis=1)), expected[0][:, :, n_past:])
     assert_close(ahead, expected[1])
     assert found.ends is None
 
@@ -78,9 +79,11 @@ def test_columns_derived_of_the_past_are_right_where_segments_end(spec, scale):
     expected, found, _ = both(spec, *windows(spec, scale=scale), every=6)
     names = feature_blocks(spec).past
     first = names.index("load_mean_6")
-    assert_close(found.past, expected[0][:, :, :first])
+    assert_close(np.stack(found.past, axis=2), expected[0][:, :, :first])
     assert_close(found.ends, expected[0][:, 5::6, first : len(names)], size=max(1.0, scale))
-    assert_close(found.known, expected[0][:, :, len(names) :], size=max(1.0, scale))
+    assert_close(
+        side_by_side(np.concatenate(found.known, axis=1)), expected[0][:, :, len(names) :], size=max(1.0, scale)
+    )
 
 
 def test_a_spread_far_below_the_level_is_not_blurred(spec):

@@ -149,7 +149,7 @@ def test_page_says_which_errors_are_of_a_mean_where_a_model_has_one(tmp_path: Pa
 def test_the_learning_curve_says_which_loss_it_shows_and_what_it_means(tmp_path: Path) -> None:
     page, output = report(whole_run(tmp_path / "plain"))
     assert figures((output / "report.html").read_text())["learning-curve"]["y_label"] == "quantile loss, scaled"
-    assert "The validation loss was lowest, 0.6000, in epoch 2 of 3 and rose by 8.3 % after it" in page.text
+    assert "The validation loss was lowest, 0.6000, in epoch 2 of 3 and rose by 8.3 % after it, while" in page.text
     run = whole_run(tmp_path / "mean")
     (run.step(StepName.TRAIN_MODEL) / "report.json").write_text(
         '{"best_epoch": 2, "loss": "quantile and squared loss"}'

@@ -37,11 +37,15 @@ def lite_server(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(scope="module")
 def home(models, tmp_path_factory):
+    """See `write_home`."""
+    return write_home(models, tmp_path_factory.mktemp("home"))
+
+
+def write_home(models: Path, root: Path) -> Path:
     """A repository whose champion is factor 2, and a store: 40 known targets, covariates for 48 hours.
 
     Series b lacks covariates from hour 41 on, c all, as a product of which nothing was planned.
     """
-    root = tmp_path_factory.mktemp("home")
     clock = np.arange(48, dtype=np.float64)
     values = np.column_stack([np.where(clock < 40, 10 + clock % 4, np.nan), 20 + clock % 5])
     short = values.copy()

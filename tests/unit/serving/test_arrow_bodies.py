@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from serving.gateway.answers import AnswerError
+from forecasting.answering.answer_error import AnswerError
 from serving.gateway.arrow_bodies import read_rows
 from serving.gateway.arrow_sizes import decoded_bytes
 

@@ -9,6 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from forecasting.answering.answer_error import AnswerError
+from forecasting.answering.given import GivenRows
+from serving.gateway.forecast_request import parse_forecast_request, parse_object
+from serving.gateway.forecaster import FEW, work_of
 from tests.unit.serving.conftest import START
 
 ARROW = "application/vnd.apache.arrow.stream"
@@ -213,3 +217,23 @@ def test_kserves_list_of_models_has_the_one(address):
     connection.request("GET", "/v1/timeseries/models")
     assert json.loads(connection.getresponse().read()) == ["tiny"]
     connection.close()
+
+
+def test_a_body_of_json_with_too_many_values_is_refused_before_it_is_parsed():
+    """It is no JSON, which nobody looks at any more."""
+    with pytest.raises(AnswerError, match="a body of JSON must have at most 5000000 values") as found:
+        parse_forecast_request(b'{"history": [' + b"1," * 5_000_000)
+    assert found.value.code == 413
+
+
+def test_as_many_values_as_a_body_may_have_are_parsed():
+    assert len(parse_object(b'{"a": [' + b"1," * 4_999_999 + b"1]}")["a"]) == 5_000_000
+
+
+def test_one_series_with_many_rows_is_worth_a_thread():
+    def rows(n):
+        return GivenRows(("a",), np.zeros(n, np.int64), np.arange(n), {"Demand": np.ones(n)})
+
+    assert work_of(1, None) == work_of(1, rows(1_999)) == 1 <= FEW
+    assert work_of(1, rows(17_000)) == 17 > FEW
+    assert work_of(40, rows(17_000)) == 40

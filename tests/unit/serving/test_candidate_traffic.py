@@ -146,10 +146,10 @@ def test_a_request_that_nobody_can_answer_is_no_fault_of_the_candidate(repositor
 
 
 def test_a_shadow_is_kept_beside_the_champions_answer(repository, tmp_path):
-    with _gateway(repository, tmp_path, CandidateConfig(shadow=1)) as address:
+    with _gateway(repository, tmp_path, CandidateConfig(shadow=1, shadow_at_once=5)) as address:
         roles = {_ask(address, f"r{i}")[1]["role"] for i in range(5)}
         _wait(lambda: _metric(address, _requests(SHADOW, "answered")) == 5)
-        assert _metric(address, 'forecast_candidate_model_seconds_count{model="tiny",role="champion"}') == 5
+        assert _metric(address, 'forecast_candidate_model_duration_seconds_count{model="tiny",role="champion"}') == 5
     assert roles == {"champion"}
     stored = _stored(tmp_path)
     assert sorted((one.request.partition("/")[0], one.role.value, one.version) for one in stored) == sorted(

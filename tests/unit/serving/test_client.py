@@ -2,7 +2,10 @@
 
 import asyncio
 import http.server
+import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import httpx
@@ -13,8 +16,9 @@ import pytest
 
 from forecasting.errors import ConfigError, RemoteError, RetryableError
 from serving.client import AsyncGatewayClient, GatewayClient, GatewayRefusalError, GatewayUnreachableError, RetryPolicy
-from serving.client.exchange import Pause, Send, attempts
+from serving.client.exchange import CallSpec, Pause, Send, attempts
 from serving.client.retries import Retries
+from serving.client.time_left import TimeLeft
 
 QUICK = RetryPolicy(first_pause_s=0.001)
 HISTORY = {
@@ -180,6 +184,82 @@ def test_no_answer_in_time_is_not_tried_again():
     taken, error = _steps([httpx.ReadTimeout("slow")])
     assert len(taken) == 1
     assert "must answer within 10 s" in str(error)
+
+
+@contextmanager
+def _trickling():
+    """Address of a server that sends a byte of an endless answer now and then, until its client goes away."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as thread:
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")
+                pause = threading.Event()
+                try:
+                    while not pause.wait(0.05):
+                        connection.sendall(b" ")
+                except OSError:
+                    return
+
+        done = thread.submit(answer)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        done.result(30)
+
+
+def test_the_deadline_is_of_the_whole_answer_and_not_of_a_part_of_it():
+    with _trickling() as url, GatewayClient(url) as client, pytest.raises(RetryableError, match=r"within 0\.5 s"):
+        client.call(CallSpec("GET", "/v1/series"), deadline_s=0.5)
+
+
+def test_connecting_writing_and_reading_share_one_time():
+    now = [0.0]
+    left = TimeLeft(2.0, clock=lambda: now[0])
+    assert left.get("connect") == 2.0
+    now[0] = 1.5
+    assert (left.get("write"), left.get("read"), left.is_over) == (0.5, 0.5, False)
+    now[0] = 2.0
+    assert (left.get("read"), left.is_over) == (0.001, True)
+
+
+@contextmanager
+def _late(n_bytes):
+    """Address of a server that reads a request late, and answers late again; either alone is in time."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as thread:
+
+        def answer() -> None:
+            pause = threading.Event()
+            connection, _ = listener.accept()
+            with connection:
+                pause.wait(0.4)
+                try:
+                    n_read = 0
+                    while n_read < n_bytes and (read := connection.recv(1 << 20)):
+                        n_read += len(read)
+                    pause.wait(0.4)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+                except OSError:
+                    return
+
+        done = thread.submit(answer)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        done.result(30)
+
+
+def test_a_request_that_is_written_late_leaves_less_time_for_its_answer():
+    # More than the buffers of a connection hold: writing it waits for the server to read.
+    body = bytes(1 << 25)
+    with _late(len(body)) as url, GatewayClient(url) as client, pytest.raises(RetryableError, match=r"within 0\.6 s"):
+        client.call(CallSpec("POST", "/v1/forecast", body), deadline_s=0.6)
+
+
+@pytest.mark.parametrize("deadline_s", [0, -1.0, float("nan")])
+def test_a_deadline_of_no_time_is_refused_and_not_taken_for_the_default(deadline_s):
+    with pytest.raises(ConfigError, match="deadline_s must be more than 0 seconds"):
+        GatewayClient("http://127.0.0.1:1", deadline_s=deadline_s)
+    with GatewayClient("http://127.0.0.1:1") as client, pytest.raises(ConfigError, match="must be more than 0"):
+        client.call(CallSpec("GET", "/v1/series"), deadline_s=deadline_s)
 
 
 def test_a_client_of_a_gateway_in_trouble_sends_a_tenth_more_and_no_multiple():

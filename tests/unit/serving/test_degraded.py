@@ -12,11 +12,11 @@ from contextlib import ExitStack
 import numpy as np
 import pytest
 
+from forecasting.answering.fallback import fallback_answer
 from forecasting.repository import ModelRepository
 from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec
 from forecasting.wire.client import GrpcClient
 from forecasting.wire.server_process import listening_process, model_server
-from serving.gateway.fallback import fallback_answer
 from tests.unit.forecasting.series_stores import write_series_store
 from tests.unit.serving import tiny_models
 
@@ -276,3 +276,26 @@ def test_the_log_warns_and_not_with_every_request(home, address):
     lines = [line for line in (home / "gateway0.log").read_text().splitlines() if "(quarantine)" in line]
     assert 1 <= len(lines) <= 2
     assert f"the first is 'b': the series is in quarantine: {REASON}" in lines[0]
+
+
+def test_a_model_server_that_hangs_is_waited_for_once_and_asked_again_when_it_goes_on(services):
+    address = services.gateway("--timeout-s=3")
+    assert not _forecast_of_a(address)["degraded"]
+    services.server.process.send_signal(signal.SIGSTOP)
+    try:
+        found = [_forecast_of_a(address) for _ in range(2)]
+        state, page = _ask(address, "GET", "/readyz"), _ask(address, "GET", "/v1/models/tiny")
+    finally:
+        services.server.process.send_signal(signal.SIGCONT)
+    assert [one["degraded"] for one in found] == [True, True]
+    assert ["DEADLINE_EXCEEDED" in one["reason"] for one in found] == [True, False]
+    assert "is not asked again yet" in found[1]["reason"]
+    assert state == (200, "degraded: the model server does not answer within 0.3 s\n")
+    assert (page[0], page[1]["problem"]) == (200, "the model server does not answer within 0.3 s")
+    assert _wait(lambda: not _forecast_of_a(address)["degraded"])
+
+
+def _forecast_of_a(address):
+    status, document = _ask(address, "POST", "/v1/forecast", {"series": ["a"]})
+    assert status == 200
+    return document["forecasts"][0]

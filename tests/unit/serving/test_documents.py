@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import orjson
 
+from forecasting.answering.fallback import FallbackCause
+from forecasting.answering.forecasts import ForecastsRecord
+from forecasting.answering.plan import DegradedSpec, SkippedRecord
+from forecasting.answering.served_model import ServedModel
 from serving.gateway.documents import forecasts_json
-from serving.gateway.fallback import FallbackCause
-from serving.gateway.forecasts import ForecastsRecord
-from serving.gateway.plan import DegradedSpec, SkippedRecord
-from serving.gateway.served_model import ServedModel
 from tests.unit.serving.tiny_models import SPEC
 
 START = 1_388_534_400

@@ -291,6 +291,17 @@ def test_metrics_count_by_route_and_carry_no_client_text(address):
     assert 'forecast_requests_total{code="404",model="tiny",route="/v1/forecast"}' in page
     assert 'forecast_model_version{model="tiny",role="champion"} 1.0' in page
     assert "forecast_model_cutoff_timestamp_seconds" in page
+    assert 'forecast_model_state{model="tiny",state="ready"} 1.0' in page
+    assert 'forecast_model_loaded_timestamp_seconds{model="tiny",version="1"}' in page
+    assert 'forecast_model_trained_timestamp_seconds{model="tiny",version="1"}' in page
+    assert 'forecast_model_data_end_timestamp_seconds{model="tiny",version="1"}' in page
+    assert 'forecast_requests_rejected_total{model="tiny",reason="not_found"}' in page
+    assert re.search(
+        r'forecast_model_info\{model="tiny",revision="unknown",role="champion",table_digest="\w+",version="1"\} 1.0',
+        page,
+    )
+    assert 'forecast_build_info{revision="' in page
+    assert "process_resident_memory_bytes" in page
     assert "secret" not in page
 
 
@@ -403,9 +414,8 @@ def test_serve_prints_its_ports_is_ready_and_ends_with_zero_on_sigterm(home):
 def test_serve_starts_a_model_server_again_that_was_killed(home, tmp_path):
     shutil.copytree(home / "models", tmp_path / "models")
     program = (
-        "import sys; from pathlib import Path; import serving.launch; from forecasting.config.sections import ServingConfig\n"
-        "serving.launch.SETTLED_S = 0.0\n"
-        "sys.exit(serving.launch.serve(Path(sys.argv[1]), 'tiny', None, ServingConfig(grpc_port=0, rest_port=0, gateway_port=0)))"
+        "import sys; from pathlib import Path; from serving.launch import serve; from forecasting.config.sections import ServingConfig\n"
+        "sys.exit(serve(Path(sys.argv[1]), 'tiny', None, ServingConfig(grpc_port=0, rest_port=0, gateway_port=0)))"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "models")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -416,9 +426,7 @@ def test_serve_starts_a_model_server_again_that_was_killed(home, tmp_path):
             break
     gateway = re.search(r"gateway  http://(\S+)", printed).group(1)
     log = (tmp_path / "logs" / "model_server.log").read_text()
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    (server,) = [pid for pid in children if "serving.model_server" in Path(f"/proc/{pid}/cmdline").read_text()]
-    os.kill(int(server), signal.SIGKILL)
+    _kill_model_server(process)
     assert "ended by itself with code -9; the fallback answers until it is back" in process.stderr.readline()
     assert process.stderr.readline() == "the model server is started again\n"
     asked = (_ask(gateway, "POST", "/v1/forecast", {"series": ["a"]})[1]["forecasts"][0] for _ in range(2000))
@@ -426,6 +434,33 @@ def test_serve_starts_a_model_server_again_that_was_killed(home, tmp_path):
     assert len((tmp_path / "logs" / "model_server.log").read_text()) > len(log)
     process.send_signal(signal.SIGTERM)
     assert process.wait(40) == 0
+
+
+def test_serve_gives_up_where_three_model_servers_in_a_row_end_soon_after_their_start(home, tmp_path):
+    shutil.copytree(home / "models", tmp_path / "models")
+    program = (
+        "import sys; from pathlib import Path; import serving.launch; from forecasting.config.sections import ServingConfig\n"
+        "serving.launch.SETTLED_S = 600.0\n"
+        "sys.exit(serving.launch.serve(Path(sys.argv[1]), 'tiny', None, ServingConfig(grpc_port=0, rest_port=0, gateway_port=0)))"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "models")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if line.startswith("ready"):
+            break
+    for _ in range(2):
+        _kill_model_server(process)
+        assert "ended by itself with code -9; the fallback answers" in process.stderr.readline()
+        assert process.stderr.readline() == "the model server is started again\n"
+    _kill_model_server(process)
+    assert process.stderr.readline() == "the model server ended by itself with code -9; stopping\n"
+    assert process.wait(40) == 5
+
+
+def _kill_model_server(serve: subprocess.Popen[str]) -> None:
+    children = Path(f"/proc/{serve.pid}/task/{serve.pid}/children").read_text().split()
+    (server,) = [pid for pid in children if "serving.model_server" in Path(f"/proc/{pid}/cmdline").read_text()]
+    os.kill(int(server), signal.SIGKILL)
 
 
 def test_serve_says_at_once_which_series_are_missing(models, tmp_path):

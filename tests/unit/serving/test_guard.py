@@ -5,9 +5,9 @@ import os
 
 import pytest
 
+from forecasting.answering.answer_error import AnswerError
 from forecasting.errors import ConfigError
 from pipelines.cli import main
-from serving.gateway.answers import AnswerError
 from serving.gateway.guard import Guard, RateLimit, require_guarded, required_scope
 from serving.gateway.tokens import TokenScope, TokenSource, make_token, matching, parse_tokens
 
@@ -47,6 +47,26 @@ def test_an_unknown_token_gets_401_and_a_narrow_one_403(file):
     assert _code(_guard(file), "Bearer three")[0] == 401
     text = "the token 'shop' must have the scope 'write', it has read"
     assert _code(_guard(file), "Bearer one", TokenScope.WRITE) == (403, text)
+
+
+def test_of_one_address_only_so_many_wrong_tokens_a_second_are_answered_and_right_ones_always(file):
+    guard = _guard(file, wrong=RateLimit(2, clock=lambda: 0.0))
+    assert [_code(guard, "Bearer three")[0] for _ in range(3)] == [401, 401, 429]
+    assert guard.admit("Bearer one", "10.0.0.1", TokenScope.READ, n_in_flight=1) == "shop"
+    with pytest.raises(AnswerError) as found:
+        guard.admit("Bearer three", "10.0.0.2", TokenScope.READ, n_in_flight=1)
+    assert found.value.code == 401
+
+
+def test_all_bodies_together_have_four_times_the_bytes_of_one_at_most(file):
+    guard = _guard(file, max_body_bytes=100)
+    guard.take_bytes(300)
+    guard.take_bytes(100)
+    with pytest.raises(AnswerError, match="bodies of 400 bytes are being answered") as found:
+        guard.take_bytes(1)
+    assert (found.value.code, found.value.retry_after_s) == (429, 1)
+    guard.give_back_bytes(301)
+    guard.take_bytes(300)
 
 
 def test_an_administrator_may_do_all():

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sqlalchemy import Engine, event
 
 from forecasting.store.address import store_address
 from forecasting.store.forecasts import ForecastFlag, ForecastRole, write_forecasts
@@ -33,6 +34,39 @@ def test_both_are_compared_on_the_steps_of_the_requests_that_both_answered(store
     write_forecasts(store, [_batch(12), _batch(22, **shadow), alone, _batch(0, request="r3", **shadow)])
     found = live_errors(store, "load", "y", champion=1, candidate=2)
     assert (found.n_steps, found.champion_mae, found.candidate_mae) == (2, 5, 7)
+
+
+def test_the_latest_forecasts_that_have_actuals_are_compared_and_not_the_earliest(store, monkeypatch):
+    monkeypatch.setattr("serving.gateway.live_errors.AT_MOST", 1)
+    for hours, point in ((-1, 900), (0, 12), (2, 500)):
+        origins, request = np.array([NOON + hours * HOUR]), f"r{hours}"
+        champion = _batch(point, request=request, origins=origins)
+        shadow = _batch(point + 2, request=request, origins=origins, role=ForecastRole.SHADOW, version=2)
+        write_forecasts(store, [champion, shadow])
+    # Of hour 2 nothing is known yet, and hour 0 is enough.
+    found = live_errors(store, "load", "y", champion=1, candidate=2)
+    assert (found.n_steps, found.champion_mae, found.candidate_mae) == (2, 5, 5)
+
+
+def test_of_the_champions_forecasts_only_those_to_the_shadowed_requests_are_read(store, monkeypatch):
+    monkeypatch.setattr("serving.gateway.live_errors.REQUESTS_AT_ONCE", 2)
+    shadow = {"role": ForecastRole.SHADOW, "version": 2}
+    shadows = [_batch(22, request=f"r{number}", **shadow) for number in range(0, 15, 3)]
+    write_forecasts(store, [*[_batch(12, request=f"r{number}") for number in range(15)], *shadows])
+    named = []
+
+    def note(_connection, _cursor, _statement, parameters, _context, _is_many):
+        if "champion" in parameters:
+            named.append([one for one in parameters if str(one).startswith("r")])
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        found = live_errors(store, "load", "y", champion=1, candidate=2)
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert (found.n_steps, found.champion_mae, found.candidate_mae) == (10, 5, 7)
+    assert [len(some) for some in named] == [2, 2, 1]
+    assert {one for some in named for one in some} == {"r0", "r3", "r6", "r9", "r12"}
 
 
 def test_what_the_fallback_answered_is_not_compared(store):

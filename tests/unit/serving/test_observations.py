@@ -1,5 +1,6 @@
 """Observations that are posted to a gateway, and the forecasts that it makes of them and keeps."""
 
+import asyncio
 import http.client
 import itertools
 import json
@@ -14,10 +15,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
 from forecasting.config.store import StoreConfig
+from forecasting.errors import ConfigError
 from forecasting.repository import ModelRepository
 from forecasting.series_store import read_series_store
 from forecasting.store.address import store_address
@@ -26,15 +29,18 @@ from forecasting.store.opening import open_store
 from forecasting.windows import window_inputs
 from forecasting.wire.client import GrpcClient
 from forecasting.wire.server_process import listening_process, model_server
+from serving.client import AsyncGatewayClient, GatewayClient, GatewayRefusalError
 from serving.gateway.__main__ import build_parser
 from serving.gateway.__main__ import main as gateway
 from serving.gateway.arrow_bodies import ARROW
-from serving.gateway.schemas import ObservationsDocument
+from serving.gateway.schemas import KeptForecastsDocument, ObservationsDocument
 from serving.launch import _store_flags
 from tests.unit.forecasting.store.stores import batch
 from tests.unit.serving import tiny_models
 from tests.unit.serving.conftest import LINE, START
 
+DEADLINE_S = 60
+"""For what another process does meanwhile; it takes a second at most where nothing else runs."""
 CUTOFF = START + 40 * 3600
 """2014-01-02T16:00:00Z, the step after the last target of the version."""
 
@@ -184,6 +190,33 @@ def test_a_table_of_arrow_is_written_as_json_is(address, home):
     np.testing.assert_allclose(_forecast(address)["point"], _wanted(home, {(39, 0): 50, (40, 1): 25}), rtol=1e-6)
 
 
+def test_the_client_posts_data_frames_and_mappings_and_says_what_became_of_them(address, home):
+    times = pd.date_range("2014-01-02T16:00", periods=2, freq="h", tz="UTC")
+    frame = pd.DataFrame({"series": ["a", "a"], "timestamp": times, "Demand": [70.0, 71.0]})
+    with GatewayClient(f"http://{address}") as client:
+        first = client.observe(frame, idempotency_key="feed-1")
+        assert (first.new, first.restated, first.repeated) == (2, 0, False)
+        assert client.observe(frame, idempotency_key="feed-1").repeated
+        assert client.observe(frame).unchanged == 2
+        values = {"a": {"start": "2014-01-02T17:00:00Z", "values": {"Demand": [80]}}}
+        assert client.observe(values, known_at=datetime.now(UTC).replace(microsecond=0)).restated == 1
+        with pytest.raises(GatewayRefusalError, match="must have columns among"):
+            client.observe(frame.rename(columns={"Demand": "Wind"}))
+        with pytest.raises(ConfigError, match="known_at must have a time zone"):
+            client.observe(values, known_at=datetime(2014, 1, 2))  # noqa: DTZ001
+        found = client.forecast(["a"]).table["point"].to_pylist()
+    wanted = _wanted(home, {(40, 0): 70, (41, 0): 80}, origin=CUTOFF + 2 * 3600)
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
+def test_the_asynchronous_client_posts_the_same(address):
+    async def post():
+        async with AsyncGatewayClient(f"http://{address}") as client:
+            return await client.observe({"a": {"start": "2014-01-02T16:00:00Z", "values": {"Demand": [70, 71]}}})
+
+    assert asyncio.run(post()).new == 2
+
+
 def test_the_same_again_changes_nothing_and_a_key_is_for_one_content(address):
     body = {"a": {"start": "2014-01-02T16:00:00Z", "values": {"Demand": [70]}}}
     key = {"idempotency-key": "feed-1"}
@@ -235,8 +268,9 @@ def test_two_gateways_on_one_store_forecast_from_each_others_observations(server
     with _gateway(server, root) as (_, one), _gateway(server, root) as (_, other):
         before = _forecast(other["http"])["point"]
         _post(one["http"], {"a": {"start": "2014-01-02T15:00:00Z", "values": {"Demand": [50]}}})
+        ends = time.monotonic() + DEADLINE_S
         while (found := _forecast(other["http"])["point"]) == before:
-            pass
+            assert time.monotonic() < ends, "the other gateway did not see it"
     np.testing.assert_allclose(found, _wanted(home, {(39, 0): 50}), rtol=1e-6)
 
 
@@ -260,6 +294,97 @@ def test_every_forecast_is_in_the_store_once_the_gateway_has_ended(server, root)
     np.testing.assert_allclose(kept.quantiles[:, 2], answered["quantiles"]["0.9"], rtol=1e-6)
     assert kept.flags == ForecastFlag.NONE
     assert kept.latency_us > 0
+
+
+def test_a_replay_does_not_know_what_became_known_after_its_first_step(address, home):
+    wanted = _wanted(home, {}, CUTOFF - 3 * 3600)
+
+    def replayed():
+        connection = http.client.HTTPConnection(address, timeout=20)
+        connection.request("GET", "/v1/series/a/replays?count=1")
+        (found,) = json.loads(connection.getresponse().read())["forecasts"]
+        connection.close()
+        return found["origin"], found["point"]
+
+    # Restated years later, and so read by forecasts of now.
+    _post(address, {"a": {"start": "2014-01-02T12:00:00Z", "values": {"Demand": [90]}}})
+    origin, point = replayed()
+    assert origin == "2014-01-02T13:00:00Z"
+    np.testing.assert_allclose(point, wanted, rtol=1e-6)
+    asked = _forecast(address, origin="2014-01-02T13:00:00Z")
+    np.testing.assert_allclose(asked["point"], _wanted(home, {(36, 0): 90}, CUTOFF - 3 * 3600), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("column", "start", "series", "limit"),
+    [
+        ("Demand", "2014-01-03T02:00:00Z", "a", "2014-01-03T01:00:00Z"),
+        ("Demand", "9999-12-31T00:00:00Z", "new", "2014-01-03T01:00:00Z"),
+        ("Temperature", "2015-02-07T01:00:00Z", "a", "2015-02-07T00:00:00Z"),
+    ],
+)
+def test_what_cannot_have_been_observed_yet_is_refused(address, column, start, series, limit):
+    rows = {series: {"start": start, "values": {column: [1]}}}
+    status, document = _post(address, rows, known_at="2014-01-03T00:00:00Z")
+    assert (status, document["series"], document["column"], document["place"]) == (400, series, column, start)
+    assert f"must not lie beyond {limit}, until when" in document["error"]
+
+
+def _kept(address, query=""):
+    connection = http.client.HTTPConnection(address, timeout=20)
+    connection.request("GET", f"/v1/series/a/forecasts{query}")
+    response = connection.getresponse()
+    found = response.status, json.loads(response.read())
+    connection.close()
+    return found
+
+
+def test_what_was_forecast_stands_beside_what_came(address):
+    assert _kept(address)[1]["forecasts"] == []
+    forecast = _forecast(address, quantiles=[0.9])
+    _post(address, {"a": {"start": "2014-01-02T16:00:00Z", "values": {"Demand": [70, 71]}}})
+    pause = threading.Event()
+    ends = time.monotonic() + DEADLINE_S
+    while not (found := _kept(address))[1]["forecasts"]:
+        assert time.monotonic() < ends, "the forecast was not written"
+        pause.wait(0.05)
+    assert found[0] == 200
+    KeptForecastsDocument.model_validate(found[1])
+    (kept,) = found[1]["forecasts"]
+    assert (kept["origin"], kept["version"], kept["role"]) == ("2014-01-02T16:00:00Z", 1, "champion")
+    np.testing.assert_allclose(kept["point"], forecast["point"], rtol=1e-6)
+    assert sorted(kept["quantiles"]) == ["0.1", "0.5", "0.9"]
+    assert kept["timestamps"] == forecast["timestamps"]
+    assert kept["actual"] == [70, 71, None]
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("?count=61", "'count' must be a whole number from 1 to 60, found '61'"),
+        ("?apart=0", "'apart' must be a whole number from 1 to 100000, found '0'"),
+        ("?counts=1", "the query may have 'count' and 'apart', found 'counts'"),
+    ],
+)
+def test_a_query_for_kept_forecasts_that_is_wrong_is_refused(address, query, message):
+    status, document = _kept(address, query)
+    assert (status, document["error"]) == (400, message)
+
+
+def test_the_metrics_tell_of_the_log_of_forecasts(address):
+    _forecast(address, series=["a", "b"])
+    ends, pause = time.monotonic() + DEADLINE_S, threading.Event()
+    while 'forecast_log_forecasts_total{model="tiny",outcome="written"} 2.0' not in (page := _page(address)):
+        assert time.monotonic() < ends, page
+        pause.wait(0.05)
+    assert 'forecast_log_alive{model="tiny"} 1.0' in page
+    assert 'forecast_log_waiting{model="tiny"} 0.0' in page
+    assert 'forecast_log_forecasts_total{model="tiny",outcome="refused"} 0.0' in page
+
+
+def _page(address):
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=20) as response:
+        return response.read().decode()
 
 
 SERVED = """
@@ -291,8 +416,8 @@ def test_no_forecast_that_was_answered_before_sigterm_is_lost(root):
 
     with ThreadPoolExecutor(3) as clients:
         asking = [clients.submit(ask_until_it_ends, client) for client in range(3)]
-        waiting = threading.Event()
-        while len(answered) < 300:
+        waiting, ends = threading.Event(), time.monotonic() + DEADLINE_S
+        while len(answered) < 300 and time.monotonic() < ends:
             waiting.wait(0.02)
         process.terminate()
         assert process.wait(40) == 0
@@ -309,7 +434,9 @@ def test_a_gateway_removes_what_is_older_than_it_has_to_be_kept(server, root):
     with open_store(store_address(None, root / "serving.db")) as store:
         write_forecasts(store, [batch(model="tiny"), batch(model="tiny", request="r2", created_at=int(time.time()))])
         with _gateway(server, root, "--keep-forecasts=1d"):
+            ends = time.monotonic() + DEADLINE_S
             while len(found := read_forecasts(store, ForecastQuery(model="tiny"))) == 4:
+                assert time.monotonic() < ends, "nothing was removed"
                 waiting.wait(0.05)
     assert {one.request for one in found} == {"r2"}
 

@@ -8,16 +8,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from forecasting.answering.given import GivenRows
+from forecasting.answering.observed import ObservedRows
+from forecasting.answering.series_with_rows import with_rows
+from forecasting.answering.served_model import ServedModel
 from forecasting.audit import AuditAction
 from forecasting.repository import ModelRepository
 from forecasting.schema import Series
-from serving.gateway.given import GivenRows
-from serving.gateway.observed import ObservedRows
 from serving.gateway.page.files import PAGE_FILES
 from serving.gateway.replays import replay_origins
 from serving.gateway.schemas import ForecastsDocument, HistoryDocument, ModelDocument
 from serving.gateway.seen_series import seen_ids, seen_series
-from serving.gateway.served_model import ServedModel
 from serving.gateway.version_facts import version_facts
 from tests.unit.serving.conftest import START
 from tests.unit.serving.tiny_models import SPEC
@@ -161,6 +162,13 @@ def test_a_series_is_seen_with_what_was_observed_of_it():
     assert seen_series(served, observed, "zz") is None
     assert seen_series(served, None, "new") is None
     assert seen_ids(served, observed) == ["a", "b", "new"]
+
+
+def test_a_row_of_the_far_future_is_not_laid_out():
+    times = np.array([START + 12 * HOUR, START + 10**7 * HOUR])
+    given = GivenRows(("a",), np.zeros(2, np.int64), times, {"Demand": np.array([7.0, 8.0])})
+    assert with_rows(_series(10, 10), given, np.arange(2), SPEC).n_steps == 13
+    assert with_rows(_series(10, 10), given, np.array([1]), SPEC).n_steps == 10
 
 
 def test_the_model_is_told_with_where_its_version_came_from(address, home):

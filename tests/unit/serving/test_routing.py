@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from forecasting.answering.answer_error import AnswerError
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.repository import ModelRepository, RolesRecord
 from forecasting.wire.client import GrpcClient
 from forecasting.wire.server_process import listening_process, model_server
 from serving.client import GatewayClient, GatewayRefusalError
-from serving.gateway.answers import AnswerError
 from serving.gateway.routing import RouteSpec, parse_pin, pinned_route
 from serving.gateway.rpc.messages import SERVICE, ForecastRequest, ForecastResponse
 from tests.unit.serving import tiny_models

@@ -11,16 +11,17 @@ import pytest
 from google.protobuf import json_format
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from forecasting.answering.fallback import FallbackCause
+from forecasting.answering.forecasts import ForecastsRecord
+from forecasting.answering.plan import DegradedSpec, SkippedRecord
+from forecasting.answering.served_model import ServedModel
 from forecasting.store.address import store_address
 from forecasting.store.forecasts import ForecastQuery, read_forecasts
 from forecasting.store.opening import open_store
 from forecasting.wire.server_process import listening_process
-from serving.gateway.fallback import FallbackCause
-from serving.gateway.forecasts import ForecastsRecord
-from serving.gateway.plan import DegradedSpec, SkippedRecord
 from serving.gateway.rpc.messages import SERVICE, ForecastRequest, ForecastResponse
+from serving.gateway.rpc.service import peer_address
 from serving.gateway.rpc.translation import answers_of
-from serving.gateway.served_model import ServedModel
 from serving.gateway.tokens import TokenScope, make_token
 from tests.unit.serving.conftest import LINE, START
 from tests.unit.serving.tiny_models import SPEC
@@ -127,6 +128,7 @@ def test_an_answer_of_many_series_comes_in_pieces_with_what_was_skipped_in_the_l
         ({"series": ["a\nb"]}, grpc.StatusCode.NOT_FOUND, "there is no series 'a\\nb'", {}),
         ({"series": ["a", "a"]}, grpc.StatusCode.INVALID_ARGUMENT, "must not name an id twice", {}),
         ({"quantiles": [0.2]}, grpc.StatusCode.INVALID_ARGUMENT, "'quantiles' must be among", {}),
+        ({"quantiles": [0.9, 0.9]}, grpc.StatusCode.INVALID_ARGUMENT, "must not name a level twice", {}),
         ({"quantiles": [2]}, grpc.StatusCode.INVALID_ARGUMENT, "levels between 0 and 1", {}),
         ({"origin": 1, "cutoff": 1}, grpc.StatusCode.INVALID_ARGUMENT, "must not both be given", {}),
         ({"inputs": [INPUT, INPUT]}, grpc.StatusCode.INVALID_ARGUMENT, "'inputs' must not name a series twice", {}),
@@ -186,6 +188,8 @@ def test_a_token_is_asked_for_where_http_asks_for_one_and_what_is_answered_is_ke
         kept = read_forecasts(store, ForecastQuery(model="tiny"))
     # Twenty-one answers to requests of one name, and none of them is lost.
     assert len({one.request for one in kept}) == len(kept) == 21
+    # No model server was there to take any time.
+    assert {one.latency_us for one in kept} == {None}
     assert {(one.request.partition("/")[0], one.series) for one in kept} == {("mine", "a")}
     assert [one.degraded for one in answer.forecasts] == [True]
 
@@ -203,3 +207,16 @@ def test_a_stream_is_no_way_around_the_rate(home, tmp_path):
             list(bulk(iter([_message({"series": ["a"]})] * 5_000), timeout=60))
     assert found.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
     assert dict(found.value.trailing_metadata())["retry-after"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        ("ipv4:10.0.0.1:50123", "10.0.0.1"),
+        ("ipv6:[2001:db8::1]:50123", "2001:db8::1"),
+        ("ipv6:%5B::1%5D:50123", "::1"),
+        ("unix:/run/gateway", "unix:/run/gateway"),
+    ],
+)
+def test_a_client_has_one_address_over_http_and_grpc(peer, address):
+    assert peer_address(peer) == address

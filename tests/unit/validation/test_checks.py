@@ -5,7 +5,7 @@ import pytest
 
 from components.validation.leaks import absolute_correlation, correlations, most_alike_shift, pair_sums
 from components.validation.profile import describe
-from components.validation.ranking import ValueSpool
+from forecasting.ranking import ValueSpool
 
 
 def spool(values: np.ndarray) -> ValueSpool:

@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from components.validation.learned import compare, psi
-from components.validation.ranking import ValueSpool
+from components.validation.learned import compare
 from components.validation.validate_data import validate_data
 from forecasting.config.validation import LearnedConfig
+from forecasting.monitoring.drift import psi
+from forecasting.ranking import ValueSpool
 from forecasting.repository import ModelRepository
 from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec
 from tests.unit.validation.tables import hourly_lines, write_table

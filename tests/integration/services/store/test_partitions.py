@@ -1,6 +1,8 @@
 """What only PostgreSQL has: partitions by time."""
 
 import asyncio
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -11,6 +13,7 @@ from forecasting.store.partitions import (
     FORECAST_PARTS,
     OBSERVATION_PARTS,
     PartitionSpec,
+    drop_partitions,
     ensure_partitions,
     partition_starts,
 )
@@ -72,15 +75,18 @@ def test_a_query_by_time_reads_the_partitions_of_that_time(store):
     assert f"forecasts_{THIS_WEEK}" not in plan
 
 
-def test_of_two_that_prune_at_once_neither_fails_and_each_partition_is_dropped_by_one(store):
+def test_who_prunes_while_another_one_does_waits_and_finds_nothing_left(store):
     write_forecasts(store, [batch(created_at=NOON + week * WEEK) for week in range(4)])
-
-    def drop(_turn: int) -> tuple[str, ...]:
-        return prune(store, keep_forecasts_s=WEEK, keep_observations_s=None, now=NOON + 3 * WEEK).partitions
-
-    with ThreadPoolExecutor(4) as threads:
-        dropped = [name for names in threads.map(drop, range(4)) for name in names]
-    assert sorted(dropped) == [f"forecasts_{THIS_WEEK}", f"forecasts_{THIS_WEEK + WEEK}"]
+    waiting, pause, ends = "SELECT count(*) FROM pg_locks WHERE NOT granted", threading.Event(), time.monotonic() + 60
+    with ThreadPoolExecutor(1) as thread:
+        with store.writing() as first:
+            dropped = drop_partitions(first, FORECAST_PARTS, NOON + 2 * WEEK)
+            second = thread.submit(prune, store, keep_forecasts_s=WEEK, keep_observations_s=None, now=NOON + 3 * WEEK)
+            while not first.execute(text(waiting)).scalar_one():
+                assert time.monotonic() < ends, "the second one waits for nothing"
+                pause.wait(0.01)
+        assert second.result(60).partitions == ()
+    assert dropped == [f"forecasts_{THIS_WEEK}", f"forecasts_{THIS_WEEK + WEEK}"]
 
 
 def test_observations_are_looked_for_again_after_an_error_of_the_database(store, caplog):

@@ -1,9 +1,10 @@
 import pytest
 
 from forecasting.config.compression import CompressionConfig
-from forecasting.config.models import SegmentLstmConfig
+from forecasting.config.models import RidgeConfig, SegmentLstmConfig
 from forecasting.config.tournament_plan import FULL, PROFILES, QUICK, plan_tournament
 from forecasting.errors import ConfigError
+from forecasting.variants import ALL_VARIANTS
 from tests.unit.forecasting.config.test_root import read
 
 MODEL = SegmentLstmConfig()
@@ -23,10 +24,35 @@ def test_every_profile_begins_with_the_plain_float_conversion() -> None:
     assert {profile[0].name for profile in PROFILES.values()} == {"tflite_float32"}
 
 
-def test_what_the_quick_profile_leaves_out_of_the_full_one_is_named_with_the_reason() -> None:
+@pytest.mark.parametrize("profile", ["quick", "full"])
+def test_every_variant_takes_part_or_is_named_with_the_reason(profile: str) -> None:
+    plan = plan_tournament(CompressionConfig(max_accuracy_loss=0.02, profile=profile), MODEL)
+    taking_part = {spec.name for spec in plan.variants}
+    assert taking_part.isdisjoint(plan.left_out)
+    assert taking_part | set(plan.left_out) == set(ALL_VARIANTS)
+
+
+def test_a_variant_is_left_out_by_its_profile_or_because_it_cannot_pay() -> None:
     plan = plan_tournament(CompressionConfig(max_accuracy_loss=0.02), MODEL)
-    assert set(plan.left_out) == {spec.name for spec in FULL} - {spec.name for spec in QUICK}
     assert plan.left_out["magnitude_70_tflite_int8_weights"] == "not in compression.profile quick"
+    assert plan.left_out["magnitude_70_tflite_float16"].startswith("not in compression.profile full: zeros change ")
+    full = plan_tournament(CompressionConfig(max_accuracy_loss=0.02, profile="full"), MODEL).left_out
+    assert sorted(full) == sorted(
+        f"{pruning}_tflite_{precision}"
+        for pruning in ("magnitude_30", "magnitude_50", "magnitude_70", "structured_magnitude_50")
+        for precision in ("float16", "int8_mixed", "int8_aware")
+    )
+
+
+def test_of_variants_by_name_all_others_are_named_with_the_reason() -> None:
+    asked = ("tflite_int8", "tflite_float32")
+    config = CompressionConfig(max_accuracy_loss=0.02, variants=asked)
+    plan = plan_tournament(config, MODEL)
+    assert set(plan.left_out) == set(ALL_VARIANTS) - set(asked)
+    assert set(plan.left_out.values()) == {"not in compression.variants"}
+    ridge = plan_tournament(CompressionConfig(max_accuracy_loss=0.02, variants=("tflite_float32",)), RidgeConfig())
+    assert ridge.left_out["tflite_float16"] == "not in compression.variants"
+    assert ridge.left_out["structured_tflite_float32"] != "not in compression.variants"
 
 
 def test_variants_by_name_take_the_place_of_a_profile_in_the_order_in_which_they_are_named() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from forecasting.errors import ConfigError, DataError
 from forecasting.observed_history import NOT_OBSERVED
-from forecasting.store.history import HistoryQuery, read_cells, read_history
+from forecasting.store.history import HistoryQuery, last_observed, read_cells, read_history
 from forecasting.store.observations import ObservationRows, ObservationsReport, observation_revision, write_observations
 from forecasting.store.packing import BLOCK_STEPS, GridSpec
 from tests.unit.forecasting.store.stores import HOUR, NOON
@@ -170,6 +170,26 @@ def test_cells_come_with_their_series_from_a_step_on(store):
     only = read_cells(store, "load", ("x", "y"), GRID, since=NOON, series=("a", "nobody"))
     assert [only.series[s] for s in only.series_at] == ["a"]
     assert len(read_cells(store, "load", ("x", "y"), GridSpec(HOUR, 60), since=NOON)) == 0
+
+
+def test_cells_of_an_earlier_time_are_what_was_known_then(store):
+    write(store, ("a", "y", 0, 1, 10), ("a", "y", 1, 2, 10), ("a", "y", 300, 3, 10), ("b", "y", 0, 4, 10))
+    write(store, ("a", "y", 0, 5, 20), ("a", "y", 300, NAN, 20), ("a", "y", 2, 6, 20), ("b", "y", 0, 7, 20))
+    write(store, ("a", "y", 0, 8, 30), ("b", "y", 400, 9, 30))
+
+    def told(known_by):
+        found = read_cells(store, "load", ("y",), GRID, since=NOON, known_by=known_by)
+        ids, steps = [found.series[at] for at in found.series_at], ((found.time - NOON) // HOUR).tolist()
+        return dict(zip(zip(ids, steps, strict=True), found.number.tolist(), strict=True))
+
+    def last(known_by):
+        found = last_observed(store, "load", "y", before=NOON + 1000 * HOUR, known_by=known_by)
+        return None if found is None else (found - NOON) // HOUR
+
+    assert told(10) == {("a", 0): 1, ("a", 1): 2, ("a", 300): 3, ("b", 0): 4}
+    assert told(20) == pytest.approx({("a", 0): 5, ("a", 1): 2, ("a", 300): NAN, ("a", 2): 6, ("b", 0): 7}, nan_ok=True)
+    assert told(9) == {}
+    assert [last(known_by) for known_by in (9, 10, 20, 30, None)] == [None, 300, 2, 400, 400]
 
 
 def test_many_series_are_read_as_a_few_are(store):

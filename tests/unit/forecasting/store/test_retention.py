@@ -5,11 +5,11 @@ from forecasting.store.history import HistoryQuery, read_history
 from forecasting.store.observations import ObservationRows, write_observations
 from forecasting.store.packing import BLOCK_STEPS, GridSpec
 from forecasting.store.retention import KEEP_POSTS_S, prune
+from forecasting.store.retrain_asking import AskingLimitsSpec, RequestSource, RetrainReasonSpec, ask_for_retraining
 from forecasting.store.retrain_requests import (
     RequestState,
     claim_request,
     finish_request,
-    request_retraining,
     retrain_requests,
 )
 from tests.unit.forecasting.store.stores import DAY, HOUR, NOON, batch
@@ -78,7 +78,8 @@ def test_idempotency_keys_are_forgotten_after_a_week(store):
 
 def test_only_closed_requests_go(store):
     for key in ("a", "b"):
-        request_retraining(store, "load", reason="drift", source="monitor", dedup_key=key, now=NOON)
+        asked = RetrainReasonSpec(model="load", source=RequestSource.HAND, reason="drift", dedup_key=key)
+        ask_for_retraining(store, asked, AskingLimitsSpec(cooldown_s=0, max_per_day=9), now=NOON)
     held = claim_request(store, "w", now=NOON, lease_s=60)
     finish_request(store, held, RequestState.DONE, detail="", now=NOON)
     assert prune_at(store, NOON + LONG, keep_forecasts_s=DAY).rows == {"retrain_requests": 1}

@@ -5,20 +5,31 @@ import pytest
 
 from forecasting.errors import RetryableError
 from forecasting.store.opening import open_store
+from forecasting.store.retrain_asking import (
+    AskedDecision,
+    AskedOutcome,
+    AskingLimitsSpec,
+    RequestSource,
+    RetrainReasonSpec,
+    ask_for_retraining,
+)
 from forecasting.store.retrain_requests import (
     RequestState,
     claim_request,
     finish_request,
+    give_back,
+    give_up_requests,
     record_run,
     renew_lease,
-    request_retraining,
     retrain_requests,
 )
 
+LIMITS = AskingLimitsSpec(cooldown_s=600, max_per_day=2)
 
-def ask(store, dedup_key="drift", model="load", now=100, **fields):
-    values = {"reason": "drift of Temperature", "source": "monitor", **fields}
-    return request_retraining(store, model, dedup_key=dedup_key, now=now, **values)
+
+def ask(store, dedup_key="drift", model="load", now=100, source=RequestSource.HAND, reason="drift of Temperature"):
+    asked = RetrainReasonSpec(model=model, source=source, reason=reason, dedup_key=dedup_key)
+    return ask_for_retraining(store, asked, LIMITS, now=now)
 
 
 def claim(store, owner="w1", now=200, **fields):
@@ -26,33 +37,97 @@ def claim(store, owner="w1", now=200, **fields):
 
 
 def test_a_request_waits_with_what_was_said_of_it(store):
-    made = ask(store)
-    assert (made.model, made.reason, made.source, made.created_at) == ("load", "drift of Temperature", "monitor", 100)
+    found = ask(store)
+    made = found.request
+    assert found.outcome == AskedOutcome.MADE
+    assert (made.model, made.reason, made.source, made.created_at) == ("load", "drift of Temperature", "hand", 100)
     assert (made.state, made.attempts, made.run) == (RequestState.WAITING, 0, None)
     assert retrain_requests(store) == [made]
 
 
-def test_a_second_request_of_the_same_kind_is_the_first(store):
+def test_a_second_request_by_hand_is_the_first_while_that_is_open(store):
     made = ask(store)
-    assert ask(store, now=150, reason="still") == made
+    again = ask(store, now=150, reason="still")
+    assert again == AskedDecision(AskedOutcome.DUPLICATE, made.request, "request 1 is waiting")
+    held = claim(store)
+    assert ask(store, now=250).why == "request 1 is claimed"
+    finish_request(store, held, RequestState.DONE, detail="promoted", now=300)
+    assert ask(store, now=301).outcome == "made"
+    assert len(retrain_requests(store)) == 2
+
+
+def test_another_model_and_another_key_are_other_requests(store):
+    ids = {ask(store).request.id, ask(store, model="price").request.id, ask(store, dedup_key="b").request.id}
+    assert len(ids) == 3
+
+
+@pytest.mark.parametrize("source", [RequestSource.ALERT, RequestSource.NEW_DATA])
+def test_an_alert_is_held_back_by_any_open_request_of_its_model(store, source):
+    ask(store)
+    ask(store, "other", model="price")
+    assert ask(store, "alert:1", source=source, now=150).why == "request 1 is waiting"
     claim(store)
-    assert ask(store, now=250).id == made.id
+    assert ask(store, "alert:1", source=source, now=250).why == "request 1 is claimed"
+
+
+def test_an_alert_is_held_back_until_the_cooldown_after_the_last_request_is_over(store):
+    ask(store, now=100)
+    finish_request(store, claim(store), RequestState.FAILED, detail="", now=300)
+    held = ask(store, "alert:1", source=RequestSource.ALERT, now=899)
+    assert held == AskedDecision(AskedOutcome.LIMITED, None, "the last request ended 599 s ago; none for 1 s more")
+    assert ask(store, "alert:1", model="price", source=RequestSource.ALERT, now=899).outcome == "made"
+    assert ask(store, "alert:1", source=RequestSource.ALERT, now=900).outcome == "made"
+
+
+def test_an_alert_that_goes_on_after_its_run_asks_again_much_later_and_one_that_fires_anew_after_the_cooldown(store):
+    limits = replace(LIMITS, alert_repeat_s=100_000, max_per_day=9)
+    asked = RetrainReasonSpec(model="load", source=RequestSource.ALERT, reason="drift", dedup_key="alert:1:50")
+    ask_for_retraining(store, asked, limits, now=100)
+    finish_request(store, claim(store), RequestState.DONE, detail="refused", now=300)
+    held = ask_for_retraining(store, asked, limits, now=100_299)
+    assert held.outcome == "limited"
+    assert held.why == "a run for this alert ended 99999 s ago, and it fires still; none for 1 s more"
+    anew = replace(asked, dedup_key="alert:1:500")
+    assert ask_for_retraining(store, anew, limits, now=900).outcome == "made"
+    finish_request(store, claim(store, now=1_000), RequestState.FAILED, detail="", now=1_100)
+    assert ask_for_retraining(store, anew, limits, now=1_700).outcome == "made"
+    finish_request(store, claim(store, now=1_800), RequestState.DONE, detail="", now=1_900)
+    assert ask_for_retraining(store, asked, limits, now=100_300).outcome == "made"
+
+
+def test_no_more_than_so_many_alerts_a_day_become_requests(store):
+    for now in (1_000, 3_000):
+        assert ask(store, "alert:1", source=RequestSource.ALERT, now=now).outcome == "made"
+        finish_request(store, claim(store, now=now), RequestState.DONE, detail="", now=now + 1)
+    assert (
+        ask(store, "data", source=RequestSource.NEW_DATA, now=80_000).why
+        == "2 requests within a day are as many as may be"
+    )
+    assert ask(store, now=80_000).outcome == "made"
+    finish_request(store, claim(store, now=80_001), RequestState.DONE, detail="", now=80_002)
+    assert ask(store, "data", source=RequestSource.NEW_DATA, now=1_000 + 86_400).outcome == "made"
+
+
+def test_a_time_of_a_schedule_is_asked_for_once_for_ever(store):
+    assert ask(store, "schedule:1", source=RequestSource.SCHEDULE).outcome == "made"
+    finish_request(store, claim(store), RequestState.DONE, detail="", now=201)
+    assert ask(store, "schedule:1", source=RequestSource.SCHEDULE, now=300).why == "request 1 is done"
+    assert ask(store, "schedule:2", source=RequestSource.SCHEDULE, now=300).outcome == "made"
+    assert ask(store, "schedule:3", source=RequestSource.SCHEDULE, now=301).why == "request 2 is waiting"
+
+
+def test_askers_at_once_make_one_request(store, address):
+    stores = [open_store(address) for _ in range(4)]
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda n: ask(stores[n % 4], f"alert:{n}", source=RequestSource.ALERT), range(16)))
+    for one in stores:
+        one.close()
+    assert [one.outcome for one in found].count("made") == 1
     assert len(retrain_requests(store)) == 1
 
 
-def test_another_model_another_key_and_a_closed_request_are_other_requests(store):
-    first = ask(store)
-    assert ask(store, model="price").id != first.id
-    assert ask(store, dedup_key="staleness").id != first.id
-    held = claim(store)
-    finish_request(store, held, RequestState.DONE, detail="promoted", now=300)
-    again = ask(store, now=400)
-    assert again.id != first.id
-    assert again.state == RequestState.WAITING
-
-
 def test_the_oldest_is_claimed_first_and_each_once(store):
-    first, second = ask(store), ask(store, dedup_key="b")
+    first, second = ask(store).request, ask(store, model="price").request
     held = claim(store)
     assert (held.id, held.state, held.lease_owner, held.lease_until, held.attempts) == (
         first.id,
@@ -65,16 +140,41 @@ def test_the_oldest_is_claimed_first_and_each_once(store):
     assert claim(store, "w3") is None
 
 
+def test_a_second_request_of_a_model_waits_until_the_first_is_closed_or_let_go(store):
+    ask(store)
+    second = ask(store, "b").request
+    held = claim(store)
+    assert claim(store, "w2", now=259) is None
+    finish_request(store, held, RequestState.DONE, detail="", now=259)
+    assert claim(store, "w2", now=259).id == second.id
+
+
+def test_a_request_that_was_given_back_waits_until_its_time_with_its_run(store):
+    ask(store)
+    held = record_run(store, claim(store), "run-7")
+    given = give_back(store, held, not_before=300, counts=True, detail="failed with exit code 75")
+    assert (given.state, given.lease_owner, given.attempts, given.detail) == (
+        "waiting",
+        None,
+        1,
+        "failed with exit code 75",
+    )
+    assert claim(store, "w2", now=299) is None
+    taken = claim(store, "w2", now=300)
+    assert (taken.attempts, taken.run) == (2, "run-7")
+    assert give_back(store, taken, not_before=300, counts=False).attempts == 1
+
+
 def test_a_worker_may_ask_for_one_model(store):
     ask(store)
-    other = ask(store, model="price")
+    other = ask(store, model="price").request
     assert claim(store, model="price").id == other.id
     assert claim(store, model="nothing") is None
 
 
 def test_workers_at_once_never_get_the_same_request(store, address):
     for number in range(20):
-        ask(store, dedup_key=str(number))
+        ask(store, model=f"m{number}")
     stores = [open_store(address) for _ in range(4)]
     with ThreadPoolExecutor(8) as threads:
         held = list(threads.map(lambda n: claim(stores[n % 4], f"w{n}"), range(24)))
@@ -125,10 +225,24 @@ def test_a_request_that_outlived_three_workers_is_given_up(store):
     ask(store)
     for now in (200, 300, 400):
         assert claim(store, now=now) is not None
+    assert give_up_requests(store, now=459) == []
     assert claim(store, now=500) is None
-    (found,) = retrain_requests(store)
-    assert (found.state, found.finished_at) == (RequestState.FAILED, 500)
-    assert found.detail == "its workers ended 3 times before it was done"
+    assert give_up_requests(store, now=500, model="price") == []
+    (closed,) = give_up_requests(store, now=500)
+    assert retrain_requests(store) == [closed]
+    assert (closed.state, closed.finished_at) == (RequestState.FAILED, 500)
+    assert closed.detail == "its workers ended 3 times before it was done"
+
+
+def test_workers_at_once_never_hold_two_requests_of_one_model(store, address):
+    for number in range(6):
+        ask(store, dedup_key=str(number))
+    stores = [open_store(address) for _ in range(4)]
+    with ThreadPoolExecutor(8) as threads:
+        held = list(threads.map(lambda n: claim(stores[n % 4], f"w{n}"), range(12)))
+    for one in stores:
+        one.close()
+    assert sum(one is not None for one in held) == 1
 
 
 def test_a_closed_request_says_how_it_ended(store):

@@ -1,9 +1,8 @@
 import numpy as np
-import tensorflow as tf
 
+from forecasting.neural.compression.fine_tuning import drawn_windows
 from forecasting.neural.compression.magnitude import magnitude_mask, prune_network
-from forecasting.neural.loop import TrainingLoop
-from forecasting.neural.models import NetworkSpec
+from forecasting.neural.models import NetworkSpec, build_network
 from tests.unit.neural.conftest import SHORT, SMALL
 
 
@@ -12,9 +11,9 @@ def test_mask_keeps_the_largest_magnitudes():
 
 
 def test_pruned_kernels_stay_sparse_through_fine_tuning(hourly_store, windows):
-    loop = TrainingLoop(NetworkSpec(hourly_store.spec, SMALL), SHORT, tf.distribute.get_strategy())
-    before = loop.network.head.hidden.kernel.numpy().copy()
-    report = prune_network(loop, hourly_store, windows[0], sparsity=0.5, n_steps=12)
-    after = loop.network.head.hidden.kernel.numpy()
+    network = build_network(NetworkSpec(hourly_store.spec, SMALL))
+    before = network.head.hidden.kernel.numpy().copy()
+    report = prune_network(network, drawn_windows(hourly_store, windows[0], SHORT, n_steps=12), SHORT, sparsity=0.5)
+    after = network.head.hidden.kernel.numpy()
     assert abs(report.sparsity - 0.5) < 0.02
     assert np.any(after[after != 0] != before[after != 0])

@@ -5,9 +5,16 @@ import pytest
 
 from forecasting.config.models import RidgeConfig
 from forecasting.errors import ConfigError
+from forecasting.feature_store import origin_times
 from forecasting.neural.compression.conversion import convert_to_lite
+from forecasting.neural.compression.fine_tuning import drawn_windows, taught_windows
 from forecasting.neural.compression.importance import unit_importance
-from forecasting.neural.compression.structured import NarrowingConfig, narrow_network
+from forecasting.neural.compression.structured import (
+    NarrowingConfig,
+    NarrowingWindows,
+    narrow_network,
+    narrowing_windows,
+)
 from forecasting.neural.export import CalibrationSpec, ForecastModule
 from forecasting.neural.models import NetworkSpec, build_network
 from tests.unit.neural.compression.conftest import WIDE
@@ -23,7 +30,7 @@ def narrowed(trained, hourly_store, windows):
 
     def narrow(max_loss_ratio: float):
         return narrow_network(
-            trained.network, spec, SHORT, store=hourly_store, train=windows[0], validation=windows[1],
+            trained.network, spec, SHORT, store=hourly_store, windows=NarrowingWindows(*windows),
             settings=replace(FAST, max_loss_ratio=max_loss_ratio),
         )  # fmt: skip
 
@@ -73,7 +80,7 @@ def test_the_network_that_units_are_taken_out_of_is_left_as_it_is(narrowed, trai
 def test_no_round_begins_when_time_is_over(trained, hourly_store, windows):
     found = narrow_network(
         trained.network, NetworkSpec(hourly_store.spec, WIDE), SHORT,
-        store=hourly_store, train=windows[0], validation=windows[1], settings=replace(FAST, time_budget_s=0.0),
+        store=hourly_store, windows=NarrowingWindows(*windows), settings=replace(FAST, time_budget_s=0.0),
     )  # fmt: skip
     assert found.rounds == ()
 
@@ -82,5 +89,28 @@ def test_a_kind_without_units_is_refused_by_name(trained, hourly_store, windows)
     spec = NetworkSpec(hourly_store.spec, RidgeConfig())
     with pytest.raises(ConfigError, match="ridge has no hidden units"):
         narrow_network(
-            trained.network, spec, SHORT, store=hourly_store, train=windows[0], validation=windows[1], settings=FAST
+            trained.network, spec, SHORT, store=hourly_store, windows=NarrowingWindows(*windows), settings=FAST
         )
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_rounds_learn_from_what_the_network_learnt_from_and_nothing_from_the_test_period(refit, hourly_store):
+    found, split, spec = narrowing_windows(hourly_store, refit=refit), hourly_store.split, hourly_store.spec
+
+    def last_step(windows) -> int:
+        return int((origin_times(hourly_store, windows) + (spec.horizon - 1) * spec.step_s).max())
+
+    assert (last_step(found.train) >= split.train_end) is refit
+    assert last_step(found.train) < split.validation_end
+    assert int(origin_times(hourly_store, found.validation).min()) >= split.train_end
+    assert last_step(found.validation) < split.validation_end
+
+
+def test_the_teacher_answers_the_windows_that_are_drawn_and_no_others(trained, hourly_store, windows):
+    drawn = drawn_windows(hourly_store, windows[0], SHORT, n_steps=2)
+    taught = taught_windows(trained.network, drawn)
+    assert taught.steps.shape == (2, 32)
+    assert len(taught.answers) == len(taught.windows) == len(np.unique(taught.steps)) <= 64 < len(windows[0])
+    expected = taught_windows(trained.network, drawn_windows(hourly_store, windows[0], SHORT, n_steps=40))
+    shared = np.flatnonzero(np.isin(expected.windows.row, taught.windows.row))
+    np.testing.assert_allclose(expected.answers[shared], taught.answers, rtol=1e-4, atol=1e-5)

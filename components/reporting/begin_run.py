@@ -1,0 +1,44 @@
+"""The first task of a run on a cluster: the record that all its steps write into."""
+
+import logging
+
+from pydantic import ValidationError
+
+from forecasting.cluster_runs import begin_cluster_run
+from forecasting.config import AlmanacConfig
+from forecasting.contracts.layout import home_layout
+from forecasting.contracts.steps import StepName
+from forecasting.errors import AlmanacError, ConfigError
+
+logger = logging.getLogger(__name__)
+
+
+def begin_run_component(config: str, *, home: str, run: str, cutoff: str, scheduled: str, last: str) -> None:
+    """Begin a run, or go on with the one of this name; the process ends with the exit code of what is in the way.
+
+    Args:
+        config: The whole configuration as JSON.
+        home: ALMANAC_HOME, on the volume that all pods share.
+        run: Name of the run.
+        cutoff: ISO 8601 time with zone, or empty.
+        scheduled: When the run was due; empty, or a placeholder that the backend did not fill: by no schedule.
+        last: The last step before the report.
+
+    Raises:
+        SystemExit: Another run of the model is going (75), or the configuration cannot be used (2).
+    """
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    due = "" if scheduled.startswith("{{") else scheduled
+    try:
+        parsed = _parsed(config)
+        begin_cluster_run(parsed, home_layout(home), run, cutoff=cutoff, scheduled=due, last=StepName(last))
+    except AlmanacError as error:
+        logger.error("%s", error)
+        raise SystemExit(int(error.exit_code)) from error
+
+
+def _parsed(text: str) -> AlmanacConfig:
+    try:
+        return AlmanacConfig.model_validate_json(text)
+    except ValidationError as error:
+        raise ConfigError(f"the configuration does not fit this version: {error.errors()[0]['msg']}") from error

@@ -1,0 +1,108 @@
+"""The section `cluster`: where a compiled pipeline runs, as whom, with what, and how often it is tried."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, field_validator
+
+from forecasting.config.section import Section
+from forecasting.config.values import Duration
+from forecasting.contracts.steps import StepName
+
+ImageTarget = Literal["steps", "trainer", "serving"]
+
+
+def _quantity(text: str) -> str:
+    if not re.fullmatch(r"\d+(\.\d+)?(m|[kMGTPE]i?)?", text):
+        raise ValueError(f"must be a quantity of Kubernetes such as 500m, 2 or 4Gi, found {text!r}")
+    return text
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", text):
+        raise ValueError(f"must be a name of Kubernetes: lower-case letters, digits and dashes, found {text!r}")
+    return text
+
+
+Quantity = Annotated[str, AfterValidator(_quantity)]
+"""An amount as Kubernetes writes it."""
+
+KubernetesName = Annotated[str, AfterValidator(_name)]
+"""The name of an object in Kubernetes."""
+
+
+class TolerationConfig(Section):
+    """A taint that pods of a step put up with."""
+
+    key: str = Field(description="Key of the taint.")
+    operator: Literal["Equal", "Exists"] = Field("Equal", description="Whether the value counts.")
+    value: str | None = Field(None, description="Value of the taint; none with Exists.")
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
+        None, description="Effect of the taint; none: every effect."
+    )
+
+
+class StepResourcesConfig(Section):
+    """What the pod of a step gets, and where it may run."""
+
+    cpu: Quantity = Field("1", description="CPUs it asks for.")
+    memory: Quantity = Field("4Gi", description="Memory it asks for, and gets at most.")
+    gpu: int = Field(0, ge=0, description="NVIDIA GPUs.")
+    node_selector: dict[str, str] = Field(default_factory=dict, description="Labels that its node must have.")
+    tolerations: tuple[TolerationConfig, ...] = Field((), description="Taints that it puts up with.")
+    timeout: Duration = Field("6h", description="A step that takes longer is ended.")
+
+
+class SecretKeyConfig(Section):
+    """A key of a secret."""
+
+    secret: KubernetesName = Field(description="Name of the secret.")
+    key: str = Field(description="Key in it.")
+
+
+class ClusterConfig(Section):
+    """What `almanac compile` needs to know of a cluster."""
+
+    namespace: KubernetesName = Field("almanac", description="Namespace of the pipeline.")
+    service_account: KubernetesName = Field("almanac-pipeline", description="Service account of its pods.")
+    volume_claim: KubernetesName = Field(
+        "almanac-home",
+        description="Claim of the volume with runs, models and store, mounted by every pod (ReadWriteMany where they run on several nodes).",
+    )
+    home: str = Field("/var/lib/almanac", pattern=r"^/[-._a-zA-Z0-9/]+$", description="Where that volume is mounted.")
+    images: dict[ImageTarget, str] = Field(
+        default_factory=dict,
+        description="Image of each target of the Dockerfile, by digest (`registry/name@sha256:…`); `--image` of almanac compile goes before.",
+    )
+    secrets: dict[str, SecretKeyConfig] = Field(
+        default_factory=dict, description="Environment variables of every step, each from a key of a secret."
+    )
+    resources: dict[StepName, StepResourcesConfig] = Field(
+        default_factory=dict, description="What each step gets; a step that is not named gets the defaults."
+    )
+    batch: StepResourcesConfig = Field(
+        default_factory=StepResourcesConfig, description="What the task of the pipeline forecast_batch gets."
+    )
+    retries: int = Field(2, ge=0, le=10, description="How often a step that ended with 75, 137 or 143 is tried again.")
+    retry_delay: Duration = Field("1min", description="Time before the first of them; it doubles.")
+    retry_delay_limit: Duration = Field("15min", description="Longest time between two.")
+    deadline: Duration = Field("24h", description="A run that takes longer is ended.")
+    keep_finished: Duration = Field("7d", description="How long the cluster keeps the object of a finished run.")
+    start_deadline: Duration = Field(
+        "1h", description="A scheduled run that could not begin within this time is left out (Argo)."
+    )
+    stop_after_failures: int | None = Field(
+        None, ge=1, description="The schedule stops once so many scheduled runs have failed (Argo). None: it goes on."
+    )
+
+    @field_validator("secrets")
+    @classmethod
+    def _check_variables(cls, secrets: dict[str, SecretKeyConfig]) -> dict[str, SecretKeyConfig]:
+        for name in secrets:
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+                raise ValueError(f"cluster.secrets names {name!r}, which is no name of an environment variable")
+        return secrets
+
+    def step(self, step: StepName) -> StepResourcesConfig:
+        """What a step gets."""
+        return self.resources.get(step) or StepResourcesConfig()

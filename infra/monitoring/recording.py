@@ -1,0 +1,101 @@
+"""Recording rules: ratios over windows, each divided once. Names are level:metric:operation."""
+
+from dataclasses import dataclass
+
+from forecasting.contracts import metric_names as m
+from forecasting.contracts.metric_names import MetricSpec
+from infra.monitoring.spec import DAY_S, HOUR_S, MINUTE_S, RulesSpec
+
+BURN_WINDOWS_S = {
+    "5m": 5 * MINUTE_S, "30m": 30 * MINUTE_S, "1h": HOUR_S, "2h": 2 * HOUR_S, "6h": 6 * HOUR_S, "1d": DAY_S, "3d": 3 * DAY_S,
+}  # fmt: skip
+"""Windows of the error budgets by the name that they give to a rule."""
+QUALITY_WINDOWS_S = {"1d": DAY_S, "7d": 7 * DAY_S}
+FORECAST_ROUTES = "/v1/forecast|/v1/timeseries/forecast|/almanac[.].*"
+"""Routes that make forecasts, over HTTP and gRPC: the objectives hold for these."""
+CHAMPION = 'role="champion"'
+
+ERRORS = "job:forecast_requests:error_ratio_rate"
+SLOW = "job:forecast_request_duration_seconds:slow_ratio_rate"
+WAPE = "model_horizon:forecast_wape:increase"
+BIAS = "model_horizon:forecast_bias_ratio:increase"
+SKILL = "model_horizon:forecast_skill_vs_naive:increase"
+COVERAGE = "model_level:forecast_interval_coverage:increase"
+NAMES = tuple(f"{start}{window}" for start in (ERRORS, SLOW) for window in BURN_WINDOWS_S) + tuple(
+    f"{start}{window}" for start in (WAPE, BIAS, SKILL, COVERAGE) for window in QUALITY_WINDOWS_S
+)
+
+
+@dataclass(frozen=True)
+class RecordingSpec:
+    """One recording rule."""
+
+    name: str
+    expr: str
+
+
+def recording_rules(spec: RulesSpec) -> dict[str, tuple[RecordingSpec, ...]]:
+    """Rules by group: the error budgets of the service, and the accuracy of its forecasts."""
+    budgets = [
+        RecordingSpec(f"{name}{label}", make(spec, spec.time.window(window_s)))
+        for name, make in ((ERRORS, _error_ratio), (SLOW, _slow_ratio))
+        for label, window_s in BURN_WINDOWS_S.items()
+    ]
+    quality = [
+        RecordingSpec(f"{name}{label}", make(spec.time.window(window_s)))
+        for name, make in ((WAPE, _wape), (BIAS, _bias), (SKILL, _skill), (COVERAGE, _coverage))
+        for label, window_s in QUALITY_WINDOWS_S.items()
+    ]
+    return {"almanac-slo-records": tuple(budgets), "almanac-quality-records": tuple(quality)}
+
+
+def bucket_edge(spec: RulesSpec) -> str:
+    """`le` of the bucket that ends at the latency objective, as the client library writes it.
+
+    Raises:
+        ValueError: No bucket of the histogram ends there, so that the share could not be counted.
+    """
+    if spec.latency_s not in m.REQUEST_DURATION.bounds:
+        edges = ", ".join(f"{edge:g}" for edge in m.REQUEST_DURATION.bounds)
+        raise ValueError(
+            f"latency_s must be an edge of {m.REQUEST_DURATION.name}, {spec.latency_s:g} is none of {edges}"
+        )
+    return f"{float(spec.latency_s)}"
+
+
+def _error_ratio(_: RulesSpec, window: str) -> str:
+    name, routes = m.REQUESTS.exposed, f'route=~"{FORECAST_ROUTES}"'
+    every = f"sum by (job, model) (rate({name}{{{routes}}}[{window}]))"
+    failed = f'sum by (job, model) (rate({name}{{{routes},code=~"5.."}}[{window}]))'
+    # Until the first failure there is no series of one, and a ratio of nothing would be nothing.
+    return f"(\n  {failed}\n  or 0 * {every}\n)\n/ ({every} > 0)"
+
+
+def _slow_ratio(spec: RulesSpec, window: str) -> str:
+    name, routes = m.REQUEST_DURATION.exposed, f'route=~"{FORECAST_ROUTES}"'
+    fast = f'sum by (job, model) (rate({name}_bucket{{{routes},le="{bucket_edge(spec)}"}}[{window}]))'
+    every = f"sum by (job, model) (rate({name}_count{{{routes}}}[{window}]))"
+    return f"1 -\n  {fast}\n  / ({every} > 0)"
+
+
+def summed(metric: MetricSpec, window: str, by: str = "model, horizon", where: str = CHAMPION) -> str:
+    """What a sum of the monitor grew by in a window."""
+    return f"sum by ({by}) (increase({metric.exposed}{{{where}}}[{window}]))"
+
+
+def _wape(window: str) -> str:
+    return f"{summed(m.ABSOLUTE_ERROR, window)}\n/ ({summed(m.ACTUAL_ABSOLUTE, window)} > 0)"
+
+
+def _bias(window: str) -> str:
+    over, under = summed(m.OVER_ERROR, window), summed(m.UNDER_ERROR, window)
+    return f"(\n  {over}\n  - {under}\n)\n/ ({summed(m.ACTUAL_ABSOLUTE, window)} > 0)"
+
+
+def _skill(window: str) -> str:
+    return f"1 -\n  {summed(m.COMPARED_ABSOLUTE_ERROR, window)}\n  / ({summed(m.NAIVE_ABSOLUTE_ERROR, window)} > 0)"
+
+
+def _coverage(window: str) -> str:
+    by = "model, level"
+    return f"{summed(m.INTERVAL_COVERED, window, by)}\n/ ({summed(m.INTERVAL_POINTS, window, by)} > 0)"

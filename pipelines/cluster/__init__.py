@@ -1,0 +1,1 @@
+"""The pipeline as resources of a cluster: settings of its tasks for Kubeflow Pipelines, templates for Argo."""

@@ -1,0 +1,96 @@
+"""Pipelines as text for a cluster, looked over before anybody gets them."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+from kfp import compiler
+from kfp.compiler.compiler_utils import KubernetesManifestOptions
+from kfp.dsl.base_component import BaseComponent
+
+from components.reporting.component import record_refusal
+from forecasting.config import AlmanacConfig
+from forecasting.contracts.steps import GATES, StepName
+from forecasting.errors import ConfigError
+from forecasting.manifests import digest_text
+from pipelines.batch_graph import build_batch_pipeline
+from pipelines.cluster.argo import argo_documents, as_text
+from pipelines.cluster.lint import lint_images, lint_pipeline
+from pipelines.cluster.task_settings import batch_settings, task_settings
+from pipelines.graph import COMPONENTS, build_cluster_pipeline
+
+_LONGEST_NAME = 44
+"""A CronWorkflow has 52 characters at most, so that a time fits behind them; eight are `almanac-`."""
+
+
+def compiled_kfp(config: AlmanacConfig, *, batch: bool = False, pinned: bool = True, resources: bool = False) -> str:
+    """A pipeline for Kubeflow Pipelines.
+
+    Args:
+        config: The configuration.
+        batch: The pipeline forecast_batch; else that of a run.
+        pinned: Refuse images without digest.
+        resources: As its resources Pipeline and PipelineVersion; else as the intermediate representation that is uploaded.
+
+    Raises:
+        ConfigError: The pipeline has a fault that a backend would pass over in silence.
+    """
+    run, batches = task_settings(config), batch_settings(config)
+    _check_name(config)
+    pipeline = build_batch_pipeline(config, batches) if batch else build_cluster_pipeline(config, run)
+    gates = () if batch else tuple(gate.value.replace("_", "-") for gate in GATES)
+    text = _written(lambda path: compiler.Compiler().compile(pipeline, path))
+    _refuse_faults(lint_pipeline(next(iter(yaml.safe_load_all(text))), gates), pinned=pinned)
+    if not resources:
+        return text
+    options = KubernetesManifestOptions(
+        pipeline_name=pipeline.name,
+        # By content: the resource may not be changed once it is there.
+        pipeline_version_name=f"{pipeline.name}-{digest_text(text)[:10]}",
+        namespace=config.cluster.namespace,
+        include_pipeline_manifest=True,
+    )
+    return _written(
+        lambda path: compiler.Compiler().compile(
+            pipeline, path, kubernetes_manifest_format=True, kubernetes_manifest_options=options
+        )
+    )
+
+
+def compiled_argo(config: AlmanacConfig, *, pinned: bool = True) -> str:
+    """The pipeline of a run for Argo Workflows.
+
+    Args:
+        config: The configuration.
+        pinned: Refuse images without digest.
+
+    Raises:
+        ConfigError: An image has no digest.
+    """
+    _check_name(config)
+    components: list[tuple[StepName | None, BaseComponent]] = [(None, record_refusal), *COMPONENTS.items()]
+    images = {step: found.component_spec.implementation.container.image for step, found in components}
+    _refuse_faults(lint_images({step or "begin_run": image for step, image in images.items()}), pinned=pinned)
+    return as_text(argo_documents(config, images))
+
+
+def _check_name(config: AlmanacConfig) -> None:
+    if len(config.name) > _LONGEST_NAME or config.name.endswith("-"):
+        raise ConfigError(
+            f"name must have at most {_LONGEST_NAME} characters on a cluster and not end in a dash, found {config.name!r}"
+        )
+
+
+def _refuse_faults(faults: list[str], *, pinned: bool) -> None:
+    left = [fault for fault in faults if pinned or "by digest" not in fault]
+    if left:
+        more = f" (and {len(left) - 1} more)" if len(left) > 1 else ""
+        raise ConfigError(f"{left[0]}{more}; --image and cluster.images name images, --allow-tags takes tags")
+
+
+def _written(compile_to: Callable[[str], None]) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pipeline.yaml"
+        compile_to(str(path))
+        return path.read_text(encoding="utf-8")

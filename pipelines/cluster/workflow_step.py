@@ -1,0 +1,94 @@
+"""What a pod of an Argo workflow runs: begin a run, do one step of it, record a refusal, report and end it.
+
+A gate that says no ends with 0 and writes `false` where Argo reads it; what went wrong ends with its exit code.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from forecasting.cluster_runs import begin_cluster_run, end_cluster_run
+from forecasting.code_closure import step_function
+from forecasting.config import AlmanacConfig, load_config, step_settings
+from forecasting.contracts.codes import ExitCode
+from forecasting.contracts.layout import home_layout
+from forecasting.contracts.steps import PARENTS, StepName
+from forecasting.errors import AlmanacError
+from forecasting.execution import run_component
+from forecasting.runs import refuse_run
+from pipelines.run import make_example
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    parsed = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        parsed.function(parsed)
+    except AlmanacError as error:
+        print(f"almanac: {error}", file=sys.stderr, flush=True)
+        return int(error.exit_code)
+    return int(ExitCode.DONE)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="workflow_step", description=__doc__)
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--run", required=True, help="name of the run: that of the workflow")
+    common.add_argument("--config", type=Path, required=True, help="the configuration of the workflow")
+    common.add_argument("--passed", type=Path, required=True, help="file that gets true or false")
+    commands = parser.add_subparsers(required=True)
+    begin = commands.add_parser("begin", parents=[common], help="make the record of the run")
+    begin.add_argument("--cutoff", default="", help="use the table up to this time only")
+    begin.add_argument("--scheduled", default="", help="when the run was due")
+    begin.set_defaults(function=_begin)
+    step = commands.add_parser("step", parents=[common], help="do one step")
+    step.add_argument("name", type=StepName, choices=list(StepName))
+    step.set_defaults(function=_step)
+    refuse = commands.add_parser("refuse", parents=[common], help="record that a gate said no")
+    refuse.add_argument("gate", type=StepName, choices=list(StepName))
+    refuse.set_defaults(function=_refuse)
+    report = commands.add_parser("report", parents=[common], help="write the report, and what became of the run")
+    report.set_defaults(function=_report)
+    return parser
+
+
+def _begin(parsed: argparse.Namespace) -> None:
+    config, home = load_config(parsed.config), home_layout()
+    make_example(config, home)
+    begin_cluster_run(config, home, parsed.run, cutoff=parsed.cutoff, scheduled=parsed.scheduled)
+
+
+def _step(parsed: argparse.Namespace) -> None:
+    passed = _run_step(load_config(parsed.config), parsed.run, parsed.name)
+    parsed.passed.write_text(str(passed).lower(), encoding="utf-8")
+
+
+def _refuse(parsed: argparse.Namespace) -> None:
+    refuse_run(home_layout().run(parsed.run), parsed.gate)
+
+
+def _report(parsed: argparse.Namespace) -> None:
+    try:
+        _run_step(load_config(parsed.config), parsed.run, StepName.REPORT_RUN)
+    finally:
+        end_cluster_run(home_layout(), parsed.run)
+
+
+def _run_step(config: AlmanacConfig, run: str, step: StepName) -> bool:
+    home = home_layout()
+    return run_component(
+        step.value,
+        step_function(step),
+        step_settings(config, step).model_dump_json(),
+        {parent.value: str(home.run(run).step(parent)) for parent in PARENTS[step]},
+        home=str(home.root),
+        run=run,
+        cutoff="",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""The compiled pipeline of batches: golden file, parameters, and what every backend honours."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+PROJECT = Path(__file__).resolve().parents[2]
+GOLDEN = PROJECT / "tests/contract/golden/electricity-forecasts.yaml"
+
+
+def _compile(target: Path, *words: str) -> str:
+    command = [
+        sys.executable,
+        "-m",
+        "pipelines.cli",
+        "compile",
+        "-c",
+        "pipelines/configs/electricity.yaml",
+        "--allow-tags",
+    ]
+    command += ["--pipeline", "forecast_batch", "-o", str(target), *words]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return target.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return _compile(tmp_path_factory.mktemp("compiled") / "forecasts.yaml")
+
+
+@pytest.fixture(scope="module")
+def graph(compiled: str) -> dict[str, Any]:
+    return next(yaml.safe_load_all(compiled))
+
+
+def test_the_compiled_example_is_the_golden_file(compiled: str) -> None:
+    assert compiled == GOLDEN.read_text(encoding="utf-8"), "run make golden and read the diff"
+
+
+def test_a_schedule_gives_cutoff_version_and_place_as_parameters(graph: dict[str, Any]) -> None:
+    parameters = graph["root"]["inputDefinitions"]["parameters"]
+    assert {name: found.get("defaultValue") for name, found in parameters.items()} == {
+        "home": None,
+        "to": None,
+        "cutoff": "",
+        "version": 0.0,
+    }
+    assert {name for name, found in parameters.items() if not found.get("isOptional")} == {"home", "to"}
+
+
+def test_the_place_of_the_configuration_is_the_default(tmp_path: Path) -> None:
+    text = _compile(tmp_path / "x.yaml", "--set", "batch.to=postgresql://almanac:${PASSWORD}@db/reports")
+    place = next(yaml.safe_load_all(text))["root"]["inputDefinitions"]["parameters"]["to"]
+    assert (place["defaultValue"], place["isOptional"]) == ("postgresql://almanac:${PASSWORD}@db/reports", True)
+
+
+def test_the_task_is_tried_again_and_never_taken_from_the_cache_of_kubeflow(graph: dict[str, Any]) -> None:
+    (task,) = graph["root"]["dag"]["tasks"].values()
+    assert task["retryPolicy"]["maxRetryCount"] == 3
+    assert not task.get("cachingOptions", {}).get("enableCache")
+
+
+def test_the_image_of_the_model_server_runs_it(tmp_path: Path) -> None:
+    text = _compile(tmp_path / "x.yaml", "--image", "serving=registry.example/almanac-serving@sha256:00")
+    (executor,) = next(yaml.safe_load_all(text))["deploymentSpec"]["executors"].values()
+    assert executor["container"]["image"] == "registry.example/almanac-serving@sha256:00"

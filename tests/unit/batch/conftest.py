@@ -1,0 +1,3 @@
+from tests.unit.serving.conftest import models
+
+__all__ = ["models"]

@@ -1,0 +1,34 @@
+"""The rules on real trainings that were made to show each pattern; half of them were unseen when the rules were set."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+from forecasting.learning_patterns import LearningPattern
+from tests.benchmarks.diagnose import KEPT, judge, matrix_lines, right_ratio
+
+PATTERNS = {pattern.value for pattern in LearningPattern} - {LearningPattern.TOO_SHORT.value}
+
+
+def runs() -> list[dict]:
+    return json.loads(KEPT.read_text(encoding="utf-8"))
+
+
+def test_each_pattern_has_eight_runs_over_three_tables_and_two_kinds() -> None:
+    assert Counter(run["pattern"] for run in runs()) == dict.fromkeys(PATTERNS, 8)
+    for pattern in PATTERNS:
+        found = [run for run in runs() if run["pattern"] == pattern]
+        assert {run["table"] for run in found} == {"victoria", "oil", "m4"}
+        assert {run["kind"] for run in found} == {"segment_lstm", "gru"}
+
+
+def test_nine_in_ten_runs_are_named_right_and_no_fewer_unseen_ones_than_the_page_says() -> None:
+    unseen = [run for run in runs() if run["number"] > 4]
+    assert len(unseen) == len(runs()) / 2
+    assert right_ratio(judge(runs())) >= 0.9
+    assert right_ratio(judge(unseen)) >= 35 / 40
+
+
+def test_the_confusion_matrix_of_the_page_is_that_of_the_runs() -> None:
+    page = Path("docs/tuning.md").read_text(encoding="utf-8")
+    assert "\n".join(matrix_lines(judge(runs()))) in page
