@@ -64,6 +64,12 @@ COPY pipelines ./pipelines
 COPY serving ./serving
 RUN python -m compileall -q -j 0 .
 
+# A first process for servers that do not handle signals themselves; a pod copies it out of the image of the gateway.
+FROM python AS tini
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends tini=0.19.0-1+b3 \
+ && rm -rf /var/lib/apt/lists/*
+
 # --- what all images share: a user without rights, state in one place ------------------------------------
 FROM python AS runtime
 ARG VERSION=0.1.0
@@ -114,6 +120,7 @@ CMD ["--bind_address=0.0.0.0", "--port=8500", "--rest_api_port=8501", "--prefer_
      "--monitoring_config_file=/app/serving/monitoring.config"]
 
 FROM runtime AS gateway
+COPY --from=tini /usr/bin/tini-static /usr/bin/tini-static
 COPY --from=gateway-packages /opt/almanac /opt/almanac
 USER 10001:10001
 EXPOSE 8080

@@ -67,6 +67,8 @@ _ATTEMPTS = 20
 _PAUSE_S = 0.1
 RECONNECT_OPTIONS = (("grpc.initial_reconnect_backoff_ms", 250), ("grpc.max_reconnect_backoff_ms", 2_000))
 """gRPC waits up to two minutes by itself: too long to answer by the fallback once the server is back."""
+TURNS_OPTIONS = (("grpc.lb_policy_name", "round_robin"),)
+"""A name may have several addresses (dns:///model-server:8500): gRPC would ask the first one alone."""
 
 
 T = TypeVar("T")
@@ -103,7 +105,9 @@ class Forecaster:
         self.name = name
         self.has_fallback, self._count, self._warnings = has_fallback, count, FallbackWarnings()
         self._repository, self._models, self._address, self._timeout_s = repository, models, address, timeout_s
-        self._channel = grpc.aio.insecure_channel(address, options=(*CHANNEL_OPTIONS, *RECONNECT_OPTIONS))
+        self._channel = grpc.aio.insecure_channel(
+            address, options=(*CHANNEL_OPTIONS, *RECONNECT_OPTIONS, *TURNS_OPTIONS)
+        )
         # Without serialisers both ways are bytes: the messages are written and read as a whole, not value by value.
         self._predict = self._channel.unary_unary(PREDICT_METHOD)
         self._status = self._channel.unary_unary(
