@@ -1,11 +1,11 @@
-"""What forecasts were scored with, the sums of all scores, and the lease of whoever scores a model.
+"""What forecasts were scored with, the sums of all scores, up to where that went, and the lease of whoever scores a model.
 
 A point is scored in one transaction with the note that it was, under the lease: whoever is killed has counted it, or has
 not and the next one does. No two monitors count the same, since the one that lost its lease can commit nothing.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from forecasting.errors import RetryableError
 from forecasting.store.opening import Store
-from forecasting.store.tables import FORECASTS, MONITOR_LEASES, MONITOR_SUMS
+from forecasting.store.tables import FORECASTS, MONITOR_LEASES, MONITOR_MARKS, MONITOR_SUMS, OBSERVATION_CHANGES
 
 Floats = npt.NDArray[np.float64]
 _SCORED = np.dtype("<f8")
@@ -50,6 +50,20 @@ class ScoredForecastRecord:
     role: str
     series: str
     scored: Floats
+
+
+@dataclass(frozen=True)
+class MonitorMarkRecord:
+    """What was looked at: forecasts with an origin from `since` on that a revision of the observations could change.
+
+    targets: which table of which version lay under the observations. reach_s: the longest horizon of a forecast that
+    was looked at.
+    """
+
+    revision: int
+    targets: str
+    since: int
+    reach_s: int
 
 
 @dataclass(frozen=True)
@@ -90,39 +104,16 @@ def release_lease(store: Store, lease: MonitorLease) -> None:
         connection.execute(MONITOR_LEASES.delete().where(mine))
 
 
-def forecasts_to_score(
-    store: Store, model: str, *, origin_from: int | None, origin_until: int, at_once: int
-) -> Iterator[Sequence[Any]]:
-    """Forecasts with an answer by origin, in parts, with what they were scored with.
-
-    Args:
-        store: Where they are.
-        model: Name of the model.
-        origin_from: First origin; none: from the first forecast on.
-        origin_until: Last origin.
-        at_once: Rows of a part at most.
-
-    Raises:
-        RetryableError: The store cannot be used now.
-    """
-    table = FORECASTS.c
-    columns = (
-        table.created_at, table.request, table.role, table.series, table.version, table.origin, table.step_s,
-        table.n_steps, table.levels, table.answers, table.flags, table.scored,
-    )  # fmt: skip
-    wanted = select(*columns).where(table.model == model, table.answers.is_not(None), table.origin <= origin_until)
-    if origin_from is not None:
-        wanted = wanted.where(table.origin >= origin_from)
-    with store.reading() as connection:
-        rows = connection.execution_options(stream_results=True, yield_per=at_once)
-        yield from rows.execute(wanted.order_by(table.origin)).partitions()
-
-
 def unpack_scored(packed: Sequence[bytes | None], n_steps: int) -> Floats:
     """What N forecasts were scored with `[N,2,H]`, NaN where they were not."""
-    nothing = np.full(2 * n_steps, np.nan, _SCORED).tobytes()
+    nothing = not_scored(n_steps).astype(_SCORED, copy=False).tobytes()
     joined = bytearray().join(nothing if one is None else one for one in packed)
     return np.frombuffer(joined, _SCORED).reshape(-1, 2, n_steps)
+
+
+def not_scored(n_steps: int) -> Floats:
+    """What a forecast is scored with `[2,H]` that was looked at and has no actual yet."""
+    return np.full((2, n_steps), np.nan)
 
 
 def write_scores(
@@ -159,6 +150,34 @@ def write_scores(
             ]
             connection.execute(statement, rows)
         _add(connection, lease.model, added, now=now)
+
+
+def read_mark(store: Store, model: str) -> MonitorMarkRecord | None:
+    """Up to where the forecasts of a model were looked at; none where they never were.
+
+    Raises:
+        RetryableError: The store cannot be used now.
+    """
+    table = MONITOR_MARKS.c
+    wanted = select(table.revision, table.targets, table.since, table.reach_s).where(table.model == model)
+    with store.reading() as connection:
+        row = connection.execute(wanted).one_or_none()
+    return None if row is None else MonitorMarkRecord(*row)
+
+
+def write_mark(store: Store, lease: MonitorLease, mark: MonitorMarkRecord, *, now: int) -> None:
+    """Note up to where forecasts were looked at, and forget what changed before.
+
+    Raises:
+        RetryableError: The lease is another one's by now, or the store cannot be used; nothing was written.
+    """
+    row, changes = asdict(mark), OBSERVATION_CHANGES.c
+    seen = (changes.model == lease.model) & (changes.revision <= mark.revision)
+    with store.writing() as connection:
+        _renew(connection, lease, now=now)
+        insert = _insert(connection, MONITOR_MARKS).values(model=lease.model, **row)
+        connection.execute(insert.on_conflict_do_update(index_elements=["model"], set_=row))
+        connection.execute(OBSERVATION_CHANGES.delete().where(seen))
 
 
 def read_sums(store: Store, model: str) -> dict[SumKey, SumRecord]:

@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from forecasting.errors import ConfigError, DataError
 from forecasting.observed_history import NOT_OBSERVED
 from forecasting.store.merging import CellsRecord, merge_cells
+from forecasting.store.observation_changes import ChangedSpansRecord, note_changes
 from forecasting.store.opening import Store
 from forecasting.store.packing import (
     BLOCK_STEPS,
@@ -96,7 +97,7 @@ def write_grids(
     Args:
         store: Where to.
         parts: Rows of one model by the grid of their series; each at least one.
-        now: For the record of the idempotency key, epoch seconds.
+        now: For the record of the idempotency key and of what changed, epoch seconds.
         idempotency_key: A second write with it does nothing, as long as its content is the same.
         digest: Of the content.
 
@@ -116,15 +117,19 @@ def write_grids(
         # All of them before any row: who has written rows and waits to make a partition stops whoever does the same.
         starts = [one for grid, rows in parts.items() for one in np.unique(grid.block_starts(rows.time)).tolist()]
         ensure_partitions(connection, OBSERVATION_PARTS, starts)
-        found = []
+        found, changed = [], []
         for grid, rows in parts.items():
             keys = _keys(connection, rows, grid)
-            found.append(_write(connection, rows, keys[rows.series_at, rows.name_at], grid))
+            written, spans = _write(connection, rows, keys[rows.series_at, rows.name_at], grid)
+            found.append(written)
+            changed.append(spans)
         report = ObservationsReport(
             *(sum(getattr(one, name) for one in found) for name in ("new", "restated", "late", "unchanged"))
         )
         if report.new or report.restated:
-            return replace(report, revision=_count_change(connection, model))
+            revision = _count_change(connection, model)
+            note_changes(connection, model, revision, ChangedSpansRecord.together(changed), now=now)
+            return replace(report, revision=revision)
         return report
 
 
@@ -246,7 +251,7 @@ def observed_keys(
 
 def _write(
     connection: Connection, rows: ObservationRows, keys: npt.NDArray[np.int64], grid: GridSpec
-) -> ObservationsReport:
+) -> tuple[ObservationsReport, ChangedSpansRecord]:
     starts = grid.block_starts(rows.time)
     blocks, block_at = _distinct_blocks(keys, starts, grid)
     numbers, known_at = _locked_blocks(connection, blocks)
@@ -255,7 +260,10 @@ def _write(
     merged = merge_cells(numbers.reshape(-1), known_at.reshape(-1), cells)
     _update_blocks(connection, blocks, numbers, known_at, merged.changed)
     _keep_superseded(connection, blocks, merged.superseded, grid)
-    return ObservationsReport(merged.n_new, merged.n_restated, merged.n_late, merged.n_unchanged)
+    block, step = np.divmod(merged.changed, BLOCK_STEPS)
+    times = blocks[block, 1] + step * grid.step_s
+    changed = ChangedSpansRecord.of(blocks[block, 0], times, times)
+    return ObservationsReport(merged.n_new, merged.n_restated, merged.n_late, merged.n_unchanged), changed
 
 
 def _distinct_blocks(

@@ -12,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from forecasting.errors import ArtifactError, ConfigError, RetryableError
 from forecasting.store.address import StoreAddress
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest version of the tables; `migrations/versions` has one file for each."""
 VERSION_TABLE = "almanac_store_version"
 BUSY_S = 5.0

@@ -83,3 +83,13 @@ def pack_rows(blocks: npt.NDArray[np.float64] | npt.NDArray[np.int64]) -> list[b
     """Each row of `[n blocks, BLOCK_STEPS]`, values or times."""
     little = np.ascontiguousarray(blocks.astype(blocks.dtype.newbyteorder("<"), copy=False))
     return [row.tobytes() for row in little]
+
+
+def pack_times(rows: npt.NDArray[np.int64]) -> bytes:
+    """Times or keys `[R,N]`, row by row."""
+    return rows.astype(_TIME, copy=False).tobytes()
+
+
+def unpack_times(packed: bytes, n_rows: int) -> npt.NDArray[np.int64]:
+    """Times or keys `[R,N]`."""
+    return np.frombuffer(packed, _TIME).reshape(n_rows, -1).astype(np.int64, copy=False)

@@ -10,6 +10,7 @@ from forecasting.store.partitions import FORECAST_PARTS, OBSERVATION_PARTS, drop
 from forecasting.store.tables import (
     FORECASTS,
     OBSERVATION_BLOCKS,
+    OBSERVATION_CHANGES,
     OBSERVATION_POSTS,
     OBSERVED_COLUMNS,
     RETRAIN_REQUESTS,
@@ -17,7 +18,7 @@ from forecasting.store.tables import (
 )
 
 KEEP_POSTS_S = 7 * 86_400
-"""For how long an idempotency key is known."""
+"""For how long an idempotency key is known, and what a revision changed where no monitor looks at it."""
 _AT_ONCE = 5_000
 """Rows of one transaction: whoever else writes waits no longer than for these."""
 
@@ -36,7 +37,7 @@ def prune(
     """Remove forecasts made, and observations of times, longer ago than that; none: all stay.
 
     On PostgreSQL forecasts and blocks of observations go by whole partitions, so that they stay up to the width of one longer.
-    With forecasts go the retrain requests that were closed before them, and idempotency keys after a week.
+    With forecasts go the retrain requests that were closed before them; idempotency keys, and changes that no monitor looked at, go after a week.
 
     Raises:
         RetryableError: The store cannot be used now; what is gone is gone, the rest goes next time.
@@ -45,6 +46,8 @@ def prune(
     partitions: list[str] = []
     posts = OBSERVATION_POSTS.c.created_at < now - KEEP_POSTS_S
     rows["observation_posts"] = _remove(store, OBSERVATION_POSTS, posts, at_once)
+    unseen = OBSERVATION_CHANGES.c.created_at < now - KEEP_POSTS_S
+    rows["observation_changes"] = _remove(store, OBSERVATION_CHANGES, unseen, at_once)
     if keep_forecasts_s is not None:
         limit = now - keep_forecasts_s
         closed = RETRAIN_REQUESTS.c.finished_at < limit

@@ -14,7 +14,7 @@ forecasts — one row for each series of a request and role; 24 steps of 3 quant
     latency_us   time of the model's answer; NULL where it was not measured
     problem      why there is no answer, or why the fallback gave it; NULL where nothing was wrong
     scored       what it was scored with so far: float64 × 2 × n_steps, the actual of each step (NaN: not yet; infinite: it never
-                 is), then the seasonal naive forecast; NULL before the first
+                 is), then the seasonal naive forecast; NULL as long as no monitor has looked at it
 
 observed_columns — one row for each column of a series that was ever observed
     key          short name of the rest of the row in the tables below
@@ -35,6 +35,12 @@ observation_posts — one row for each write with an idempotency key, so that a 
 
 observation_revisions — one row a model
     revision     how often its observations changed
+
+observation_changes — one row for each revision that no monitor has looked at yet
+    model, revision
+    created_at   when it was written
+    spans        int64 × 3 × n: keys of the columns that changed, ascending, the first step of each that has another value now,
+                 and the last one
 
 retrain_requests — one row a request
     id           in the order of arrival
@@ -59,6 +65,12 @@ monitor_sums — one row for a sum over everything that was scored; see `forecas
 monitor_leases — one row a model: who monitors it
     model, owner, lease_until
 
+monitor_marks — one row a model: what was looked at, so that a round looks at what changed since
+    revision     of the observations
+    targets      which table of which version lay under them
+    since        origins before this one were left out, as too old
+    reach_s      the longest horizon of a forecast that was looked at
+
 Packed arrays are little-endian. Strings are as the model has them.
 """
 
@@ -82,6 +94,8 @@ METADATA = MetaData()
 _ROW_NUMBER = BigInteger().with_variant(Integer, "sqlite")
 """SQLite numbers rows by itself only where the type is INTEGER."""
 
+_NEVER_SEEN = text("answers IS NOT NULL AND scored IS NULL")
+
 FORECASTS = Table(
     "forecasts",
     METADATA,
@@ -104,6 +118,7 @@ FORECASTS = Table(
     PrimaryKeyConstraint("created_at", "request", "role", "series"),
     Index("forecasts_of_series", "model", "series", "origin"),
     Index("forecasts_of_origin", "model", "origin"),
+    Index("forecasts_not_looked_at", "model", "origin", sqlite_where=_NEVER_SEEN, postgresql_where=_NEVER_SEEN),
     postgresql_partition_by="RANGE (created_at)",
 )
 
@@ -156,6 +171,16 @@ OBSERVATION_REVISIONS = Table(
     Column("revision", BigInteger, nullable=False),
 )
 
+OBSERVATION_CHANGES = Table(
+    "observation_changes",
+    METADATA,
+    Column("model", Text, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False, index=True),
+    Column("spans", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("model", "revision"),
+)
+
 _OPEN = text("state IN ('waiting', 'claimed')")
 
 RETRAIN_REQUESTS = Table(
@@ -198,4 +223,14 @@ MONITOR_LEASES = Table(
     Column("model", Text, primary_key=True),
     Column("owner", Text, nullable=False),
     Column("lease_until", BigInteger, nullable=False),
+)
+
+MONITOR_MARKS = Table(
+    "monitor_marks",
+    METADATA,
+    Column("model", Text, primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("targets", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("reach_s", BigInteger, nullable=False),
 )

@@ -57,6 +57,12 @@ def alertmanager_document(spec: ReceiversSpec) -> dict[str, Any]:
                 "target_matchers": ['alertname=~"ForecastActualsMissing|ForecastFeatureDrift"'],
                 "equal": ["model"],
             },
+            # The same thing, told sooner and with its cause.
+            {
+                "source_matchers": ['alertname="ForecastWorkerDown"'],
+                "target_matchers": ['alertname="ForecastRetrainRequestWaiting"'],
+                "equal": ["model"],
+            },
         ],
         "receivers": [
             _receiver("pages", spec.pages),

@@ -22,6 +22,7 @@ def pipeline_alerts(spec: RulesSpec) -> tuple[AlertSpec, ...]:
     """Whether the model is trained again; and the heartbeat."""
     return (
         _model_stale(spec), _retraining_failing(spec), _not_reporting(spec), _requests_waiting(spec),
+        _worker_down(spec), _monitor_stalled(spec),
         AlertSpec(
             "Watchdog", Severity.NONE, "vector(1)", 0, "Alerts can be delivered",
             "It always fires. Whoever receives it raises an alarm when it stops.",
@@ -167,4 +168,27 @@ def _requests_waiting(spec: RulesSpec) -> AlertSpec:
         f"time() - (min by (model) ({m.RETRAIN_OLDEST.exposed}) > 0) > {spec.request_age_s:g}", 10 * MINUTE_S,
         "A retrain request of {{ $labels.model }} is not done",
         "It was made {{ $value | humanizeDuration }} ago.",
+    )  # fmt: skip
+
+
+def _worker_down(spec: RulesSpec) -> AlertSpec:
+    seen = f"max by (model) ({m.WORKER_LAST_SEEN.exposed})"
+    # A worker with a run looks for no request meanwhile: then it is enough that its page can be read.
+    at_work = f'max by (model) ({m.RETRAIN_REQUESTS.exposed}{{state="claimed"}}) > 0\n  and on (model) {seen}'
+    return AlertSpec(
+        "ForecastWorkerDown", Severity.WARNING,
+        f'sum by (model) ({m.RETRAIN_REQUESTS.exposed}{{state=~"waiting|claimed"}}) > 0\n'
+        f"unless on (model) (time() - {seen} <= {spec.worker_age_s:g})\nunless on (model) (\n  {at_work}\n)", 15 * MINUTE_S,
+        "No worker takes the retrain requests of {{ $labels.model }}",
+        "Open requests: {{ $value }}. No worker of this model looks for them, or Prometheus cannot read its page.",
+    )  # fmt: skip
+
+
+def _monitor_stalled(spec: RulesSpec) -> AlertSpec:
+    idle = f"max by (model) ({m.MONITOR_ACTIVE.exposed}) == 0"
+    return AlertSpec(
+        "ForecastMonitorStalled", Severity.WARNING,
+        f"time() - max by (model) ({m.MONITOR_LAST_ROUND.exposed}) > {spec.round_age_s:g}\nor on (model) {idle}", 15 * MINUTE_S,
+        "The monitor of {{ $labels.model }} scores nothing",
+        "Time since its last round that succeeded: {{ $value | humanizeDuration }}; 0s: monitors wait, and none has the lease.",
     )  # fmt: skip

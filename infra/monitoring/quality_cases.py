@@ -12,7 +12,7 @@ def quality_cases() -> tuple[AlertCase, ...]:
     """Every alert of forecasts, data and the pipeline, just above and just below its limit."""
     return (
         *_worse_than_naive(), *_degraded(), *_biased(), *_miscalibrated(),
-        *_data(), *_drift(), *_actuals(), *_model(), *_runs(), *_requests(),
+        *_data(), *_drift(), *_actuals(), *_model(), *_runs(), *_requests(), *_worker(), *_monitor(),
         AlertCase("Watchdog", "always", {}, (ExpectedSpec({}),)),
     )  # fmt: skip
 
@@ -191,3 +191,38 @@ def _requests() -> list[AlertCase]:
         AlertCase(name, "made 5 h and 57 minutes ago", {series: steady(900)}, (), {}, begins_s),
         AlertCase(name, "none is open", {series: steady(0)}, (), {}, begins_s),
     ]
+
+
+def _worker() -> list[AlertCase]:
+    name, seen = "ForecastWorkerDown", one(m.WORKER_LAST_SEEN, **DEMAND)
+    waiting, claimed = (one(m.RETRAIN_REQUESTS, state=state, **DEMAND) for state in ("waiting", "claimed"))
+    return [
+        AlertCase(name, "two wait, no worker is known", {waiting: steady(2)}, (ExpectedSpec(DEMAND, "2"),)),
+        AlertCase(
+            name, "one waits, its worker was seen 11 minutes ago", {waiting: steady(1), claimed: steady(0), seen: steady(-660)},
+            (ExpectedSpec(DEMAND, "1"),),
+        ),
+        AlertCase(name, "a worker died with one", {claimed: steady(1)}, (ExpectedSpec(DEMAND, "1"),)),
+        AlertCase(name, "seen 10 minutes ago to the second", {waiting: steady(1), seen: steady(-600)}),
+        AlertCase(
+            name, "another waits while a run goes on", {waiting: steady(1), claimed: steady(1), seen: steady(-9_000)}
+        ),
+        AlertCase(name, "nothing waits, no worker is known", {waiting: steady(0), claimed: steady(0)}),
+    ]  # fmt: skip
+
+
+def _monitor() -> list[AlertCase]:
+    name = "ForecastMonitorStalled"
+    last, active = one(m.MONITOR_LAST_ROUND, **DEMAND), one(m.MONITOR_ACTIVE, **DEMAND)
+    return [
+        AlertCase(
+            name, "the last round was 30 minutes and 100 s ago", {last: steady(-1_900), active: steady(1)},
+            (ExpectedSpec(DEMAND, "46m 40s"),),
+        ),
+        AlertCase(name, "it waits for a lease that nobody has", {active: steady(0)}, (ExpectedSpec(DEMAND, "0s"),)),
+        AlertCase(name, "30 minutes to the second", {last: steady(-1_800), active: steady(1)}),
+        AlertCase(
+            name, "another one is at work",
+            {last: steady(0), active: steady(1), one(m.MONITOR_ACTIVE, instance="b:80", **DEMAND): steady(0)},
+        ),
+    ]  # fmt: skip

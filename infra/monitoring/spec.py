@@ -48,6 +48,8 @@ class RulesSpec:
     data_age_s: float = 3 * HOUR_S
     scored_age_s: float = 12 * HOUR_S
     request_age_s: float = 6 * HOUR_S
+    worker_age_s: float = 10 * MINUTE_S
+    round_age_s: float = 30 * MINUTE_S
     quarantined_ratio: float = 0.05
     degradation: float = 1.5
     bias_ratio: float = 0.1

@@ -1,5 +1,6 @@
 """Bodies of the routes of retraining as classes, for the OpenAPI document only."""
 
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,18 +13,36 @@ class _Document(BaseModel):
 
 
 class AlertBody(BaseModel):
-    """One alert; other keys are left alone."""
+    """One alert as Alertmanager's webhook has it, version 4; other keys are left alone."""
+
+    model_config = ConfigDict(extra="allow")
 
     status: Literal["firing", "resolved"]
     fingerprint: str = Field(description="Letters and digits.", min_length=1, max_length=64)
     labels: dict[str, str] = Field({}, description="`retrain` and `model` ask for a run.")
     annotations: dict[str, str] = Field({}, description="`summary` becomes the reason.")
+    startsAt: datetime | None = Field(None, description="Since when it fires: posts of one episode ask once.")  # noqa: N815
+    endsAt: datetime | None = Field(  # noqa: N815
+        None, description="When it ended, or is taken for ended; year 1 while it fires. Not read."
+    )
+    generatorURL: str = Field("", description="Where the alert was made. Not read.")  # noqa: N815
 
 
 class AlertsBody(BaseModel):
-    """A post of Alertmanager's webhook, version 4; other keys are left alone."""
+    """A post of Alertmanager's webhook, version 4. Only `alerts` is read; other keys are left alone."""
+
+    model_config = ConfigDict(extra="allow")
 
     alerts: list[AlertBody] = Field(max_length=1_000)
+    version: str = Field("4", description="Of the form.")
+    groupKey: str = Field("", description="Names the group.")  # noqa: N815
+    truncatedAlerts: int = Field(0, description="Alerts that were left out, by `max_alerts`.", ge=0)  # noqa: N815
+    status: Literal["firing", "resolved"] = Field("firing", description="firing where one of them is.")
+    receiver: str = Field("", description="Name of the receiver.")
+    groupLabels: dict[str, str] = Field({}, description="Labels that the group has in common.")  # noqa: N815
+    commonLabels: dict[str, str] = Field({}, description="Labels that all alerts have in common.")  # noqa: N815
+    commonAnnotations: dict[str, str] = Field({}, description="The same of annotations.")  # noqa: N815
+    externalURL: str = Field("", description="Of Alertmanager.")  # noqa: N815
 
 
 class AlertDocument(_Document):
@@ -88,8 +107,14 @@ ALERT_EXAMPLES: dict[str, Any] = {
         "summary": "One alert that asks for a run",
         "value": {
             "version": "4",
+            "groupKey": '{}/{retrain=~".+"}:{alertname="ForecastAccuracyDegraded", model="electricity"}',
+            "truncatedAlerts": 0,
             "status": "firing",
             "receiver": "retrain",
+            "groupLabels": {"alertname": "ForecastAccuracyDegraded", "model": "electricity"},
+            "commonLabels": {"alertname": "ForecastAccuracyDegraded", "model": "electricity", "retrain": "accuracy"},
+            "commonAnnotations": {"summary": "WAPE of one day is 1.8 times that of the backtest"},
+            "externalURL": "http://alertmanager:9093",
             "alerts": [
                 {
                     "status": "firing",
@@ -97,6 +122,8 @@ ALERT_EXAMPLES: dict[str, Any] = {
                     "labels": {"alertname": "ForecastAccuracyDegraded", "model": "electricity", "retrain": "accuracy"},
                     "annotations": {"summary": "WAPE of one day is 1.8 times that of the backtest"},
                     "startsAt": "2026-01-31T00:00:00Z",
+                    "endsAt": "0001-01-01T00:00:00Z",
+                    "generatorURL": "http://prometheus:9090/graph?g0.expr=model_horizon%3Aforecast_wape%3Aincrease1d",
                 }
             ],
         },

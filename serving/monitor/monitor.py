@@ -124,7 +124,7 @@ class Monitor:
         if model is None:
             logger.info("there is no champion of %s yet", self._name)
             return MonitorRoundReport()
-        accuracy = self.accuracy.round(model, now=now, everything=everything)
+        accuracy = self.accuracy.round(model, everything=everything)
         self._show_accuracy(model, accuracy, now)
         try:
             drift = self._measure_drift(model, accuracy, now, at_once=everything)

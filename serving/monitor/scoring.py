@@ -32,7 +32,7 @@ SUM_PART = "sum"
 class PartScoresReport:
     """What scoring a part of the forecasts changes.
 
-    scored: what is noted beside forecasts. added: to the sums. last_scored: the latest step that has a score, epoch seconds.
+    scored: what is noted beside forecasts, also that they were looked at for the first time. added: to the sums. last_scored: the latest step that has a score, epoch seconds.
     """
 
     scored: list[ScoredForecastRecord] = field(default_factory=list)
@@ -56,7 +56,7 @@ class ScoringSpec:
 
 
 def score_part(rows: Sequence[Any], how: ScoringSpec) -> PartScoresReport:
-    """Score forecasts as `forecasting.store.live_scores.forecasts_to_score` gives them.
+    """Score forecasts as `forecasting.store.forecasts_to_score` gives them.
 
     Raises:
         RetryableError: The store cannot be used now.
@@ -143,7 +143,7 @@ def _report(
             row.created_at, row.request, row.role, row.series, np.stack([changes.actual[i], changes.naive[i]])
         )
         for i, row in enumerate(rows)
-        if changes.changed[i]
+        if changes.changed[i] or row.scored is None
     ]
     last = times[changes.is_new].max() if changes.is_new.any() else None
     return PartScoresReport(

@@ -48,21 +48,21 @@ def publish(repository: ModelRepository, folder: Path, ids: tuple[str, ...]) -> 
     repository.promote(MODEL, version)
 
 
-def answer(store: Store, ids: tuple[str, ...]) -> None:
+def answer(store: Store, ids: tuple[str, ...], origin: int = CUTOFF) -> None:
     answers = np.random.default_rng(2).normal(100, 10, (len(ids), HORIZON, 1)) + np.array([-10, 0, 10])
     record = ForecastBatchRecord(
-        request="r", created_at=CUTOFF, role=ForecastRole.CHAMPION, model=MODEL, version=1, series=ids,
-        origins=np.full(len(ids), CUTOFF), step_s=STEP_S, n_steps=HORIZON, levels=LEVELS, answers=answers.astype(np.float32),
+        request="r", created_at=origin, role=ForecastRole.CHAMPION, model=MODEL, version=1, series=ids,
+        origins=np.full(len(ids), origin), step_s=STEP_S, n_steps=HORIZON, levels=LEVELS, answers=answers.astype(np.float32),
     )  # fmt: skip
     write_forecasts(store, [record])
 
 
-def observe(store: Store, ids: tuple[str, ...], *, shift: float) -> None:
-    n = len(ids) * HORIZON
+def observe(store: Store, ids: tuple[str, ...], *, shift: float, begin: int = CUTOFF, n_steps: int = HORIZON) -> None:
+    n = len(ids) * n_steps
     rows = ObservationRows(
-        model=MODEL, series=ids, names=("y",), series_at=np.repeat(np.arange(len(ids)), HORIZON),
-        name_at=np.zeros(n, np.int64), time=np.tile(CUTOFF + STEP_S * np.arange(HORIZON), len(ids)),
-        number=np.random.default_rng(3).normal(100, 10, n) + shift, known_at=np.full(n, CUTOFF + 86_400 + int(shift)),
+        model=MODEL, series=ids, names=("y",), series_at=np.repeat(np.arange(len(ids)), n_steps),
+        name_at=np.zeros(n, np.int64), time=np.tile(begin + STEP_S * np.arange(n_steps), len(ids)),
+        number=np.random.default_rng(3).normal(100, 10, n) + shift, known_at=np.full(n, CUTOFF + 30 * 86_400 + int(shift)),
     )  # fmt: skip
     write_observations(store, rows, GridSpec.of(STEP_S, CUTOFF), now=CUTOFF)
 
@@ -97,13 +97,50 @@ def measure(n_series: int, folder: Path) -> dict[str, Any]:
     return found
 
 
+def measure_days(n_series: int, n_days: int, folder: Path) -> dict[str, Any]:
+    """A forecast an hour of each series for some days: a first round, then what single posts cost."""
+    ids = tuple(f"series-{number:05d}" for number in range(n_series))
+    repository = ModelRepository(folder / "models")
+    publish(repository, folder, ids)
+    n_hours = n_days * 24
+    found: dict[str, Any] = {"n_series": n_series, "n_days": n_days, "n_forecasts": n_series * n_hours}
+    with open_store(store_address(None, folder / "serving.db")) as store:
+        for hour in range(n_hours):
+            answer(store, ids, CUTOFF + hour * STEP_S)
+        observe(store, ids, shift=0.0, n_steps=n_hours)
+        now = float(CUTOFF + n_hours * STEP_S)
+        settings = MonitoringConfig(drift_interval="52w")
+        monitor = Monitor(store, repository, MODEL, settings, clock=lambda: now, owner="bench")
+        end = CUTOFF + n_hours * STEP_S
+        posts: dict[str, Any] = {
+            "first_round_with_drift": lambda: None,
+            "nothing_new": lambda: None,
+            "one_hour_of_all": lambda: observe(store, ids, shift=0.0, begin=end, n_steps=1),
+            "one_hour_of_one": lambda: observe(store, ids[:1], shift=0.0, begin=end + STEP_S, n_steps=1),
+            "one_corrected": lambda: observe(store, ids[7:8], shift=9.0, begin=end - 200 * STEP_S, n_steps=1),
+        }
+        for name, post in posts.items():
+            posted = timed(post)
+            wall, cpu, report = timed(monitor.round)
+            found |= {f"{name}_s": wall, f"{name}_cpu_s": cpu, f"{name}_post_cpu_s": posted[1]}
+            found[f"{name}_forecasts"] = report.accuracy.n_forecasts
+        monitor.close()
+        again = Monitor(store, repository, MODEL, settings, clock=lambda: now, owner="next")
+        found["started_again_with_drift_s"], found["started_again_with_drift_cpu_s"], _ = timed(again.round)
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--series", type=int, default=10_000)
+    parser.add_argument("--hourly-series", type=int, default=3_000, help="with a forecast an hour for --days")
+    parser.add_argument("--days", type=int, default=14)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        write_bench(arguments.out, figures=measure(arguments.series, Path(folder)), peers={})
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as other:
+        figures = measure(arguments.series, Path(folder))
+        figures["hourly"] = measure_days(arguments.hourly_series, arguments.days, Path(other))
+        write_bench(arguments.out, figures=figures, peers={})
 
 
 if __name__ == "__main__":

@@ -58,3 +58,25 @@ def test_an_example_of_alerts_is_of_its_schema_and_is_parsed(name):
 def test_an_example_of_a_retrain_request_is_of_its_schema_and_is_parsed(name):
     body = RETRAIN_EXAMPLES[name]["value"]
     assert parse_hand_reason(orjson.dumps(body)).reason == RetrainBody.model_validate(body).reason
+
+
+def test_what_alertmanager_adds_to_a_post_one_day_is_left_alone():
+    body = ALERT_EXAMPLES["firing"]["value"]
+    later = {**body, "new": 1, "alerts": [{**body["alerts"][0], "also": {"new": True}}]}
+    assert AlertsBody.model_validate(later)
+    assert parse_alerts(later) == parse_alerts(body)
+
+
+def test_the_document_names_every_key_of_alertmanagers_webhook():
+    post = orjson.loads(openapi_text())["paths"]["/v1/alerts"]["post"]
+    body = post["requestBody"]["content"]["application/json"]["schema"]
+    alert = body["properties"]["alerts"]["items"]
+    assert set(body["properties"]) == {
+        "version", "groupKey", "truncatedAlerts", "status", "receiver", "groupLabels", "commonLabels", "commonAnnotations",
+        "externalURL", "alerts",
+    }  # fmt: skip
+    assert set(alert["properties"]) == {
+        "status", "labels", "annotations", "startsAt", "endsAt", "generatorURL", "fingerprint",
+    }  # fmt: skip
+    assert body["additionalProperties"] is True
+    assert alert["additionalProperties"] is True

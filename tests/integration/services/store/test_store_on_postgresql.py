@@ -7,6 +7,7 @@ from tests.unit.forecasting.store.test_backup import *  # noqa: F403
 from tests.unit.forecasting.store.test_forecast_log import *  # noqa: F403
 from tests.unit.forecasting.store.test_forecasts import *  # noqa: F403
 from tests.unit.forecasting.store.test_live_scores import *  # noqa: F403
+from tests.unit.forecasting.store.test_observation_changes import *  # noqa: F403
 from tests.unit.forecasting.store.test_observations import *  # noqa: F403
 from tests.unit.forecasting.store.test_opening import *  # noqa: F403
 from tests.unit.forecasting.store.test_retention import *  # noqa: F403

@@ -3,15 +3,18 @@ import pytest
 
 from forecasting.errors import RetryableError
 from forecasting.store.forecasts import ForecastQuery, read_forecasts, write_forecasts
+from forecasting.store.forecasts_to_score import forecasts_to_score
 from forecasting.store.live_scores import (
     MonitorLease,
+    MonitorMarkRecord,
     ScoredForecastRecord,
     SumKey,
     claim_lease,
-    forecasts_to_score,
+    read_mark,
     read_sums,
     release_lease,
     unpack_scored,
+    write_mark,
     write_scores,
 )
 from forecasting.store.opening import migrate
@@ -97,6 +100,25 @@ def test_a_store_of_the_version_before_is_brought_up_with_its_forecasts(address,
     write_forecasts(store, [batch()])
     migrate(store, "0003")
     assert [row.scored for row in _rows(store)] == [None, None]
+
+
+def test_a_store_without_marks_is_brought_up_with_its_scores(address, store):
+    migrate(store, "0003")
+    write_forecasts(store, [batch()])
+    claim_lease(store, MINE, now=NOON)
+    write_scores(store, MINE, [_scored([[1, 2, 3], [1, 2, 3]])], {POINTS: 3.0}, now=NOON)
+    migrate(store, "0004")
+    assert read_mark(store, "load") is None
+    assert sorted(row.scored is None for row in _rows(store)) == [False, True]
+
+
+def test_a_mark_is_written_by_whoever_has_the_lease_and_by_nobody_else(store):
+    claim_lease(store, MINE, now=NOON)
+    write_mark(store, MINE, MonitorMarkRecord(3, "1/a", NOON, 60), now=NOON)
+    write_mark(store, MINE, MonitorMarkRecord(4, "1/a", NOON, 60), now=NOON)
+    with pytest.raises(RetryableError, match="another monitor scores 'load'"):
+        write_mark(store, OTHER, MonitorMarkRecord(9, "1/a", NOON, 60), now=NOON)
+    assert read_mark(store, "load") == MonitorMarkRecord(4, "1/a", NOON, 60)
 
 
 def _rows(store, origin_from=None, origin_until=NOON + DAY):

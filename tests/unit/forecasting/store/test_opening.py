@@ -80,7 +80,7 @@ def test_a_store_goes_back_a_version_and_forward_again_with_what_is_in_it(store)
 
 
 def test_a_version_that_there_is_not_is_refused(store):
-    with pytest.raises(ConfigError, match="must be among 0001, 0002, 0003 or base, found '0998'"):
+    with pytest.raises(ConfigError, match="must be among 0001, 0002, 0003, 0004 or base, found '0998'"):
         migrate(store, "0998")
 
 

@@ -47,7 +47,7 @@ def test_without_a_limit_all_stays(store):
     write_forecasts(store, [batch()])
     write_values(store, [0])
     report = prune_at(store, NOON + LONG)
-    assert report.rows == {}
+    assert report.rows == {"observation_changes": 1}, "what changed is of no use by then, the values stay"
     assert report.partitions == ()
     assert len(read_forecasts(store, ForecastQuery(model="load"))) == 2
 
@@ -70,10 +70,10 @@ def test_a_block_that_is_partly_old_stays_whole(store):
     assert values(store, 0, 1) == [1]
 
 
-def test_idempotency_keys_are_forgotten_after_a_week(store):
+def test_idempotency_keys_and_changes_are_forgotten_after_a_week(store):
     write_values(store, [0], idempotency_key="k", digest="d")
     assert prune_at(store, NOON + KEEP_POSTS_S).rows == {}
-    assert prune_at(store, NOON + KEEP_POSTS_S + 1).rows == {"observation_posts": 1}
+    assert prune_at(store, NOON + KEEP_POSTS_S + 1).rows == {"observation_posts": 1, "observation_changes": 1}
 
 
 def test_only_closed_requests_go(store):
