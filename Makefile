@@ -45,9 +45,10 @@ test: setup ## Unit, contract and journey tests; tests that need services or ../
 	@mkdir -p $(REPORTS)
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not services" --junitxml=$(REPORTS)/test.xml
 
-test-services: setup ## Install services by apt (needs root) and run the tests that use them
+test-services: setup ## Install services by apt (needs root) and checkers, and run the tests that use them
 	@mkdir -p $(REPORTS)
 	@infra/install-services
+	@infra/install-checks
 	@$(BIN)/python -m pytest -q -m services --junitxml=$(REPORTS)/services.xml
 
 check: setup ## ruff, mypy, import-linter
@@ -83,4 +84,4 @@ lock: $(UV) ## Resolve the lock again
 	@$(UV) lock
 
 clean: ## Remove environments and build outputs; keeps .almanac
-	@rm -rf .venv .uv build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	@rm -rf .venv .uv .checks build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
