@@ -1,27 +1,25 @@
 """Runs on a cluster: begun by their first pod and ended by their last, on a volume that all pods share.
 
-A lock of the operating system ends with its process, and the steps of such a run are processes of many pods. So the
-right to run a model's pipeline is a file there, the claim; it names the run that holds it.
+The right to run a model's pipeline is a claim (`forecasting.claims`) from the first pod to the last. A run that has
+ended and is tried again, as by `argo retry`, does not begin again: the first step that is done anew opens it.
 """
 
-import json
+import logging
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import yaml
 
-from forecasting.config import AlmanacConfig, config_digest
+from forecasting.claims import ClaimRecord, changing_claim, claim_path, held_claim, load_claim, write_claim
+from forecasting.config import AlmanacConfig, config_digest, load_config
 from forecasting.contracts.layout import HomeLayout, RunLayout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.cutoffs import parse_cutoff, scheduled_cutoff
 from forecasting.durations import duration_s
-from forecasting.errors import ArtifactError, ConfigError, RetryableError
-from forecasting.leases import exclusive_lock
+from forecasting.errors import ConfigError, RetryableError
+from forecasting.leases import is_leased
 from forecasting.manifests import write_text_atomically
 from forecasting.runs import (
     STEP_RECORDS_DIR,
@@ -33,19 +31,10 @@ from forecasting.runs import (
     write_run,
 )
 
+logger = logging.getLogger(__name__)
+
 _RUN_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 """Names of objects in Kubernetes; they have no slash and no `..` at their ends."""
-
-_RECORD_WITHIN_S = 300.0
-"""A pod that took the claim and wrote no record within this time was killed between the two."""
-
-
-@dataclass(frozen=True)
-class _Claim:
-    """Which run has the right to run the pipeline of a model, since when (epoch seconds)."""
-
-    run: str
-    since: float
 
 
 def begin_cluster_run(
@@ -55,6 +44,7 @@ def begin_cluster_run(
     *,
     cutoff: str = "",
     scheduled: str = "",
+    request: str = "",
     last: StepName = StepName.DEPLOY_MODEL,
 ) -> RunRecord:
     """Take the claim of the model and make the record of a run, or go on with the run of this name.
@@ -65,17 +55,17 @@ def begin_cluster_run(
         run: Name of the run: that of its workflow.
         cutoff: ISO 8601 time with zone; empty: what follows from `scheduled`.
         scheduled: When the run was due, ISO 8601; empty: by no schedule, so that all of the table is read.
+        request: Names who asked for it, so that it is found again; or empty.
         last: The step after which the run ends.
 
     Raises:
         ConfigError: A time cannot be read, the name is none of Kubernetes, or a run of this name had another configuration or cutoff.
-        RetryableError: Another run of the model is going.
+        RetryableError: Another run of the model is going, here or on a cluster.
     """
     if not _RUN_NAME.fullmatch(run):
         raise ConfigError(f"a run must be named by lower-case letters, digits, dashes and dots, found {run!r}")
     layout, digest = home.run(run), config_digest(config)
-    with _claims(home, config.name):
-        _take_claim(home, config, run)
+    _take_claim(home, config, run)
     if layout.record.is_file():
         return _go_on(layout, digest, parse_cutoff(cutoff).isoformat() if cutoff else None)
     for folder in (layout.logs, layout.root / STEP_RECORDS_DIR):
@@ -89,6 +79,8 @@ def begin_cluster_run(
         cutoff=_cutoff(config, cutoff, scheduled),
         config_digest=digest,
         last_step=last,
+        request=request or None,
+        on_cluster=True,
     )
     write_run(layout, record)
     return record
@@ -102,12 +94,27 @@ def end_cluster_run(home: HomeLayout, run: str) -> RunRecord:
     """
     layout = home.run(run)
     record = finish_run(layout)
-    with _claims(home, record.model):
-        path = _claim_path(home, record.model)
-        holder = _holder(path)
-        if holder is not None and holder.run == run:
-            path.unlink()
+    _give_claim_back(home, record.model, run)
     return record
+
+
+def reopen_cluster_run(home: HomeLayout, run: str) -> None:
+    """Go on with a run of a cluster that has ended, because one of its steps is to be done again.
+
+    `argo retry`, and the retry of Kubeflow Pipelines, begin with the first step that failed. Changes nothing where the run
+    has not ended, or is one of this machine.
+
+    Raises:
+        ConfigError: There is no such run.
+        RetryableError: Another run of the model is going, here or on a cluster.
+    """
+    layout = home.run(run)
+    record = load_run(layout)
+    if not record.on_cluster or record.finished is None:
+        return
+    _take_claim(home, load_config(layout.config), run)
+    _open_again(layout, record)
+    logger.info("run %s, which had ended as %s, goes on", run, record.status.value)
 
 
 def _go_on(layout: RunLayout, digest: str, cutoff: str | None) -> RunRecord:
@@ -120,6 +127,10 @@ def _go_on(layout: RunLayout, digest: str, cutoff: str | None) -> RunRecord:
         raise ConfigError(
             f"run {layout.name} had another configuration, kept in {layout.config}; give the workflow another name"
         )
+    return _open_again(layout, record)
+
+
+def _open_again(layout: RunLayout, record: RunRecord) -> RunRecord:
     clear_stop(layout)
     forget_unfinished_steps(layout)
     begun = replace(record, status=RunStatus.RUNNING, finished=None, exit_code=None, refused_by=None, reason=None)
@@ -141,40 +152,23 @@ def _cutoff(config: AlmanacConfig, cutoff: str, scheduled: str) -> str | None:
     return moment.isoformat()
 
 
-@contextmanager
-def _claims(home: HomeLayout, model: str) -> Iterator[None]:
-    """Look at a claim and change it as one; held for a moment only."""
-    home.runs.mkdir(parents=True, exist_ok=True)
-    with exclusive_lock(home.runs / f".{model}.claims", f"the claim of {model!r} is being changed"):
-        yield
-
-
 def _take_claim(home: HomeLayout, config: AlmanacConfig, run: str) -> None:
-    path = _claim_path(home, config.name)
-    holder = _holder(path)
-    if holder is not None and holder.run != run and _is_going(home, holder, duration_s(config.cluster.deadline)):
-        raise RetryableError(
-            f"run {holder.run} of {config.name!r} is going; it must end first; where its workflow is gone, remove {path}"
-        )
-    write_text_atomically(path, json.dumps(asdict(_Claim(run, time.time()))))
+    with changing_claim(home.runs, config.name):
+        holder = held_claim(home.runs, config.name)
+        path = claim_path(home.runs, config.name)
+        if holder is not None and holder.run != run:
+            raise RetryableError(
+                f"run {holder.run} of {config.name!r} is going; it must end first; where its workflow is gone, remove {path}"
+            )
+        now = time.time()
+        write_claim(home.runs, config.name, ClaimRecord(run, now, now + duration_s(config.cluster.deadline)))
+        if is_leased(home, config.name):
+            path.unlink()
+            raise RetryableError(f"a process runs the pipeline of {config.name!r} in {home.root}; it must end first")
 
 
-def _is_going(home: HomeLayout, claim: _Claim, deadline_s: int) -> bool:
-    """Whether the run of a claim may still be going: it has not ended, and the cluster would not have ended it."""
-    layout, age_s = home.run(claim.run), time.time() - claim.since
-    if not layout.record.is_file():
-        return age_s < _RECORD_WITHIN_S
-    return load_run(layout).finished is None and age_s < deadline_s
-
-
-def _holder(path: Path) -> _Claim | None:
-    try:
-        return _Claim(**json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
-    except (ValueError, TypeError) as error:
-        raise ArtifactError(f"{path} is no claim of a run: {error}; remove it once no run is going") from error
-
-
-def _claim_path(home: HomeLayout, model: str) -> Path:
-    return home.runs / f".{model}.claim"
+def _give_claim_back(home: HomeLayout, model: str, run: str) -> None:
+    with changing_claim(home.runs, model):
+        holder = load_claim(home.runs, model)
+        if holder is not None and holder.run == run:
+            claim_path(home.runs, model).unlink()

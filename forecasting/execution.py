@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from forecasting.cache import NEVER_REUSED, STEP_KINDS, KeyRecord, find_finished, step_key, write_key
 from forecasting.capture import captured, shown
+from forecasting.cluster_runs import reopen_cluster_run
 from forecasting.command_word import command_word
 from forecasting.config.root import STEP_SETTINGS, StepSettings
 from forecasting.contracts.artifacts import MANIFEST_FILE
@@ -105,6 +106,9 @@ def run_component(
         SystemExit: The step failed; the record and the log say why.
     """
     try:
+        if step != StepName.REPORT_RUN:
+            # The report is of the run as it ended.
+            reopen_cluster_run(home_layout(home), run)
         _refuse_useless_retry(home_layout(home).run(run), StepName(step))
         passed = execute_step(StepName(step), function, settings, inputs, home=home, run=run, cutoff=cutoff)
         if output is not None:

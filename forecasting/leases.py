@@ -1,25 +1,23 @@
-"""Leases: who may run a model's pipeline, or a step of a run, on this machine.
+"""Leases: who may run a model's pipeline, or a step of a run.
 
-They are file locks of the operating system, so they end with the process that holds them, however it ends.
+They are file locks of the operating system, so they end with the process that holds them, however it ends. A run of a
+cluster is many processes and holds a claim (`forecasting.claims`); a lease of the model and a claim exclude each other.
 """
 
-import fcntl
 import os
 import signal
-import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
 
+from forecasting.claims import claim_path, held_claim
 from forecasting.contracts.layout import HomeLayout, RunLayout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.errors import RetryableError
+from forecasting.file_locks import exclusive_lock, lock_holder
 from forecasting.runs import STEP_RECORDS_DIR, RunRecord, load_run
-
-_PATIENCE_S = 0.2
 
 
 @contextmanager
@@ -27,10 +25,16 @@ def model_lease(home: HomeLayout, model: str) -> Iterator[None]:
     """Hold the right to run a model's pipeline in this home.
 
     Raises:
-        RetryableError: Another process holds it.
+        RetryableError: Another process holds it, or a run of a cluster has the claim.
     """
     home.runs.mkdir(parents=True, exist_ok=True)
     with exclusive_lock(_model_lease_path(home, model), f"a run of {model!r} is already going in {home.root}"):
+        # Looked at once the lease is held, and `begin_cluster_run` looks at leases once it has the claim: one sees the other.
+        if (claim := held_claim(home.runs, model)) is not None:
+            raise RetryableError(
+                f"run {claim.run} of {model!r} is going on a cluster; it must end first; where its workflow is gone, "
+                f"remove {claim_path(home.runs, model)}"
+            )
         yield
 
 
@@ -59,12 +63,26 @@ def run_lease(layout: RunLayout) -> Iterator[None]:
 
 
 def run_is_going(layout: RunLayout) -> bool:
-    """Whether a process runs this very run now, whatever a killed one left in its record."""
-    return lock_holder(_run_lease_path(layout)) is not None
+    """Whether a process or a cluster runs this very run now, whatever a killed one left in its record."""
+    return lock_holder(_run_lease_path(layout)) is not None or run_is_claimed(layout)
+
+
+def run_is_claimed(layout: RunLayout) -> bool:
+    """Whether this run has the claim of its model: a cluster runs it now."""
+    if not layout.record.is_file():
+        return False
+    runs = layout.root.parent
+    claim = held_claim(runs, load_run(layout).model)
+    return claim is not None and claim.run == layout.name
 
 
 def model_is_going(home: HomeLayout, model: str) -> bool:
-    """Whether a process runs a model's pipeline in this home now."""
+    """Whether a process, or a run of a cluster, runs a model's pipeline in this home now."""
+    return is_leased(home, model) or held_claim(home.runs, model) is not None
+
+
+def is_leased(home: HomeLayout, model: str) -> bool:
+    """Whether a process holds the lease of a model; a run of a cluster holds none."""
     return lock_holder(_model_lease_path(home, model)) is not None
 
 
@@ -93,7 +111,9 @@ def effective_run(layout: RunLayout) -> RunRecord:
 
 
 def signal_steps(layout: RunLayout, number: signal.Signals, only: Collection[int] | None = None) -> list[int]:
-    """Send a signal to the processes that run steps of a run now; returns them.
+    """Send a signal to the processes that run steps of a run now on this host; returns them.
+
+    On a volume that hosts share, or containers, a step may be a process of another one, whose number means nothing here.
 
     Args:
         layout: The run.
@@ -101,25 +121,12 @@ def signal_steps(layout: RunLayout, number: signal.Signals, only: Collection[int
         only: None but these processes; none: all.
     """
     holders = [lock_holder(_step_lease_path(layout, step)) for step in StepName]
-    processes = [holder for holder in holders if holder and (only is None or holder in only)]
+    here = [holder.process for holder in holders if holder is not None and holder.is_here]
+    processes = [process for process in here if only is None or process in only]
     for process in processes:
         with suppress(ProcessLookupError):
             os.kill(process, number)
     return processes
-
-
-def lock_holder(path: Path) -> int | None:
-    """The process that holds a lock file of `exclusive_lock`, 0 where it has not said yet, none where none does."""
-    try:
-        stream = path.open(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return int(stream.read().strip() or 0)
-    return None
 
 
 def _run_lease_path(layout: RunLayout) -> Path:
@@ -132,38 +139,3 @@ def _step_lease_path(layout: RunLayout, step: StepName) -> Path:
 
 def _model_lease_path(home: HomeLayout, model: str) -> Path:
     return home.runs / f".{model}.lease"
-
-
-@contextmanager
-def exclusive_lock(path: Path, taken: str) -> Iterator[None]:
-    """Hold a file lock of the operating system; the file names the process that holds it.
-
-    Args:
-        path: The lock file; it stays, an unlocked one means nothing.
-        taken: What is the matter when it is taken, for the message.
-
-    Raises:
-        RetryableError: Another process holds it.
-    """
-    with path.open("a+", encoding="utf-8") as stream:
-        _take(stream, taken)
-        stream.truncate(0)
-        stream.write(str(os.getpid()))
-        stream.flush()
-        yield
-
-
-def _take(stream: TextIO, taken: str) -> None:
-    deadline = time.monotonic() + _PATIENCE_S
-    while True:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            # Someone may only be looking, which is over at once.
-            if time.monotonic() < deadline:
-                time.sleep(_PATIENCE_S / 10)
-                continue
-            stream.seek(0)
-            holder = stream.read().strip() or "unknown"
-            raise RetryableError(f"{taken} (process {holder}); wait for it or stop it, then try again") from error
-        return

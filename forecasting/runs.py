@@ -67,7 +67,8 @@ class RunRecord:
     """One run of the pipeline. Times are epoch seconds, `cutoff` is ISO 8601 or none for the end of the table.
 
     last_step: where the run was asked to end. forced: steps asked to run again although nothing had
-    changed. refused_by: the gate that said no, with its reason. exit_code: what `almanac run` returned.
+    changed. refused_by: the gate that said no, with its reason. exit_code: what `almanac run` returned. request: of whom
+    had a cluster run it, so that it is found again; or none. on_cluster: whether its steps are pods of a cluster.
     """
 
     run: str
@@ -83,6 +84,8 @@ class RunRecord:
     reason: str | None = None
     exit_code: int | None = None
     process: int | None = None
+    request: str | None = None
+    on_cluster: bool = False
     steps: Mapping[StepName, StepRecord] = field(default_factory=dict)
 
 
@@ -211,11 +214,22 @@ def load_step(layout: RunLayout, step: StepName) -> StepRecord | None:
         raise ArtifactError(f"{path} is no step record of this version: {error}") from error
 
 
+def is_finished(directory: Path) -> bool | None:
+    """Whether the record in the directory of a run says that the run has ended; none where there is no record.
+
+    Raises:
+        ArtifactError: The record cannot be read.
+    """
+    path = RunLayout(directory).record
+    return _read_json(path).get("finished") is not None if path.is_file() else None
+
+
 def list_runs(home: HomeLayout) -> list[RunLayout]:
     """Runs of a home, newest first."""
     if not home.runs.is_dir():
         return []
-    return [RunLayout(path.parent) for path in sorted(home.runs.glob("*/run.json"), key=_age_key, reverse=True)]
+    layouts = [RunLayout(path.parent) for path in home.runs.glob("*/run.json")]
+    return sorted(layouts, key=_age_key, reverse=True)
 
 
 def find_run(home: HomeLayout, name: str) -> RunLayout:
@@ -323,10 +337,18 @@ def _no_run(name: str, runs: Path) -> ConfigError:
     return ConfigError(f"there is no run {name!r} in {runs}; `{command_word()} runs list` names them")
 
 
-def _age_key(path: Path) -> tuple[str, int, str]:
-    stamp, _, rest = path.parent.name.partition("-")
-    number = rest.rpartition("-")[2]
-    return stamp, int(number) if number.isdigit() else 1, rest
+def _age_key(layout: RunLayout) -> tuple[float, int, str]:
+    """When a run was begun; the name says nothing of that on a cluster. Within one moment the number behind it counts."""
+    number = layout.name.rpartition("-")[2]
+    return _created(layout), int(number) if number.isdigit() else 1, layout.name
+
+
+def _created(layout: RunLayout) -> float:
+    try:
+        return float(_read_json(layout.record)["created"])
+    except (ArtifactError, KeyError, TypeError, ValueError):
+        # Whoever opens such a record is told; until then it stands where its file does.
+        return layout.record.stat().st_mtime
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from kfp.dsl.graph_component import GraphComponent
 from components.batch.component import forecast_batch
 from forecasting.config import AlmanacConfig
 from forecasting.config.root import forecast_batch_settings
+from pipelines.graph import limits_of_runs
 
 RETRIES = 3
 """A batch is there once or not at all, so that trying again does no harm."""
@@ -46,5 +47,6 @@ def build_batch_pipeline(
 
     chosen: Any = settled if place else asked
     return dsl.pipeline(
-        name=f"almanac-{config.name}-forecasts", description="Forecasts every series from one cutoff, once."
-    )(chosen)
+        name=f"almanac-{config.name}-forecasts", description="Forecasts every series from one cutoff, once.",
+        pipeline_config=limits_of_runs(config) if equip is not None else None,
+    )(chosen)  # fmt: skip

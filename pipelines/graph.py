@@ -21,6 +21,7 @@ from components.training.component import train_model
 from components.validation.component import validate_data
 from forecasting.config import AlmanacConfig, step_settings
 from forecasting.contracts.steps import GATES, PARENTS, StepName
+from forecasting.durations import duration_s
 
 COMPONENTS: dict[StepName, BaseComponent] = {
     StepName.VALIDATE_DATA: validate_data,
@@ -75,23 +76,23 @@ def build_cluster_pipeline(
         scheduled: When the run was due. The local runner of Kubeflow Pipelines knows neither placeholder.
 
     Returns:
-        A pipeline with the parameters `home` and `cutoff`. Where the cutoff is empty it follows from the time for which the
-        run was scheduled.
+        A pipeline with the parameters `home`, `cutoff` and `request`. Where the cutoff is empty it follows from the time for
+        which the run was scheduled. The record of the run keeps the request, so that whoever submitted it finds it.
     """
     last = StepName.DEPLOY_MODEL
 
-    def almanac(home: str = config.cluster.home, cutoff: str = "") -> None:
+    def almanac(home: str = config.cluster.home, cutoff: str = "", request: str = "") -> None:
         # The steps read the cutoff from the record that begin_run makes, so that a repeated run has the same.
         graph = _Graph(config, home, run, "", place)
         with dsl.ExitHandler(graph.call(StepName.REPORT_RUN, ends_run=True), name="run"):
             begun = begin_run(
                 config=config.model_dump_json(), home=home, run=run, cutoff=cutoff, last=last.value,
-                scheduled=scheduled,
+                scheduled=scheduled, request=request,
             )  # fmt: skip
             place(begun.set_caching_options(enable_caching=False), None)
             graph.chain(_up_to(last), {}, begun)
 
-    return _pipeline(config, almanac)
+    return _pipeline(config, almanac, limits_of_runs(config))
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,18 @@ def _leave(_task: dsl.PipelineTask, _step: StepName | None) -> None:
     """On this machine a task has what the process has."""
 
 
-def _pipeline(config: AlmanacConfig, function: Callable[..., None]) -> GraphComponent:
+def limits_of_runs(config: AlmanacConfig) -> dsl.PipelineConfig:
+    """How long a cluster lets a run go on, and keeps its object afterwards."""
+    return dsl.PipelineConfig(
+        active_deadline_seconds=duration_s(config.cluster.deadline),
+        ttl_seconds_after_finished=duration_s(config.cluster.keep_finished),
+    )
+
+
+def _pipeline(
+    config: AlmanacConfig, function: Callable[..., None], limits: dsl.PipelineConfig | None = None
+) -> GraphComponent:
     return dsl.pipeline(
-        name=f"almanac-{config.name}", description="Trains, judges, compresses and deploys a forecasting model."
-    )(function)
+        name=f"almanac-{config.name}", description="Trains, judges, compresses and deploys a forecasting model.",
+        pipeline_config=limits,
+    )(function)  # fmt: skip

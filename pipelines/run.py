@@ -108,7 +108,7 @@ def resume_run(name: str, home: HomeLayout, config: AlmanacConfig | None = None)
     with model_lease(home, own.name):
         clear_stop(layout)
         forget_unfinished_steps(layout)
-        begun = replace(load_run(layout), status=RunStatus.RUNNING, process=os.getpid())
+        begun = replace(load_run(layout), status=RunStatus.RUNNING, process=os.getpid(), on_cluster=False)
         write_run(layout, replace(begun, finished=None, exit_code=None, refused_by=None, reason=None))
         return _run(own, home, layout)
 

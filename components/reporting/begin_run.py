@@ -13,7 +13,9 @@ from forecasting.errors import AlmanacError, ConfigError
 logger = logging.getLogger(__name__)
 
 
-def begin_run_component(config: str, *, home: str, run: str, cutoff: str, scheduled: str, last: str) -> None:
+def begin_run_component(
+    config: str, *, home: str, run: str, cutoff: str, scheduled: str, request: str, last: str
+) -> None:
     """Begin a run, or go on with the one of this name; the process ends with the exit code of what is in the way.
 
     Args:
@@ -22,6 +24,7 @@ def begin_run_component(config: str, *, home: str, run: str, cutoff: str, schedu
         run: Name of the run.
         cutoff: ISO 8601 time with zone, or empty.
         scheduled: When the run was due; empty, or a placeholder that the backend did not fill: by no schedule.
+        request: Names who asked for the run, or empty.
         last: The last step before the report.
 
     Raises:
@@ -31,7 +34,9 @@ def begin_run_component(config: str, *, home: str, run: str, cutoff: str, schedu
     due = "" if scheduled.startswith("{{") else scheduled
     try:
         parsed = _parsed(config)
-        begin_cluster_run(parsed, home_layout(home), run, cutoff=cutoff, scheduled=due, last=StepName(last))
+        begin_cluster_run(
+            parsed, home_layout(home), run, cutoff=cutoff, scheduled=due, request=request, last=StepName(last)
+        )
     except AlmanacError as error:
         logger.error("%s", error)
         raise SystemExit(int(error.exit_code)) from error

@@ -46,11 +46,11 @@ def report_run(
 
 
 @dsl.component(base_image=image("steps"), install_kfp_package=False)
-def begin_run(config: str, home: str, run: str, cutoff: str, scheduled: str, last: str) -> None:
+def begin_run(config: str, home: str, run: str, cutoff: str, scheduled: str, request: str, last: str) -> None:
     """See `components.reporting.begin_run`."""
     from components.reporting.begin_run import begin_run_component
 
-    begin_run_component(config, home=home, run=run, cutoff=cutoff, scheduled=scheduled, last=last)
+    begin_run_component(config, home=home, run=run, cutoff=cutoff, scheduled=scheduled, request=request, last=last)
 
 
 @dsl.component(base_image=image("steps"), install_kfp_package=False)

@@ -16,6 +16,7 @@ from forecasting.durations import duration_s
 from pipelines.cluster.argo_pods import CONFIG_FILE, PASSED_FILE, pod_template, volumes
 
 API_VERSION = "argoproj.io/v1alpha1"
+PARAMETERS = ("cutoff", "scheduled", "request")
 BEGIN, REPORT = "begin-run", "report-run"
 RUN = "{{workflow.name}}"
 
@@ -65,7 +66,7 @@ def _workflow_template(config: AlmanacConfig, images: Mapping[StepName | None, s
     spec = {
         "entrypoint": "pipeline",
         "onExit": REPORT,
-        "arguments": {"parameters": [{"name": "cutoff", "value": ""}, {"name": "scheduled", "value": ""}]},
+        "arguments": {"parameters": [{"name": name, "value": ""} for name in PARAMETERS]},
         "serviceAccountName": cluster.service_account,
         "automountServiceAccountToken": False,
         "executor": {"serviceAccountName": f"{cluster.service_account}-executor"},
@@ -144,7 +145,7 @@ def _dashed(step: StepName) -> str:
 
 def _begin_template(config: AlmanacConfig, image: str) -> dict[str, Any]:
     words = ["begin", "--run", RUN, "--cutoff", "{{workflow.parameters.cutoff}}"]
-    words += ["--scheduled", "{{workflow.parameters.scheduled}}"]
+    words += ["--scheduled", "{{workflow.parameters.scheduled}}", "--request", "{{workflow.parameters.request}}"]
     return pod_template(BEGIN, words, image, config.cluster) | {"retryStrategy": _retries(config)}
 
 

@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     begin = commands.add_parser("begin", parents=[common], help="make the record of the run")
     begin.add_argument("--cutoff", default="", help="use the table up to this time only")
     begin.add_argument("--scheduled", default="", help="when the run was due")
+    begin.add_argument("--request", default="", help="names who asked for the run")
     begin.set_defaults(function=_begin)
     step = commands.add_parser("step", parents=[common], help="do one step")
     step.add_argument("name", type=StepName, choices=list(StepName))
@@ -58,7 +59,9 @@ def _parser() -> argparse.ArgumentParser:
 def _begin(parsed: argparse.Namespace) -> None:
     config, home = load_config(parsed.config), home_layout()
     make_example(config, home)
-    begin_cluster_run(config, home, parsed.run, cutoff=parsed.cutoff, scheduled=parsed.scheduled)
+    begin_cluster_run(
+        config, home, parsed.run, cutoff=parsed.cutoff, scheduled=parsed.scheduled, request=parsed.request
+    )
 
 
 def _step(parsed: argparse.Namespace) -> None:

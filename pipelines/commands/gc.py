@@ -13,8 +13,9 @@ from components.reporting.tracking.upload import upload
 from forecasting.config import AlmanacConfig, load_config
 from forecasting.contracts.codes import ExitCode
 from forecasting.contracts.layout import HomeLayout, home_layout
+from forecasting.file_locks import exclusive_lock
 from forecasting.formats import as_bytes
-from forecasting.leases import exclusive_lock, model_lease
+from forecasting.leases import model_lease
 from pipelines.collecting import CollectionReport, choose_garbage, remove_garbage
 from pipelines.fits import backtest_home
 from pipelines.records import table

@@ -14,9 +14,9 @@ from forecasting.audit import AuditAction
 from forecasting.config.candidate import JudgementConfig
 from forecasting.durations import duration_s
 from forecasting.errors import AlmanacError, RetryableError
+from forecasting.file_locks import exclusive_lock
 from forecasting.gates.candidate import SHADOW_APPROVAL, CandidateReport, judge_candidate, judgement_obstacle
 from forecasting.gates.rules import GateDecision
-from forecasting.leases import exclusive_lock
 from forecasting.repository import APPROVAL_KEY, ModelRepository, RolesRecord
 from forecasting.store.opening import Store
 from serving.gateway.candidate_samples import CandidateSamples

@@ -34,8 +34,19 @@ class ArgoInterpreter:
         parameters = {entry["name"]: entry["value"] for entry in spec["arguments"]["parameters"]} | self.arguments
         self.known = {f"workflow.parameters.{key}": value for key, value in parameters.items()}
         self.known["workflow.name"] = self.name
+        self.phases = {}
+        return self._go_on()
+
+    def retry(self) -> str:
+        """What `argo retry` does to a workflow that failed: tasks that succeeded or were skipped are not done again."""
+        kept = {name: phase for name, phase in self.phases.items() if phase in (SUCCEEDED, SKIPPED)}
+        self.phases = {name: phase for name, phase in kept.items() if name != "onExit"}
+        return self._go_on()
+
+    def _go_on(self) -> str:
+        spec = self._spec
         dag = self._template(spec["entrypoint"])["dag"]
-        for task in _ordered(dag["tasks"]):
+        for task in [task for task in _ordered(dag["tasks"]) if task["name"] not in self.phases]:
             self.phases[task["name"]] = self._task(task)
         phase = FAILED if FAILED in self.phases.values() else SUCCEEDED
         self.known["workflow.status"] = phase

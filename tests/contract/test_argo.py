@@ -112,6 +112,29 @@ def test_a_workflow_that_is_tried_again_keeps_what_was_done(place: GoldenHome) -
     assert states(place) == ALL_SUCCEEDED
 
 
+def test_argo_retry_goes_on_with_the_step_that_failed_and_ends_the_run_as_it_then_is(place: GoldenHome) -> None:
+    argo = workflow(place, "compress_model=crash")
+    assert argo.run() == "Failed"
+    assert load_run(place.layout.run("almanac-toy-1")).finished is not None
+    argo.environment = workflow(place).environment
+    assert argo.retry() == "Succeeded"
+    assert argo.attempts["begin-run"] == argo.attempts["train-model"] == [0]
+    assert argo.attempts["compress-model"] == [1, 0]
+    record = load_run(place.layout.run("almanac-toy-1"))
+    assert (record.status, record.exit_code) == (RunStatus.SUCCEEDED, 0)
+    assert states(place) == ALL_SUCCEEDED
+    assert not list(place.layout.runs.glob(".*.claim"))
+
+
+def test_argo_retry_waits_for_another_run_of_the_model(place: GoldenHome) -> None:
+    argo = workflow(place, "compress_model=crash")
+    argo.run()
+    begin_cluster_run(load_config(place.config), HomeLayout(place.layout.root), "another")
+    argo.environment = workflow(place).environment
+    assert argo.retry() == "Failed"
+    assert argo.attempts["compress-model"] == [1, 75, 75, 75]
+
+
 def test_a_second_run_of_the_model_waits_for_the_first(place: GoldenHome) -> None:
     begin_cluster_run(load_config(place.config), HomeLayout(place.layout.root), "another")
     argo = workflow(place)

@@ -132,3 +132,11 @@ def test_the_settings_of_the_cluster_are_in_the_platform_spec() -> None:
         (mount,) = executors[name]["pvcMount"]
         assert mount["mountPath"] == "/var/lib/almanac"
         assert executors[name]["securityContext"]["runAsNonRoot"] is True
+
+
+@pytest.mark.parametrize("name", ["electricity.yaml", "electricity-forecasts.yaml"])
+def test_the_cluster_ends_a_run_that_takes_too_long_and_forgets_one_that_is_done(name: str) -> None:
+    _, platform = yaml.safe_load_all((GOLDEN.parent / name).read_text(encoding="utf-8"))
+    assert platform["platforms"]["kubernetes"]["pipelineConfig"] == {
+        "activeDeadlineSeconds": 86_400, "resourceTtlOnCompletion": 604_800,
+    }  # fmt: skip

@@ -27,7 +27,7 @@ from forecasting.command_word import command_word
 from forecasting.config.tracking import TrackingConfig
 from forecasting.contracts.layout import HomeLayout
 from forecasting.errors import ConfigError, RetryableError
-from forecasting.leases import exclusive_lock
+from forecasting.file_locks import exclusive_lock
 from forecasting.wire.server_process import package_environment
 
 logger = logging.getLogger(__name__)

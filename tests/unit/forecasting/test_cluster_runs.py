@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from forecasting.cluster_runs import begin_cluster_run, end_cluster_run
+from forecasting.cluster_runs import begin_cluster_run, end_cluster_run, reopen_cluster_run
 from forecasting.config import AlmanacConfig
 from forecasting.contracts.layout import HomeLayout
 from forecasting.contracts.steps import StepName
@@ -15,7 +15,8 @@ from forecasting.contracts.vocabulary import RunStatus
 from forecasting.cutoffs import scheduled_cutoff
 from forecasting.errors import ArtifactError, ConfigError, RetryableError
 from forecasting.execution import run_component
-from forecasting.runs import StepRecord, load_run, write_run, write_step
+from forecasting.leases import effective_run, model_is_going, model_lease, run_is_going
+from forecasting.runs import RunRecord, StepRecord, create_run, find_run, load_run, write_run, write_step
 
 
 @pytest.fixture
@@ -52,24 +53,98 @@ def test_another_model_may_run_beside_it(config, home):
     assert begin_cluster_run(config.model_copy(update={"name": "other"}), home, "two").model == "other"
 
 
+def claim_for(*, since_s: float, until_s: float) -> str:
+    """The claim of run `one`, begun and ended by the cluster so many seconds from now."""
+    now = time.time()
+    return json.dumps({"run": "one", "since": now + since_s, "until": now + until_s})
+
+
+def test_a_claim_says_when_the_cluster_ends_its_run(config, home):
+    begin_cluster_run(config, home, "one")
+    claim = json.loads((home.runs / ".toy.claim").read_text())
+    assert claim["until"] - claim["since"] == 86_400
+
+
 def test_a_run_that_was_killed_with_all_its_pods_gives_its_claim_up_after_the_deadline(config, home):
     begin_cluster_run(config, home, "one")
     claim = home.runs / ".toy.claim"
-    claim.write_text(json.dumps({"run": "one", "since": time.time() - 86_300}))
+    claim.write_text(claim_for(since_s=-86_300, until_s=100))
     with pytest.raises(RetryableError):
         begin_cluster_run(config, home, "two")
-    claim.write_text(json.dumps({"run": "one", "since": time.time() - 86_500}))
+    claim.write_text(claim_for(since_s=-86_500, until_s=-100))
     assert begin_cluster_run(config, home, "two").run == "two"
 
 
 def test_a_claim_without_a_record_holds_for_minutes_only(config, home):
     home.runs.mkdir()
     claim = home.runs / ".toy.claim"
-    claim.write_text(json.dumps({"run": "one", "since": time.time() - 200}))
+    claim.write_text(claim_for(since_s=-200, until_s=86_000))
     with pytest.raises(RetryableError):
         begin_cluster_run(config, home, "two")
-    claim.write_text(json.dumps({"run": "one", "since": time.time() - 400}))
+    claim.write_text(claim_for(since_s=-400, until_s=86_000))
     assert begin_cluster_run(config, home, "two").run == "two"
+
+
+def test_a_process_that_runs_the_model_and_a_run_of_a_cluster_exclude_each_other(config, home):
+    with model_lease(home, "toy"):
+        with pytest.raises(RetryableError, match="a process runs the pipeline of 'toy'"):
+            begin_cluster_run(config, home, "one")
+        assert not (home.runs / ".toy.claim").exists()
+    begin_cluster_run(config, home, "one")
+    assert model_is_going(home, "toy")
+    with pytest.raises(RetryableError, match="run one of 'toy' is going on a cluster"), model_lease(home, "toy"):
+        pass
+    end_cluster_run(home, "one")
+    assert not model_is_going(home, "toy")
+    with model_lease(home, "toy"):
+        assert model_is_going(home, "toy")
+
+
+def test_a_run_of_a_cluster_is_shown_as_running_while_it_has_the_claim(config, home):
+    begin_cluster_run(config, home, "one")
+    layout = home.run("one")
+    assert run_is_going(layout)
+    assert effective_run(layout).status == RunStatus.RUNNING
+    (home.runs / ".toy.claim").write_text(claim_for(since_s=-86_500, until_s=-100))
+    assert not run_is_going(layout)
+    assert effective_run(layout).status == RunStatus.STOPPED
+
+
+def test_a_run_that_has_ended_is_opened_again_by_a_step_that_is_done_again(config, home):
+    begin_cluster_run(config, home, "one")
+    layout = home.run("one")
+    write_step(layout, StepRecord(StepName.VALIDATE_DATA, RunStatus.SUCCEEDED, started=1.0))
+    write_step(layout, StepRecord(StepName.BUILD_FEATURES, RunStatus.FAILED, started=2.0, exit_code=1))
+    end_cluster_run(home, "one")
+    with pytest.raises(SystemExit) as ended:
+        run_component("build_features", "none:none", "{}", {}, home=str(home.root), run="one", cutoff="")
+    # It was tried: its settings do not fit, which is another failure than the one before.
+    assert ended.value.code == 2
+    assert load_run(layout).finished is None
+    assert model_is_going(home, "toy")
+
+
+def test_the_report_of_a_run_that_has_ended_opens_it_not(config, home):
+    begin_cluster_run(config, home, "one")
+    end_cluster_run(home, "one")
+    with pytest.raises(SystemExit):
+        run_component("report_run", "none:none", "{}", {}, home=str(home.root), run="one", cutoff="")
+    assert load_run(home.run("one")).finished is not None
+    assert not model_is_going(home, "toy")
+
+
+def test_a_run_of_this_machine_is_not_opened_again_as_one_of_a_cluster(config, home):
+    created = RunRecord("20260101T000000Z-toy", "toy", created=1.0, cutoff=None, config_digest="x", finished=2.0)
+    layout = create_run(home, created)
+    reopen_cluster_run(home, layout.name)
+    assert load_run(layout).finished == 2.0
+
+
+def test_the_latest_run_is_the_one_that_was_begun_last_whatever_it_is_called(config, home):
+    begin_cluster_run(config, home, "almanac-toy-zzz")
+    end_cluster_run(home, "almanac-toy-zzz")
+    create_run(home, RunRecord("20260101T000000Z-toy", "toy", created=time.time() + 5, cutoff=None, config_digest="x"))
+    assert find_run(home, "latest").name == "20260101T000000Z-toy"
 
 
 def test_a_claim_that_cannot_be_read_stops_and_names_the_file(config, home):

@@ -13,7 +13,7 @@ from components.reporting.tracking.upload import set_aliases
 from forecasting.config.tracking import TrackingConfig
 from forecasting.contracts.layout import HomeLayout
 from forecasting.contracts.vocabulary import ModelRole
-from forecasting.leases import exclusive_lock
+from forecasting.file_locks import exclusive_lock
 from forecasting.repository import ModelRepository
 from pipelines.cli import main
 

@@ -18,8 +18,8 @@ from forecasting.answering.served_model import ServedModel
 from forecasting.config.candidate import CandidateConfig, JudgementConfig
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import RetryableError
+from forecasting.file_locks import exclusive_lock
 from forecasting.gates.candidate import SHADOW_APPROVAL
-from forecasting.leases import exclusive_lock
 from forecasting.repository import APPROVAL_KEY, REJECTED_KEY, ModelRepository
 from forecasting.store.address import store_address
 from forecasting.store.forecasts import ForecastRole, write_forecasts
