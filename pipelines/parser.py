@@ -51,7 +51,17 @@ _RUN_NAME = _option(
 _MODEL = _option("model", metavar="MODEL", help="name of the model")
 _VERSION = _option("version", metavar="VERSION", type=int, help="a version of it")
 _REASON = _option("--reason", metavar="WHY", default="", help="why, for the audit log")
-
+_IMAGES = (
+    _option("--image", metavar="TARGET=IMAGE", action="append", default=[], dest="images",
+            help="image of steps, trainer or serving, by digest; may be given again"),
+    _option("--allow-tags", action="store_true", help="take images by tag, too, which may be other images tomorrow"),
+)  # fmt: skip
+_HOST = _option("--host", metavar="URL", help="interface of the cluster; none: cluster.api.url of the configuration")
+_CLUSTER = (*_IMAGES, _HOST)
+_THERE = (
+    _option("-c", "--config", metavar="FILE", help="configuration (YAML) of a model: its runs on the cluster; none: the runs of this home"),
+    _SET, _HOST,
+)  # fmt: skip
 
 COMMANDS: tuple[CommandSpec, ...] = (
     CommandSpec("init", "Write a commented starter configuration for your table.", (
@@ -76,20 +86,35 @@ COMMANDS: tuple[CommandSpec, ...] = (
         _option("--promote", action="store_true", help="let this run replace a champion of a later cutoff, if it passes its gates"),
         _JSON,
     ), "pipelines.commands.run:run"),
-    CommandSpec("compile", "Write the pipeline as a definition for a cluster. Submitting it is not in this version.", (
+    CommandSpec("compile", "Write the pipeline as a definition for a cluster.", (
         _CONFIG, _SET,
         _option("-o", "--output", metavar="OUT", required=True, help="file to write (YAML)"),
         _option("--pipeline", choices=["run", "forecast_batch"], default="run",
                 help="run: from the table to the deployed model (default); forecast_batch: every series from one cutoff, to Parquet or SQL"),
         _option("--format", choices=["kfp", "kfp-crd", "argo"], default="kfp",
                 help="kfp: what Kubeflow Pipelines takes (default); kfp-crd: its Pipeline and PipelineVersion, for GitOps; argo: WorkflowTemplate and CronWorkflow, for clusters without it"),
-        _option("--image", metavar="TARGET=IMAGE", action="append", default=[], dest="images",
-                help="image of steps, trainer or serving, by digest; may be given again"),
-        _option("--allow-tags", action="store_true", help="take images by tag, too, which may be other images tomorrow"),
+        *_IMAGES,
     ), "pipelines.commands.compile:compile_pipeline"),
-    CommandSpec("submit", "Submit a run to a cluster."),
-    CommandSpec("schedule", "Run the pipeline on a schedule on a cluster."),
-    CommandSpec("backfill", "Run the pipeline for past cutoffs."),
+    CommandSpec("submit", "Begin a run on a cluster.", (
+        _CONFIG, _SET,
+        _option("--cutoff", metavar="T", help="use the table up to this ISO 8601 time with zone only; none: all of it"),
+        _option("--request", metavar="ID", help="names the run: the same ID a second time is the same run; none: a new one"),
+        _option("--wait", action="store_true", help="wait for the end of the run, and end with its exit code"),
+        *_CLUSTER, _JSON,
+    ), "pipelines.commands.submit:submit"),
+    CommandSpec("schedule", "Run the pipeline on a cluster by retraining.schedule.", (
+        _CONFIG, _SET,
+        _option("--remove", action="store_true", help="end the schedule; runs that it began go on"),
+        *_CLUSTER,
+    ), "pipelines.commands.submit:schedule"),
+    CommandSpec("backfill", "Run the pipeline on a cluster for past cutoffs, one after another; an older cutoff is never promoted.", (
+        _CONFIG, _SET,
+        _option("--from", metavar="T", required=True, dest="first", help="the oldest cutoff, ISO 8601 time with zone"),
+        _option("--to", metavar="T", required=True, dest="last", help="the latest cutoff"),
+        _option("--every", metavar="DURATION", default="7d", help="time between two cutoffs (default: 7d)"),
+        _option("--label", metavar="TEXT", default="", help="runs cutoffs again that were done under another label"),
+        *_CLUSTER, _JSON,
+    ), "pipelines.commands.submit:backfill"),
     CommandSpec("backtest", "Score models on the past, fold after fold, without deploying any.", (
         _CONFIG, _SET,
         _option("--model", metavar="MODEL", action="append", default=[], dest="models",
@@ -154,12 +179,12 @@ COMMANDS: tuple[CommandSpec, ...] = (
         CommandSpec("explain", "Say for each step whether it would run again, and why.", (_RUN, _OWN_CONFIG, _SET, _JSON), "pipelines.commands.cache:explain"),
     )),
     CommandSpec("runs", "Look at runs.", children=(
-        CommandSpec("list", "List the runs of this home, newest first.", (_JSON,), "pipelines.commands.runs:list_runs"),
+        CommandSpec("list", "List the runs of this home, or of a model on a cluster, newest first.", (*_THERE, _JSON), "pipelines.commands.runs:list_runs"),
         CommandSpec("show", "Show one run: its steps, and what went wrong.", (_RUN_NAME, _JSON), "pipelines.commands.runs:show"),
         CommandSpec("logs", "Print the logs of a run.", (
-            _RUN_NAME, _option("--step", metavar="STEP", choices=STEPS, help="only this step"),
+            _RUN_NAME, _option("--step", metavar="STEP", choices=STEPS, help="only this step"), *_THERE,
         ), "pipelines.commands.runs:logs"),
-        CommandSpec("stop", "Stop a run that is going; it can be resumed.", (_RUN_NAME,), "pipelines.commands.runs:stop"),
+        CommandSpec("stop", "Stop a run that is going; it can be resumed.", (_RUN_NAME, *_THERE), "pipelines.commands.runs:stop"),
     )),
     CommandSpec("models", "Look at the model repository and change who is champion.", children=(
         CommandSpec("list", "List models with champion, candidate and previous.", (_JSON,), "pipelines.commands.models:list_models"),

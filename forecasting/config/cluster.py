@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
+from forecasting.config.cluster_api import ClusterApiConfig
 from forecasting.config.section import Section
 from forecasting.config.values import Duration
 from forecasting.contracts.steps import StepName
@@ -61,8 +62,12 @@ class SecretKeyConfig(Section):
 
 
 class ClusterConfig(Section):
-    """What `almanac compile` needs to know of a cluster."""
+    """What a pipeline needs to know of a cluster, and where it is submitted."""
 
+    backend: Literal["kfp", "argo"] = Field(
+        "kfp", description="What runs the pipeline there: kfp, Kubeflow Pipelines; argo, Argo Workflows alone."
+    )
+    api: ClusterApiConfig = Field(default_factory=ClusterApiConfig, description="How it is reached.")
     namespace: KubernetesName = Field("almanac", description="Namespace of the pipeline.")
     service_account: KubernetesName = Field("almanac-pipeline", description="Service account of its pods.")
     volume_claim: KubernetesName = Field(

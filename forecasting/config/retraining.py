@@ -60,6 +60,11 @@ class RetrainingConfig(Section):
         "replace",
         description="What a run does with values that were posted to the gateway. replace: they stand in the place of the table's; fill: only where the table has none; ignore: they are not read.",
     )
+    runner: Literal["local", "cluster"] = Field(
+        "local",
+        description="Where `almanac worker` runs the pipeline. local: beside itself; cluster: it submits a run to the cluster of the section "
+        "cluster, and follows it; the worker then needs the volume with the runs (ALMANAC_HOME).",
+    )
     poll_interval_s: float = Field(5.0, gt=0, le=3600, description="How often the worker looks for requests.")
     lease_s: int = Field(
         120,

@@ -104,6 +104,7 @@ def _cron_workflow(config: AlmanacConfig) -> dict[str, Any]:
         **({"stopStrategy": {"expression": f"cronworkflow.failed >= {stop}"}} if stop else {}),
         "successfulJobsHistoryLimit": 3,
         "failedJobsHistoryLimit": 3,
+        "workflowMetadata": {"labels": _metadata(config, "")["labels"]},
         "workflowSpec": {
             "workflowTemplateRef": {"name": name},
             "arguments": {"parameters": [{"name": "scheduled", "value": "{{workflow.scheduledTime}}"}]},

@@ -12,12 +12,15 @@ from forecasting.errors import ArtifactError, ConfigError
 from forecasting.leases import effective_run, run_is_going, signal_steps
 from forecasting.runs import find_run, request_stop
 from forecasting.runs import list_runs as run_layouts
+from pipelines.commands.cluster_runs import list_there, logs_there, stop_there
 from pipelines.records import moment, run_document, step_remark, step_state, table
 from pipelines.run import PIPELINE_LOG
 
 
 def list_runs(arguments: argparse.Namespace) -> int:
     """One line a run; a run whose process is gone is shown as stopped."""
+    if arguments.config is not None:
+        return list_there(arguments)
     home = home_layout()
     rows = [("RUN", "MODEL", "STATUS", "CREATED", "CUTOFF", "SECONDS", "REMARK")]
     documents = []
@@ -73,6 +76,8 @@ def show(arguments: argparse.Namespace) -> int:
 
 def logs(arguments: argparse.Namespace) -> int:
     """The logs of a run, step by step, or of one step."""
+    if arguments.config is not None:
+        return logs_there(arguments)
     layout = find_run(home_layout(), arguments.run)
     steps = [StepName(arguments.step)] if arguments.step else list(StepName)
     found = [layout.log(step) for step in steps if layout.log(step).is_file()]
@@ -90,6 +95,8 @@ def logs(arguments: argparse.Namespace) -> int:
 
 def stop(arguments: argparse.Namespace) -> int:
     """Ask a run to stop: the step that runs gets SIGTERM, no other begins."""
+    if arguments.config is not None:
+        return stop_there(arguments)
     layout = find_run(home_layout(), arguments.run)
     record = effective_run(layout)
     going = run_is_going(layout)

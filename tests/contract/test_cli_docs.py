@@ -6,8 +6,6 @@ import sys
 import tomllib
 from pathlib import Path
 
-import pytest
-
 from forecasting.contracts.codes import KILLED, ExitCode
 from forecasting.version import VERSION
 from pipelines.docs_cli import all_parsers, cli_page
@@ -80,16 +78,6 @@ def test_every_designed_command_exists() -> None:
         designed |= {" ".join([*words, name]) for name in last.split("|") if name}
     found = {parser.prog for parser in all_parsers(build_parser("1"))}
     assert designed <= found
-
-
-@pytest.mark.parametrize(
-    "command", ["submit", "schedule", "backfill"],
-)  # fmt: skip
-def test_a_command_of_a_later_version_says_so(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    from pipelines.cli import main
-
-    assert main([*command.split(), "-c", "any.yaml", "any"]) == 2
-    assert capsys.readouterr().err == f"almanac: almanac {command} is not in this version\n"
 
 
 def test_help_answers_at_once_and_imports_nothing_heavy() -> None:

@@ -162,15 +162,3 @@ def test_a_single_missing_threshold_is_named(home, tmp_path):
     (tmp_path / "load.yaml").write_text(home.config.read_text().replace("max_naive_ratio: 0.5, ", ""))
     line = the_configuration_error(home, "run", "-c", str(tmp_path / "load.yaml"))
     assert line.endswith("'gates.model.max_naive_ratio' must be set; it has no default")
-
-
-@pytest.mark.parametrize(
-    ("words", "command"),
-    [
-        ("submit -c load.yaml", "submit"),
-        ("schedule -c load.yaml", "schedule"),
-        ("backfill", "backfill"),
-    ],
-)
-def test_a_command_that_is_not_in_this_version_says_so(home, words, command):
-    assert the_configuration_error(home, *words.split()) == f"almanac {command} is not in this version"

@@ -1,0 +1,78 @@
+"""The cluster that a configuration names, ready to be asked."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from forecasting.config import AlmanacConfig
+from forecasting.errors import ConfigError
+from pipelines.cluster.api_session import ApiAddressSpec, ApiSession
+from pipelines.cluster.argo_backend import ArgoBackend
+from pipelines.cluster.backend import ClusterBackend
+from pipelines.cluster.kfp_backend import KfpBackend
+
+POD_CREDENTIALS = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where a pod finds the token of its service account, and the certificates of Kubernetes."""
+
+
+@contextmanager
+def open_cluster(
+    config: AlmanacConfig, *, host: str | None = None, pinned: bool = True,
+    sleep: Callable[[float], object] = time.sleep,
+) -> Iterator[ClusterBackend]:  # fmt: skip
+    """The backend of `cluster.backend`, whose connections are closed at the end.
+
+    Args:
+        config: The configuration.
+        host: Goes before `cluster.api.url`.
+        pinned: Refuse to submit images without digest.
+        sleep: Waits between two tries of a request, seconds.
+
+    Raises:
+        ConfigError: The address is not known, or a file of its section cannot be used.
+    """
+    session = ApiSession(_address(config, host), config.cluster.api, sleep=sleep)
+    try:
+        if config.cluster.backend == "argo":
+            yield ArgoBackend(config, session, lambda: _argo_documents(config, pinned=pinned))
+        else:
+            yield KfpBackend(config, session, lambda: _kfp_package(config, pinned=pinned))
+    finally:
+        session.close()
+
+
+def _address(config: AlmanacConfig, host: str | None) -> ApiAddressSpec:
+    api = config.cluster.api
+    url, token, certificates = host or api.url, _path(api.token_file), _path(api.ca_file)
+    if url is not None:
+        return ApiAddressSpec(url.rstrip("/"), token, certificates)
+    name, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    if config.cluster.backend != "argo" or name is None:
+        raise ConfigError("cluster.api.url, or --host, must say where the interface of the cluster is; found neither")
+    shown = f"[{name}]" if ":" in name else name
+    return ApiAddressSpec(
+        f"https://{shown}:{port}", token or POD_CREDENTIALS / "token", certificates or POD_CREDENTIALS / "ca.crt"
+    )
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text).expanduser() if text else None
+
+
+def _argo_documents(config: AlmanacConfig, *, pinned: bool) -> list[dict[str, Any]]:
+    # Imported here: looking at runs and stopping one needs no compiler, which takes seconds to import.
+    from pipelines.cluster.compiled import compiled_argo
+
+    return list(yaml.safe_load_all(compiled_argo(config, pinned=pinned)))
+
+
+def _kfp_package(config: AlmanacConfig, *, pinned: bool) -> dict[str, Any]:
+    from pipelines.cluster.compiled import compiled_kfp
+
+    spec, platform = yaml.safe_load_all(compiled_kfp(config, pinned=pinned))
+    return {"pipeline_spec": spec, "platform_spec": platform}
