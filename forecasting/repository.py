@@ -31,7 +31,14 @@ from forecasting.command_word import command_word
 from forecasting.contracts.artifacts import QUARANTINE_DIR, QUARANTINE_REASONS_FILE, VINTAGES_FILE
 from forecasting.contracts.vocabulary import ModelRole, served_name
 from forecasting.errors import ArtifactError, ConfigError
-from forecasting.manifests import digest_file, digest_text, payload_files, sync_directory, write_text_atomically
+from forecasting.manifests import (
+    digest_file,
+    digest_text,
+    payload_files,
+    sync_directory,
+    sync_tree,
+    write_text_atomically,
+)
 
 ROLES_FILE = "roles.json"
 SERVER_CONFIG_FILE = "models.config"
@@ -152,7 +159,7 @@ class ModelRepository:
         temporary = folder / f".incoming-{uuid4().hex}"
         try:
             shutil.copytree(source_dir, temporary)
-            _sync_tree(temporary)
+            sync_tree(temporary)
             with self._locked():
                 roles = self.roles(name)
                 version = max([roles.last_version, *self.versions(name)]) + 1
@@ -201,7 +208,7 @@ class ModelRepository:
             # Of names and contents, so that a store with and one without a quarantine differ.
             found = {path.relative_to(temporary).as_posix(): digest_file(path) for path in payload_files(temporary)}
             key = digest_text(json.dumps(found))
-            _sync_tree(temporary)
+            sync_tree(temporary)
             with self._locked():
                 if not (folder / key).is_dir():
                     temporary.rename(folder / key)
@@ -484,14 +491,3 @@ def _config_entry(name: str, base_path: Path, version: int) -> str:
         f"    model_version_policy {{ specific {{ versions: {version} }} }}\n"
         "  }\n"
     )
-
-
-def _sync_tree(directory: Path) -> None:
-    for folder, _, files in os.walk(directory):
-        for name in files:
-            descriptor = os.open(Path(folder) / name, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        sync_directory(Path(folder))

@@ -65,6 +65,7 @@ STEPS_BY_IMAGE = [
     ("serving", "components.batch.forecast_batch"),
     ("serving", "serving.model_server.__main__"),
     ("gateway", "serving.gateway.__main__"),
+    ("gateway", "serving.model_sync.__main__"),
 ]
 
 

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,17 +75,21 @@ def rendered_text(name: str) -> str:
         return _build(KUSTOMIZE / "overlays" / name)
     components = dict.fromkeys(["postgres", name])
     with tempfile.TemporaryDirectory() as folder:
-        document = {
-            "apiVersion": "kustomize.config.k8s.io/v1beta1",
-            "kind": "Kustomization",
-            "namespace": "almanac",
-            "resources": [os.path.relpath(KUSTOMIZE / "base", Path(folder).resolve())],
-            "components": [
-                os.path.relpath(KUSTOMIZE / "components" / one, Path(folder).resolve()) for one in components
-            ],
-        }
-        (Path(folder) / "kustomization.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
-        return _build(Path(folder))
+        return rendered_overlay(Path(folder).resolve(), components=list(components))
+
+
+def rendered_overlay(folder: Path, *, components: Sequence[str], **more: Any) -> str:
+    """An overlay of the base in a folder of its own, with more keys of its kustomization."""
+    document = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "namespace": "almanac",
+        "resources": [os.path.relpath(KUSTOMIZE / "base", folder)],
+        "components": [os.path.relpath(KUSTOMIZE / "components" / one, folder) for one in components],
+        **more,
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+    return _build(folder)
 
 
 def _build(folder: Path) -> str:

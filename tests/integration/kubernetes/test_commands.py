@@ -19,6 +19,7 @@ from serving.launch import MONITORING_CONFIG
 from serving.model_server import flags as server_flags
 from serving.model_server.official_flags import OFFICIAL_FLAGS
 from serving.model_server.text_files import read_batching, read_text_file
+from serving.model_sync.__main__ import build_parser as build_sync_parser
 from tests.contract.dockerfile import lineage, read_dockerfile
 from tests.integration.kubernetes.rendering import KUSTOMIZE, RENDERED, named, of_kind, pod_templates, rendered
 
@@ -117,7 +118,7 @@ def test_the_first_process_of_the_model_server_is_in_the_image_that_it_is_taken_
     copied = read_dockerfile()["gateway"].values("COPY")
     assert "--from=tini /usr/bin/tini-static /usr/bin/tini-static" in copied
     (pods,) = [one for one in pod_templates(rendered("dev")) if one.owner == "model-server"]
-    (prepare,) = pods.spec["initContainers"]
+    prepare = pods.spec["initContainers"][-1]
     assert "almanac/gateway" in prepare["image"]
     assert "cp /usr/bin/tini-static /opt/tini/tini" in prepare["args"][0]
 
@@ -130,3 +131,33 @@ def test_scripts_of_the_manifests_are_valid():
             for container in pods.containers:
                 if container.get("command", [])[:1] == ["sh"]:
                     subprocess.run(["sh", "-n", "-c", container["args"][0]], check=True)
+
+
+@pytest.mark.parametrize("name", ["object-store", "prod"])
+def test_readers_pull_into_a_volume_of_their_own_and_only_the_worker_pushes(name):
+    directions = {}
+    for pods in pod_templates(rendered(name)):
+        for container in pods.spec.get("initContainers", ()):
+            if container["command"] != ["python", "-m", "serving.model_sync"]:
+                continue
+            parsed = build_sync_parser().parse_args(container["args"])
+            (mount,) = [one for one in container["volumeMounts"] if one["mountPath"] == str(parsed.models_dir)]
+            (home,) = [one for one in pods.spec["volumes"] if one["name"] == mount["name"]]
+            keys = {
+                one["valueFrom"]["secretKeyRef"]["key"]
+                for one in container["env"]
+                if "secretKeyRef" in one["valueFrom"]
+            }
+            is_push = parsed.direction == "push"
+            assert mount.get("readOnly", False) is is_push
+            assert ("persistentVolumeClaim" in home) is is_push
+            assert all(key.startswith("writer-" if is_push else "reader-") for key in keys)
+            assert parsed.once is ("restartPolicy" not in container)
+            directions[pods.owner] = parsed.direction
+    readers = dict.fromkeys(("model-server", "gateway", "monitor", "forecasts"), "pull")
+    assert directions == {**readers, "worker": "push"}
+
+
+def test_a_server_waits_for_the_first_model_after_its_sidecar():
+    (pods,) = [one for one in pod_templates(rendered("object-store")) if one.owner == "model-server"]
+    assert [one["name"] for one in pods.spec["initContainers"]] == ["pull", "prepare"]

@@ -165,12 +165,20 @@ def test_prometheus_and_labelled_namespaces_come_in_others_do_not(name):
     assert answered == {("gateway", 8080), ("gateway", 8090)}
 
 
-def test_production_reaches_its_database_and_no_other_address():
-    ranges = [
-        (policy["metadata"]["name"], peer["ipBlock"]["cidr"], [port["port"] for port in rule["ports"]])
+def test_production_reaches_its_database_and_its_object_store_and_no_other_address():
+    ranges = {
+        (policy["metadata"]["name"], peer["ipBlock"]["cidr"], port["port"])
         for policy in of_kind(rendered("prod"), "NetworkPolicy")
         for rule in policy["spec"].get("egress", ())
         for peer in rule["to"]
         if "ipBlock" in peer
-    ]
-    assert ranges == [(name, "10.0.0.0/8", [5432]) for name in ("forecasts", "gateway", "mlflow", "monitor", "worker")]
+        for port in rule["ports"]
+    }
+    databases = {(name, "10.0.0.0/8", 5432) for name in ("forecasts", "gateway", "mlflow", "monitor", "worker")}
+    stores = {(name, "0.0.0.0/0", 443) for name in ("forecasts", "gateway", "model-server", "monitor", "worker")}
+    assert ranges == databases | stores
+    for policy in of_kind(rendered("prod"), "NetworkPolicy"):
+        for rule in policy["spec"].get("egress", ()):
+            for peer in rule["to"]:
+                if peer.get("ipBlock", {}).get("cidr") == "0.0.0.0/0":
+                    assert {"10.0.0.0/8", "169.254.0.0/16"} <= set(peer["ipBlock"]["except"])

@@ -4,16 +4,19 @@ import re
 from collections import Counter
 
 import pytest
+import yaml
 
 from tests.contract.dockerfile import read_dockerfile
 from tests.integration.kubernetes.rendering import (
     COMPONENTS,
     OVERLAYS,
     RENDERED,
+    ROOT,
     named,
     of_kind,
     pod_templates,
     rendered,
+    rendered_overlay,
     rendered_text,
 )
 
@@ -103,3 +106,20 @@ def test_kserve_runs_the_pods_of_the_deployment():
         if key != "containers":
             assert str(service[key]) == str(value).replace(*ours), key
     assert [one for one in of_kind(rendered("kserve"), "Deployment") if one["metadata"]["name"] == "model-server"] == []
+
+
+def test_an_overlay_puts_a_model_of_its_own_in_as_the_document_says(tmp_path):
+    text = (ROOT / "docs/kubernetes.md").read_text(encoding="utf-8")
+    (told,) = re.findall(r"```yaml\n(.*?configMapGenerator.*?)```", text, flags=re.DOTALL)
+    generators = yaml.safe_load(told.replace("name=demand", "name=shop"))
+    (tmp_path / "almanac.yaml").write_text("name: shop\n", encoding="utf-8")
+    documents = tuple(yaml.safe_load_all(rendered_overlay(tmp_path, components=["postgres"], **generators)))
+    model, config = named(documents, "ConfigMap", "almanac-model"), named(documents, "ConfigMap", "almanac-config")
+    assert (model["data"], config["data"]) == ({"name": "shop"}, {"almanac.yaml": "name: shop\n"})
+    asked = {
+        volume["configMap"]["name"]
+        for pods in pod_templates(documents)
+        for volume in pods.spec["volumes"]
+        if volume["name"] == "config"
+    }
+    assert asked == {config["metadata"]["name"]}

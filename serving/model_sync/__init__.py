@@ -1,0 +1,1 @@
+"""Model repositories by way of an object store: one side pushes what has a role, the others pull it."""

@@ -1,0 +1,137 @@
+"""Objects under an address: s3://, gs://, abfs:// or file://, read and written whole."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from forecasting.errors import ConfigError, RemoteError
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
+_BLOCK_BYTES = 1 << 20
+
+
+class ObjectStore:
+    """Objects by key below one address. An object is there whole or not at all."""
+
+    def __init__(self, filesystem: "FileSystem", base: str) -> None:
+        """Keep a file system of Arrow and a path on it."""
+        self._filesystem, self._base = filesystem, base.rstrip("/")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a folder, which writes in place where a store puts objects whole."""
+        return str(self._filesystem.type_name) == "local"
+
+    def read(self, key: str) -> bytes | None:
+        """Contents of an object; none where there is none.
+
+        Raises:
+            RemoteError: The store cannot be asked.
+        """
+        try:
+            with self._filesystem.open_input_stream(self._path(key)) as stream:
+                return bytes(stream.read())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _unreachable(key, error) from error
+
+    def download(self, key: str, target: Path) -> None:
+        """Copy an object into a file, block by block.
+
+        Raises:
+            RemoteError: The store cannot be asked, or has no such object.
+        """
+        try:
+            with self._filesystem.open_input_stream(self._path(key)) as stream, target.open("wb") as file:
+                while block := stream.read(_BLOCK_BYTES):
+                    file.write(block)
+        except OSError as error:
+            raise _unreachable(key, error) from error
+
+    def write(self, key: str, content: bytes) -> None:
+        """Put an object.
+
+        Raises:
+            RemoteError: The store cannot be asked.
+        """
+        self._put(key, [content])
+
+    def upload(self, source: Path, key: str) -> None:
+        """Put a file, block by block.
+
+        Raises:
+            RemoteError: The store cannot be asked.
+            FileNotFoundError: There is no such file.
+        """
+        with source.open("rb") as file:
+            self._put(key, iter(lambda: file.read(_BLOCK_BYTES), b""))
+
+    def names(self, key: str) -> list[str]:
+        """Names directly below a key.
+
+        Raises:
+            RemoteError: The store cannot be asked.
+        """
+        from pyarrow.fs import FileSelector
+
+        try:
+            found = self._filesystem.get_file_info(FileSelector(self._path(key), allow_not_found=True))
+        except OSError as error:
+            raise _unreachable(key, error) from error
+        return sorted(one.base_name for one in found)
+
+    def delete(self, key: str, *, is_folder: bool = False) -> None:
+        """Delete an object, or all below a key; nothing where it is not there.
+
+        Raises:
+            RemoteError: The store cannot be asked.
+        """
+        remove = self._filesystem.delete_dir if is_folder else self._filesystem.delete_file
+        try:
+            remove(self._path(key))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise _unreachable(key, error) from error
+
+    def _put(self, key: str, blocks: Iterable[bytes]) -> None:
+        path = self._path(key)
+        # A folder shows a file while it is written: there it is written beside and renamed.
+        written = f"{path}.part" if self.is_local else path
+        try:
+            if self.is_local:
+                self._filesystem.create_dir(path.rpartition("/")[0], recursive=True)
+            with self._filesystem.open_output_stream(written) as stream:
+                for block in blocks:
+                    stream.write(block)
+            if self.is_local:
+                self._filesystem.move(written, path)
+        except OSError as error:
+            raise _unreachable(key, error) from error
+
+    def _path(self, key: str) -> str:
+        return f"{self._base}/{key}"
+
+
+def open_object_store(uri: str) -> ObjectStore:
+    """The store at an address; credentials come from where the client of that store looks for them.
+
+    Raises:
+        ConfigError: The address is none that can be opened.
+    """
+    from pyarrow.fs import FileSystem
+
+    try:
+        filesystem, base = FileSystem.from_uri(uri)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"the object store must be an address such as s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or file:///FOLDER, found {uri!r}: {error}"
+        ) from error
+    return ObjectStore(filesystem, base)
+
+
+def _unreachable(key: str, error: OSError) -> RemoteError:
+    return RemoteError(f"the object store must answer for {key}, found {error}; it is asked again in the next round")
