@@ -23,6 +23,10 @@ _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.25, 8.0
 _JSON = "application/json"
 
 
+class NotThereError(RemoteError):
+    """The interface does not know what was asked for."""
+
+
 @dataclass(frozen=True)
 class ApiAddressSpec:
     """Where an interface is, and who asks. token_file: read for every request; ca_file: certificates of the interface."""
@@ -70,7 +74,7 @@ class ApiSession:
         Args:
             address: Where it is.
             settings: How patiently it is asked.
-            sleep: Waits for some seconds; a worker gives one that ends when it is told to stop.
+            sleep: Waits for some seconds; true where the process was told to stop meanwhile.
             clock: Seconds.
 
         Raises:
@@ -95,7 +99,7 @@ class ApiSession:
 
         Raises:
             RetryableError: The interface cannot be reached, is too slow or busy, or it is not known whether it did what was asked.
-            RemoteError: It refuses the request.
+            RemoteError: It refuses the request; NotThereError where it does not know the thing.
             ConfigError: The token cannot be read.
         """
         deadline, delay_s = self._clock() + self._patience_s, _FIRST_DELAY_S
@@ -108,7 +112,8 @@ class ApiSession:
             if self._clock() + wait_s > deadline or not wait_s < self._patience_s:
                 raise RetryableError(f"{found}; asked for {self._patience_s} s (cluster.api.patience); try again later")
             logger.info("%s; asked again in %.1f s", found, wait_s)
-            self._sleep(wait_s)
+            if self._sleep(wait_s):
+                raise RetryableError(f"{found}; not asked again, as this process is to end")
             delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
 
     def _try(self, request: ApiRequestSpec) -> tuple[ApiAnswerRecord | str, float]:
@@ -146,7 +151,7 @@ class ApiSession:
                 f"found {self._address.token_file or 'none'}"
             )
         if status == NOT_FOUND:
-            raise RemoteError(
+            raise NotThereError(
                 f"{what} is not there: {_reason(answer)}; look at cluster.api.url, cluster.backend and the name"
             )
         raise RemoteError(f"{what} answered {status}: {_reason(answer)}")

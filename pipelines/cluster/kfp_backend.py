@@ -12,8 +12,15 @@ from typing import Any
 
 from forecasting.config import AlmanacConfig
 from forecasting.contracts.steps import StepName
-from forecasting.errors import ConfigError, RemoteError, RetryableError
-from pipelines.cluster.api_session import CONFLICT, NOT_FOUND, ApiAnswerRecord, ApiRequestSpec, ApiSession
+from forecasting.errors import ConfigError, RetryableError
+from pipelines.cluster.api_session import (
+    CONFLICT,
+    NOT_FOUND,
+    ApiAnswerRecord,
+    ApiRequestSpec,
+    ApiSession,
+    NotThereError,
+)
 from pipelines.cluster.backend import ClusterPhase, ClusterRunRecord, SubmissionSpec, submitted_name
 
 _API = "/apis/v2beta1"
@@ -59,7 +66,7 @@ class KfpBackend:
             return _record(self._send("GET", f"/runs/{name}").document)
         found = self._named("runs", "runs", name)
         if found is None:
-            raise RemoteError(
+            raise NotThereError(
                 f"there is no run {name!r} in experiment {self._experiment_name}; `almanac runs list -c …` names them"
             )
         return _record(found)

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from forecasting.config import AlmanacConfig
+from forecasting.config.cluster_api import ClusterApiConfig
 from forecasting.errors import ConfigError
 from pipelines.cluster.api_session import ApiAddressSpec, ApiSession
 from pipelines.cluster.argo_backend import ArgoBackend
@@ -22,7 +23,7 @@ POD_CREDENTIALS = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 @contextmanager
 def open_cluster(
-    config: AlmanacConfig, *, host: str | None = None, pinned: bool = True,
+    config: AlmanacConfig, *, host: str | None = None, pinned: bool = True, settings: ClusterApiConfig | None = None,
     sleep: Callable[[float], object] = time.sleep,
 ) -> Iterator[ClusterBackend]:  # fmt: skip
     """The backend of `cluster.backend`, whose connections are closed at the end.
@@ -31,12 +32,13 @@ def open_cluster(
         config: The configuration.
         host: Goes before `cluster.api.url`.
         pinned: Refuse to submit images without digest.
+        settings: How patiently it is asked; none: as cluster.api says. What is submitted keeps the configuration as it is.
         sleep: Waits between two tries of a request, seconds.
 
     Raises:
         ConfigError: The address is not known, or a file of its section cannot be used.
     """
-    session = ApiSession(_address(config, host), config.cluster.api, sleep=sleep)
+    session = ApiSession(_address(config, host), settings or config.cluster.api, sleep=sleep)
     try:
         if config.cluster.backend == "argo":
             yield ArgoBackend(config, session, lambda: _argo_documents(config, pinned=pinned))

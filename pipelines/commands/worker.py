@@ -3,17 +3,22 @@
 import argparse
 import os
 import platform
+import threading
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from forecasting.config import load_config
+from forecasting.config import AlmanacConfig, load_config
 from forecasting.contracts.codes import ExitCode
-from forecasting.contracts.layout import home_layout
+from forecasting.contracts.layout import HomeLayout, home_layout
 from forecasting.errors import RemoteError
 from forecasting.stopping import stopped_by_signals
 from forecasting.store.address import store_address
 from forecasting.store.opening import open_store
-from pipelines.worker.local_run import LocalLauncher
+from pipelines.images import set_images
+from pipelines.worker.cluster_run import cluster_launcher
+from pipelines.worker.local_run import LocalLauncher, RunLauncher
 from pipelines.worker.worker import Worker, WorkerSpec
 from pipelines.worker.worker_metrics import WorkerMetrics
 
@@ -26,10 +31,14 @@ def work(arguments: argparse.Namespace) -> int:
     # A process number comes again, and hosts of containers share names.
     owner = f"{platform.node() or 'unknown'}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     metrics = WorkerMetrics(config.name)
-    with open_store(store_address(config.store.url, home.serving_database)) as store:
+    stop = threading.Event()
+    with (
+        open_store(store_address(config.store.url, home.serving_database)) as store,
+        _launcher(config, home, stop) as launcher,
+    ):
         spec = WorkerSpec(config, home, words, owner)
-        worker = Worker(spec, store, LocalLauncher(home), metrics, say=_say)
-        with stopped_by_signals(worker.stop):
+        worker = Worker(spec, store, launcher, metrics, say=_say, stop=stop)
+        with stopped_by_signals(stop):
             if arguments.once:
                 found = worker.work_once()
                 return int(ExitCode.DONE) if found is None else found.exit_code
@@ -39,6 +48,16 @@ def work(arguments: argparse.Namespace) -> int:
             _say(f"worker {owner} looks for requests of {config.name}")
             worker.run()
     return int(ExitCode.DONE)
+
+
+@contextmanager
+def _launcher(config: AlmanacConfig, home: HomeLayout, stop: threading.Event) -> Iterator[RunLauncher]:
+    if config.retraining.runner == "local":
+        yield LocalLauncher(home)
+        return
+    set_images(config, ())
+    with cluster_launcher(config, home, stop.wait) as launcher:
+        yield launcher
 
 
 def _say(line: str) -> None:

@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -24,6 +23,22 @@ STOP_S = _AGAIN_S + _KILL_S
 """Stopping a run takes no longer: the grace of its steps, then a second signal, which kills them, and then the run is killed."""
 
 
+@dataclass(frozen=True)
+class AskedRunSpec:
+    """A run that a request asks for.
+
+    request: names the request, the same however often it is tried. cutoff: ISO 8601 time with zone. words: of `almanac run`
+    that name the configuration. run: of the request, where it had one before. resumable: whether that run lies in this home and
+    had this configuration.
+    """
+
+    request: str
+    cutoff: str
+    words: tuple[str, ...]
+    run: str | None = None
+    resumable: bool = False
+
+
 class RunProcess(Protocol):
     """A run that was started."""
 
@@ -39,14 +54,14 @@ class RunProcess(Protocol):
         """The exit code, 128 + the number of the signal that ended it; none while it goes on."""
 
     def stop(self) -> int:
-        """Stop it so that it can be resumed, and wait until it has; the exit code."""
+        """End it, so that whoever takes the request over can go on with it; the exit code."""
 
 
 class RunLauncher(Protocol):
     """Starts runs."""
 
-    def start(self, words: Sequence[str]) -> RunProcess:
-        """Start `almanac run` with these words behind it."""
+    def start(self, asked: AskedRunSpec) -> RunProcess:
+        """Start the run that is asked for, or go on with the one that the request had."""
 
 
 class _LocalProcess:
@@ -93,8 +108,10 @@ class LocalLauncher:
     home: HomeLayout
     module: str = _MODULE
 
-    def start(self, words: Sequence[str]) -> RunProcess:
-        """Start a run; what it prints is in `logs/` of the state directory until the next one begins."""
+    def start(self, asked: AskedRunSpec) -> RunProcess:
+        """Start `almanac run`, or `almanac run --resume`; what it prints is in `logs/` of the state directory until the next one begins."""
+        resumed = ["--resume", asked.run] if asked.run is not None and asked.resumable else None
+        words = resumed or [*asked.words, "--cutoff", asked.cutoff]
         logs = self.home.root / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", self.module, "--home", str(self.home.root), "run", *words]

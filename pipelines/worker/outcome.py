@@ -47,9 +47,9 @@ def run_outcome(home: HomeLayout, run: str | None, code: int, last_line: str) ->
         home: Where runs are.
         run: Its run; none where it began none.
         code: Its exit code.
-        last_line: That it printed, for a run that never began.
+        last_line: That it printed, or that its cluster says, for a run that never began, or not here.
     """
-    if run is None:
+    if run is None or not home.run(run).record.is_file():
         return _ended_badly(code, last_line.removeprefix("almanac: ") or "it began no run")
     layout = home.run(run)
     record = effective_run(layout)

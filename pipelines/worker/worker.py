@@ -3,10 +3,11 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from forecasting.claims import held_claim
 from forecasting.config import AlmanacConfig
 from forecasting.contracts.layout import HomeLayout
 from forecasting.durations import duration_s
@@ -28,7 +29,7 @@ from forecasting.store.retrain_requests import (
     renew_lease,
 )
 from pipelines.run import config_digest
-from pipelines.worker.local_run import STOP_S, RunLauncher, RunProcess
+from pipelines.worker.local_run import STOP_S, AskedRunSpec, RunLauncher, RunProcess
 from pipelines.worker.outcome import OutcomeRecord, RunOutcome, finished_outcome, run_outcome
 from pipelines.worker.reasons import NewDataWatch, schedule_reason
 from pipelines.worker.worker_metrics import WorkerMetrics
@@ -37,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 TICK_S = 0.5
 """How often a worker looks at its run."""
+REQUEST_PREFIX = "retrain "
+"""How runs of a cluster are named that requests asked for; the number of the request and the time of its making follow."""
 MARGIN_S = STOP_S + 5
 """A run whose lease could not be renewed is stopped this long before the lease ends."""
 
@@ -59,7 +62,7 @@ class Worker:
 
     def __init__(
         self, spec: WorkerSpec, store: Store, launcher: RunLauncher, metrics: WorkerMetrics, *, say: Callable[[str], None],
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.time, stop: threading.Event | None = None,
     ) -> None:  # fmt: skip
         """A worker that holds nothing.
 
@@ -70,9 +73,10 @@ class Worker:
             metrics: Count what became of them.
             say: Gets a line for what happens.
             clock: Epoch seconds.
+            stop: Tells it to stop; none: its own.
         """
         self._spec, self._store, self._launcher, self._metrics = spec, store, launcher, metrics
-        self._say, self._clock, self.stop = say, clock, threading.Event()
+        self._say, self._clock, self.stop = say, clock, stop or threading.Event()
         self._watch = NewDataWatch(spec.config, spec.home, store)
 
     def run(self) -> None:
@@ -117,11 +121,19 @@ class Worker:
         for lost in give_up_requests(self._store, now=now, model=name):
             self._metrics.count(name, RunOutcome.GIVEN_UP)
             self._say(f"request {lost.id} is given up: {lost.detail}")
-        if model_is_going(self._spec.home, name):
+        if model_is_going(self._spec.home, name) and not self._is_own_run():
             # By hand, or of a worker that was killed and has yet to end.
             return None
         lease_s = self._spec.config.retraining.lease_s
         return claim_request(self._store, self._spec.owner, now=now, lease_s=lease_s, model=name)
+
+    def _is_own_run(self) -> bool:
+        """Whether what goes on is a run of a cluster that a request asked for; a worker that takes it over follows it."""
+        home, name = self._spec.home, self._spec.config.name
+        claim = held_claim(home.runs, name)
+        if self._spec.config.retraining.runner == "local" or claim is None or not home.run(claim.run).record.is_file():
+            return False
+        return (load_run(home.run(claim.run)).request or "").startswith(REQUEST_PREFIX)
 
     def _do(self, request: RetrainRequestRecord) -> OutcomeRecord | None:
         self._say(
@@ -130,23 +142,24 @@ class Worker:
         try:
             found = None if request.run is None else finished_outcome(self._spec.home, request.run)
             if found is None:
-                process = self._launcher.start(self._words(request))
+                process = self._launcher.start(self._asked(request))
                 request, found = self._attend(request, process)
         except AlmanacError as error:
             found = OutcomeRecord(RunOutcome.FAILED, f"its run cannot be read: {error}", int(error.exit_code))
         return self._close(request, found)
 
-    def _words(self, request: RetrainRequestRecord) -> Sequence[str]:
-        """How the run is begun, or resumed where it was begun with this configuration."""
+    def _asked(self, request: RetrainRequestRecord) -> AskedRunSpec:
+        """The run of a request; one that was begun is gone on with where it was begun with this configuration."""
         spec = self._spec
         layout = None if request.run is None else spec.home.run(request.run)
-        if layout is not None and layout.record.is_file():
-            if load_run(layout).config_digest == config_digest(spec.config):
-                return ["--resume", layout.name]
+        resumable = layout is not None and layout.record.is_file()
+        if layout is not None and resumable and load_run(layout).config_digest != config_digest(spec.config):
             logger.info("run %s had another configuration; a new one is begun", layout.name)
+            resumable = False
         lag, step_s = spec.config.retraining.data_lag, duration_s(spec.config.data.frequency)
         cutoff = (self._now - (duration_s(lag) if lag else 0)) // step_s * step_s
-        return [*spec.words, "--cutoff", datetime.fromtimestamp(cutoff, UTC).isoformat()]
+        name = f"{REQUEST_PREFIX}{request.id} {request.created_at}"
+        return AskedRunSpec(name, datetime.fromtimestamp(cutoff, UTC).isoformat(), spec.words, request.run, resumable)
 
     def _attend(
         self, request: RetrainRequestRecord, process: RunProcess

@@ -1,7 +1,7 @@
 """What a worker reads of a run in a process of its own; the run stands in for the pipeline."""
 
 from forecasting.contracts.layout import home_layout
-from pipelines.worker.local_run import LocalLauncher
+from pipelines.worker.local_run import AskedRunSpec, LocalLauncher
 
 
 def test_name_and_last_line_are_found_around_much_that_was_printed_and_the_name_stays(tmp_path, monkeypatch):
@@ -12,7 +12,9 @@ def test_name_and_last_line_are_found_around_much_that_was_printed_and_the_name_
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
-    process = LocalLauncher(home_layout(tmp_path / "home"), "talkative_run").start(["-c", "config.yaml"])
+    process = LocalLauncher(home_layout(tmp_path / "home"), "talkative_run").start(
+        AskedRunSpec("retrain 1 0", "2026-01-01T00:00:00+00:00", ("-c", "config.yaml"))
+    )
     try:
         assert process.process.wait(60) == 0
     finally:
