@@ -1,16 +1,13 @@
 """Nothing in the manifests, nor in the templates that `almanac compile` writes for Argo, is more than a restricted pod may be."""
 
 import copy
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from tests.integration.kubernetes.compiled import compiled_for_argo
 from tests.integration.kubernetes.pod_security import pods_of, violations
-from tests.integration.kubernetes.rendering import RENDERED, ROOT, pod_templates, rendered
+from tests.integration.kubernetes.rendering import RENDERED, pod_templates, rendered
 
 pytestmark = pytest.mark.services
 
@@ -18,13 +15,7 @@ pytestmark = pytest.mark.services
 @pytest.fixture(scope="module")
 def argo(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What `almanac compile` writes for Argo Workflows, with a schedule."""
-    file: Path = tmp_path_factory.mktemp("argo") / "pipeline.yaml"
-    command = [
-        sys.executable, "-m", "pipelines.cli", "compile", "-c", str(ROOT / "pipelines/configs/electricity.yaml"), "--format", "argo",
-        "--allow-tags", "--set", "retraining.schedule=0 3 * * 1", "-o", str(file),
-    ]  # fmt: skip
-    subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
-    return list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+    return compiled_for_argo(tmp_path_factory.mktemp("argo") / "pipeline.yaml")
 
 
 @pytest.mark.parametrize("name", RENDERED)
