@@ -81,6 +81,15 @@ class RateLimit:
         return 0.0 if left >= 1 else (1 - left) / self._rate
 
 
+def one_address(address: str) -> str:
+    """The one spelling of an address: a socket for both families shows a client of IPv4 as `::ffff:10.0.0.1`. Any other text stays."""
+    try:
+        found = ipaddress.IPv6Address(address)
+    except ValueError:
+        return address
+    return str(found.ipv4_mapped or found)
+
+
 class Guard:
     """Lets requests in or raises what they are answered with."""
 
@@ -146,6 +155,7 @@ class Guard:
         Raises:
             AnswerError: 401, 403 or 429.
         """
+        address = one_address(address)
         name = "-" if self._tokens.is_open else self._name(authorization, address, scope)
         wait_s = self._rate.wait_s(address if name == "-" else name) if self._rate is not None else 0.0
         if wait_s > 0:

@@ -8,7 +8,7 @@ import pytest
 from forecasting.answering.answer_error import AnswerError
 from forecasting.errors import ConfigError
 from pipelines.cli import main
-from serving.gateway.guard import Guard, RateLimit, require_guarded, required_scope
+from serving.gateway.guard import Guard, RateLimit, one_address, require_guarded, required_scope
 from serving.gateway.tokens import TokenScope, TokenSource, make_token, matching, parse_tokens
 
 
@@ -262,3 +262,18 @@ def test_beyond_this_machine_any_name_may_lead_here_but_no_other_sites_page(monk
 
 def test_with_tokens_a_page_may_come_from_anywhere(file):
     _guard(file, is_local=True).admit_page("forecasts.example", "https://shop.example")
+
+
+def test_a_client_of_one_address_has_one_rate_however_the_address_is_spelt(file):
+    guard = _guard(file, wrong=RateLimit(2, clock=lambda: 0.0))
+    codes = []
+    for address in ("10.0.0.1", "::ffff:10.0.0.1", "::FFFF:0a00:0001", "2001:db8::1", "2001:DB8:0::1", "2001:db8::0:1"):
+        with pytest.raises(AnswerError) as found:
+            guard.admit("Bearer three", address, TokenScope.READ, n_in_flight=1)
+        codes.append(found.value.code)
+    assert codes == [401, 401, 429, 401, 401, 429]
+
+
+@pytest.mark.parametrize("address", ["", "10.0.0.1", "testclient", "unix:/run/gateway"])
+def test_what_is_no_address_of_ipv6_stays_as_it_is(address):
+    assert one_address(address) == address
