@@ -60,9 +60,9 @@ class Prometheus:
         wait_until(is_there, lambda: f"{expression} must become {value}, found {answers}; {self.query('up')}")
 
 
-def wait_until(condition: Callable[[], bool], failure: Callable[[], str]) -> None:
+def wait_until(condition: Callable[[], bool], failure: Callable[[], str], *, limit_s: float = DEADLINE_S) -> None:
     """Ask a condition ten times a second until it holds."""
-    pause, deadline = threading.Event(), time.monotonic() + DEADLINE_S
+    pause, deadline = threading.Event(), time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < deadline, failure()
         pause.wait(0.1)

@@ -5,6 +5,7 @@ times as fast as in production.
 """
 
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -23,13 +24,15 @@ from forecasting.wire.client import GrpcClient
 from forecasting.wire.server_process import RunningServerRecord, listening_process, model_server
 from infra.monitoring.alertmanager_file import ReceiversSpec
 from infra.monitoring.processes import RunningWatchRecord, running_alertmanager, running_prometheus
-from infra.monitoring.prometheus_file import ScrapeSpec
+from infra.monitoring.prometheus_file import PIPELINE_JOB, ScrapeSpec
+from infra.monitoring.serving_alerts import WORKER_JOB
 from infra.monitoring.spec import RulesSpec, TimeSpec
 from serving.gateway.guard import ALERTS_PATH
 from serving.launch import MONITORING_CONFIG
 from tests.integration.services.prometheus import Prometheus, wait_until
 from tests.integration.services.watched.receiver import Received, webhook
 from tests.integration.services.watched.slow_proxy import SlowProxy, slow_proxy
+from tests.integration.services.watched.told_runs import ToldRuns, told_runs
 from tests.integration.services.watched.traffic import IDS, LEVEL, NOISE, Traffic, traffic
 from tests.unit.forecasting.series_stores import write_series_store
 from tests.unit.serving import tiny_models
@@ -37,10 +40,11 @@ from tests.unit.serving import tiny_models
 MODEL = "tiny"
 N_PAST, N_AHEAD = 300, 1_800
 TIME = TimeSpec(speed=1_200, shortest_s=4)
-RULES = RulesSpec(latency_s=1.0, server_latency_s=1.0, min_rate=0.05, data_age_s=12, scored_age_s=20, time=TIME)
+RULES = RulesSpec(latency_s=1.0, server_latency_s=4.0, min_rate=0.05, data_age_s=12, scored_age_s=20, time=TIME)
 """Patient with a busy machine: what is slow here is held back for 1.5 s."""
 RECORD = {"backtest": {"mae": [0.6] * 3, "wape": [0.02] * 3}}
 _GATEWAY_LINE = {"http": re.compile(r"Gateway at (\S+)")}
+_WORKER_LINE = {"http": re.compile(r"metrics at http://([^/\s]+)")}
 _MONITOR_LINE = {"http": re.compile(r"monitor  http://([^/\s]+)")}
 CONFIG = """\
 name: tiny
@@ -51,7 +55,8 @@ gates:
   compressed: {max_mae: 1, max_rmse: 1}
   serving: {max_latency_ms: 50, max_difference_ratio: 0.001}
 store: {url: "sqlite:///HOME/serving.db"}
-monitoring: {port: 0, interval: 1s, lease: 10s, drift_window: 30s, drift_interval: 2s, late: 1h}
+monitoring: {port: 0, interval: 1s, lease: 10s, drift_window: 20s, drift_interval: 2s, late: 1h}
+retraining: {metrics_port: 0, poll_interval_s: 0.5}
 """
 
 
@@ -63,11 +68,15 @@ CANDIDATE = """\
 
 @dataclass(frozen=True)
 class WatchedStack:
-    """Everything that runs. begin: when the clients came, epoch seconds."""
+    """Everything that runs. runs: what runs of the pipeline told. begin: when the clients came, epoch seconds."""
 
     server: RunningServerRecord
     proxy: SlowProxy
     gateway: str
+    monitor: subprocess.Popen[str]
+    worker: subprocess.Popen[str]
+    runs: ToldRuns
+    repository: ModelRepository
     prometheus: RunningWatchRecord
     received: Received
     clients: Traffic
@@ -109,7 +118,7 @@ def watched_stack(models: Path, home: Path) -> Iterator[WatchedStack]:
     (home / "tiny.yaml").write_text(CONFIG.replace("HOME", str(home)))
     flags = [
         f"--model_config_file={repository.write_server_config()}", "--prefer_tflite_model", "--max_num_load_retries=0",
-        f"--monitoring_config_file={MONITORING_CONFIG}", "--enable_batching",
+        "--model_config_file_poll_wait_seconds=1", f"--monitoring_config_file={MONITORING_CONFIG}", "--enable_batching",
     ]  # fmt: skip
     with ExitStack() as stack:
         server = stack.enter_context(model_server(flags, log=home / "server.log"))
@@ -117,7 +126,10 @@ def watched_stack(models: Path, home: Path) -> Iterator[WatchedStack]:
             client.wait_available(MODEL, 1, timeout_s=60)
         proxy = stack.enter_context(slow_proxy(server.grpc_address))
         gateway = stack.enter_context(_gateway(home, proxy.address))
-        monitor = stack.enter_context(_monitor(home))
+        watching, monitor = stack.enter_context(_almanac("monitor", _MONITOR_LINE, home))
+        working, worker = stack.enter_context(_almanac("worker", _WORKER_LINE, home))
+        runs = stack.enter_context(told_runs(home / "runs-told"))
+        runs.tell_promoted()
         clients, begin = stack.enter_context(traffic(gateway)), time.time()
         received = stack.enter_context(webhook())
         hook = received.address
@@ -129,13 +141,21 @@ def watched_stack(models: Path, home: Path) -> Iterator[WatchedStack]:
             time=TIME,
         )
         alerts = stack.enter_context(running_alertmanager(home / "alertmanager", receivers))
-        targets = {"gateway": gateway, "model-server": server.rest_address, "monitor": monitor}
+        targets = {
+            "gateway": gateway,
+            "model-server": server.rest_address,
+            "monitor": monitor,
+            WORKER_JOB: worker,
+            PIPELINE_JOB: runs.address,
+        }
         scrapes = ScrapeSpec(targets, (), alerts.address, interval_s=1, server_path=METRICS_PATH)
         prometheus = stack.enter_context(running_prometheus(home / "prometheus", scrapes, RULES, resend_s=3))
         wait_until(
             Prometheus(prometheus.address).is_ready, lambda: f"Prometheus must answer; logs in {home / 'prometheus'}"
         )
-        yield WatchedStack(server, proxy, gateway, prometheus, received, clients, begin)
+        yield WatchedStack(
+            server, proxy, gateway, watching, working, runs, repository, prometheus, received, clients, begin
+        )
 
 
 @contextmanager
@@ -149,16 +169,17 @@ def _gateway(home: Path, grpc: str) -> Iterator[str]:
 
 
 @contextmanager
-def _monitor(home: Path) -> Iterator[str]:
-    command = [
+def _almanac(command: str, line: dict[str, re.Pattern[str]], home: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A command that stays, and where its metrics are."""
+    words = [
         "env",
         f"ALMANAC_HOME={home}",
         sys.executable,
         "-m",
         "pipelines.cli",
-        "monitor",
+        command,
         "-c",
         str(home / "tiny.yaml"),
     ]
-    with listening_process(command, _MONITOR_LINE, log=home / "monitor.log") as (_, addresses):
-        yield addresses["http"]
+    with listening_process(words, line, log=home / f"{command}.log") as (process, addresses):
+        yield process, addresses["http"]

@@ -19,11 +19,17 @@ LEVEL, NOISE = 100.0, 1.2
 
 @dataclass
 class Traffic:
-    """What clients do. is_drifted: values jump up and down; has_data: values come at all. codes: of the answers to forecasts."""
+    """What clients do.
+
+    is_drifted: values jump up and down. has_data: values come at all. is_strange: one in two asks what is no question, the
+    others for one series. insists: one in two takes no fallback. codes: of the answers to forecasts.
+    """
 
     address: str
     is_drifted: bool = False
     has_data: bool = True
+    is_strange: bool = False
+    insists: bool = False
     codes: list[int] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(7))
@@ -71,7 +77,14 @@ class Traffic:
         asked = 0
         while not self._stop.wait(0.4):
             asked += 1
-            self.codes.append(self.send("/v1/forecast", {} if asked % 10 else {"series": ["nobody"]}))
+            self.codes.append(self.send("/v1/forecast", self._question(asked)))
+
+    def _question(self, asked: int) -> dict[str, object]:
+        if self.is_strange:
+            return {"series": [IDS[0]]} if asked % 2 else {"origin": "some day"}
+        if asked % 10 == 0:
+            return {"series": ["nobody"]}
+        return {"fallback": False} if self.insists and asked % 2 else {}
 
     def stop(self) -> None:
         """No more after this."""
