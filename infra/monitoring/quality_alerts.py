@@ -4,7 +4,7 @@ from forecasting.contracts import metric_names as m
 from forecasting.contracts.metric_spec import MetricSpec
 from forecasting.retrain_alerts import RETRAIN_LABEL
 from infra.monitoring.alert_spec import AlertSpec, Severity
-from infra.monitoring.recording import BIAS, CHAMPION, COVERAGE, QUALITY_WINDOWS_S, summed
+from infra.monitoring.recording import BIAS, CHAMPION, COVERAGE, LONG_SKILL, QUALITY_WINDOWS_S, WAPE_BEFORE, summed
 from infra.monitoring.spec import HOUR_S, MINUTE_S, RulesSpec
 
 
@@ -37,29 +37,30 @@ def _enough(spec: RulesSpec, window: str, by: str = "model, horizon") -> str:
 
 
 def _worse_than_naive(spec: RulesSpec) -> AlertSpec:
-    by, window = "model, version, horizon", spec.time.window(QUALITY_WINDOWS_S["7d"])
-    skill = f"1 - {summed(m.COMPARED_ABSOLUTE_ERROR, window, by)}\n/ ({summed(m.NAIVE_ABSOLUTE_ERROR, window, by)} > 0)"
-    # By version, of today's champion: what its predecessor got wrong would ask for a retrain for a week after one.
+    by = "model, version, horizon"
+    # By version, of today's champion: what its predecessor got wrong would ask for a retrain for weeks after one. Four weeks, as in a
+    # quiet week the last one is hard to beat at the far end of the horizon.
     champion = f"and on ({by}) max by ({by}) ({m.BACKTEST_WAPE.exposed}{{{CHAMPION}}})"
     return AlertSpec(
         "ForecastWorseThanNaive", Severity.CRITICAL,
-        f"(\n{skill}\n) < 0\n{champion}\n{_enough(spec, '7d', by)}", HOUR_S,
+        f"{LONG_SKILL} < 0\n{champion}\n{_enough(spec, '7d', by)}", HOUR_S,
         "Forecasts of {{ $labels.model }} are worse than repeating the last season",
-        "Over 7 days the skill of version {{ $labels.version }} against the seasonal naive is {{ $value | humanizePercentage }} at {{ $labels.horizon }}.",
+        "Over 4 weeks the skill of version {{ $labels.version }} against the seasonal naive is {{ $value | humanizePercentage }} at {{ $labels.horizon }}.",
         {RETRAIN_LABEL: "accuracy"},
     )  # fmt: skip
 
 
 def _degraded(spec: RulesSpec) -> AlertSpec:
     by = "model, version, horizon"
-    window = spec.time.window(QUALITY_WINDOWS_S["1d"])
+    window = spec.time.window(QUALITY_WINDOWS_S["7d"])
     live = f"{summed(m.ABSOLUTE_ERROR, window, by)}\n/ ({summed(m.ACTUAL_ABSOLUTE, window, by)} > 0)"
+    # Its own past where it has one of eight weeks: errors have seasons, and a backtest is of one of them.
     promised = f"max by ({by}) ({m.BACKTEST_WAPE.exposed}{{{CHAMPION}}})"
     return AlertSpec(
         "ForecastAccuracyDegraded", Severity.WARNING,
-        f"(\n{live}\n)\n/ on ({by}) {promised}\n> {spec.degradation:g}\n{_enough(spec, '1d', by)}", HOUR_S,
-        "Forecasts of {{ $labels.model }} are less accurate than its backtest",
-        "Over a day the error of version {{ $labels.version }} at {{ $labels.horizon }} is {{ $value | printf \"%.3g\" }} times that of its backtest.",
+        f"(\n{live}\n)\n/ on ({by}) (\n  {WAPE_BEFORE}\n  or {promised}\n)\n> {spec.degradation:g}\nand on ({by}) {promised}\n{_enough(spec, '7d', by)}", HOUR_S,
+        "Forecasts of {{ $labels.model }} are less accurate than they were",
+        "Over a week the error of version {{ $labels.version }} at {{ $labels.horizon }} is {{ $value | printf \"%.3g\" }} times that of the weeks before, or of its backtest.",
         {RETRAIN_LABEL: "accuracy"},
     )  # fmt: skip
 

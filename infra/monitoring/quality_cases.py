@@ -1,7 +1,7 @@
 """Cases of the alerts of forecasts, data and the pipeline."""
 
 from forecasting.contracts import metric_names as m
-from infra.monitoring.recording import BIAS, COVERAGE
+from infra.monitoring.recording import BIAS, COVERAGE, LONG_SKILL, WAPE_BEFORE
 from infra.monitoring.rule_cases import CHAMPION, DEMAND, PREVIOUS, AlertCase, ExpectedSpec, once, one, points, steady
 from infra.monitoring.spec import RulesSpec
 
@@ -20,24 +20,19 @@ def quality_cases() -> tuple[AlertCase, ...]:
 def _worse_than_naive() -> list[AlertCase]:
     name, labels = "ForecastWorseThanNaive", {**_BUCKET, "version": "7"}
 
-    def series(error: float, promised: str = one(m.BACKTEST_WAPE, **CHAMPION)) -> dict[str, str]:
-        sums = {
-            one(m.COMPARED_ABSOLUTE_ERROR, **CHAMPION): once(error),
-            one(m.NAIVE_ABSOLUTE_ERROR, **CHAMPION): once(1_000),
-        }
-        return {**sums, promised: steady(0.1)}
+    def series(skill: float, promised: str = one(m.BACKTEST_WAPE, **CHAMPION)) -> dict[str, str]:
+        return {one(LONG_SKILL, **labels): steady(skill), promised: steady(0.1)}
 
     new = {**CHAMPION, "version": "8"}
     promoted = {
-        **series(5_000, one(m.BACKTEST_WAPE, **PREVIOUS)), **points(25),
-        one(m.BACKTEST_WAPE, **new): steady(0.1), one(m.COMPARED_ABSOLUTE_ERROR, **new): once(900),
-        one(m.NAIVE_ABSOLUTE_ERROR, **new): once(1_000), **points(25, version="8"),
+        **series(-4, one(m.BACKTEST_WAPE, **PREVIOUS)), **points(25), one(m.BACKTEST_WAPE, **new): steady(0.1),
+        one(LONG_SKILL, **{**labels, "version": "8"}): steady(0.1), **points(25, version="8"),
     }  # fmt: skip
     return [
-        AlertCase(name, "a skill of -1 %", {**series(1_010), **points(25)}, (ExpectedSpec(labels, "-1%"),), {}, 60),
-        AlertCase(name, "a skill of 0", {**series(1_000), **points(25)}, (), {}, 60),
-        AlertCase(name, "too few points to say", {**series(1_010), **points(23)}, (), {}, 60),
-        AlertCase(name, "points of a shadow do not count", {**series(1_010), **points(25, role="shadow")}, (), {}, 60),
+        AlertCase(name, "a skill of -1 %", {**series(-0.01), **points(25)}, (ExpectedSpec(labels, "-1%"),), {}, 60),
+        AlertCase(name, "a skill of 0", {**series(0), **points(25)}, (), {}, 60),
+        AlertCase(name, "too few points to say", {**series(-0.01), **points(23)}, (), {}, 60),
+        AlertCase(name, "points of a shadow do not count", {**series(-0.01), **points(25, role="shadow")}, (), {}, 60),
         AlertCase(name, "the champion is good, its predecessor was not", promoted, (), {}, 60),
     ]
 
@@ -49,12 +44,24 @@ def _degraded() -> list[AlertCase]:
         live = {one(m.ABSOLUTE_ERROR, **CHAMPION): once(error), one(m.ACTUAL_ABSOLUTE, **CHAMPION): once(1_000)}
         return {**live, promised: steady(0.1), **points(n)}
 
+    def before(wape: float) -> dict[str, str]:
+        return {one(WAPE_BEFORE, **labels): steady(wape)}
+
     return [
-        AlertCase(name, "1.52 times the error of the backtest", series(152), (ExpectedSpec(labels, "1.52"),), {}, 60),
-        AlertCase(name, "1.48 times", series(148), (), {}, 60),
-        AlertCase(name, "too few points to say", series(152, 23), (), {}, 60),
+        AlertCase(name, "2.02 times the error of the backtest", series(202), (ExpectedSpec(labels, "2.02"),), {}, 60),
+        AlertCase(name, "1.98 times", series(198), (), {}, 60),
+        AlertCase(name, "too few points to say", series(202, 23), (), {}, 60),
         AlertCase(
-            name, "a version that is champion no more", series(152, 25, one(m.BACKTEST_WAPE, **PREVIOUS)), (), {}, 60
+            name, "2.5 times its error before", {**series(150), **before(0.06)}, (ExpectedSpec(labels, "2.5"),), {}, 60
+        ),
+        AlertCase(name, "its error was as high before", {**series(300), **before(0.2)}, (), {}, 60),
+        AlertCase(
+            name,
+            "a version that is champion no more",
+            {**series(202, 25, one(m.BACKTEST_WAPE, **PREVIOUS)), **before(0.1)},
+            (),
+            {},
+            60,
         ),
     ]
 

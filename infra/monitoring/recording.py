@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from forecasting.contracts import metric_names as m
 from forecasting.contracts.metric_names import MetricSpec
-from infra.monitoring.spec import DAY_S, HOUR_S, MINUTE_S, RulesSpec
+from infra.monitoring.spec import DAY_S, HOUR_S, MINUTE_S, WEEK_S, RulesSpec, TimeSpec
 
 BURN_WINDOWS_S = {
     "5m": 5 * MINUTE_S, "30m": 30 * MINUTE_S, "1h": HOUR_S, "2h": 2 * HOUR_S, "6h": 6 * HOUR_S, "1d": DAY_S, "3d": 3 * DAY_S,
@@ -21,6 +21,12 @@ WAPE = "model_horizon:forecast_wape:increase"
 BIAS = "model_horizon:forecast_bias_ratio:increase"
 SKILL = "model_horizon:forecast_skill_vs_naive:increase"
 COVERAGE = "model_level:forecast_interval_coverage:increase"
+BEFORE_WEEKS, LONG_WEEKS = 7, 4
+WAPE_BEFORE = "version_horizon:forecast_wape:offset7d"
+"""WAPE of a version over the seven weeks before the last one: what it is like when nothing is the matter."""
+LONG_SKILL = "version_horizon:forecast_skill_vs_naive:delta28d"
+WEEKS_NAMES = (WAPE_BEFORE, LONG_SKILL)
+"""By version, for alerts; there is nothing of a version until it is weeks old."""
 NAMES = tuple(f"{start}{window}" for start in (ERRORS, SLOW) for window in BURN_WINDOWS_S) + tuple(
     f"{start}{window}" for start in (WAPE, BIAS, SKILL, COVERAGE) for window in QUALITY_WINDOWS_S
 )
@@ -46,7 +52,11 @@ def recording_rules(spec: RulesSpec) -> dict[str, tuple[RecordingSpec, ...]]:
         for name, make in ((WAPE, _wape), (BIAS, _bias), (SKILL, _skill), (COVERAGE, _coverage))
         for label, window_s in QUALITY_WINDOWS_S.items()
     ]
-    return {"almanac-slo-records": tuple(budgets), "almanac-quality-records": tuple(quality)}
+    weeks = (
+        RecordingSpec(WAPE_BEFORE, _wape_before(spec.time)),
+        RecordingSpec(LONG_SKILL, _long_skill(spec.time)),
+    )
+    return {"almanac-slo-records": tuple(budgets), "almanac-quality-records": (*quality, *weeks)}
 
 
 def bucket_edge(spec: RulesSpec) -> str:
@@ -85,6 +95,35 @@ def summed(metric: MetricSpec, window: str, by: str = "model, horizon", where: s
 
 def _wape(window: str) -> str:
     return f"{summed(m.ABSOLUTE_ERROR, window)}\n/ ({summed(m.ACTUAL_ABSOLUTE, window)} > 0)"
+
+
+def _between(metric: MetricSpec, time: TimeSpec, since_weeks: int, until_weeks: int = 0) -> str:
+    """What a sum of each version grew by from some weeks ago until fewer ago; none of a version that had no sum then.
+
+    A difference of two values, as a range of so many weeks would read millions of samples each time; these sums are kept in the store
+    and do not begin anew with the process.
+    """
+    now, then = (
+        f"sum by (model, version, horizon) ({metric.exposed}{{{CHAMPION}}}{_offset(time, weeks)})"
+        for weeks in (until_weeks, since_weeks)
+    )
+    return f"({now} - {then})"
+
+
+def _offset(time: TimeSpec, weeks: int) -> str:
+    return f" offset {time.window(weeks * WEEK_S)}" if weeks else ""
+
+
+def _wape_before(time: TimeSpec) -> str:
+    error, actual = (_between(metric, time, BEFORE_WEEKS + 1, 1) for metric in (m.ABSOLUTE_ERROR, m.ACTUAL_ABSOLUTE))
+    return f"{error}\n/ ({actual} > 0)"
+
+
+def _long_skill(time: TimeSpec) -> str:
+    error, naive = (
+        _between(metric, time, LONG_WEEKS) for metric in (m.COMPARED_ABSOLUTE_ERROR, m.NAIVE_ABSOLUTE_ERROR)
+    )
+    return f"1 -\n  {error}\n  / ({naive} > 0)"
 
 
 def _bias(window: str) -> str:

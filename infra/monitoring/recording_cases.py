@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from forecasting.contracts import metric_names as m
-from infra.monitoring.recording import BIAS, COVERAGE, ERRORS, SKILL, SLOW, WAPE
+from infra.monitoring.recording import BIAS, COVERAGE, ERRORS, LONG_SKILL, SKILL, SLOW, WAPE, WAPE_BEFORE
 from infra.monitoring.rule_cases import CHAMPION, one
 
 _GATEWAY = {"job": "gateway", "model": "demand"}
 _ROUTE = {**_GATEWAY, "route": "/v1/forecast"}
 _LEVEL = {**CHAMPION, "level": "0.8"}
+_YOUNG = {**CHAMPION, "version": "8"}
 _SHADOW = {**CHAMPION, "version": "8", "role": "shadow"}
 
 
@@ -78,6 +79,21 @@ RECORDING_CASES = (
             f"{SKILL}1d": 0.75, f"{SKILL}7d": 0.5625,
         },
         "10m",
+    ),
+    RecordingCase(
+        "an error of 0.1 for eight weeks, then of 0.3 for one; a version that is four days old has no past of weeks",
+        {
+            one(m.ABSOLUTE_ERROR, **CHAMPION): "0+1x112 115+3x13",
+            one(m.ACTUAL_ABSOLUTE, **CHAMPION): "0+10x126",
+            one(m.ABSOLUTE_ERROR, **_YOUNG): "_x118 0+1x8",
+            one(m.ACTUAL_ABSOLUTE, **_YOUNG): "_x118 0+10x8",
+            one(m.COMPARED_ABSOLUTE_ERROR, **CHAMPION): "0+1x112 115+3x13",
+            one(m.NAIVE_ABSOLUTE_ERROR, **CHAMPION): "0+2x126",
+        },
+        "63d",
+        '{horizon="h1", model="demand", version="7"}',
+        {WAPE_BEFORE: 0.1, LONG_SKILL: 0.25},
+        "12h",
     ),
     RecordingCase(
         "the coverage fell on the seventh day",

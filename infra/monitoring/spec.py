@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-MINUTE_S, HOUR_S, DAY_S = 60.0, 3_600.0, 86_400.0
+MINUTE_S, HOUR_S, DAY_S, WEEK_S = 60.0, 3_600.0, 86_400.0, 604_800.0
 RUNBOOK = "docs/runbook.md"
 _UNITS = ((DAY_S, "d"), (HOUR_S, "h"), (MINUTE_S, "m"), (1.0, "s"))
 
@@ -51,7 +51,7 @@ class RulesSpec:
     worker_age_s: float = 10 * MINUTE_S
     round_age_s: float = 30 * MINUTE_S
     quarantined_ratio: float = 0.05
-    degradation: float = 1.5
+    degradation: float = 2
     bias_ratio: float = 0.1
     coverage_gap: float = 0.1
     psi: float = 0.25

@@ -5,7 +5,8 @@ import asyncio
 import functools
 import signal
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -98,14 +99,18 @@ class _GatewayParts:
     store: GatewayStore | None
 
 
-async def serve_gateway(flags: argparse.Namespace) -> None:
+async def serve_gateway(flags: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> None:
     """Listen until SIGTERM or SIGINT, then finish what is in flight.
+
+    Args:
+        flags: Of `build_parser`.
+        clock: Epoch seconds, for what is kept in the store: forecasts, observations, requests.
 
     Raises:
         ConfigError: The port is taken, the tokens or the certificate cannot be read, or there are no tokens where
             others can reach the address.
     """
-    parts = _make_parts(flags)
+    parts = _make_parts(flags, clock)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -127,12 +132,12 @@ async def serve_gateway(flags: argparse.Namespace) -> None:
         await parts.store.close()
 
 
-def _make_parts(flags: argparse.Namespace) -> _GatewayParts:
+def _make_parts(flags: argparse.Namespace, clock: Callable[[], float]) -> _GatewayParts:
     """Make all parts; the port of gRPC is bound, and nothing listens for HTTP yet."""
     guard = _make_guard(flags)
     repository = ModelRepository(flags.models_dir)
     versions = RolesWatch(repository, flags.model)
-    metrics, store = GatewayMetrics(flags.model), _open_store(flags)
+    metrics, store = GatewayMetrics(flags.model), _open_store(flags, clock)
     forecaster = _make_forecaster(flags, repository, versions, metrics=metrics, store=store)
     settings = _json_settings(CandidateConfig, "--candidate", flags.candidate)
     judge = _make_judge(settings, forecaster, repository, versions, metrics=metrics, store=store)
@@ -141,7 +146,7 @@ def _make_parts(flags: argparse.Namespace) -> _GatewayParts:
     pages = StatePages(forecaster, repository, metrics, store=store)
     app = GatewayApp(
         forecaster, pages, metrics, guard, max_body_bytes=flags.max_body_bytes, traffic=traffic, store=store,
-        retraining=_make_asker(flags, metrics, store),
+        retraining=_make_asker(flags, metrics, store, clock),
     )  # fmt: skip
     tls = TlsFiles(flags.tls_certificate, flags.tls_key) if flags.tls_certificate else None
     server = HttpServer(app, flags.bind_address, flags.port, drain_s=DRAIN_S, tls=tls)
@@ -194,13 +199,15 @@ def _make_judge(
     )
 
 
-def _make_asker(flags: argparse.Namespace, metrics: GatewayMetrics, store: GatewayStore | None) -> RetrainAsker | None:
+def _make_asker(
+    flags: argparse.Namespace, metrics: GatewayMetrics, store: GatewayStore | None, clock: Callable[[], float]
+) -> RetrainAsker | None:
     settings = _json_settings(RetrainingConfig, "--retraining", flags.retraining)
     if store is None:
         return None
     return RetrainAsker(
         store.store, flags.model, settings, count=functools.partial(metrics.count_retrain_asked, flags.model),
-        threads=store.threads,
+        threads=store.threads, clock=clock,
     )  # fmt: skip
 
 
@@ -213,7 +220,7 @@ def _json_settings(section: type[SectionT], flag: str, text: str) -> SectionT:
         raise ConfigError(f"{flag}: {where}: {problem['msg']}, found {problem['input']!r}") from error
 
 
-def _open_store(flags: argparse.Namespace) -> GatewayStore | None:
+def _open_store(flags: argparse.Namespace, clock: Callable[[], float]) -> GatewayStore | None:
     if flags.store is None:
         return None
     url = None if flags.store == DEFAULT_STORE else flags.store
@@ -226,7 +233,7 @@ def _open_store(flags: argparse.Namespace) -> GatewayStore | None:
         raise ConfigError(
             f"--{str(problem['loc'][0]).replace('_', '-')}: {problem['msg']}, found {problem['input']!r}"
         ) from error
-    return open_gateway_store(url, flags.models_dir.parent, flags.model, settings)
+    return open_gateway_store(url, flags.models_dir.parent, flags.model, settings, clock=clock)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

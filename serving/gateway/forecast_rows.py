@@ -1,20 +1,19 @@
 """Forecasts as the store keeps them."""
 
-import time
-
 import numpy as np
 
 from forecasting.answering.forecasts import ForecastsRecord
 from forecasting.store.forecasts import ForecastBatchRecord, ForecastFlag, ForecastRole
 
 
-def forecast_batch(found: ForecastsRecord, request: str, *, role: ForecastRole) -> ForecastBatchRecord:
+def forecast_batch(found: ForecastsRecord, request: str, *, role: ForecastRole, now: int) -> ForecastBatchRecord:
     """What was answered to one request.
 
     Args:
         found: The answer, with all levels of the model whatever was asked for.
         request: What the store has for the request, another one for each.
         role: Of the version that answered.
+        now: When it was answered, epoch seconds.
     """
     flags = ForecastFlag.IMPUTED * found.imputed + ForecastFlag.STALE * found.stale
     problems: list[str] = []
@@ -26,7 +25,7 @@ def forecast_batch(found: ForecastsRecord, request: str, *, role: ForecastRole) 
     spec = found.served.spec
     return ForecastBatchRecord(
         request=request,
-        created_at=int(time.time()),
+        created_at=now,
         role=role,
         model=found.served.name,
         version=found.served.version,

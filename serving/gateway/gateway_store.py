@@ -4,6 +4,7 @@ import asyncio
 import functools
 import logging
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from forecasting.durations import duration_s
 from forecasting.errors import AlmanacError
 from forecasting.store.address import store_address
 from forecasting.store.forecast_log import ForecastLog
-from forecasting.store.forecasts import ForecastRole
+from forecasting.store.forecasts import ForecastBatchRecord, ForecastRole
 from forecasting.store.opening import Store, open_store
 from forecasting.store.retention import prune
 from serving.gateway.forecast_rows import forecast_batch
@@ -39,7 +40,7 @@ SPILL_FOLDER = "forecast_log"
 
 @dataclass(frozen=True)
 class GatewayStore:
-    """An open store with what the gateway keeps of it and in it."""
+    """An open store with what the gateway keeps of it and in it; clock: epoch seconds."""
 
     store: Store
     log: ForecastLog
@@ -47,6 +48,7 @@ class GatewayStore:
     writer: ObservationWriter
     pruning: asyncio.Task[None]
     threads: ThreadPoolExecutor
+    clock: Callable[[], float] = time.time
 
     @property
     def problem(self) -> str:
@@ -58,7 +60,7 @@ class GatewayStore:
     def keep(self, found: ForecastsRecord, request_id: str) -> None:
         """Log what was answered; never waits for the database, but for a file where more is waiting than the queue takes."""
         role, request = ForecastRole(found.role.value), _stored_request(request_id, found)
-        self.log.append(forecast_batch(found, request, role=role))
+        self.log.append(self._batch(found, request, role=role))
 
     def keep_shadow(
         self, found: ForecastsRecord | None, champion: ForecastsRecord, request_id: str, *, version: int,
@@ -67,13 +69,16 @@ class GatewayStore:
         """Log what a candidate answered beside the champion, or that it did not; never waits for the database."""
         role, request = ForecastRole.SHADOW, _stored_request(request_id, champion)
         if found is not None:
-            self.log.append(forecast_batch(found, request, role=role))
+            self.log.append(self._batch(found, request, role=role))
         elif problem:
-            asked = forecast_batch(champion, request, role=role)
+            asked = self._batch(champion, request, role=role)
             problems = [problem] * len(champion)
             self.log.append(
                 replace(asked, version=version, answers=None, flags=None, latency_us=None, problems=problems)
             )
+
+    def _batch(self, found: ForecastsRecord, request: str, *, role: ForecastRole) -> ForecastBatchRecord:
+        return forecast_batch(found, request, role=role, now=int(self.clock()))
 
     async def close(self) -> None:
         """Write what waits, and close the store."""
@@ -84,7 +89,9 @@ class GatewayStore:
         self.store.close()
 
 
-def open_gateway_store(url: str | None, home: Path, model: str, settings: StoreConfig) -> GatewayStore:
+def open_gateway_store(
+    url: str | None, home: Path, model: str, settings: StoreConfig, *, clock: Callable[[], float] = time.time
+) -> GatewayStore:
     """Open the store, begin to look for observations of others and to remove what is old; must be called inside the event loop.
 
     Args:
@@ -92,6 +99,7 @@ def open_gateway_store(url: str | None, home: Path, model: str, settings: StoreC
         home: State directory.
         model: Name of the model.
         settings: How forecasts are written, and how long what stays; its own `url` is left alone.
+        clock: Epoch seconds.
 
     Raises:
         ConfigError: The address is wrong, or a newer Almanac has written the store.
@@ -105,8 +113,9 @@ def open_gateway_store(url: str | None, home: Path, model: str, settings: StoreC
     threads = ThreadPoolExecutor(N_THREADS, "store")
     observed = ObservedHistory(store, model, threads=threads)
     observed.start()
-    pruning = asyncio.create_task(_prune(store, settings, threads))
-    return GatewayStore(store, log, observed, ObservationWriter(store, observed, threads), pruning, threads)
+    pruning = asyncio.create_task(_prune(store, settings, threads, clock))
+    writer = ObservationWriter(store, observed, threads, clock=clock)
+    return GatewayStore(store, log, observed, writer, pruning, threads, clock)
 
 
 def _stored_request(request_id: str, answered: ForecastsRecord) -> str:
@@ -114,12 +123,12 @@ def _stored_request(request_id: str, answered: ForecastsRecord) -> str:
     return f"{request_id}/{answered.answer_id}"
 
 
-async def _prune(store: Store, settings: StoreConfig, threads: ThreadPoolExecutor) -> None:
+async def _prune(store: Store, settings: StoreConfig, threads: ThreadPoolExecutor, clock: Callable[[], float]) -> None:
     keep = [None if one is None else duration_s(one) for one in (settings.keep_forecasts, settings.keep_observations)]
     work = functools.partial(prune, store, keep_forecasts_s=keep[0], keep_observations_s=keep[1])
     while True:
         try:
-            at_now = functools.partial(work, now=int(time.time()))
+            at_now = functools.partial(work, now=int(clock()))
             report = await asyncio.get_running_loop().run_in_executor(threads, at_now)
         except (AlmanacError, DBAPIError) as error:
             logger.warning("nothing is pruned: %s", store.address.scrubbed_error(error))

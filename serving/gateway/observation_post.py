@@ -11,6 +11,7 @@ import functools
 import hashlib
 import re
 import time
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
@@ -89,9 +90,11 @@ def post_digest(body: bytes, query: str) -> str:
 class ObservationWriter:
     """Writes what is posted, and has it laid over the next forecasts."""
 
-    def __init__(self, store: Store, observed: ObservedHistory, threads: Executor) -> None:
-        """Write to a store, which is waited for in threads of their own."""
-        self._store, self._observed, self._threads = store, observed, threads
+    def __init__(
+        self, store: Store, observed: ObservedHistory, threads: Executor, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Write to a store, which is waited for in threads of their own; clock: epoch seconds."""
+        self._store, self._observed, self._threads, self._clock = store, observed, threads, clock
 
     async def write(
         self, served: ServedModel, post: ObservationPost, *, key: str | None, digest: str
@@ -108,7 +111,7 @@ class ObservationWriter:
             AnswerError: 400: the post must be changed; 409: the key was used with another content.
             RetryableError: The store cannot be used now; nothing was written.
         """
-        now = int(time.time())
+        now = int(self._clock())
         known_at = now if post.known_at is None else post.known_at
         if key is not None and not _IDEMPOTENCY_FORM.fullmatch(key):
             raise AnswerError(400, f"{IDEMPOTENCY_HEADER} must be 1 to 200 visible ASCII characters")

@@ -57,7 +57,7 @@ class RetrainAsker:
 
     def __init__(
         self, store: Store, model: str, settings: RetrainingConfig, *, count: Callable[[str, str], None],
-        rate: RateLimit | None = None, threads: Executor | None = None,
+        rate: RateLimit | None = None, threads: Executor | None = None, clock: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         """Write to a store.
 
@@ -68,8 +68,9 @@ class RetrainAsker:
             count: Is told who asked and what came of it.
             rate: Of posts of alerts, of all senders together; none: that of the settings.
             threads: Where the store is waited for; none: the event loop's.
+            clock: Epoch seconds.
         """
-        self._threads = threads
+        self._threads, self._clock = threads, clock
         self._store, self._model, self._settings, self._count = store, model, settings, count
         self._limits = AskingLimitsSpec(
             duration_s(settings.cooldown), settings.max_per_day, alert_repeat_s=duration_s(settings.alert_repeat)
@@ -131,7 +132,7 @@ class RetrainAsker:
 
     async def _ask(self, source: RequestSource, reason: str, dedup_key: str) -> AskedDecision:
         asked = RetrainReasonSpec(model=self._model, source=source, reason=reason, dedup_key=dedup_key)
-        ask = functools.partial(ask_for_retraining, self._store, asked, self._limits, now=int(time.time()))
+        ask = functools.partial(ask_for_retraining, self._store, asked, self._limits, now=int(self._clock()))
         found = await asyncio.get_running_loop().run_in_executor(self._threads, ask)
         self._count(source.value, found.outcome.value)
         return found

@@ -258,3 +258,10 @@ def test_requests_are_listed_while_all_threads_of_the_event_loop_are_busy(tmp_pa
     with open_store(store_address(None, tmp_path / "serving.db")) as store, ThreadPoolExecutor(1) as threads:
         outcome, listed = asyncio.run(ask(store, threads))
     assert (outcome, [one["reason"] for one in listed["requests"]]) == ("made", ["new prices"])
+
+
+def test_requests_are_made_at_the_time_of_the_clock(store):
+    asker = RetrainAsker(store, "tiny", RetrainingConfig(), count=lambda *_: None, clock=lambda: 1_400_000_000.5)
+    body = json.dumps({"version": "4", "alerts": [alert("2014")]}).encode()
+    asyncio.run(asker.alerts(body))
+    assert [one.created_at for one in retrain_requests(store)] == [1_400_000_000]

@@ -3,7 +3,7 @@
 import re
 
 from forecasting.contracts.metric_names import METRICS, MetricKind
-from infra.monitoring.recording import NAMES
+from infra.monitoring.recording import NAMES, WEEKS_NAMES
 from infra.monitoring.tensorflow_names import OTHER, SCRAPED
 
 KEYWORDS = {"and", "or", "on", "by", "unless", "ignoring", "group_left"}
@@ -14,7 +14,7 @@ OF_OTHERS = {"up", "ALERTS", "process_cpu_seconds_total", "process_resident_memo
 
 def named_metrics(expr: str) -> set[str]:
     """Metrics that an expression reads: names that are no function, label or keyword."""
-    bare = re.sub(r'"[^"]*"|\{[^}]*\}|\[[^\]]*\]|\b(?:by|on|ignoring|group_left) \([^)]*\)', "", expr)
+    bare = re.sub(r'"[^"]*"|\{[^}]*\}|\[[^\]]*\]|\boffset \w+|\b(?:by|on|ignoring|group_left) \([^)]*\)', "", expr)
     return {name for name in re.findall(r"(?<![\w:])[a-zA-Z_:][\w:]*(?!\s*\(|[\w:])", bare) if name not in KEYWORDS}
 
 
@@ -27,7 +27,7 @@ def known_metrics() -> set[str]:
         | {f"{name}{end}" for name in histograms for end in _HISTOGRAM}
         | SCRAPED
         | set(OTHER)
-        | set(NAMES)
+        | {*NAMES, *WEEKS_NAMES}
         | OF_OTHERS
     )
 

@@ -7,7 +7,7 @@ import pytest
 
 from forecasting.contracts.metric_names import METRICS
 from infra.monitoring.alert_spec import Severity
-from infra.monitoring.recording import NAMES, recording_rules
+from infra.monitoring.recording import NAMES, WEEKS_NAMES, recording_rules
 from infra.monitoring.rule_files import alert_groups, alerts_document
 from infra.monitoring.rule_tests import CASES, rule_of
 from infra.monitoring.spec import RulesSpec, TimeSpec, duration
@@ -19,11 +19,14 @@ RECORDS = [rule for rules in recording_rules(SPEC).values() for rule in rules]
 ALERTS = [alert for alerts in alert_groups(SPEC).values() for alert in alerts]
 
 
-def test_there_are_22_recording_rules_named_by_level_metric_and_operation():
-    assert [rule.name for rule in RECORDS] == list(NAMES)
-    assert len(set(NAMES)) == 22
+def test_there_are_24_recording_rules_named_by_level_metric_and_operation():
+    every = [*NAMES, *WEEKS_NAMES]
+    assert [rule.name for rule in RECORDS] == every
+    assert len(set(every)) == 24
     assert [
-        name for name in NAMES if not re.fullmatch(r"(job|model_horizon|model_level):[a-z_]+:[a-z_]+\d+[mhd]", name)
+        name
+        for name in every
+        if not re.fullmatch(r"(job|(model|version)_horizon|model_level):[a-z_]+:[a-z_]+\d+[mhd]", name)
     ] == []
 
 
@@ -111,7 +114,7 @@ def test_a_latency_objective_between_two_buckets_is_refused():
     ("name", "limit"),
     [
         ("fallback_ratio", 0.05),
-        ("degradation", 1.5),
+        ("degradation", 2),
         ("psi", 0.25),
         ("data_age_s", 10_800.0),
         ("coverage_gap", 0.1),
