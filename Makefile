@@ -14,7 +14,7 @@ export GX_ANALYTICS_ENABLED := false
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo retail serve test test-services check lock docs monitoring monitoring-files golden clean
+.PHONY: help setup demo retail serve test test-services test-guards check lock docs monitoring monitoring-files golden clean
 
 help: ## Show this list
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -51,6 +51,9 @@ test-services: setup ## Install services by apt (needs root) and checkers, and r
 	@infra/install-checks
 	@$(BIN)/python -m pytest -q -m services --junitxml=$(REPORTS)/services.xml
 
+test-guards: setup ## Take each guard of docs/reliability.md out of a copy and demand that its tests fail (ONLY="name" for some)
+	@$(BIN)/python -m tests.faults.remove_guards --workers $(WORKERS) $(ONLY)
+
 check: setup ## ruff, mypy, import-linter
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -68,6 +71,7 @@ docs: setup ## Write the generated pages of docs/
 	@$(BIN)/python -m pipelines.docs_features > build/features.md && mv build/features.md docs/features.md
 	@$(BIN)/python -m pipelines.docs_metrics > build/metrics.md && mv build/metrics.md docs/metrics.md
 	@$(BIN)/python -m pipelines.docs_exported > build/exported-metrics.md && mv build/exported-metrics.md docs/exported-metrics.md
+	@$(BIN)/python -m tests.faults.page
 	@$(BIN)/python -m serving.gateway.openapi > build/openapi.json && mv build/openapi.json docs/openapi.json
 
 monitoring: setup ## Serve the electricity example (or CONFIG) and watch it with Prometheus and Alertmanager

@@ -16,6 +16,8 @@ _MIN_RUN = 10
 """Consecutive equal steps, other than the usual one, that make a second frequency of gaps."""
 _MIN_FILLED_RATIO = 0.5
 """Share of the rows of a bucket that must have a value for mean, min, max or last."""
+_EMPTY_STEPS, _EMPTY_STEPS_A_ROW = 5_000_000, 20
+"""Steps without a row that a grid may have whatever its rows are, and those that it may have for each row."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,17 @@ def locate_step(rows: RowTable, step_s: int, phase_s: int) -> StepReport:
     run = first_run(np.where(within, distances, step_s), usual=step_s)
     second = None if run is None else int(distances[run])
     return StepReport(step_s, phase_s, off_grid, second, None if run is None else run + 1)
+
+
+def row_far_away(rows: RowTable, frequency_s: int) -> int | None:
+    """The row behind the longest gap, where the grid of some rows would be next to nothing but gaps; else none.
+
+    One row with a time of another century would ask for more memory than all others together.
+    """
+    n_missing = np.where(rows.within, np.diff(rows.times) // frequency_s - 1, 0)
+    if int(np.maximum(n_missing, 0).sum()) <= max(_EMPTY_STEPS, _EMPTY_STEPS_A_ROW * len(rows.times)):
+        return None
+    return int(np.argmax(n_missing)) + 1
 
 
 def resample(

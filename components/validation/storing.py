@@ -7,7 +7,15 @@ import numpy as np
 import numpy.typing as npt
 
 from components.validation.exclusions import ExclusionRecord, excluded_steps
-from components.validation.grid import GridReport, GridSeries, RowTable, StepReport, column_aggregations, resample
+from components.validation.grid import (
+    GridReport,
+    GridSeries,
+    RowTable,
+    StepReport,
+    column_aggregations,
+    resample,
+    row_far_away,
+)
 from components.validation.reading import ParsedTable, SortingReport
 from components.validation.report import iso_time
 from forecasting.config.root import ValidateDataSettings
@@ -98,8 +106,14 @@ def make_store(
 def lay_on_grid(
     table: ParsedTable, rows: RowTable, *, step: StepReport, data: DataConfig, cutoff: int | None
 ) -> GriddedTable:
-    """Resample sorted rows to `data.frequency`."""
+    """Resample sorted rows to `data.frequency`.
+
+    Raises:
+        DataError: The rows lie so far apart that the grid would be next to nothing but gaps.
+    """
     frequency_s, names = duration_s(data.frequency), tuple(table.numbers)
+    if (row := row_far_away(rows, frequency_s)) is not None:
+        raise _far_away(table, rows, row, data)
     aggregations = column_aggregations(
         names, {**data.aggregation, **({data.censored_by: "max"} if data.censored_by else {})}
     )
@@ -108,6 +122,18 @@ def lay_on_grid(
     last = max((_end_of_target(one, frequency_s) for one in grid.series), default=0)
     first = last if cutoff is None else min(last, aligned(cutoff, step, frequency_s))
     return GriddedTable(table.ids.names, names, table.static, grid, _rows_ahead(table, rows, names, data, first))
+
+
+def _far_away(table: ParsedTable, rows: RowTable, row: int, data: DataConfig) -> DataError:
+    """The error that a row and the one before it are too far apart to fill what lies between them."""
+    before, after = (
+        f"{table.source.row_name(int(rows.source_rows[i]))} at {iso_time(int(rows.times[i]))}" for i in (row - 1, row)
+    )
+    return DataError(
+        f"{table.source.name}: the times of a series must lie close enough to fill the steps between them; series "
+        f"{table.ids.names[int(rows.series[row])]!r} has {before} and next {after}, with {data.frequency} for data.frequency; "
+        "remove or correct the row whose time is wrong"
+    )
 
 
 def aligned(cutoff: int, step: StepReport, frequency_s: int) -> int:
