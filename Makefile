@@ -51,8 +51,8 @@ test-services: setup ## Install services by apt (needs root) and checkers, and r
 	@infra/install-checks
 	@$(BIN)/python -m pytest -q -m services --junitxml=$(REPORTS)/services.xml
 
-test-guards: setup ## Take each guard of docs/reliability.md out of a copy and demand that its tests fail (ONLY="name" for some)
-	@$(BIN)/python -m tests.faults.remove_guards --workers $(WORKERS) $(ONLY)
+test-guards: setup ## Take each guard of docs/reliability.md out of a copy and demand that its tests fail (ONLY="name" for one)
+	@$(BIN)/python -m tests.faults.remove_guards --workers $(WORKERS) $(if $(ONLY),"$(ONLY)")
 
 check: setup ## ruff, mypy, import-linter
 	@$(BIN)/ruff check .

@@ -4,15 +4,19 @@ import hashlib
 import json
 import os
 import platform
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from uuid import uuid4
 
 from forecasting.contracts import CONTRACT_VERSION
 from forecasting.contracts.artifacts import MANIFEST_FILE, SCHEMA_VERSIONS, ArtifactKind
 from forecasting.errors import ArtifactError
 
 _BLOCK_BYTES = 1 << 20
+_TEMPORARY = ".tmp"
 
 
 @dataclass(frozen=True)
@@ -121,14 +125,37 @@ def verify(directory: Path, kind: ArtifactKind) -> Manifest:
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old or the new text, never a part: temp, fsync, rename, fsync."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    """Write a file so that a reader sees the old or the new text, never a part."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file beside `path`, to be written, that takes its place when the block ends without an error; else it is removed.
+
+    On disk before the rename, and the rename on disk afterwards: a reader, also after a loss of power, finds the old
+    file or the new one as a whole. What a kill leaves, `clear_leftovers` removes.
+    """
+    # Not by number of process: containers that share a folder have the same ones.
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}{_TEMPORARY}")
+    try:
+        yield temporary
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     sync_directory(path.parent)
+
+
+def clear_leftovers(directory: Path, *, older_than_s: float) -> None:
+    """Remove what `replacing` was filling in a directory when it was killed, if nobody has written to it for some time."""
+    for left in directory.glob(f".*{_TEMPORARY}"):
+        with suppress(FileNotFoundError):
+            if left.stat().st_mtime < time.time() - older_than_s:
+                left.unlink()
 
 
 def sync_directory(directory: Path) -> None:

@@ -32,6 +32,7 @@ from forecasting.contracts.artifacts import QUARANTINE_DIR, QUARANTINE_REASONS_F
 from forecasting.contracts.vocabulary import ModelRole, served_name
 from forecasting.errors import ArtifactError, ConfigError
 from forecasting.manifests import (
+    clear_leftovers,
     digest_file,
     digest_text,
     payload_files,
@@ -403,6 +404,8 @@ class ModelRepository:
         ]:
             if left.stat().st_mtime < time.time() - _LEFTOVER_S:
                 shutil.rmtree(left)
+        for written in (self.root, folder, folder / RECORDS_DIR):
+            clear_leftovers(written, older_than_s=_LEFTOVER_S)
 
     def _require(self, name: str, version: int) -> None:
         if not self.version_dir(name, version).is_dir():

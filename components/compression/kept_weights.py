@@ -1,7 +1,6 @@
 """Weights of changed networks on disk, for a run that goes on after it was stopped."""
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from forecasting.manifests import sync_directory
+from forecasting.manifests import replacing
 
 
 @dataclass(frozen=True)
@@ -34,20 +33,15 @@ def write_kept(path: Path, network: KeptNetwork) -> None:
         "note": network.note,
     }
     arrays = {f"weight_{number}": weight for number, weight in enumerate(network.weights)}
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as stream:
+    with replacing(path) as temporary, temporary.open("wb") as stream:
         np.savez(stream, about=np.array(json.dumps(about)), **arrays)  # type: ignore[arg-type]
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.rename(path)
-    sync_directory(path.parent)
 
 
 def read_kept(path: Path) -> KeptNetwork | None:
     """What was written; none where nothing was."""
     if not path.exists():
         return None
-    with np.load(path) as stored:
+    with np.load(path, allow_pickle=False) as stored:
         about = json.loads(str(stored["about"]))
         weights = [stored[f"weight_{number}"] for number in range(about["n_weights"])]
     return KeptNetwork(weights, about["model"], about["sparsity"], about["note"])

@@ -6,7 +6,6 @@ A file that was cut off or altered is found out by the checksums of the archive.
 
 import json
 import logging
-import os
 import shutil
 import zipfile
 import zlib
@@ -19,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from forecasting.errors import ArtifactError
-from forecasting.manifests import sync_directory
+from forecasting.manifests import clear_leftovers, replacing
 from forecasting.neural.divergence import DivergenceRecord, LossGuard, WindowRecord
 from forecasting.neural.variables import Arrays
 from forecasting.neural.watch import EpochRecord, EpochTally
@@ -85,6 +84,9 @@ class CheckpointStore:
 
     def load(self) -> TrainingState | None:
         """The newest whole state of this key, or none; a damaged one is passed over with a warning."""
+        if self._writes:
+            # Nobody else writes here: what is left is of a training that was killed.
+            clear_leftovers(self._directory, older_than_s=0.0)
         for path in self._states():
             try:
                 meta, arrays = _read(path)
@@ -118,13 +120,8 @@ class CheckpointStore:
 
     def _write(self, path: Path, meta: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        with temporary.open("wb") as stream:
+        with replacing(path) as temporary, temporary.open("wb") as stream:
             np.savez(stream, allow_pickle=False, **{_META: np.asarray(json.dumps({**meta, "key": self._key}))}, **arrays)  # fmt: skip
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-        sync_directory(path.parent)
 
 
 def read_unfinished(directory: Path) -> LoopRecord | None:

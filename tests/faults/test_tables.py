@@ -1,5 +1,6 @@
 """Tables that no good source would write."""
 
+import json
 import random
 from pathlib import Path
 
@@ -62,3 +63,18 @@ def test_a_second_of_60_is_refused_with_its_row(make_settings, context, tmp_path
     uri = write_table(tmp_path / "t.csv", [*hourly_lines(N_HOURS), "2016-12-31T23:59:60Z,5,5"])
     with pytest.raises(DataError, match=r"line 202 has '2016-12-31T23:59:60Z'"):
         run_step(make_settings(uri), context, tmp_path / "out")
+
+
+def test_a_series_without_a_value_is_put_aside_by_name(make_settings, context, tmp_path):
+    rows = hourly_lines(N_HOURS)
+    lines = [f"full,{row}" for row in rows] + [f"empty,{row.split(',')[0]},,1" for row in rows]
+    uri = write_table(tmp_path / "t.csv", lines, header="site,time,load,temperature")
+    settings = make_settings(
+        uri,
+        data={"id_columns": ["site"]},
+        validation={"max_quarantined_ratio": 0.5, "severity": {"missing_target": "warn"}},
+    )
+    assert run_step(settings, context, tmp_path / "out").passed
+    (put_aside,) = json.loads((tmp_path / "out" / "report.json").read_text())["quarantined"]
+    assert (put_aside["series"], put_aside["rules"]) == ("empty", ["all_missing"])
+    assert [series.id for series in read_series_store(tmp_path / "out").series] == ["full"]
