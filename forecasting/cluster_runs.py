@@ -64,6 +64,8 @@ def begin_cluster_run(
     """
     if not _RUN_NAME.fullmatch(run):
         raise ConfigError(f"a run must be named by lower-case letters, digits, dashes and dots, found {run!r}")
+    # A run that was asked for is by no schedule, whatever its backend fills in.
+    moment = _cutoff(config, cutoff, "" if request else scheduled)
     layout, digest = home.run(run), config_digest(config)
     _take_claim(home, config, run)
     if layout.record.is_file():
@@ -76,7 +78,7 @@ def begin_cluster_run(
         run=run,
         model=config.name,
         created=time.time(),
-        cutoff=_cutoff(config, cutoff, scheduled),
+        cutoff=moment,
         config_digest=digest,
         last_step=last,
         request=request or None,
@@ -143,6 +145,11 @@ def _cutoff(config: AlmanacConfig, cutoff: str, scheduled: str) -> str | None:
         return parse_cutoff(cutoff).isoformat()
     if not scheduled:
         return None
+    if scheduled.startswith("{{"):
+        raise ConfigError(
+            f"the scheduled time must be filled in by what runs the pipeline, found {scheduled}; Kubeflow Pipelines does so since 2.17: "
+            "give the run a cutoff, or use a later version"
+        )
     lag = config.retraining.data_lag
     moment = scheduled_cutoff(
         parse_cutoff(scheduled, "the scheduled time"),

@@ -84,6 +84,15 @@ def source_address(uri: str, home: HomeLayout) -> SourceAddress:
     return SourceAddress(uri, SourceKind.SQL if is_sql else SourceKind.REMOTE, full, secrets)
 
 
+def local_path(uri: str) -> Path | None:
+    """The file on this machine that an address names, an SQLite file too; none where it names something else."""
+    if uri.startswith(FILE_SCHEME):
+        return Path(uri.removeprefix(FILE_SCHEME))
+    if found := re.match(r"sqlite(?:\+\w+)?:///([^?]+)", uri):
+        return Path(found[1])
+    return None if "://" in uri or uri.startswith("${") else Path(uri)
+
+
 def source_file(uri: str, home: HomeLayout) -> Path:
     """The file of an example, whether it was made or not.
 

@@ -23,7 +23,7 @@ def begin_run_component(
         home: ALMANAC_HOME, on the volume that all pods share.
         run: Name of the run.
         cutoff: ISO 8601 time with zone, or empty.
-        scheduled: When the run was due; empty, or a placeholder that the backend did not fill: by no schedule.
+        scheduled: When the run was due; empty: by no schedule.
         request: Names who asked for the run, or empty.
         last: The last step before the report.
 
@@ -31,11 +31,10 @@ def begin_run_component(
         SystemExit: Another run of the model is going (75), or the configuration cannot be used (2).
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    due = "" if scheduled.startswith("{{") else scheduled
     try:
         parsed = _parsed(config)
         begin_cluster_run(
-            parsed, home_layout(home), run, cutoff=cutoff, scheduled=due, request=request, last=StepName(last)
+            parsed, home_layout(home), run, cutoff=cutoff, scheduled=scheduled, request=request, last=StepName(last)
         )
     except AlmanacError as error:
         logger.error("%s", error)

@@ -13,9 +13,16 @@ from forecasting.contracts.steps import StepName
 ImageTarget = Literal["steps", "trainer", "serving"]
 
 
-def _quantity(text: str) -> str:
-    if not re.fullmatch(r"\d+(\.\d+)?(m|[kMGTPE]i?)?", text):
-        raise ValueError(f"must be a quantity of Kubernetes such as 500m, 2 or 4Gi, found {text!r}")
+def _cpus(text: str) -> str:
+    if not re.fullmatch(r"\d+(\.\d+)?|\d+m", text):
+        raise ValueError(f"must be CPUs such as 2, 0.5 or 500m, found {text!r}")
+    return text
+
+
+def _memory(text: str) -> str:
+    # What both Kubernetes and the compiler of Kubeflow Pipelines take: that one knows no fractions and no small k.
+    if not re.fullmatch(r"\d+([MGTPE]i?|Ki)?", text):
+        raise ValueError(f"must be whole bytes such as 512Mi or 4Gi, found {text!r}")
     return text
 
 
@@ -25,8 +32,11 @@ def _name(text: str) -> str:
     return text
 
 
-Quantity = Annotated[str, AfterValidator(_quantity)]
-"""An amount as Kubernetes writes it."""
+Cpus = Annotated[str, AfterValidator(_cpus)]
+"""CPUs, or thousandths of one, as Kubernetes writes them."""
+
+Memory = Annotated[str, AfterValidator(_memory)]
+"""Bytes as Kubernetes writes them."""
 
 KubernetesName = Annotated[str, AfterValidator(_name)]
 """The name of an object in Kubernetes."""
@@ -46,8 +56,8 @@ class TolerationConfig(Section):
 class StepResourcesConfig(Section):
     """What the pod of a step gets, and where it may run."""
 
-    cpu: Quantity = Field("1", description="CPUs it asks for.")
-    memory: Quantity = Field("4Gi", description="Memory it asks for, and gets at most.")
+    cpu: Cpus = Field("1", description="CPUs it asks for.")
+    memory: Memory = Field("4Gi", description="Memory it asks for, and gets at most.")
     gpu: int = Field(0, ge=0, description="NVIDIA GPUs.")
     node_selector: dict[str, str] = Field(default_factory=dict, description="Labels that its node must have.")
     tolerations: tuple[TolerationConfig, ...] = Field((), description="Taints that it puts up with.")
@@ -87,6 +97,9 @@ class ClusterConfig(Section):
     )
     batch: StepResourcesConfig = Field(
         default_factory=StepResourcesConfig, description="What the task of the pipeline forecast_batch gets."
+    )
+    scratch: Memory = Field(
+        "8Gi", description="Room for scratch files of a pod, such as the spool of a large table (Argo)."
     )
     retries: int = Field(2, ge=0, le=10, description="How often a step that ended with 75, 137 or 143 is tried again.")
     retry_delay: Duration = Field("1min", description="Time before the first of them; it doubles.")

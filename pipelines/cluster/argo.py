@@ -10,10 +10,12 @@ from typing import Any
 import yaml
 
 from forecasting.config import AlmanacConfig, config_digest
+from forecasting.config.cluster import StepResourcesConfig
 from forecasting.contracts.codes import RETRYABLE_CODES
 from forecasting.contracts.steps import GATES, StepName
 from forecasting.durations import duration_s
 from pipelines.cluster.argo_pods import CONFIG_FILE, PASSED_FILE, pod_template, volumes
+from pipelines.cluster.task_settings import SMALL
 
 API_VERSION = "argoproj.io/v1alpha1"
 PARAMETERS = ("cutoff", "scheduled", "request")
@@ -147,7 +149,7 @@ def _dashed(step: StepName) -> str:
 def _begin_template(config: AlmanacConfig, image: str) -> dict[str, Any]:
     words = ["begin", "--run", RUN, "--cutoff", "{{workflow.parameters.cutoff}}"]
     words += ["--scheduled", "{{workflow.parameters.scheduled}}", "--request", "{{workflow.parameters.request}}"]
-    return pod_template(BEGIN, words, image, config.cluster) | {"retryStrategy": _retries(config)}
+    return pod_template(BEGIN, words, image, config.cluster) | {"retryStrategy": _retries(config, SMALL)}
 
 
 def _step_template(config: AlmanacConfig, step: StepName, image: str) -> dict[str, Any]:
@@ -161,30 +163,33 @@ def _step_template(config: AlmanacConfig, step: StepName, image: str) -> dict[st
         "labels": [{"key": "model", "value": config.name}, {"key": "step", "value": step.value}],
         "gauge": {"realtime": False, "value": "{{duration}}"},
     }
-    return template | {"retryStrategy": _retries(config), "metrics": {"prometheus": [metric]}}
+    retries = _retries(config, config.cluster.step(step))
+    return template | {"retryStrategy": retries, "metrics": {"prometheus": [metric]}}
 
 
 def _refusal_template(config: AlmanacConfig, image: str) -> dict[str, Any]:
     words = ["refuse", "{{inputs.parameters.gate}}", "--run", RUN]
     inputs = {"parameters": [{"name": "gate", "enum": [gate.value for gate in GATES]}]}
     template = pod_template("record-refusal", words, image, config.cluster)
-    return template | {"inputs": inputs, "retryStrategy": _retries(config)}
+    return template | {"inputs": inputs, "retryStrategy": _retries(config, SMALL)}
 
 
 def _report_template(config: AlmanacConfig, image: str) -> dict[str, Any]:
     # It ends the run and gives its claim back, so that it must not be lost with its pod.
     template = pod_template(REPORT, ["report", "--run", RUN], image, config.cluster, StepName.REPORT_RUN)
-    return template | {"retryStrategy": _retries(config)}
+    return template | {"retryStrategy": _retries(config, config.cluster.step(StepName.REPORT_RUN))}
 
 
-def _retries(config: AlmanacConfig) -> dict[str, Any]:
+def _retries(config: AlmanacConfig, wanted: StepResourcesConfig) -> dict[str, Any]:
     cluster = config.cluster
     codes = ", ".join(f'"{code}"' for code in sorted(RETRYABLE_CODES))
     return {
         "limit": cluster.retries,
         "retryPolicy": "Always",
-        # The exit code is text. A pod that was taken away has none, and the status Error.
-        "expression": f'lastRetry.status == "Error" || lastRetry.exitCode in [{codes}]',
+        # The exit code is text. A pod that was taken away has none, and the status Error. One that was ended at its time limit
+        # (143, too) would be ended there again.
+        "expression": f"asInt(lastRetry.duration) < {duration_s(wanted.timeout)} && "
+        f'(lastRetry.status == "Error" || lastRetry.exitCode in [{codes}])',
         "backoff": {
             "duration": str(duration_s(cluster.retry_delay)),
             "factor": 2,

@@ -19,7 +19,7 @@ def volumes(cluster: ClusterConfig, config_map: str) -> list[dict[str, Any]]:
     return [
         {"name": HOME_VOLUME, "persistentVolumeClaim": {"claimName": cluster.volume_claim}},
         {"name": CONFIG_VOLUME, "configMap": {"name": config_map}},
-        {"name": SCRATCH_VOLUME, "emptyDir": {"sizeLimit": "8Gi"}},
+        {"name": SCRATCH_VOLUME, "emptyDir": {"sizeLimit": cluster.scratch}},
     ]
 
 

@@ -14,9 +14,10 @@ from forecasting.config import AlmanacConfig
 from forecasting.contracts.steps import GATES, StepName
 from forecasting.errors import ConfigError
 from forecasting.manifests import digest_text
+from forecasting.sources import local_path
 from pipelines.batch_graph import build_batch_pipeline
 from pipelines.cluster.argo import argo_documents, as_text
-from pipelines.cluster.lint import lint_images, lint_pipeline
+from pipelines.cluster.lint import FaultKind, FaultRecord, lint_images, lint_pipeline
 from pipelines.cluster.task_settings import batch_settings, task_settings
 from pipelines.graph import COMPONENTS, build_cluster_pipeline
 
@@ -34,10 +35,11 @@ def compiled_kfp(config: AlmanacConfig, *, batch: bool = False, pinned: bool = T
         resources: As its resources Pipeline and PipelineVersion; else as the intermediate representation that is uploaded.
 
     Raises:
-        ConfigError: The pipeline has a fault that a backend would pass over in silence.
+        ConfigError: The pipeline has a fault that a backend would pass over in silence, or a table lies where no pod can read it.
     """
     run, batches = task_settings(config), batch_settings(config)
     _check_name(config)
+    _check_tables(config)
     pipeline = build_batch_pipeline(config, batches) if batch else build_cluster_pipeline(config, run)
     gates = () if batch else tuple(gate.value.replace("_", "-") for gate in GATES)
     text = _written(lambda path: compiler.Compiler().compile(pipeline, path))
@@ -66,13 +68,29 @@ def compiled_argo(config: AlmanacConfig, *, pinned: bool = True) -> str:
         pinned: Refuse images without digest.
 
     Raises:
-        ConfigError: An image has no digest.
+        ConfigError: An image has no digest, or a table lies where no pod can read it.
     """
     _check_name(config)
+    _check_tables(config)
     components: list[tuple[StepName | None, BaseComponent]] = [(None, record_refusal), *COMPONENTS.items()]
     images = {step: found.component_spec.implementation.container.image for step, found in components}
     _refuse_faults(lint_images({step or "begin_run": image for step, image in images.items()}), pinned=pinned)
     return as_text(argo_documents(config, images))
+
+
+def _check_tables(config: AlmanacConfig) -> None:
+    """Refuse what only this machine has: a pod would not find it, and another machine would compile another pipeline."""
+    places = {
+        "data.uri": config.data.uri,
+        "data.events.uri": config.data.events.uri if config.data.events else None,
+        "data.vintages.uri": config.data.vintages.uri if config.data.vintages else None,
+    }
+    for key, uri in places.items():
+        path = None if uri is None else local_path(uri)
+        if path is not None and not path.is_relative_to(config.cluster.home):
+            raise ConfigError(
+                f"{key} must be an address that a pod can read, or a path under cluster.home ({config.cluster.home}), found {path}"
+            )
 
 
 def _check_name(config: AlmanacConfig) -> None:
@@ -82,11 +100,11 @@ def _check_name(config: AlmanacConfig) -> None:
         )
 
 
-def _refuse_faults(faults: list[str], *, pinned: bool) -> None:
-    left = [fault for fault in faults if pinned or "by digest" not in fault]
+def _refuse_faults(faults: list[FaultRecord], *, pinned: bool) -> None:
+    left = [fault for fault in faults if pinned or fault.kind != FaultKind.UNPINNED_IMAGE]
     if left:
         more = f" (and {len(left) - 1} more)" if len(left) > 1 else ""
-        raise ConfigError(f"{left[0]}{more}; --image and cluster.images name images, --allow-tags takes tags")
+        raise ConfigError(f"{left[0].text}{more}; --image and cluster.images name images, --allow-tags takes tags")
 
 
 def _written(compile_to: Callable[[str], None]) -> str:

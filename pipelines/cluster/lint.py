@@ -2,12 +2,30 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 
 
-def lint_pipeline(document: Mapping[str, Any], gates: tuple[str, ...]) -> list[str]:
+class FaultKind(StrEnum):
+    """What is wrong with a pipeline."""
+
+    LONE_CONDITION = "lone_condition"
+    UNGUARDED_GATE = "unguarded_gate"
+    UNPINNED_IMAGE = "unpinned_image"
+
+
+@dataclass(frozen=True)
+class FaultRecord:
+    """One fault. text: what must hold, what was found, what to do."""
+
+    kind: FaultKind
+    text: str
+
+
+def lint_pipeline(document: Mapping[str, Any], gates: tuple[str, ...]) -> list[FaultRecord]:
     """Faults of a pipeline in the intermediate representation of Kubeflow Pipelines.
 
     Args:
@@ -15,7 +33,7 @@ def lint_pipeline(document: Mapping[str, Any], gates: tuple[str, ...]) -> list[s
         gates: Names of the tasks that answer yes or no.
 
     Returns:
-        One line a fault: an If whose other case is nowhere, a gate that no If and Else follow, an image without digest.
+        The faults: an If whose other case is nowhere, a gate that no If and Else follow, an image without digest.
     """
     conditions = [text for task in _tasks(document) if (text := task.get("triggerPolicy", {}).get("condition"))]
     alone = [
@@ -23,21 +41,25 @@ def lint_pipeline(document: Mapping[str, Any], gates: tuple[str, ...]) -> list[s
         for text in conditions
         if not {f"!({text})", text.removeprefix("!(").removesuffix(")")} & {*conditions} - {text}
     ]
-    faults = [f"the condition {text} stands alone; give it an Else" for text in alone]
+    faults = [
+        FaultRecord(FaultKind.LONE_CONDITION, f"the condition {text} stands alone; give it an Else") for text in alone
+    ]
     for gate in gates:
         value = f"pipelinechannel--{gate}-Output"
         if _has_task(document, gate) and sum(value in text for text in conditions) < 2:
-            faults.append(f"the gate {gate} is not followed by an If and an Else")
+            text = f"the gate {gate} is not followed by an If and an Else"
+            faults.append(FaultRecord(FaultKind.UNGUARDED_GATE, text))
     return faults + [_unpinned(name, image) for name, image in _images(document) if not _DIGEST.search(image)]
 
 
-def lint_images(images: Mapping[str, str]) -> list[str]:
-    """Images without digest, one line each. images: by what they are for."""
+def lint_images(images: Mapping[str, str]) -> list[FaultRecord]:
+    """Images without digest. images: by what they are for."""
     return [_unpinned(name, image) for name, image in images.items() if not _DIGEST.search(image)]
 
 
-def _unpinned(name: str, image: str) -> str:
-    return f"{name} runs in {image}, which may be another image tomorrow; name it by digest (…@sha256:…)"
+def _unpinned(name: str, image: str) -> FaultRecord:
+    text = f"{name} runs in {image}, which may be another image tomorrow; name it by digest (…@sha256:…)"
+    return FaultRecord(FaultKind.UNPINNED_IMAGE, text)
 
 
 def _tasks(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -4,14 +4,17 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 SUCCEEDED, FAILED, SKIPPED, OMITTED = "Succeeded", "Failed", "Skipped", "Omitted"
-_NEVER = 'lastRetry.status == "Error" || lastRetry.exitCode in []'
-_EXPRESSION = re.compile(r'lastRetry\.status == "Error" \|\| lastRetry\.exitCode in \[([", 0-9]*)\]')
+_NEVER = 'asInt(lastRetry.duration) < 0 && (lastRetry.status == "Error" || lastRetry.exitCode in [])'
+_EXPRESSION = re.compile(
+    r'asInt\(lastRetry\.duration\) < (\d+) && \(lastRetry\.status == "Error" \|\| lastRetry\.exitCode in \[([", 0-9]*)\]\)'
+)
 _REFERENCE = re.compile(r"\{\{([^}]+)\}\}")
 
 
@@ -83,21 +86,24 @@ class ArgoInterpreter:
         retry = template.get("retryStrategy", {"limit": 0, "expression": _NEVER})
         codes = self.attempts.setdefault(task, [])
         for _ in range(int(retry["limit"]) + 1):
-            codes.append(self._container(template["container"], inputs))
+            began = time.monotonic()
+            codes.append(self._container(template["container"], inputs, template["activeDeadlineSeconds"]))
             if codes[-1] == 0:
                 self._keep_outputs(task, template)
                 return SUCCEEDED
-            if not _again(retry["expression"], codes[-1]):
+            if not _again(retry["expression"], codes[-1], time.monotonic() - began):
                 break
         return FAILED
 
-    def _container(self, container: dict[str, Any], inputs: dict[str, str]) -> int:
+    def _container(self, container: dict[str, Any], inputs: dict[str, str], deadline_s: int) -> int:
         words = [self._local(self._filled(word, inputs)) for word in [*container["command"], *container["args"]]]
         set_here = {entry["name"]: self._local(entry["value"]) for entry in container["env"] if "value" in entry}
-        done = subprocess.run(
-            [sys.executable, *words[1:]], env={**os.environ, **set_here, **self.environment},
-            capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
+        done = subprocess.Popen([sys.executable, *words[1:]], env={**os.environ, **set_here, **self.environment})
+        try:
+            done.wait(deadline_s)
+        except subprocess.TimeoutExpired:
+            done.terminate()
+            done.wait(60)
         # A container that a signal ends reports 128 and its number.
         return done.returncode if done.returncode >= 0 else 128 - done.returncode
 
@@ -117,11 +123,11 @@ class ArgoInterpreter:
         return _REFERENCE.sub(lambda match: values[match[1]], text)
 
 
-def _again(expression: str, code: int) -> bool:
-    """Whether a container that ended with a code is tried again; another form of expression is not understood."""
+def _again(expression: str, code: int, duration_s: float) -> bool:
+    """Whether a container that ended with a code after some seconds is tried again; another form of expression is not understood."""
     found = _EXPRESSION.fullmatch(expression)
     assert found, expression
-    return f'"{code}"' in found[1].split(", ")
+    return int(duration_s) < int(found[1]) and f'"{code}"' in found[2].split(", ")
 
 
 def _holds(condition: str) -> bool:

@@ -26,29 +26,45 @@ ALL_SUCCEEDED = {step.value: "succeeded" for step in StepName}
 
 @pytest.fixture
 def place(tmp_path: Path) -> GoldenHome:
-    table = tmp_path / "table.csv"
+    table = tmp_path / "place" / "home" / "table.csv"
+    table.parent.mkdir(parents=True)
     table.write_text("timestamp,load\n2026-01-01,1\n")
     return make_golden_home(tmp_path / "place", table)
+
+
+def on_volume(place: GoldenHome) -> tuple[str, str]:
+    """Words that mount the volume where the home of the test lies, so that the table is on it."""
+    return ("--set", f"cluster.home={place.layout.root}")
 
 
 def documents_of(place: GoldenHome, *words: str) -> list[dict]:
     target = place.folder / "argo.yaml"
     done = place.almanac(
-        "compile", "-c", str(place.config), "-o", str(target), "--format", "argo", "--allow-tags", *words
+        "compile",
+        "-c",
+        str(place.config),
+        "-o",
+        str(target),
+        "--format",
+        "argo",
+        "--allow-tags",
+        *on_volume(place),
+        *words,
     )
     assert done.returncode == 0, done.stderr
     return list(yaml.safe_load_all(target.read_text()))
 
 
-def workflow(place: GoldenHome, wish: str = "", **arguments: str) -> ArgoInterpreter:
-    documents = documents_of(place)
+def workflow(place: GoldenHome, wish: str = "", *words: str, **arguments: str) -> ArgoInterpreter:
+    documents = documents_of(place, *words)
     config, scratch = place.folder / "etc", place.folder / "scratch"
     for folder in (config, scratch):
         folder.mkdir(exist_ok=True)
     (found,) = [document["data"] for document in documents if document["kind"] == "ConfigMap"]
     for name, text in found.items():
         (config / name).write_text(text)
-    mounts = {"/etc/almanac": config, "/tmp": scratch, "/var/lib/almanac": place.layout.root}
+    # The first that fits counts: the home of a test lies below /tmp, too.
+    mounts = {str(place.layout.root): place.layout.root, "/etc/almanac": config, "/tmp": scratch}
     environment = {key: value for key, value in place.environment(wish).items() if key != "ALMANAC_HOME"}
     inherited = {key for key in environment if os.environ.get(key) == environment[key]}
     own = {key: value for key, value in environment.items() if key not in inherited}
@@ -101,6 +117,20 @@ def test_what_may_pass_is_tried_again(place: GoldenHome, wish: str, code: int) -
     assert argo.run() == "Failed"
     assert argo.attempts["build-features"] == [code, code, code]
     assert load_run(place.layout.run("almanac-toy-1")).exit_code == code
+
+
+def test_a_step_that_was_ended_at_its_time_limit_is_not_tried_again(place: GoldenHome) -> None:
+    argo = workflow(place, "build_features=hang", "--set", "cluster.resources={build_features: {timeout: 20s}}")
+    assert argo.run() == "Failed"
+    assert argo.attempts["build-features"] == [143]
+
+
+def test_a_table_that_only_this_machine_has_is_refused(place: GoldenHome) -> None:
+    words = ("compile", "-c", str(place.config), "-o", str(place.folder / "x.yaml"), "--allow-tags")
+    for more in (("--format", "argo"), ("--format", "kfp"), ("--set", "data.uri=sqlite:////srv/load.db")):
+        done = place.almanac(*words, *more)
+        assert (done.returncode, "or a path under cluster.home (/var/lib/almanac), found /" in done.stderr) == (2, True)
+    assert place.almanac(*words, "--set", "data.uri=/var/lib/almanac/load.csv").returncode == 0
 
 
 def test_a_workflow_that_is_tried_again_keeps_what_was_done(place: GoldenHome) -> None:
@@ -209,11 +239,22 @@ def test_what_may_be_lost_with_its_pod_is_tried_again(place: GoldenHome) -> None
     pods = {template["name"]: template for template in spec["templates"] if "container" in template}
     assert {"begin-run", "record-refusal", "report-run", "train-model"} <= pods.keys()
     for template in pods.values():
-        assert template["retryStrategy"]["expression"].startswith('lastRetry.status == "Error" ||')
+        assert template["retryStrategy"]["expression"].endswith(
+            '&& (lastRetry.status == "Error" || lastRetry.exitCode in ["75", "137", "143"])'
+        )
 
 
 def test_an_image_without_digest_is_refused(place: GoldenHome) -> None:
-    words = ("compile", "-c", str(place.config), "-o", str(place.folder / "x.yaml"), "--format", "argo")
+    words = (
+        "compile",
+        "-c",
+        str(place.config),
+        "-o",
+        str(place.folder / "x.yaml"),
+        "--format",
+        "argo",
+        *on_volume(place),
+    )
     done = place.almanac(*words)
     assert done.returncode == 2
     assert re.search(r"runs in almanac/\w+:.* name it by digest", done.stderr)
@@ -234,3 +275,12 @@ def test_the_schemas_of_argo_accept_the_resources(place: GoldenHome) -> None:
             jsonschema.validate(document, schema)
             seen.add(name)
     assert seen == {*files.values()}
+
+
+@pytest.mark.parametrize(("layout", "name"), [("argo", "electricity-argo.yaml"), ("kfp-crd", "electricity-crd.yaml")])
+def test_the_compiled_example_is_the_golden_file(place: GoldenHome, layout: str, name: str) -> None:
+    target, source = place.folder / "golden.yaml", PROJECT / "pipelines" / "configs" / "electricity.yaml"
+    done = place.almanac("compile", "-c", str(source), "-o", str(target), "--format", layout, "--allow-tags")
+    assert done.returncode == 0, done.stderr
+    golden = Path(__file__).parent / "golden" / name
+    assert target.read_text() == golden.read_text(), "run make golden and read the diff"

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from forecasting.contracts.vocabulary import RunStatus
-from pipelines.cluster.lint import lint_pipeline
+from pipelines.cluster.lint import FaultKind, lint_pipeline
 from tests.contract.golden_home import GoldenHome, make_golden_home
 
 GOLDEN = Path(__file__).parent / "golden" / "electricity.yaml"
@@ -47,7 +47,8 @@ def kfp_run(place: GoldenHome, wish: str = "") -> None:
 
 @pytest.fixture
 def place(tmp_path: Path) -> GoldenHome:
-    table = tmp_path / "table.csv"
+    table = tmp_path / "place" / "home" / "table.csv"
+    table.parent.mkdir(parents=True)
     table.write_text("timestamp,load\n2026-01-01,1\n")
     return make_golden_home(tmp_path / "place", table)
 
@@ -87,7 +88,8 @@ def test_the_lint_names_an_image_without_digest(pinned: dict[str, Any]) -> None:
     document = copy.deepcopy(pinned)
     document["deploymentSpec"]["executors"]["exec-train-model"]["container"]["image"] = "almanac/trainer:1"
     (fault,) = lint_pipeline(document, GATES)
-    assert fault.startswith("train-model runs in almanac/trainer:1")
+    assert fault.kind == FaultKind.UNPINNED_IMAGE
+    assert fault.text.startswith("train-model runs in almanac/trainer:1")
 
 
 def test_the_lint_names_a_condition_without_else_and_its_gate(pinned: dict[str, Any]) -> None:
@@ -102,10 +104,23 @@ def test_the_lint_names_a_condition_without_else_and_its_gate(pinned: dict[str, 
             and value in json.dumps(task["triggerPolicy"])
         ]:
             del tasks[name]
-    faults = lint_pipeline(document, GATES)
-    assert len(faults) == 2
-    assert "stands alone" in faults[0]
-    assert faults[1] == "the gate evaluate-model is not followed by an If and an Else"
+    alone, gate = lint_pipeline(document, GATES)
+    assert (alone.kind, gate.kind) == (FaultKind.LONE_CONDITION, FaultKind.UNGUARDED_GATE)
+    assert "stands alone" in alone.text
+    assert gate.text == "the gate evaluate-model is not followed by an If and an Else"
+
+
+def test_the_lint_names_a_gate_that_nothing_asks(pinned: dict[str, Any]) -> None:
+    document = copy.deepcopy(pinned)
+    for component in document["components"].values():
+        tasks = component.get("dag", {}).get("tasks", {})
+        for task in tasks.values():
+            if "evaluate-model-Output" in json.dumps(task.get("triggerPolicy", {})):
+                del task["triggerPolicy"]
+    (fault,) = lint_pipeline(document, GATES)
+    assert (fault.kind, fault.text) == (
+        FaultKind.UNGUARDED_GATE, "the gate evaluate-model is not followed by an If and an Else",
+    )  # fmt: skip
 
 
 @pytest.mark.skipif(not SCHEMAS.is_dir(), reason="needs ../shared: schemas of the resources of Kubeflow Pipelines")
@@ -114,7 +129,17 @@ def test_the_resources_of_kubeflow_are_named_by_content_and_accepted_by_their_sc
     for words in ((), ("--set", "training.max_epochs=3")):
         target = place.folder / "crd.yaml"
         done = place.almanac(
-            "compile", "-c", str(place.config), "-o", str(target), "--format", "kfp-crd", "--allow-tags", *words
+            "compile",
+            "-c",
+            str(place.config),
+            "-o",
+            str(target),
+            "--format",
+            "kfp-crd",
+            "--allow-tags",
+            "--set",
+            f"cluster.home={place.layout.root}",
+            *words,
         )
         assert done.returncode == 0, done.stderr
         pipeline, version = yaml.safe_load_all(target.read_text())

@@ -6,9 +6,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from pydantic import ValidationError
 
 from forecasting.cluster_runs import begin_cluster_run, end_cluster_run, reopen_cluster_run
 from forecasting.config import AlmanacConfig
+from forecasting.config.cluster import StepResourcesConfig
 from forecasting.contracts.layout import HomeLayout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
@@ -194,6 +196,33 @@ def test_the_cutoff_is_what_was_asked_for_or_what_is_known_at_the_scheduled_time
     config, home, cutoff, scheduled, expected
 ):
     assert begin_cluster_run(config, home, "one", cutoff=cutoff, scheduled=scheduled).cutoff == expected
+
+
+def test_a_run_that_was_asked_for_is_by_no_schedule(config, home):
+    record = begin_cluster_run(config, home, "one", scheduled="2026-03-02T03:20:00Z", request="monday")
+    assert (record.cutoff, record.request) == (None, "monday")
+
+
+def test_a_time_that_the_backend_did_not_fill_in_is_refused(config, home):
+    with pytest.raises(ConfigError, match="must be filled in by what runs the pipeline"):
+        begin_cluster_run(config, home, "one", scheduled="{{$.pipeline_job_schedule_time_utc}}")
+    assert not home.runs.exists()
+
+
+@pytest.mark.parametrize(
+    ("cpu", "memory", "accepted"),
+    [
+        ("2", "4Gi", True), ("0.5", "512Mi", True), ("500m", "1G", True), ("1", "1000000", True), ("1", "8Ki", True),
+        ("1k", "4Gi", False), ("1Gi", "4Gi", False), ("0.5m", "4Gi", False), ("1", "1.5Gi", False), ("1", "512k", False),
+        ("1", "512K", False), ("1", "100m", False),
+    ],
+)  # fmt: skip
+def test_amounts_are_those_that_kubernetes_and_the_compiler_of_kubeflow_take(cpu, memory, accepted):
+    if accepted:
+        assert StepResourcesConfig(cpu=cpu, memory=memory).cpu == cpu
+        return
+    with pytest.raises(ValidationError, match=r"must be (CPUs|whole bytes) such as"):
+        StepResourcesConfig(cpu=cpu, memory=memory)
 
 
 def test_a_scheduled_cutoff_lies_on_the_grid():
