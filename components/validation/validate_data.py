@@ -163,7 +163,8 @@ def _log(report: ValidationReport) -> None:
     for check in report.warnings:
         logger.warning("%s: %s", check.name, check.message)
     for record in report.quarantined:
-        logger.warning("series %s is in quarantine: %s", record.series, record.reason)
+        # An id may hold a line break, with which a table would write lines of its own.
+        logger.warning("series %r is in quarantine: %s", record.series, record.reason)
     logger.info(
         "%d series, %d steps up to %s; passed: %s", report.n_series, report.n_steps, report.cutoff, report.passed
     )

@@ -78,3 +78,35 @@ def test_a_series_without_a_value_is_put_aside_by_name(make_settings, context, t
     (put_aside,) = json.loads((tmp_path / "out" / "report.json").read_text())["quarantined"]
     assert (put_aside["series"], put_aside["rules"]) == ("empty", ["all_missing"])
     assert [series.id for series in read_series_store(tmp_path / "out").series] == ["full"]
+
+
+HOSTILE = [
+    "../../x",
+    "..",
+    ".hidden",
+    "a/b",
+    "/etc/x",
+    "x" * 5_000,
+    "=cmd()",
+    "\u202eabc",
+    "good\nERROR forged: all is lost",
+]
+
+
+def test_an_id_is_no_path_and_no_line_of_the_log(make_settings, context, tmp_path, caplog):
+    rows = hourly_lines(N_HOURS)
+    lines = [f'"{name}",{row}' for name in HOSTILE[:-1] for row in rows]
+    lines += [f'"{HOSTILE[-1]}",{row.split(",")[0]},5,5' for row in rows]
+    uri = write_table(tmp_path / "t.csv", lines, header="site,time,load,temperature")
+    before = set(tmp_path.rglob("*"))
+    assert run_step(make_settings(uri, data={"id_columns": ["site"]}), context, tmp_path / "out").passed
+    made = {path for path in set(tmp_path.rglob("*")) - before if not path.is_relative_to(tmp_path / "out")}
+    assert made == set()
+    named = [
+        path for path in (tmp_path / "out").rglob("*") if any(name in path.name for name in ("hidden", "xxxx", "cmd"))
+    ]
+    assert named == []
+    assert [series.id for series in read_series_store(tmp_path / "out").series] == sorted(HOSTILE[:-1])
+    said = [record.getMessage() for record in caplog.records if "forged" in record.getMessage()]
+    assert said
+    assert [message for message in said if "\n" in message] == []
