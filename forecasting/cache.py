@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 STEP_KINDS: dict[StepName, ArtifactKind] = {
     StepName.VALIDATE_DATA: ArtifactKind.SERIES,
     StepName.BUILD_FEATURES: ArtifactKind.FEATURES,
+    StepName.TUNE_MODEL: ArtifactKind.TUNED_SETTINGS,
     StepName.TRAIN_MODEL: ArtifactKind.MODEL,
     StepName.EVALUATE_MODEL: ArtifactKind.EVALUATION,
     StepName.COMPRESS_MODEL: ArtifactKind.COMPRESSED,

@@ -83,6 +83,7 @@ def begin_cluster_run(
         last_step=last,
         request=request or None,
         on_cluster=True,
+        optional=config.optional_steps,
     )
     write_run(layout, record)
     return record

@@ -19,6 +19,21 @@ ADAPTER_FILE = "component.py"
 ROOMS: dict[StepName, tuple[str, ...]] = {
     StepName.VALIDATE_DATA: ("components/validation",),
     StepName.BUILD_FEATURES: ("components/features",),
+    StepName.TUNE_MODEL: (
+        "components/tuning",
+        "components/validation",
+        "components/features",
+        "components/training",
+        "pipelines/search_process.py",
+        "pipelines/tuning.py",
+        "pipelines/staged.py",
+        "pipelines/trials.py",
+        "pipelines/trial_places.py",
+        "pipelines/trial_process.py",
+        "pipelines/fits.py",
+        "pipelines/fit_process.py",
+        "pipelines/backtests.py",
+    ),
     StepName.TRAIN_MODEL: ("components/training",),
     StepName.EVALUATE_MODEL: ("components/evaluation",),
     StepName.COMPRESS_MODEL: ("components/compression",),
@@ -27,7 +42,7 @@ ROOMS: dict[StepName, tuple[str, ...]] = {
     StepName.DEPLOY_MODEL: ("components/deployment", "serving"),
     StepName.REPORT_RUN: ("components/reporting", "forecasting/web"),
 }
-"""Folders that belong to a step as a whole: its room, and what it starts as a process of its own."""
+"""Folders, or files, that belong to a step as a whole: its room, and what it starts as a process of its own."""
 
 
 def step_function(step: StepName) -> str:
@@ -61,6 +76,8 @@ def imported_files(sources: Iterable[Path], project: Path) -> set[Path]:
 
 
 def _room_files(room: Path) -> Iterator[Path]:
+    if room.is_file():
+        yield room
     for path in sorted(room.rglob("*")):
         if path.is_file() and path.suffix != ".pyc" and path.name != ADAPTER_FILE:
             yield path

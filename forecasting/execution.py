@@ -50,6 +50,14 @@ CHECKPOINT_KEY_FILE = "key"
 """In the checkpoint directory of a step: the key it belongs to."""
 
 
+class InputArtifact(Protocol):
+    """The part of an input of Kubeflow Pipelines that is used here."""
+
+    @property
+    def path(self) -> str:
+        """Where it lies."""
+
+
 class OutputArtifact(Protocol):
     """The part of an output of Kubeflow Pipelines that is used here."""
 
@@ -81,6 +89,11 @@ class StepCallSpec:
     def output(self) -> Path:
         """Where the output will lie."""
         return self.run.step(self.step)
+
+
+def given(**inputs: InputArtifact | None) -> dict[str, str]:
+    """Directories of the inputs of a component by name, without those that its pipeline does not have."""
+    return {name: artifact.path for name, artifact in inputs.items() if artifact is not None}
 
 
 def run_component(

@@ -7,7 +7,7 @@ from typing import Any
 from forecasting.cache import NEVER_REUSED, STEP_KINDS, KeyRecord, find_finished, load_key, step_key
 from forecasting.config.root import AlmanacConfig, step_settings
 from forecasting.contracts.layout import HomeLayout, RunLayout
-from forecasting.contracts.steps import PARENTS, StepName
+from forecasting.contracts.steps import StepName, parents_of, steps_of
 from forecasting.errors import ArtifactError, DataError
 from forecasting.manifests import verify
 from forecasting.steps import StepContext
@@ -36,7 +36,7 @@ def explain_steps(
     """
     reports: list[StepExplanationReport] = []
     again: set[StepName] = set()
-    for step in StepName:
+    for step in steps_of(config.optional_steps):
         report = _explain(step, StepContext(home, run, cutoff, now), config, again)
         if not report.reused:
             again.add(step)
@@ -82,16 +82,18 @@ def _explain(
     then = load_key(run, step)
     if then is None:
         return StepExplanationReport(step, False, (f"run {run.name} never began it",))
-    behind = [parent for parent in PARENTS[step] if parent in again]
+    read = parents_of(step, config.optional_steps)
+    behind = [parent for parent in read if parent in again]
     try:
         settings = step_settings(config, step)
-        parents = {parent: verify(run.step(parent), STEP_KINDS[parent]).payload_digest for parent in PARENTS[step]}
+        parents = {parent: verify(run.step(parent), STEP_KINDS[parent]).payload_digest for parent in read}
         now = step_key(step, settings, cutoff=context.cutoff, parents=parents, home=home, created=context.created)
     except (ArtifactError, DataError) as error:
         return StepExplanationReport(step, False, (str(error),))
     # Parents are told of by name below; here the parts that are the step's own are compared.
     reasons = key_differences(
-        then, replace(now, parents={**now.parents, **{name: then.parents[name] for name in behind}})
+        then,
+        replace(now, parents={**now.parents, **{name: then.parents[name] for name in behind if name in then.parents}}),
     )
     reasons += [f"{parent} would run again" for parent in behind]
     if not reasons and find_finished(step, now.digest, home, config.name) is None:

@@ -1,16 +1,16 @@
 """What a step may read: finished parents, gates that said yes, and one lineage behind all of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from forecasting.cache import STEP_KINDS
 from forecasting.contracts.artifacts import MANIFEST_FILE
 from forecasting.contracts.layout import RunLayout
-from forecasting.contracts.steps import PARENTS, StepName
+from forecasting.contracts.steps import StepName, parents_of
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.errors import ConfigError
 from forecasting.manifests import Manifest, load_manifest, verify
-from forecasting.runs import load_step
+from forecasting.runs import load_run, load_step
 
 
 def verify_inputs(run: RunLayout, step: StepName, inputs: Mapping[StepName, Path]) -> dict[StepName, str]:
@@ -29,17 +29,18 @@ def verify_inputs(run: RunLayout, step: StepName, inputs: Mapping[StepName, Path
             two of them were made from different outputs of one step.
         ArtifactError: A directory is not what was written.
     """
-    if missing := set(PARENTS[step]) - set(inputs):
+    parents = parents_of(step, load_run(run).optional)
+    if missing := set(parents) - set(inputs):
         raise ConfigError(f"{step} reads {', '.join(sorted(missing))}, which it was not given")
-    _require_success(run, step)
+    _require_success(run, step, parents)
     manifests = {parent: verify(path, STEP_KINDS[parent]) for parent, path in inputs.items()}
     _require_one_lineage(run, manifests)
     return {parent: manifest.payload_digest for parent, manifest in manifests.items()}
 
 
-def _require_success(run: RunLayout, step: StepName) -> None:
+def _require_success(run: RunLayout, step: StepName, parents: Iterable[StepName]) -> None:
     """Refuse a step of which a parent has not succeeded in this run."""
-    for parent in PARENTS[step]:
+    for parent in parents:
         record = load_step(run, parent)
         if record is None:
             raise ConfigError(

@@ -3,11 +3,11 @@
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from forecasting.contracts.steps import StepName
+from forecasting.contracts.steps import StepName, steps_of
 from forecasting.contracts.vocabulary import RunStatus
-from forecasting.runs import StepRecord
+from forecasting.runs import RunRecord, StepRecord
 
 _LINE = re.compile(r"\[\d+/\d+\] [a-z_]+ ")
 _WIDTH = max(len(step) for step in StepName)
@@ -20,14 +20,14 @@ NOTE_EVERY_S = 5.0
 """Seconds between two notes of how far a step has come."""
 
 
-def start_line(step: StepName, last: StepName) -> str:
-    """What is shown when a step begins."""
-    return f"{_position(step, last)} {step.value:<{_WIDTH}} …"
+def start_line(step: StepName, steps: Sequence[StepName]) -> str:
+    """What is shown when a step begins; see `shown_steps`."""
+    return f"{_position(step, steps)} {step.value:<{_WIDTH}} …"
 
 
-def note_line(step: StepName, last: StepName, text: str) -> str:
+def note_line(step: StepName, steps: Sequence[StepName], text: str) -> str:
     """What is shown of a step that takes longer: how far it has come."""
-    return f"{_position(step, last)} {step.value:<{_WIDTH}}  {text.splitlines()[0]} …"
+    return f"{_position(step, steps)} {step.value:<{_WIDTH}}  {text.splitlines()[0]} …"
 
 
 class ProgressNotes(logging.Handler):
@@ -47,15 +47,15 @@ class ProgressNotes(logging.Handler):
             self._show(record.getMessage())
 
 
-def end_line(record: StepRecord, last: StepName, *, kept: bool = False) -> str:
+def end_line(record: StepRecord, steps: Sequence[StepName], *, kept: bool = False) -> str:
     """What is shown when a step has ended: its seconds, and its result in one line.
 
     Args:
         record: The step.
-        last: The last step of the run, which is `report_run`'s predecessor.
+        steps: Those of the run, see `shown_steps`.
         kept: Whether this run had done the step before it was stopped.
     """
-    return f"{_position(record.step, last)} {record.step.value:<{_WIDTH}} {_result(record, kept)}"
+    return f"{_position(record.step, steps)} {record.step.value:<{_WIDTH}} {_result(record, kept)}"
 
 
 def is_progress_line(line: str) -> bool:
@@ -80,10 +80,16 @@ def is_bar_line(line: str) -> bool:
     return all(end in line for end in _BAR_ENDS)
 
 
-def _position(step: StepName, last: StepName) -> str:
-    steps = list(StepName)
-    total = steps.index(last) + 2
-    return f"[{total if step == StepName.REPORT_RUN else steps.index(step) + 1}/{total}]"
+def shown_steps(run: RunRecord) -> tuple[StepName, ...]:
+    """The steps that a run counts: those up to its last, and the report."""
+    steps = steps_of(run.optional)
+    return (*steps[: steps.index(run.last_step) + 1], StepName.REPORT_RUN)
+
+
+def _position(step: StepName, steps: Sequence[StepName]) -> str:
+    # `almanac step` may do a step that lies behind the last one of the run.
+    position = steps.index(step) + 1 if step in steps else len(steps)
+    return f"[{position}/{len(steps)}]"
 
 
 def _result(record: StepRecord, kept: bool) -> str:

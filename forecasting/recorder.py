@@ -16,7 +16,7 @@ from forecasting.contracts.layout import RunLayout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.errors import AlmanacError, StoppedError
-from forecasting.progress import ProgressNotes, end_line, note_line, start_line
+from forecasting.progress import ProgressNotes, end_line, note_line, shown_steps, start_line
 from forecasting.runs import StepRecord, forget_later_steps, load_run, stop_requested, write_step
 
 logger = logging.getLogger(__name__)
@@ -32,12 +32,12 @@ class StepRecorder:
         joined = os.environ.get(MLFLOW_RUN_VARIABLE) or None
         self.record = StepRecord(step, RunStatus.RUNNING, started=time.time(), mlflow_run=joined)
         self._run, self._terminal = run, terminal
-        self._last = load_run(run).last_step
+        self._steps = shown_steps(load_run(run))
         self._kept = False
-        self._notes = ProgressNotes(lambda text: self._say(note_line(step, self._last, text)))
+        self._notes = ProgressNotes(lambda text: self._say(note_line(step, self._steps, text)))
 
     def __enter__(self) -> Self:
-        self._say(start_line(self.record.step, self._last))
+        self._say(start_line(self.record.step, self._steps))
         logging.getLogger().addHandler(self._notes)
         return self
 
@@ -72,7 +72,7 @@ class StepRecorder:
             duration = time.time() - self.record.started
             self.record = replace(self.record, duration_s=duration, peak_rss_bytes=_peak_rss_bytes())
             write_step(self._run, self.record)
-        self._say(end_line(self.record, self._last, kept=self._kept))
+        self._say(end_line(self.record, self._steps, kept=self._kept))
 
     def _say(self, line: str) -> None:
         print(line, file=self._terminal, flush=True)

@@ -68,7 +68,8 @@ class RunRecord:
 
     last_step: where the run was asked to end. forced: steps asked to run again although nothing had
     changed. refused_by: the gate that said no, with its reason. exit_code: what `almanac run` returned. request: of whom
-    had a cluster run it, so that it is found again; or none. on_cluster: whether its steps are pods of a cluster.
+    had a cluster run it, so that it is found again; or none. on_cluster: whether its steps are pods of a cluster. optional:
+    steps that the run has and others have not.
     """
 
     run: str
@@ -86,6 +87,7 @@ class RunRecord:
     process: int | None = None
     request: str | None = None
     on_cluster: bool = False
+    optional: tuple[StepName, ...] = ()
     steps: Mapping[StepName, StepRecord] = field(default_factory=dict)
 
 
@@ -190,6 +192,7 @@ def load_run(layout: RunLayout) -> RunRecord:
                 "status": RunStatus(document["status"]),
                 "last_step": StepName(document["last_step"]),
                 "forced": tuple(StepName(step) for step in document["forced"]),
+                "optional": tuple(StepName(step) for step in document.get("optional", ())),
                 "refused_by": StepName(document["refused_by"]) if document["refused_by"] else None,
                 "steps": steps,
             }

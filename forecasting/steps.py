@@ -47,7 +47,7 @@ class Step(Protocol):
 
         Args:
             settings: The sections of the configuration that this step sees.
-            inputs: Output directories of `forecasting.contracts.steps.PARENTS[step]`.
+            inputs: Output directories of `forecasting.contracts.steps.parents_of` the step.
             output: An existing, empty directory; it becomes visible only when the step returns.
             context: The run.
 

@@ -1,6 +1,7 @@
 """What a search has found: its trials, which of its settings matter, and the best of them."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 
 from forecasting.backtest.summary import finite_document
 from forecasting.config.tuning import choice_label
+from forecasting.errors import ArtifactError
 from forecasting.manifests import write_text_atomically
 
 
@@ -24,6 +26,10 @@ class TrialOutcome(StrEnum):
     FAILED = "failed"
     STOPPED = "stopped"
     RUNNING = "running"
+
+
+OVER = (TrialOutcome.SCORED, TrialOutcome.PRUNED, TrialOutcome.REFUSED, TrialOutcome.FAILED)
+"""Outcomes of trials that came to an end of their own."""
 
 
 class TrialStage(StrEnum):
@@ -67,7 +73,7 @@ class TrialRecord:
 
     settings: by path. value: the metric over all folds; none unless it was scored. epochs: validation losses of the first
     fold, by which trials are pruned. reason: why it was refused or failed. path: the one setting that differs, of a trial
-    that varies one. seed: of its training, where it is not the configured one.
+    that varies one. seed: of its training, where it is not the configured one. started: in epoch seconds.
     """
 
     number: int
@@ -83,6 +89,7 @@ class TrialRecord:
     path: str = ""
     seed: int | None = None
     of: int | None = None
+    started: float | None = None
 
 
 @dataclass(frozen=True)
@@ -116,9 +123,72 @@ class TuningReport:
         return next(trial for trial in self.trials if trial.number == number)
 
 
+@dataclass(frozen=True)
+class TunedSettingsRecord:
+    """The best settings of a search, by path, and what speaks for them; was: the configured ones. value: of the metric."""
+
+    settings: Mapping[str, Any]
+    was: Mapping[str, Any]
+    metric: str
+    value: float
+    study: str
+    trial: int
+    n_trials: int
+
+
+def write_tuned_settings(record: TunedSettingsRecord, path: Path) -> None:
+    """Write the settings as JSON."""
+    write_text_atomically(path, json.dumps(asdict(record), indent=1))
+
+
+def read_tuned_settings(path: Path) -> TunedSettingsRecord:
+    """Read what `write_tuned_settings` has written.
+
+    Raises:
+        ArtifactError: The file cannot be read.
+    """
+    try:
+        return TunedSettingsRecord(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise ArtifactError(f"{path} must hold the best settings of a search: {error}; run tune_model again") from error
+
+
 def write_tuning_report(report: TuningReport, path: Path) -> None:
     """Write the report as JSON; values that are not finite become null."""
     write_text_atomically(path, json.dumps(finite_document(asdict(report)), indent=1, allow_nan=False))
+
+
+def read_tuning_report(path: Path) -> TuningReport:
+    """Read what `write_tuning_report` has written.
+
+    Raises:
+        ArtifactError: The file cannot be read.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        trials = tuple(_read_trial(trial) for trial in document["trials"])
+        finalists = tuple(FinalistRecord(**{**one, "values": tuple(one["values"])}) for one in document["finalists"])
+        folds = tuple((int(start), int(end)) for start, end in document["folds"])
+        return TuningReport(
+            **{**document, "folds": folds, "trials": trials, "finalists": finalists, "searched": tuple(document["searched"])}
+        )  # fmt: skip
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ArtifactError(f"{path} must hold the trials of a search: {error}") from error
+
+
+def _read_trial(document: Mapping[str, Any]) -> TrialRecord:
+    folds = tuple(FoldFitRecord(**_numbers(fold)) for fold in document["folds"])
+    settings = {path: tuple(value) if isinstance(value, list) else value for path, value in document["settings"].items()}  # fmt: skip
+    epochs = tuple(math.nan if value is None else value for value in document["epochs"])
+    outcome, stage = TrialOutcome(document["outcome"]), TrialStage(document["stage"])
+    return TrialRecord(
+        **{**document, "outcome": outcome, "settings": settings, "folds": folds, "epochs": epochs, "stage": stage}
+    )
+
+
+def _numbers(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A record of numbers, of which JSON has none that is not finite."""
+    return {name: math.nan if value is None else value for name, value in document.items()}
 
 
 def write_trials(report: TuningReport, path: Path) -> None:

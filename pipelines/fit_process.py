@@ -6,7 +6,7 @@ import sys
 from forecasting.code_closure import step_function
 from forecasting.config import load_config, step_settings
 from forecasting.contracts.layout import home_layout
-from forecasting.contracts.steps import PARENTS, StepName
+from forecasting.contracts.steps import PARENTS, steps_of
 from forecasting.errors import AlmanacError
 from forecasting.execution import execute_step
 from forecasting.leases import run_lease
@@ -25,7 +25,8 @@ def run_fit(home: str, run: str) -> int:
     """
     layout = home_layout(home).run(run)
     record, config = load_run(layout), load_config(layout.config)
-    steps = list(StepName)
+    # A fit has the settings that it was given, and searches for none.
+    steps = steps_of()
     with run_lease(layout):
         try:
             for step in steps[: steps.index(record.last_step) + 1]:

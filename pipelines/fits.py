@@ -21,7 +21,7 @@ from forecasting.config import AlmanacConfig, config_digest, step_settings
 from forecasting.config.sections import SplitConfig
 from forecasting.contracts.codes import KILLED, ExitCode
 from forecasting.contracts.layout import HomeLayout, RunLayout
-from forecasting.contracts.steps import StepName
+from forecasting.contracts.steps import StepName, steps_of
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.errors import AlmanacError, ConfigError, DataError, RemoteError, RetryableError, StoppedError
 from forecasting.manifests import digest_text, write_text_atomically
@@ -118,7 +118,7 @@ def make_fit(config: AlmanacConfig, home: HomeLayout, spec: FitSpec) -> RunLayou
 
 def open_fit(config: AlmanacConfig, home: HomeLayout, spec: FitSpec) -> RunLayout:
     """The run of a fit, new or as an earlier one left it; its steps are not run yet."""
-    steps = list(StepName)
+    steps = steps_of()
     needed = [step_settings(config, step).model_dump(mode="json") for step in steps[: steps.index(spec.last) + 1]]
     cutoff = None if spec.cutoff is None else datetime.fromtimestamp(spec.cutoff, UTC).isoformat()
     digest = digest_text(json.dumps([cutoff, needed], sort_keys=True))[:10]

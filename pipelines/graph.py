@@ -18,14 +18,16 @@ from components.evaluation.component import evaluate_compressed, evaluate_model
 from components.features.component import build_features
 from components.reporting.component import begin_run, record_refusal, report_run
 from components.training.component import train_model
+from components.tuning.component import tune_model
 from components.validation.component import validate_data
 from forecasting.config import AlmanacConfig, step_settings
-from forecasting.contracts.steps import GATES, PARENTS, StepName
+from forecasting.contracts.steps import GATES, StepName, parents_of, steps_of
 from forecasting.durations import duration_s
 
 COMPONENTS: dict[StepName, BaseComponent] = {
     StepName.VALIDATE_DATA: validate_data,
     StepName.BUILD_FEATURES: build_features,
+    StepName.TUNE_MODEL: tune_model,
     StepName.TRAIN_MODEL: train_model,
     StepName.EVALUATE_MODEL: evaluate_model,
     StepName.COMPRESS_MODEL: compress_model,
@@ -53,7 +55,7 @@ def build_pipeline(config: AlmanacConfig, last: StepName = StepName.DEPLOY_MODEL
     def almanac(home: str, run: str, cutoff: str = "") -> None:
         graph = _Graph(config, home, run, cutoff, _leave)
         with dsl.ExitHandler(graph.call(StepName.REPORT_RUN), name="run"):
-            graph.chain(_up_to(last), {})
+            graph.chain(_up_to(last, config), {})
 
     return _pipeline(config, almanac)
 
@@ -90,7 +92,7 @@ def build_cluster_pipeline(
                 scheduled=scheduled, request=request,
             )  # fmt: skip
             place(begun.set_caching_options(enable_caching=False), None)
-            graph.chain(_up_to(last), {}, begun)
+            graph.chain(_up_to(last, config), {}, begun)
 
     return _pipeline(config, almanac, limits_of_runs(config))
 
@@ -122,7 +124,8 @@ class _Graph:
         if not steps:
             return
         step, rest = steps[0], steps[1:]
-        task = self.call(step, **{parent.value: done[parent].outputs["output"] for parent in PARENTS[step]})
+        parents = parents_of(step, self.config.optional_steps)
+        task = self.call(step, **{parent.value: done[parent].outputs["output"] for parent in parents})
         if before := [*([first] if first is not None else []), *done.values()]:
             task.after(before[-1])
         done = {**done, step: task}
@@ -135,8 +138,8 @@ class _Graph:
             self.refuse(step)
 
 
-def _up_to(last: StepName) -> Sequence[StepName]:
-    steps = list(StepName)
+def _up_to(last: StepName, config: AlmanacConfig) -> Sequence[StepName]:
+    steps = steps_of(config.optional_steps)
     return steps[: steps.index(last) + 1]
 
 

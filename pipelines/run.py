@@ -76,6 +76,7 @@ def start_run(config: AlmanacConfig, home: HomeLayout, spec: RunSpec) -> RunReco
             config_digest=config_digest(config),
             last_step=spec.last,
             forced=spec.forced,
+            optional=config.optional_steps,
             process=os.getpid(),
         )
         layout = create_run(home, record)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from components.tuning.stages import (
     ARCHITECTURE,
@@ -78,11 +78,13 @@ def run_staged(
 
 def n_over(study: optuna.Study) -> int:
     """Trials that came to an end of their own."""
-    trials = study.get_trials(deepcopy=False)
-    return sum(
-        trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
-        or (trial.state == TrialState.FAIL and ERROR in trial.user_attrs)
-        for trial in trials
+    return sum(map(is_over, study.get_trials(deepcopy=False)))
+
+
+def is_over(trial: FrozenTrial) -> bool:
+    """Whether a trial came to an end of its own."""
+    return trial.state in (TrialState.COMPLETE, TrialState.PRUNED) or (
+        trial.state == TrialState.FAIL and ERROR in trial.user_attrs
     )
 
 

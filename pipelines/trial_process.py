@@ -187,8 +187,11 @@ def _document(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+def end_with_parent() -> None:
+    """End this process once nobody holds the other end of its standard input any more."""
+    # Not through the buffer, whose lock this thread would hold when the interpreter ends.
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -197,7 +200,7 @@ def main(path: str) -> int:
     # What TensorFlow finds of the machine as it starts is of no interest here; its errors are exceptions.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     channel = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     try:
         tell(channel, {"result": run_trial(parse_trial(_document(Path(path))), channel)})
     except AlmanacError as error:

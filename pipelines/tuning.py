@@ -21,6 +21,7 @@ from components.tuning.study import (
     ERROR,
     REFUSED,
     SEED,
+    SURPLUS,
     WORKER,
     StudySpec,
     enqueue_baseline,
@@ -31,6 +32,7 @@ from forecasting.backtest.rolling import open_rolling
 from forecasting.config import AlmanacConfig, parse_config, step_settings
 from forecasting.config.search_space import default_space, setting, setting_kinds, with_settings
 from forecasting.config.sections import BacktestConfig, SplitConfig
+from forecasting.config.tuning import IN_RUN
 from forecasting.contracts.layout import HomeLayout
 from forecasting.contracts.steps import StepName
 from forecasting.durations import duration_s
@@ -38,14 +40,15 @@ from forecasting.errors import ConfigError, DataError, ModelRefusedError, Stoppe
 from forecasting.formats import as_duration, as_number
 from forecasting.leases import model_lease
 from forecasting.manifests import digest_text, load_manifest
-from forecasting.schema import SplitSpec
+from forecasting.schema import SeriesSpec, SplitSpec
 from forecasting.series_store import read_series_spec, read_series_store
 from forecasting.store.address import store_address
 from forecasting.tuning_record import TuningReport
 from pipelines.backtests import table_spec
 from pipelines.fits import FitSpec, backtest_home, fold_config, make_fit
 from pipelines.run import step_environment
-from pipelines.staged import check_staged, n_over, run_staged
+from pipelines.staged import check_staged, run_staged
+from pipelines.trial_places import SurplusTrialError, TrialPlaces
 from pipelines.trial_process import TrialSpec
 from pipelines.trials import TrialFailedError, TrialRunner
 
@@ -82,13 +85,17 @@ def tuning_folder(home: HomeLayout, model: str) -> Path:
     return home.root / TUNING_DIR / model
 
 
-def run_tuning(config: AlmanacConfig, home: HomeLayout, cutoff: int | None = None) -> TuningReport:
+def run_tuning(
+    config: AlmanacConfig, home: HomeLayout, cutoff: int | None = None, *, table: SeriesSpec | None = None
+) -> TuningReport:
     """Run the trials that a search still lacks.
 
     Args:
         config: The configuration; its section `tuning` says how.
         home: Where state is.
         cutoff: UTC epoch seconds; none: the end of the table.
+        table: The validated table of the run that the search is a step of, in the place of a cutoff; its features are
+            built, so that only settings of model and training are searched. None: the search is for itself.
 
     Returns:
         All trials so far.
@@ -104,8 +111,9 @@ def run_tuning(config: AlmanacConfig, home: HomeLayout, cutoff: int | None = Non
     folder = tuning_folder(home, config.name)
     folder.mkdir(parents=True, exist_ok=True)
     with model_lease(fits, config.name), step_environment(fits):
-        period = open_period(config, fits, cutoff)
-        spec = _search(config, fits, period, folder)
+        whole = table or _validated(config, fits, cutoff)
+        period = open_period(config, fits, whole)
+        spec = _search(config, fits, period, folder, in_run=table is not None)
         study = open_study(spec.study)
         document = config.model_dump()
         current = {path: setting(document, path) for path in spec.study.space}
@@ -129,15 +137,18 @@ def run_tuning(config: AlmanacConfig, home: HomeLayout, cutoff: int | None = Non
     return report
 
 
-def open_period(config: AlmanacConfig, fits: HomeLayout, cutoff: int | None) -> PeriodSpec:
+def _validated(config: AlmanacConfig, fits: HomeLayout, cutoff: int | None) -> SeriesSpec:
+    """What is known of a whole table."""
+    checked = make_fit(config, fits, FitSpec(cutoff, StepName.VALIDATE_DATA))
+    return read_series_spec(checked.step(StepName.VALIDATE_DATA))
+
+
+def open_period(config: AlmanacConfig, fits: HomeLayout, whole: SeriesSpec) -> PeriodSpec:
     """Cut the test period off the table and plan the folds in what is left.
 
     Raises:
         DataError: The table is refused, or its validation period is too short for the folds.
     """
-    whole = read_series_spec(
-        make_fit(config, fits, FitSpec(cutoff, StepName.VALIDATE_DATA)).step(StepName.VALIDATE_DATA)
-    )
     split, step_s, tuning = whole.split, whole.step_s, config.tuning
     horizon_s = config.forecast.horizon * step_s
     validation_s = split.validation_end - split.train_end
@@ -172,9 +183,11 @@ def _fold_length_s(config: AlmanacConfig, validation_s: int, step_s: int) -> int
     return part - part % (segment_s if part >= segment_s else step_s)
 
 
-def _search(config: AlmanacConfig, fits: HomeLayout, period: PeriodSpec, folder: Path) -> SearchSpec:
+def _search(config: AlmanacConfig, fits: HomeLayout, period: PeriodSpec, folder: Path, *, in_run: bool) -> SearchSpec:
     document = config.model_dump()
     space = config.tuning.space or default_space(document)
+    if in_run:
+        space = {path: values for path, values in space.items() if path.startswith(IN_RUN)}
     kinds = {path: setting_kinds(config, path) for path in space}
     name = f"{config.name}-{_digest(config, period, tuple(space))}"
     address = store_address(config.tuning.storage, folder / STUDY_FILE, setting="tuning.storage")
@@ -191,7 +204,7 @@ def _digest(config: AlmanacConfig, period: PeriodSpec, searched: tuple[str, ...]
         with_settings(found, {path: None for path in searched if path.split(".")[0] in found})
         for found in (step_settings(config, step).model_dump(mode="json") for step in steps)
     ]
-    how = config.tuning.model_dump(mode="json", exclude={"n_trials", "time_budget_s", "n_workers", "storage"})
+    how = config.tuning.model_dump(mode="json", exclude={"in_run", "n_trials", "time_budget_s", "n_workers", "storage"})
     said = [load_manifest(period.series).payload_digest, period.folds, fixed, how]
     return digest_text(json.dumps(said, sort_keys=True))[:10]
 
@@ -217,7 +230,7 @@ def _run_trials(study: optuna.Study, spec: SearchSpec, runner: TrialRunner, n_tr
     """As many trials at a time as there are workers, until so many are over or the time is up."""
     settings = spec.config.tuning
     clock = time.monotonic()
-    places = _Places(study, n_trials)
+    places = TrialPlaces(study, n_trials)
     threads = [threading.Thread(target=_work, args=(study, spec, runner, places)) for _ in range(settings.n_workers)]
     for thread in threads:
         thread.start()
@@ -248,49 +261,21 @@ def _stop_in_time(runner: TrialRunner, budget_s: float) -> None:
     runner.stop()
 
 
-class _Places:
-    """How many trials may still begin, counted over all workers of a study."""
-
-    def __init__(self, study: optuna.Study, n_trials: int) -> None:
-        self._study, self._n_trials = study, n_trials
-        self._lock = threading.Lock()
-        self._mine = 0
-        self.error: Exception | None = None
-
-    @property
-    def n_done(self) -> int:
-        """Trials that came to an end of their own."""
-        return n_over(self._study)
-
-    def take(self) -> bool:
-        """Take one of the places that are left, if there is one."""
-        with self._lock:
-            optuna.storages.fail_stale_trials(self._study)
-            running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-            others = len(running) - min(self._mine, len(running))
-            if self.error is not None or self.n_done + self._mine + others >= self._n_trials:
-                return False
-            self._mine += 1
-            return True
-
-    def give_back(self) -> None:
-        """A trial is over."""
-        with self._lock:
-            self._mine -= 1
-
-
-def _work(study: optuna.Study, spec: SearchSpec, runner: TrialRunner, places: _Places) -> None:
+def _work(study: optuna.Study, spec: SearchSpec, runner: TrialRunner, places: TrialPlaces) -> None:
     """One worker: trial after trial."""
 
     def objective(trial: optuna.Trial) -> float:
+        trial.set_user_attr(WORKER, spec.study.worker)
+        places.check(trial)
         return _trial(trial, spec, runner)
 
     def told(_: optuna.Study, trial: FrozenTrial) -> None:
-        _say(say_trial(study, trial, spec.study))
+        if SURPLUS not in trial.user_attrs:
+            _say(say_trial(study, trial, spec.study))
 
     while not runner.stopping and places.take():
         try:
-            study.optimize(objective, n_trials=1, catch=(TrialFailedError,), callbacks=[told])
+            study.optimize(objective, n_trials=1, catch=(TrialFailedError, SurplusTrialError), callbacks=[told])
         except StoppedError:
             return
         except Exception as error:  # noqa: BLE001 - a thread has nobody to raise to: the caller raises it
@@ -302,7 +287,6 @@ def _work(study: optuna.Study, spec: SearchSpec, runner: TrialRunner, places: _P
 
 
 def _trial(trial: optuna.Trial, spec: SearchSpec, runner: TrialRunner) -> float:
-    trial.set_user_attr(WORKER, spec.study.worker)
     drawn = suggest(trial, spec.study.space, spec.whole)
     config, period = spec.config, spec.period
     document = with_settings(config.model_dump(mode="json"), drawn)

@@ -18,6 +18,7 @@ from forecasting.contracts.artifacts import (
     PROFILE_FILE,
     REPORT_FILE,
     TOURNAMENT_FILE,
+    TRIALS_FILE,
     VALIDATION_PAGE_FILE,
 )
 from forecasting.contracts.layout import RunLayout
@@ -29,6 +30,7 @@ from forecasting.manifests import Manifest, load_manifest
 from forecasting.runs import RunRecord, StepRecord, derive_status, failed_step, load_run
 from forecasting.summary import read_document
 from forecasting.tournament import VariantRecord, read_tournament
+from forecasting.tuning_record import TuningReport, read_tuning_report
 
 Content = TypeVar("Content")
 
@@ -53,6 +55,7 @@ class EvidenceRecord:
     decisions: Mapping[StepName, GateDecision] = field(default_factory=dict)
     validation: Mapping[str, Any] | None = None
     profile: Mapping[str, Any] | None = None
+    search: TuningReport | None = None
     training: Mapping[str, Any] | None = None
     history: tuple[Mapping[str, Any], ...] = ()
     evaluation: Mapping[str, Any] | None = None
@@ -108,6 +111,7 @@ def gather_evidence(run: RunLayout) -> EvidenceRecord:
         decisions={step: found for step, found in decisions.items() if found is not None},
         validation=reader.read(read_document, StepName.VALIDATE_DATA, REPORT_FILE),
         profile=reader.read(read_document, StepName.VALIDATE_DATA, PROFILE_FILE),
+        search=reader.read(read_tuning_report, StepName.TUNE_MODEL, TRIALS_FILE),
         training=reader.read(read_document, StepName.TRAIN_MODEL, REPORT_FILE),
         history=reader.read(_history, StepName.TRAIN_MODEL, HISTORY_FILE) or (),
         evaluation=reader.read(read_document, StepName.EVALUATE_MODEL, REPORT_FILE),

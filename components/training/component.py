@@ -16,15 +16,16 @@ def train_model(
     cutoff: str,
     build_features: dsl.Input[dsl.Artifact],
     output: dsl.Output[dsl.Model],
+    tune_model: dsl.Input[dsl.Artifact] = None,
 ) -> None:
     """See `components.training.train_model`."""
-    from forecasting.execution import run_component
+    from forecasting.execution import given, run_component
 
     run_component(
         "train_model",
         "components.training.train_model:train_model",
         settings,
-        {"build_features": build_features.path},
+        given(build_features=build_features, tune_model=tune_model),
         home=home,
         run=run,
         cutoff=cutoff,

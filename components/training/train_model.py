@@ -11,12 +11,14 @@ from components.training.member import TrainedModel, TrainingFolders, best_loss,
 from components.training.remedies import RemedyRecord
 from forecasting.config.models import EnsembleConfig
 from forecasting.config.root import TrainModelSettings
+from forecasting.config.search_space import with_settings
 from forecasting.contracts.artifacts import (
     FEATURE_SPEC_FILE,
     HISTORY_FILE,
     MODEL_SPEC_FILE,
     REPORT_FILE,
     SAVED_MODEL_DIR,
+    TUNED_FILE,
     WEIGHTS_FILE,
 )
 from forecasting.contracts.steps import StepName
@@ -24,6 +26,7 @@ from forecasting.feature_store import FeatureStore, read_feature_store
 from forecasting.features.spec import FeatureSpec, write_feature_spec
 from forecasting.manifests import digest_text, load_manifest
 from forecasting.steps import StepContext, StepOutcome
+from forecasting.tuning_record import read_tuned_settings
 
 if TYPE_CHECKING:
     from forecasting.neural.divergence import DivergenceRecord
@@ -76,6 +79,8 @@ def train_model(
     """Write saved_model/, model.weights.h5, feature_spec.json, model_spec.json, history.json and report.json."""
     from forecasting.neural.strategy import is_chief, make_strategy
 
+    if StepName.TUNE_MODEL in inputs:
+        settings = tuned_settings(settings, inputs[StepName.TUNE_MODEL])
     strategy = make_strategy(settings.training)
     from forecasting.neural.export import CalibrationSpec, ForecastModule, export_saved_model
 
@@ -109,6 +114,17 @@ def train_model(
         summary=f"{fit.n_parameters:,} parameters on {fit.n_train_windows:,} windows, {len(fit.history)} epochs, "
         f"best {fit.best_epoch}{refit}, {fit.n_replicas} replica{'s' if fit.n_replicas > 1 else ''}{remedied}",
     )
+
+
+def tuned_settings(settings: TrainModelSettings, search: Path) -> TrainModelSettings:
+    """The settings of the step with the best ones that a search has found in their places.
+
+    Args:
+        settings: As configured.
+        search: Output of tune_model.
+    """
+    found = read_tuned_settings(search / TUNED_FILE)
+    return TrainModelSettings.model_validate(with_settings(settings.model_dump(mode="json"), found.settings))
 
 
 def _train(

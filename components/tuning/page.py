@@ -10,12 +10,20 @@ from components.tuning.drawings import history_svg, importance_svg, parallel_svg
 from components.tuning.points import point_tables
 from forecasting import formats
 from forecasting.config.tuning import choice_label
+from forecasting.contracts.artifacts import TRIALS_FILE, TRIALS_TABLE_FILE, TUNING_PAGE_FILE
 from forecasting.manifests import write_text_atomically
-from forecasting.tuning_record import TrialOutcome, TrialStage, TuningReport
+from forecasting.tuning_record import TrialOutcome, TrialStage, TuningReport, write_trials, write_tuning_report
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MOST_AXES = 9
 _MOST_TRIALS = 20
+
+
+def write_search(report: TuningReport, folder: Path) -> None:
+    """Write all that there is of a search: its document, its table of trials, its page."""
+    write_tuning_report(report, folder / TRIALS_FILE)
+    write_trials(report, folder / TRIALS_TABLE_FILE)
+    write_tuning_page(report, folder / TUNING_PAGE_FILE)
 
 
 def write_tuning_page(report: TuningReport, path: Path) -> None:

@@ -13,6 +13,7 @@ from components.tuning.study import (
     PATH,
     REFUSED,
     SEED,
+    SURPLUS,
     Space,
     StudySpec,
     importance_of,
@@ -37,7 +38,11 @@ def tuning_report(
         ends_before: Start of the test period, UTC epoch seconds.
         searched: Settings that the joint stage of a staged search varied.
     """
-    kept = [trial for trial in study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
+    kept = [
+        trial
+        for trial in study.get_trials(deepcopy=False)
+        if trial.state != TrialState.WAITING and SURPLUS not in trial.user_attrs
+    ]
     scored = [trial for trial in kept if trial.state == TrialState.COMPLETE]
     baseline = [trial.number for trial in scored if trial.user_attrs.get(BASELINE)]
     finalists = _finalists(scored, maximised=spec.settings.maximised)
@@ -91,6 +96,7 @@ def _record(trial: FrozenTrial, space: Space) -> TrialRecord:
         path=str(trial.user_attrs.get(PATH, "")),
         seed=trial.user_attrs.get(SEED),
         of=trial.user_attrs.get(OF),
+        started=None if trial.datetime_start is None else trial.datetime_start.timestamp(),
     )
 
 

@@ -18,7 +18,7 @@ from forecasting.errors import ConfigError, RemoteError
 from forecasting.store.address import StoreAddress
 
 ERROR, REFUSED, RESULT, WORKER, RETRY_OF, BASELINE = "error", "refused", "result", "worker", "retry_of", "baseline"
-STAGE, PATH, SEED, OF, KEY = "stage", "path", "seed", "of", "key"
+STAGE, PATH, SEED, OF, KEY, SURPLUS = "stage", "path", "seed", "of", "key", "surplus"
 """What is remembered of a trial besides its settings."""
 HEARTBEAT_S, GRACE_S = 20, 120
 """How often a running trial says that it is, and after what silence another worker tries it again."""
@@ -61,14 +61,15 @@ def open_study(spec: StudySpec) -> optuna.Study:
         raise RemoteError(
             f"the study must be kept in {spec.address.shown}: {spec.address.scrubbed(str(error))}"
         ) from error
-    study.sampler = _sampler(spec.settings, n_trials=len(study.get_trials(deepcopy=False)))
+    study.sampler = make_sampler(spec.settings, n_trials=len(study.get_trials(deepcopy=False)))
     _retry_unfinished(study, spec.worker)
     if spec.settings.sampler == "grid":
         _enqueue_grid(study, spec)
     return study
 
 
-def _sampler(settings: TuningConfig, *, n_trials: int) -> optuna.samplers.BaseSampler:
+def make_sampler(settings: TuningConfig, *, n_trials: int) -> optuna.samplers.BaseSampler:
+    """What draws the trials of a study that has some already; see `_enqueue_grid` for grids."""
     # With the seed alone, a call that goes on would draw again what the first one drew.
     seed = settings.seed + n_trials
     if settings.sampler == "tpe":
@@ -86,6 +87,7 @@ def _pruner(settings: TuningConfig) -> optuna.pruners.BasePruner:
 
 def _retry_unfinished(study: optuna.Study, worker: str) -> None:
     """What this worker left running is over, for it holds the lease; what was stopped or is over is tried again once."""
+    optuna.storages.fail_stale_trials(study)
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         if trial.user_attrs.get(WORKER) == worker:
             study.tell(trial.number, state=TrialState.FAIL)
@@ -101,7 +103,7 @@ def _retry_unfinished(study: optuna.Study, worker: str) -> None:
 
 def was_stopped(trial: FrozenTrial) -> bool:
     """Whether a trial ended for no reason of its own."""
-    return trial.state == TrialState.FAIL and ERROR not in trial.user_attrs
+    return trial.state == TrialState.FAIL and not {ERROR, SURPLUS} & trial.user_attrs.keys()
 
 
 def _enqueue_grid(study: optuna.Study, spec: StudySpec) -> None:

@@ -78,6 +78,11 @@ class AlmanacConfig(Section):
         rule, lag = self.retraining.observations, self.retraining.data_lag
         return None if rule == "ignore" else ObservationsSettings(url=self.store.url, rule=rule, data_lag=lag)
 
+    @property
+    def optional_steps(self) -> tuple[StepName, ...]:
+        """Which steps a run has besides those of every run."""
+        return (StepName.TUNE_MODEL,) if self.tuning.in_run else ()
+
     @field_validator("name")
     @classmethod
     def _check_name(cls, name: str) -> str:
@@ -262,6 +267,21 @@ class BuildFeaturesSettings(StepSettings):
     features: FeaturesConfig
 
 
+class TuneModelSettings(StepSettings):
+    """Sections of tune_model: all that makes a fit, and how it is searched and judged."""
+
+    data: DataConfig
+    validation: ValidationConfig
+    forecast: ForecastConfig
+    features: FeaturesConfig
+    split: SplitConfig
+    model: AnyModel
+    training: TrainingConfig
+    backtest: BacktestConfig
+    tuning: TuningConfig
+    observations: ObservationsSettings | None = None
+
+
 class TrainModelSettings(StepSettings):
     """Sections of train_model."""
 
@@ -334,6 +354,7 @@ class ForecastBatchSettings(StepSettings):
 STEP_SETTINGS: dict[StepName, type[StepSettings]] = {
     StepName.VALIDATE_DATA: ValidateDataSettings,
     StepName.BUILD_FEATURES: BuildFeaturesSettings,
+    StepName.TUNE_MODEL: TuneModelSettings,
     StepName.TRAIN_MODEL: TrainModelSettings,
     StepName.EVALUATE_MODEL: EvaluateModelSettings,
     StepName.COMPRESS_MODEL: CompressModelSettings,

@@ -14,6 +14,9 @@ MINIMISED = ("mae", "rmse", "wape", "mape", "smape", "mase", "rmsse", "pinball",
 MAXIMISED = ("r2", "trend_agreement")
 """Metrics of the registry of which less, or more, is better: by name, because the registry needs arrays and settings do not."""
 
+IN_RUN = ("model.", "training.")
+"""Settings that a search in a run may change: train_model alone reads them."""
+
 
 class RangeConfig(Section):
     """Values that one setting may take: from low to high, or one of some choices."""
@@ -80,6 +83,10 @@ def choice_label(choice: Any) -> str:
 class TuningConfig(Section):
     """`almanac tune`: trials are fits for folds that all lie before the test period."""
 
+    in_run: bool = Field(
+        False,
+        description="Whether every run searches before it trains: the step tune_model, which may change settings of model and training.",
+    )
     flow: Literal["joint", "staged"] = Field(
         "joint",
         description="joint: all settings together. staged: one at a time, then together those that matter, then architectures, then the best over several seeds.",
@@ -150,6 +157,15 @@ class TuningConfig(Section):
     def _check_flow(self) -> "TuningConfig":
         if self.flow == "staged" and self.sampler == "grid":
             raise ValueError("flow staged needs sampler tpe or random, found grid")
+        return self
+
+    @model_validator(mode="after")
+    def _check_in_run(self) -> "TuningConfig":
+        others = [path for path in self.space or {} if not path.startswith(IN_RUN)]
+        if self.in_run and others:
+            raise ValueError(
+                f"in_run searches when the features are built, so that space may name settings of model and training, found {others[0]}"
+            )
         return self
 
     @model_validator(mode="after")

@@ -14,6 +14,7 @@ class ArtifactKind(StrEnum):
 
     SERIES = "series"
     FEATURES = "features"
+    TUNED_SETTINGS = "tuned_settings"
     MODEL = "model"
     EVALUATION = "evaluation"
     COMPRESSED = "compressed"
@@ -45,6 +46,12 @@ PLANES_FILE = "planes.npy"
 HORIZON_PLANES_FILE = "horizon_planes.npy"
 """Known covariates by vintage over the horizon of every origin; absent where there are none."""
 FEATURE_SPEC_FILE = "feature_spec.json"
+# tuned settings
+TUNED_FILE = "tuned.json"
+"""The best settings that a search found, by path, and what speaks for them."""
+TRIALS_FILE = "trials.json"
+TRIALS_TABLE_FILE = "trials.parquet"
+TUNING_PAGE_FILE = "tuning.html"
 # model
 SAVED_MODEL_DIR = "saved_model"
 WEIGHTS_FILE = "model.weights.h5"

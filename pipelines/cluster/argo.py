@@ -12,7 +12,7 @@ import yaml
 from forecasting.config import AlmanacConfig, config_digest
 from forecasting.config.cluster import StepResourcesConfig
 from forecasting.contracts.codes import RETRYABLE_CODES
-from forecasting.contracts.steps import GATES, StepName
+from forecasting.contracts.steps import GATES, StepName, steps_of
 from forecasting.durations import duration_s
 from pipelines.cluster.argo_pods import CONFIG_FILE, PASSED_FILE, pod_template, volumes
 from pipelines.cluster.task_settings import SMALL
@@ -64,7 +64,7 @@ def _config_name(config: AlmanacConfig) -> str:
 
 def _workflow_template(config: AlmanacConfig, images: Mapping[StepName | None, str]) -> dict[str, Any]:
     cluster = config.cluster
-    steps = [step for step in StepName if step != StepName.REPORT_RUN]
+    steps = [step for step in steps_of(config.optional_steps) if step != StepName.REPORT_RUN]
     spec = {
         "entrypoint": "pipeline",
         "onExit": REPORT,

@@ -14,7 +14,7 @@ from forecasting.code_closure import step_function
 from forecasting.config import AlmanacConfig, load_config, step_settings
 from forecasting.contracts.codes import ExitCode
 from forecasting.contracts.layout import home_layout
-from forecasting.contracts.steps import PARENTS, StepName
+from forecasting.contracts.steps import StepName, parents_of
 from forecasting.errors import AlmanacError
 from forecasting.execution import run_component
 from forecasting.runs import refuse_run
@@ -86,7 +86,7 @@ def _run_step(config: AlmanacConfig, run: str, step: StepName) -> bool:
         step.value,
         step_function(step),
         step_settings(config, step).model_dump_json(),
-        {parent.value: str(home.run(run).step(parent)) for parent in PARENTS[step]},
+        {parent.value: str(home.run(run).step(parent)) for parent in parents_of(step, config.optional_steps)},
         home=str(home.root),
         run=run,
         cutoff="",

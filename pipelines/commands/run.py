@@ -7,7 +7,7 @@ from pathlib import Path
 
 from forecasting.config import AlmanacConfig, load_config
 from forecasting.contracts.layout import home_layout
-from forecasting.contracts.steps import StepName
+from forecasting.contracts.steps import StepName, steps_of
 from forecasting.cutoffs import parse_cutoff
 from forecasting.errors import ConfigError
 from pipelines.closing import closing_lines, failure_line
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     elif config is None:
         raise ConfigError("almanac run needs -c FILE, or --resume RUN")
     else:
-        record = start_run(config, home, _spec(arguments))
+        record = start_run(config, home, _spec(arguments, config))
     if arguments.json:
         print(json.dumps(run_document(home.run(record.run), record), indent=1))
     else:
@@ -59,8 +59,10 @@ def _config(arguments: argparse.Namespace) -> AlmanacConfig | None:
     return load_config(Path(arguments.config), [*profile, *arguments.overrides, *promote])
 
 
-def _spec(arguments: argparse.Namespace) -> RunSpec:
-    steps = list(StepName)
+def _spec(arguments: argparse.Namespace, config: AlmanacConfig) -> RunSpec:
+    steps = steps_of(config.optional_steps)
+    if lacking := {arguments.first, arguments.last, *arguments.forced} - {None, *steps}:
+        raise ConfigError(f"a run of this configuration has no step {min(lacking)}; set tuning.in_run: true for one")
     last = StepName(arguments.last) if arguments.last else RunSpec.last
     forced = {StepName(step) for step in arguments.forced}
     if arguments.first:

@@ -7,7 +7,7 @@ import sys
 
 from forecasting.command_word import command_word
 from forecasting.contracts.layout import home_layout
-from forecasting.contracts.steps import StepName
+from forecasting.contracts.steps import StepName, steps_of
 from forecasting.errors import ArtifactError, ConfigError
 from forecasting.leases import effective_run, run_is_going, signal_steps
 from forecasting.runs import find_run, request_stop
@@ -65,7 +65,7 @@ def show(arguments: argparse.Namespace) -> int:
         f"created  {moment(record.created)}\ncutoff   {record.cutoff or 'end of the table'}\nfiles    {layout.root}\n"
     )
     rows = [("STEP", "STATE", "SECONDS", "MIB", "REMARK")]
-    for step in StepName:
+    for step in steps_of(record.optional):
         found = record.steps.get(step)
         seconds = f"{found.duration_s:.1f}" if found else ""
         memory = f"{found.peak_rss_bytes / 2**20:.0f}" if found else ""

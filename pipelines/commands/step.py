@@ -8,8 +8,9 @@ from forecasting.command_word import command_word
 from forecasting.config import load_config, step_settings
 from forecasting.contracts.codes import ExitCode
 from forecasting.contracts.layout import home_layout
-from forecasting.contracts.steps import PARENTS, StepName
+from forecasting.contracts.steps import StepName, parents_of, steps_of
 from forecasting.contracts.vocabulary import RunStatus
+from forecasting.errors import ConfigError
 from forecasting.execution import execute_step
 from forecasting.leases import model_lease, run_lease
 from forecasting.lineage import verify_inputs
@@ -25,7 +26,10 @@ def step(arguments: argparse.Namespace) -> int:
     layout = find_run(home, arguments.run)
     name = StepName(arguments.name)
     config = load_config(layout.config)
-    inputs = {parent: layout.step(parent) for parent in PARENTS[name]}
+    optional = config.optional_steps
+    if name not in steps_of(optional):
+        raise ConfigError(f"run {layout.name} has no step {name}; it is one where tuning.in_run is set")
+    inputs = {parent: layout.step(parent) for parent in parents_of(name, optional)}
     with model_lease(home, config.name), run_lease(layout):
         # Looked at here first, so that a step that may not run leaves the records as they are.
         verify_inputs(layout, name, inputs)

@@ -7,17 +7,20 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from components.tuning.page import write_tuning_page
+from components.reporting.tracking.track_run import track_study
+from components.reporting.tracking.upload import require_trackers
+from components.tuning.page import write_search
 from components.tuning.points import point_tables
 from components.tuning.write_back import write_tuned_config
 from forecasting.backtest.summary import finite_document
 from forecasting.config import AlmanacConfig, load_config
 from forecasting.config.tuning import choice_label
+from forecasting.contracts.artifacts import TRIALS_FILE, TRIALS_TABLE_FILE, TUNING_PAGE_FILE
 from forecasting.contracts.layout import home_layout
 from forecasting.cutoffs import parse_cutoff
 from forecasting.errors import ConfigError
 from forecasting.formats import as_number, as_share, as_time
-from forecasting.tuning_record import TrialOutcome, TuningReport, write_trials, write_tuning_report
+from forecasting.tuning_record import TrialOutcome, TuningReport
 from pipelines.records import table
 from pipelines.tuning import run_tuning, tuning_folder
 
@@ -32,11 +35,10 @@ def tune(arguments: argparse.Namespace) -> int:
     config = load_config(source, [*arguments.overrides, *short])
     cutoff = int(parse_cutoff(arguments.cutoff, "--cutoff").timestamp()) if arguments.cutoff else None
     target = _target(arguments.out, source)
+    require_trackers(config.tracking)
     report = run_tuning(config, home, cutoff)
     folder = tuning_folder(home, config.name)
-    write_tuning_report(report, folder / "trials.json")
-    write_trials(report, folder / "trials.parquet")
-    write_tuning_page(report, folder / "tuning.html")
+    write_search(report, folder)
     best = report.trial(report.best if report.best is not None else -1)
     day = datetime.now(UTC).date().isoformat()
     why = f"almanac tune {day}: {_reached(report)}, trial {best.number} of {len(report.trials)}"
@@ -48,7 +50,9 @@ def tune(arguments: argparse.Namespace) -> int:
         if arguments.json
         else "\n".join(tuning_lines(report, config))
     )
-    names = ("trials.json", "trials.parquet", "tuning.html")
+    names = (TRIALS_FILE, TRIALS_TABLE_FILE, TUNING_PAGE_FILE)
+    for problem in track_study(report, config.tracking, home, folder=folder):
+        print(f"almanac: {problem}", file=sys.stderr)
     print(f"wrote {target}, {', '.join(str(folder / name) for name in names)}", file=sys.stderr)
     return 0
 

@@ -18,6 +18,7 @@ ROOMS = {
     "validation": ["validate_data"],
     "features": ["build_features"],
     "training": ["train_model"],
+    "tuning": ["tune_model"],
     "evaluation": ["evaluate_model", "evaluate_compressed"],
     "compression": ["compress_model"],
     "deployment": ["validate_serving", "deploy_model"],

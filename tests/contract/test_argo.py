@@ -12,7 +12,7 @@ import yaml
 from forecasting.cluster_runs import begin_cluster_run
 from forecasting.config import load_config
 from forecasting.contracts.layout import HomeLayout
-from forecasting.contracts.steps import StepName
+from forecasting.contracts.steps import StepName, steps_of
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.runs import load_run
 from tests.contract.argo_interpreter import ArgoInterpreter
@@ -21,7 +21,7 @@ from tests.contract.golden_home import GoldenHome, make_golden_home
 PROJECT = Path(__file__).resolve().parents[2]
 SCHEMAS = PROJECT.parent / "shared" / "schemas"
 DIGEST = "sha256:" + "0" * 64
-ALL_SUCCEEDED = {step.value: "succeeded" for step in StepName}
+ALL_SUCCEEDED = {step.value: "succeeded" for step in steps_of()}
 
 
 @pytest.fixture
@@ -96,9 +96,20 @@ def test_a_refusal_ends_the_workflow_well_and_the_run_as_refused(place: GoldenHo
     assert argo.run() == "Succeeded"
     record = load_run(place.layout.run("almanac-toy-1"))
     assert (record.status, record.refused_by, record.exit_code) == (RunStatus.REFUSED, gate, code)
-    names = [step.value for step in StepName]
+    names = [step.value for step in steps_of()]
     assert list(states(place)) == [*names[: names.index(gate) + 1], "report_run"]
     assert argo.phases[f"{gate.replace('_', '-')}-refused"] == "Succeeded"
+
+
+def test_a_workflow_with_a_search_does_it_before_the_training(place: GoldenHome) -> None:
+    place.config.write_text(place.config.read_text() + "tuning: {in_run: true}\n")
+    argo = workflow(place)
+    assert argo.run() == "Succeeded"
+    assert list(states(place)) == [step.value for step in StepName]
+    spec = next(found["spec"] for found in documents_of(place) if found["kind"] == "WorkflowTemplate")
+    tasks = {task["name"]: task for task in spec["templates"][0]["dag"]["tasks"]}
+    assert tasks["tune-model"]["depends"] == "build-features.Succeeded"
+    assert tasks["train-model"]["depends"] == "tune-model.Succeeded"
 
 
 def test_a_crash_is_not_tried_again_and_is_reported(place: GoldenHome) -> None:

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from forecasting.contracts.layout import RunLayout
-from forecasting.contracts.steps import StepName
+from forecasting.contracts.steps import StepName, steps_of
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.manifests import load_manifest
 from tests.contract.golden_home import GoldenHome, make_golden_home
 
-ALL_SUCCEEDED = {step.value: "succeeded" for step in StepName}
-ALL_REUSED = {**{step.value: "reused" for step in StepName}, "report_run": "succeeded"}
+ALL_SUCCEEDED = {step.value: "succeeded" for step in steps_of()}
+ALL_REUSED = {**{step.value: "reused" for step in steps_of()}, "report_run": "succeeded"}
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_a_run_does_every_step_in_order_and_shows_one_result_line_each(first: tu
     home, shown = first
     assert home.states() == ALL_SUCCEEDED
     results = [line.split()[1] for line in shown.splitlines() if line.startswith("[") and not line.endswith("…")]
-    assert results == [step.value for step in StepName]
+    assert results == [step.value for step in steps_of()]
     assert home.deployment()["version"] == 1
 
 
@@ -89,6 +89,41 @@ def test_the_command_that_serves_holds_the_home_and_the_settings_of_the_run(fini
     assert plain.stdout.splitlines()[-1] == f"serve    almanac --home {finished.layout.root} serve -c {finished.config}"
     changed = finished.almanac(*words, "--set", "serving.gateway_port=8090")
     assert changed.stdout.splitlines()[-1] == f"serve    almanac serve -c {_latest(finished).config}"
+
+
+TUNED = ("--set", "tuning.in_run=true")
+
+
+def test_a_run_with_a_search_does_it_before_the_training_and_reuses_it_as_any_step(fresh: GoldenHome) -> None:
+    done = fresh.run(*TUNED)
+    assert done.returncode == 0, done.stderr
+    assert list(fresh.states()) == [step.value for step in StepName]
+    assert set(fresh.states().values()) == {"succeeded"}
+    assert "[10/10] report_run" in done.stderr
+    parents = load_manifest(_latest(fresh).step(StepName.TRAIN_MODEL)).parents
+    assert set(parents) == {"build_features", "tune_model"}
+    assert fresh.run(*TUNED).returncode == 0
+    assert fresh.states()["tune_model"] == fresh.states()["train_model"] == "reused"
+    assert fresh.run(*TUNED, "--set", "tuning.n_trials=9").returncode == 0
+    assert (fresh.states()["build_features"], fresh.states()["tune_model"]) == ("reused", "succeeded")
+    explained = json.loads(fresh.almanac("cache", "explain", "-c", str(fresh.config), *TUNED, "--json").stdout)
+    assert {report["step"]: report["reasons"] for report in explained}["tune_model"] == [
+        "setting tuning.n_trials: 9 → 35"
+    ]
+
+
+def test_a_search_that_failed_is_done_again_alone_before_the_training_may_run(fresh: GoldenHome) -> None:
+    assert fresh.run(*TUNED, wish="tune_model=crash").returncode == 1
+    done = fresh.almanac("step", "train_model")
+    assert (done.returncode, "train_model reads what tune_model wrote" in done.stderr) == (2, True)
+    assert fresh.almanac("step", "tune_model").returncode == 0
+    assert fresh.almanac("step", "train_model").returncode == 0
+
+
+def test_a_run_without_a_search_has_no_such_step(finished: GoldenHome) -> None:
+    for words in (("run", "-c", str(finished.config), "--to", "tune_model"), ("step", "tune_model")):
+        done = finished.almanac(*words)
+        assert (done.returncode, "no step tune_model" in done.stderr) == (2, True), done.stderr
 
 
 def test_a_changed_training_setting_runs_training_and_what_follows_from_it(finished: GoldenHome) -> None:
@@ -127,7 +162,7 @@ def test_a_gate_that_says_no_ends_the_run_as_refused(fresh: GoldenHome, gate: st
     assert done.returncode == code
     record = fresh.latest()
     assert (record.status, record.refused_by, record.reason) == (RunStatus.REFUSED, gate, f"{gate} said refuse")
-    names = [step.value for step in StepName]
+    names = [step.value for step in steps_of()]
     assert list(fresh.states()) == [*names[: names.index(gate) + 1], "report_run"]
     assert not fresh.layout.models.exists()
     assert f"{gate} said refuse" in done.stdout

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from forecasting.contracts.steps import GATES, PARENTS, StepName
+from forecasting.contracts.steps import GATES, OPTIONAL, OPTIONAL_PARENTS, PARENTS, StepName, steps_of
 
 PROJECT = Path(__file__).resolve().parents[2]
 GOLDEN = PROJECT / "tests/contract/golden/electricity.yaml"
+TUNED = PROJECT / "tests/contract/golden/electricity-tuned.yaml"
 
 
 def _compile(target: Path, *words: str) -> str:
@@ -73,10 +74,31 @@ def test_every_gate_has_an_if_and_an_else_on_its_single_bool(graph: dict[str, An
 
 
 def test_every_step_reads_the_outputs_of_its_parents(graph: dict[str, Any]) -> None:
-    for step in StepName:
+    for step in steps_of():
         component = graph["components"][f"comp-{step.value.replace('_', '-')}"]
         artifacts = component["inputDefinitions"].get("artifacts", {})
-        assert set(artifacts) == {parent.value for parent in PARENTS[step]}
+        assert {name for name, found in artifacts.items() if not found.get("isOptional")} == set(PARENTS[step])
+        assert {name for name, found in artifacts.items() if found.get("isOptional")} == set(
+            OPTIONAL_PARENTS.get(step, ())
+        )
+    assert "comp-tune-model" not in graph["components"]
+
+
+def test_a_configuration_with_a_search_in_its_runs_is_the_golden_file_of_it(tmp_path: Path) -> None:
+    text = _compile(tmp_path / "tuned.yaml", "--set", "tuning.in_run=true")
+    assert text == TUNED.read_text(encoding="utf-8")
+
+
+def test_a_search_lies_between_the_features_and_the_training_which_reads_it() -> None:
+    tasks = _tasks(next(yaml.safe_load_all(TUNED.read_text(encoding="utf-8"))))
+    (search,) = [task for name, task in tasks.items() if name.endswith("/tune-model")]
+    (training,) = [task for name, task in tasks.items() if name.endswith("/train-model")]
+    assert search["dependentTasks"] == ["build-features"]
+    assert set(search["inputs"]["artifacts"]) == {"validate_data"}
+    assert training["dependentTasks"] == ["build-features", "tune-model"]
+    read = training["inputs"]["artifacts"]["tune_model"]["taskOutputArtifact"]
+    assert (read["producerTask"], read["outputArtifactKey"]) == ("tune-model", "output")
+    assert OPTIONAL == (StepName.TUNE_MODEL,)
 
 
 def test_the_report_runs_at_the_end_whatever_happened(graph: dict[str, Any]) -> None:

@@ -29,10 +29,10 @@ PIPELINE_PART = "run"
 
 @dataclass(frozen=True)
 class TrackedPartRecord:
-    """One run as a tracker knows it: that of the pipeline, or the nested one of a step.
+    """One run as a tracker knows it: that of the pipeline or of a search, or the nested one of a step or a trial.
 
     joined: id of the MLflow run that the pipeline system has opened for it, none where it has not. status:
-    finished, failed or killed. Times are epoch seconds. curves: points (epoch or step, value) by name. Values
+    finished, failed or killed. within: the part that its run is nested in. Times are epoch seconds. curves: points (epoch or step, value) by name. Values
     are finite.
     """
 
@@ -42,6 +42,7 @@ class TrackedPartRecord:
     started: float
     ended: float
     joined: str | None = None
+    within: str = PIPELINE_PART
     parameters: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     curves: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)

@@ -17,6 +17,8 @@ from components.reporting.tracking.bundle import (
     TrackedPartRecord,
     VersionSpec,
 )
+from components.reporting.tracking.tags import PART_TAG, RUN_TAG
+from components.reporting.tracking.trials import search_metrics, trial_parts
 from components.reporting.verdict import judge_run
 from forecasting.backtest.summary import BacktestReport
 from forecasting.cache import lock_digest
@@ -27,10 +29,6 @@ from forecasting.revision import RevisionSpec
 from forecasting.runs import StepRecord
 from forecasting.tournament import VariantStatus
 
-RUN_TAG = "almanac.run"
-PART_TAG = "almanac.part"
-JOINED_TAG = "almanac.joined"
-"""Of a run that somebody else opened, and that may hold what is not ours."""
 _STATUSES = {RunStatus.FAILED: "failed", RunStatus.STOPPED: "killed"}
 _MAX_VALUE = 5_000
 """Characters of a parameter; MLflow refuses more than 6,000. The configuration itself is among the files."""
@@ -52,7 +50,7 @@ def gather_bundle(evidence: EvidenceRecord, settings: ReportRunSettings, *, revi
         model=evidence.run.model,
         tracking=settings.tracking,
         pipeline=_pipeline(evidence, joined=outer, revision=revision),
-        steps=tuple(_step(evidence, record, outer=outer) for record in steps),
+        steps=tuple(part for record in steps for part in _parts(evidence, record, outer=outer)),
         dataset=_dataset(evidence),
         version=VersionSpec(deployment["version"], deployment["digest"]) if deployment else None,
         variant=str(deployment["variant"]) if deployment else "",
@@ -94,6 +92,13 @@ def _pipeline(evidence: EvidenceRecord, *, joined: str | None, revision: Revisio
     )
 
 
+def _parts(evidence: EvidenceRecord, record: StepRecord, *, outer: str | None) -> Iterator[TrackedPartRecord]:
+    """A step, and the trials of one that searches, unless another run has told of them."""
+    yield _step(evidence, record, outer=outer)
+    if record.step == StepName.TUNE_MODEL and evidence.search is not None and not record.reused:
+        yield from trial_parts(evidence.search, evidence.run.run, within=StepName.TUNE_MODEL.value)
+
+
 def _step(evidence: EvidenceRecord, record: StepRecord, *, outer: str | None) -> TrackedPartRecord:
     step = record.step
     tags = {RUN_TAG: evidence.run.run, PART_TAG: step.value, "almanac.status": record.status.value}
@@ -124,6 +129,8 @@ def _step_metrics(evidence: EvidenceRecord, record: StepRecord) -> Iterator[tupl
     yield "step/duration_s", record.duration_s
     yield "step/peak_rss_bytes", record.peak_rss_bytes
     yield from (_report(evidence, record.step) or {}).items()
+    if record.step == StepName.TUNE_MODEL and evidence.search is not None:
+        yield from search_metrics(evidence.search)
     for step, report in _backtests(evidence):
         if step == record.step:
             yield from _overall(report)

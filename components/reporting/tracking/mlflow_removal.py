@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from components.reporting.tracking.gather import JOINED_TAG, RUN_TAG
 from components.reporting.tracking.mlflow_models import held_versions, point_aliases, registered_version
 from components.reporting.tracking.removals import RemovalsRecord
+from components.reporting.tracking.tags import JOINED_TAG, RUN_TAG
 from forecasting.contracts.layout import HomeLayout
 from forecasting.repository import ModelRepository
 

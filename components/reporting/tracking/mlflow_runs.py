@@ -12,11 +12,12 @@ from typing import Any
 
 from components.reporting.tracking.bundle import (
     FILES_DIR,
+    PIPELINE_PART,
     BundleRecord,
     DatasetRecord,
     TrackedPartRecord,
 )
-from components.reporting.tracking.gather import JOINED_TAG, PART_TAG, RUN_TAG
+from components.reporting.tracking.tags import JOINED_TAG, PART_TAG, RUN_TAG
 from forecasting.contracts.steps import StepName
 
 _TABLES = ("gates.json", "variants.json")
@@ -51,8 +52,11 @@ def send_runs(client: Any, experiment: str, bundle: BundleRecord, directory: Pat
     parent = joined or _own_run(client, experiment, bundle.pipeline, parent=None)
     _send_part(client, parent, bundle.pipeline, directory, joined=joined is not None)
     _send_dataset(client, parent, bundle.dataset)
+    sent = {PIPELINE_PART: parent}
     for part in bundle.steps:
-        _send_step(client, experiment, part, bundle, directory=directory, parent=parent)
+        # A part comes behind the one that it is nested in.
+        within = sent[part.within]
+        sent[part.part] = _send_step(client, experiment, part, bundle, directory=directory, parent=within)
     if joined is None:
         _close_run(client, parent, bundle.pipeline)
     return parent
@@ -60,8 +64,8 @@ def send_runs(client: Any, experiment: str, bundle: BundleRecord, directory: Pat
 
 def _send_step(
     client: Any, experiment: str, part: TrackedPartRecord, bundle: BundleRecord, *, directory: Path, parent: str
-) -> None:
-    """The nested run of a step. One that was joined is ended by who opened it."""
+) -> str:
+    """The nested run of a step or a trial. One that was joined is ended by who opened it."""
     joined = _known_run(client, part.joined)
     nested = joined or _own_run(client, experiment, part, parent=parent)
     _send_part(client, nested, part, directory, joined=joined is not None)
@@ -69,6 +73,7 @@ def _send_step(
         _send_dataset(client, nested, bundle.dataset)
     if joined is None:
         _close_run(client, nested, part)
+    return nested
 
 
 def _joined_pipeline(client: Any, bundle: BundleRecord) -> str | None:

@@ -1,22 +1,27 @@
-"""What report_run does for trackers: gather the bundle of its run, and send it with whatever waits from before."""
+"""What report_run and searches do for trackers: gather a bundle, and send it with whatever waits from before."""
 
 import logging
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from components.reporting.evidence import EvidenceRecord
-from components.reporting.tracking.bundle import BundleRecord, VersionSpec
+from components.reporting.tracking.bundle import FILES_DIR, PIPELINE_PART, BundleRecord, VersionSpec
 from components.reporting.tracking.files import link_files
 from components.reporting.tracking.gather import gather_bundle
 from components.reporting.tracking.removals import note_removals
 from components.reporting.tracking.spool import put_bundle
+from components.reporting.tracking.trials import study_bundle
 from components.reporting.tracking.upload import UploadReport, upload
 from forecasting.config.root import ReportRunSettings
+from forecasting.config.tracking import TrackingConfig
+from forecasting.contracts.artifacts import TRIALS_FILE, TRIALS_TABLE_FILE, TUNING_PAGE_FILE
 from forecasting.contracts.layout import HomeLayout
 from forecasting.errors import ArtifactError
 from forecasting.repository import ModelRepository
 from forecasting.revision import code_revision
 from forecasting.steps import StepContext
+from forecasting.tuning_record import TuningReport
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +71,33 @@ def track_run(
         version=own.version if own else "",
         problems=done.problems,
     )
+
+
+def track_study(report: TuningReport, tracking: TrackingConfig, home: HomeLayout, *, folder: Path) -> tuple[str, ...]:
+    """Tell the trackers of a search that is no step of a run; what they do not take waits in the spool.
+
+    Args:
+        report: The search.
+        tracking: The section.
+        home: The home.
+        folder: With the files of the search.
+
+    Returns:
+        What waits and why, one line each; none where all trackers have it.
+    """
+
+    def fill(directory: Path) -> None:
+        target = directory / FILES_DIR / PIPELINE_PART
+        target.mkdir(parents=True)
+        for name in (TRIALS_FILE, TRIALS_TABLE_FILE, TUNING_PAGE_FILE):
+            # The next call of the search writes these files again, the bundle has those of this one.
+            shutil.copyfile(folder / name, target / name)
+
+    try:
+        put_bundle(home, study_bundle(report, tracking), fill)
+        return upload(home, budget_s=tracking.time_budget_s).problems
+    except (ArtifactError, OSError) as error:
+        return (f"trackers were not told of {report.study}: {error}",)
 
 
 def _note_pruned(settings: ReportRunSettings, evidence: EvidenceRecord, home: HomeLayout) -> None:

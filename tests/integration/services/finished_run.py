@@ -35,7 +35,7 @@ from forecasting.contracts.artifacts import (
     TOURNAMENT_FILE,
 )
 from forecasting.contracts.layout import RunLayout, home_layout
-from forecasting.contracts.steps import PARENTS, StepName
+from forecasting.contracts.steps import PARENTS, StepName, steps_of
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.features.spec import write_feature_spec
 from forecasting.gates import GateRule, decide, write_decision
@@ -56,7 +56,7 @@ def finished_run(home: Path) -> RunLayout:
     """A run whose steps all succeeded, without the report."""
     run = create_run(home_layout(home), RunRecord("20140513T170000Z-demand", "demand", ORIGIN, None, "digest"))
     run.config.write_text("name: demand\nfeatures: {calendar_time_zone: Australia/Melbourne}\n")
-    for number, step in enumerate(step for step in StepName if step != StepName.REPORT_RUN):
+    for number, step in enumerate(step for step in steps_of() if step != StepName.REPORT_RUN):
         run.step(step).mkdir()
         write_step(run, StepRecord(step, RunStatus.SUCCEEDED, ORIGIN + number, duration_s=1.5, summary="done"))
     store = hourly_store({"Demand": [5_000 + 800 * np.sin(np.arange(240) * 2 * np.pi / 24)]})

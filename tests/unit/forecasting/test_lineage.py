@@ -7,14 +7,14 @@ import pytest
 
 from forecasting.cache import STEP_KINDS
 from forecasting.contracts.layout import HomeLayout, RunLayout
-from forecasting.contracts.steps import PARENTS, StepName
+from forecasting.contracts.steps import PARENTS, StepName, steps_of
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.errors import ArtifactError, ConfigError
 from forecasting.lineage import verify_inputs
 from forecasting.manifests import load_manifest, write_manifest
 from forecasting.runs import RunRecord, StepRecord, create_run, write_step
 
-STEPS = list(StepName)
+STEPS = steps_of()
 
 
 @pytest.fixture

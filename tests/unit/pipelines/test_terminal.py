@@ -4,11 +4,21 @@ import io
 import logging
 from pathlib import Path
 
-from forecasting.contracts.steps import StepName
+from forecasting.contracts.steps import StepName, steps_of
 from forecasting.contracts.vocabulary import RunStatus
-from forecasting.progress import ProgressNotes, end_line, is_progress_line, is_start_line, note_line, start_line
-from forecasting.runs import StepRecord
+from forecasting.progress import (
+    ProgressNotes,
+    end_line,
+    is_progress_line,
+    is_start_line,
+    note_line,
+    shown_steps,
+    start_line,
+)
+from forecasting.runs import RunRecord, StepRecord
 from pipelines.terminal import ProgressSieve
+
+STEPS = steps_of()
 
 
 class Screen(io.StringIO):
@@ -23,24 +33,31 @@ def _record(**values: object) -> StepRecord:
 
 
 def test_a_result_line_has_position_step_seconds_and_summary() -> None:
-    line = end_line(_record(summary="8 epochs"), StepName.DEPLOY_MODEL)
+    line = end_line(_record(summary="8 epochs"), STEPS)
     assert line.split() == ["[3/9]", "train_model", "41.2", "s", "8", "epochs"]
 
 
 def test_positions_count_to_the_last_step_asked_for() -> None:
-    assert start_line(StepName.REPORT_RUN, StepName.TRAIN_MODEL).startswith("[4/4] report_run")
-    assert start_line(StepName.VALIDATE_DATA, StepName.TRAIN_MODEL).startswith("[1/4] validate_data")
+    short = shown_steps(RunRecord("run-1", "toy", 0.0, None, "digest", last_step=StepName.TRAIN_MODEL))
+    assert start_line(StepName.REPORT_RUN, short).startswith("[4/4] report_run")
+    assert start_line(StepName.VALIDATE_DATA, short).startswith("[1/4] validate_data")
+
+
+def test_a_search_is_counted_where_a_run_has_one() -> None:
+    steps = shown_steps(RunRecord("run-1", "toy", 0.0, None, "digest", optional=(StepName.TUNE_MODEL,)))
+    assert start_line(StepName.TUNE_MODEL, steps).startswith("[3/10] tune_model")
+    assert start_line(StepName.TRAIN_MODEL, steps).startswith("[4/10] train_model")
 
 
 def test_lines_are_told_from_what_libraries_print() -> None:
-    assert is_start_line(start_line(StepName.TRAIN_MODEL, StepName.DEPLOY_MODEL))
-    assert is_progress_line(end_line(_record(reused_from="r1"), StepName.DEPLOY_MODEL))
+    assert is_start_line(start_line(StepName.TRAIN_MODEL, STEPS))
+    assert is_progress_line(end_line(_record(reused_from="r1"), STEPS))
     assert not is_progress_line("[notice] A new release of pip is available")
     assert not is_start_line("downloading …")
 
 
 def test_a_note_tells_how_far_a_step_has_come_in_one_line() -> None:
-    line = note_line(StepName.TRAIN_MODEL, StepName.DEPLOY_MODEL, "epoch 3/30\nmore")
+    line = note_line(StepName.TRAIN_MODEL, STEPS, "epoch 3/30\nmore")
     assert line.split() == ["[3/9]", "train_model", "epoch", "3/30", "…"]
     assert is_start_line(line)
 

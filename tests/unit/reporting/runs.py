@@ -15,11 +15,11 @@ from components.evaluation.judge_variants import judge_variants
 from components.validation.profile import profile_store
 from components.validation.report import CheckRecord, Severity, ValidationReport, write_report
 from forecasting.backtest.summary import BacktestReport, read_backtest_report, write_backtest_report
+from forecasting.cache import STEP_KINDS
 from forecasting.config.compression import CompressionConfig
 from forecasting.config.gates import CompressedGateConfig, GatesConfig, ModelGateConfig, ServingGateConfig
 from forecasting.config.root import EvaluateCompressedSettings, EvaluateModelSettings
 from forecasting.config.sections import BacktestConfig, ForecastConfig, ServingConfig
-from forecasting.contracts.artifacts import ArtifactKind
 from forecasting.contracts.layout import HomeLayout, RunLayout
 from forecasting.contracts.steps import PARENTS, StepName
 from forecasting.contracts.vocabulary import RunStatus
@@ -43,7 +43,6 @@ DEMAND = daily_wave(10)
 STORE = hourly_store({"Demand": [DEMAND], "Copy": [DEMAND]})
 SPEC = hourly_spec(known=("Copy",))
 CONFIG = "name: demand\nfeatures:\n  calendar_time_zone: Australia/Melbourne\n"
-KINDS = dict(zip(list(StepName), list(ArtifactKind), strict=True))
 
 
 def begin_run(root: Path, *, created: float = 1_700_000_000.0) -> RunLayout:
@@ -57,7 +56,7 @@ def begin_run(root: Path, *, created: float = 1_700_000_000.0) -> RunLayout:
 def end_step(run: RunLayout, step: StepName, *, status: RunStatus = RunStatus.SUCCEEDED, summary: str = "") -> None:
     """Manifest and record of a step whose payload is written."""
     parents = {parent: load_manifest(run.step(parent)).payload_digest for parent in PARENTS[step]}
-    write_manifest(run.step(step), KINDS[step], parents=parents)
+    write_manifest(run.step(step), STEP_KINDS[step], parents=parents)
     write_step(run, StepRecord(step, status, 1.0, duration_s=2.0, peak_rss_bytes=1_000_000, summary=summary))
 
 

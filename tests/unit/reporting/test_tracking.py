@@ -20,7 +20,7 @@ from forecasting.config.sections import ForecastConfig
 from forecasting.config.table import DataConfig
 from forecasting.config.tracking import TrackingConfig
 from forecasting.contracts.layout import HomeLayout, RunLayout
-from forecasting.contracts.steps import StepName
+from forecasting.contracts.steps import StepName, steps_of
 from forecasting.repository import ModelRepository
 from forecasting.runs import load_run, write_step
 from forecasting.steps import StepContext
@@ -99,7 +99,7 @@ def test_the_input_table_is_a_dataset_with_the_digest_of_the_series(tracked: Tra
 
 def test_every_step_is_a_nested_run_with_its_time_and_its_files(tracked: Tracked) -> None:
     parent = tracked.part("run").info.run_id
-    for step in StepName:
+    for step in steps_of():
         if step == StepName.REPORT_RUN:
             continue
         nested = tracked.part(step)
