@@ -13,6 +13,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from components.tuning.sampling import make_sampler
 from forecasting.config.tuning import Choice, RangeConfig, TuningConfig, choice_label
 from forecasting.errors import ConfigError, RemoteError
 from forecasting.store.address import StoreAddress
@@ -61,20 +62,11 @@ def open_study(spec: StudySpec) -> optuna.Study:
         raise RemoteError(
             f"the study must be kept in {spec.address.shown}: {spec.address.scrubbed(str(error))}"
         ) from error
-    study.sampler = make_sampler(spec.settings, n_trials=len(study.get_trials(deepcopy=False)))
+    study.sampler = make_sampler(spec.settings)
     _retry_unfinished(study, spec.worker)
     if spec.settings.sampler == "grid":
         _enqueue_grid(study, spec)
     return study
-
-
-def make_sampler(settings: TuningConfig, *, n_trials: int) -> optuna.samplers.BaseSampler:
-    """What draws the trials of a study that has some already; see `_enqueue_grid` for grids."""
-    # With the seed alone, a call that goes on would draw again what the first one drew.
-    seed = settings.seed + n_trials
-    if settings.sampler == "tpe":
-        return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=settings.n_workers > 1)
-    return optuna.samplers.RandomSampler(seed=seed)
 
 
 def _pruner(settings: TuningConfig) -> optuna.pruners.BasePruner:

@@ -1,7 +1,7 @@
 """How much sooner TPE finds good settings than random draws do.
 
 `make bench-tuning` searches the settings of a small segment_lstm on 100 days of the demand of Victoria, one day ahead: five
-studies of 35 trials by TPE, five of 50 at random, by the samplers and the drawing of `almanac tune`. Every trial is the one
+studies of 35 trials by TPE, five of 50 at random, by the samplers of `almanac tune`. Every trial is the one
 training loop with few steps, in one process, and its value the best validation loss. Each is kept as it ends, beside the
 result, so that a run that was cut goes on. It writes build/bench/tuning.json (a quarter of an hour of one core; it needs the
 tables of ../shared).
@@ -20,10 +20,10 @@ from typing import Any, Literal
 
 import optuna
 
-from components.tuning.study import make_sampler, suggest
+from components.tuning.study import suggest
 from forecasting.config.models import SegmentLstmConfig
 from forecasting.config.training import TrainingConfig
-from forecasting.config.tuning import RangeConfig, TuningConfig
+from forecasting.config.tuning import RangeConfig
 from forecasting.errors import ModelRefusedError
 from tests.benchmarks.bench_file import write_bench
 
@@ -80,8 +80,12 @@ class TrialStore:
 def run_study(sampler: Literal["tpe", "random"], seed: int, objective: Objective) -> list[float]:
     """Losses of the trials of a study, in the order of its trials."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    settings = TuningConfig(sampler=sampler, seed=seed)
-    study = optuna.create_study(sampler=make_sampler(settings, n_trials=0))
+    draw = (
+        optuna.samplers.TPESampler(seed=seed, multivariate=True)
+        if sampler == "tpe"
+        else optuna.samplers.RandomSampler(seed=seed)
+    )
+    study = optuna.create_study(sampler=draw)
     whole = frozenset({"model.units"})
     study.optimize(lambda trial: objective(suggest(trial, SPACE, whole)), n_trials=N_TRIALS[sampler])
     return [float(trial.value) for trial in study.trials if trial.value is not None]

@@ -26,8 +26,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> LoadHome:
     """A home in which a run searched and trained; its space does not hold the units as configured."""
     made = make_home(tmp_path_factory.mktemp("in-run"))
     made.config.write_text(made.config.read_text() + SEARCH)
-    done = made.run(*WORDS)
-    assert done.returncode == 0, done.stderr
+    process = made.start("run", "-c", str(made.config), *WORDS)
+    said = process.communicate(timeout=900)[1]
+    assert process.returncode == 0, said
     return made
 
 

@@ -172,3 +172,19 @@ def test_a_storage_that_cannot_be_opened_says_where(tmp_path):
     lost = type(spec)(spec.name, address, spec.worker, spec.settings, spec.space)
     with pytest.raises(RemoteError, match=r"nowhere/study\.db"):
         open_study(lost)
+
+
+def test_workers_that_begin_at_once_draw_different_settings(tmp_path):
+    first, second = (open_study(study_spec(tmp_path, worker=worker, sampler="random")) for worker in ("here", "there"))
+    drawn = [ask(study, worker="any")[1]["training.learning_rate"] for study in (first, second, first, second)]
+    assert len(set(drawn)) == 4
+
+
+def test_the_number_of_a_trial_says_what_is_drawn(tmp_path):
+    drawn = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        spec = study_spec(tmp_path / name, sampler="random")
+        ask(open_study(spec), worker="there")
+        drawn.append(ask(open_study(spec), worker="there")[1])
+    assert drawn[0] == drawn[1]
