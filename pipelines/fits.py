@@ -17,8 +17,10 @@ from datetime import UTC, datetime
 
 import yaml
 
+from forecasting.backtest.blocks import BlockSpec
 from forecasting.config import AlmanacConfig, config_digest, step_settings
 from forecasting.config.sections import SplitConfig
+from forecasting.config.source import ExcludedRangeConfig
 from forecasting.contracts.codes import KILLED, ExitCode
 from forecasting.contracts.layout import HomeLayout, RunLayout
 from forecasting.contracts.steps import StepName, steps_of
@@ -79,6 +81,23 @@ def fold_config(config: AlmanacConfig, split: SplitSpec, step_s: int) -> Almanac
         embargo=config.split.embargo,
     )
     return config.model_copy(update={"split": shortest})
+
+
+def block_config(config: AlmanacConfig, block: BlockSpec, begin: int) -> AlmanacConfig:
+    """The configuration of a fit that learns from its block alone: the target before it does not count.
+
+    Args:
+        config: See `fold_config`.
+        block: The block.
+        begin: Start of the table, UTC epoch seconds.
+    """
+    if block.train_from <= begin:
+        return config
+    start, end = (datetime.fromtimestamp(at, UTC).isoformat() for at in (begin, block.train_from))
+    before = ExcludedRangeConfig(start=start, end=end, reason=f"before block {block.fold.number}")
+    return config.model_copy(
+        update={"data": config.data.model_copy(update={"exclude_ranges": (*config.data.exclude_ranges, before)})}
+    )
 
 
 def make_fit(config: AlmanacConfig, home: HomeLayout, spec: FitSpec) -> RunLayout:

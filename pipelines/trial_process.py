@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from forecasting.backtest.blocks import BlockSpec, block_of
+from forecasting.backtest.folds import FoldSpec
 from forecasting.backtest.rolling import FittedModel, RollingSpec, forecast_refits, open_rolling, score_rolling
 from forecasting.backtest.slices import fold_name
 from forecasting.config import AlmanacConfig, parse_config
@@ -35,7 +37,7 @@ from forecasting.series_store import read_series_store
 from forecasting.tuning_record import FoldFitRecord
 from pipelines.backtests import table_spec
 from pipelines.fit_process import run_fit
-from pipelines.fits import FitSpec, fit_error, open_fit
+from pipelines.fits import FitSpec, block_config, fit_error, open_fit
 
 ORPHAN_GRACE_S = 30.0
 """Seconds for which a fit waits where another process has it."""
@@ -48,7 +50,8 @@ class TrialSpec:
     """What a trial is told.
 
     home: of its fits. series: the series store up to the test period. base: the configuration of the search. config: that of
-    its fits. backtest: the folds. metric: what it is judged by.
+    its fits. backtest: the folds. metric: what it is judged by. blocks: those of blocked cross-validation; none: folds one behind
+    the other.
     """
 
     home: Path
@@ -57,13 +60,14 @@ class TrialSpec:
     config: AlmanacConfig
     backtest: BacktestConfig
     metric: str
+    blocks: tuple[BlockSpec, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """For JSON."""
         return {
             "home": str(self.home), "series": str(self.series), "base": self.base.model_dump(mode="json"),
             "config": self.config.model_dump(mode="json"), "backtest": self.backtest.model_dump(mode="json"),
-            "metric": self.metric,
+            "metric": self.metric, "blocks": [asdict(block) for block in self.blocks],
         }  # fmt: skip
 
 
@@ -76,6 +80,7 @@ def parse_trial(document: dict[str, Any]) -> TrialSpec:
         config=parse_config(document["config"], "the configuration of the trial"),
         backtest=BacktestConfig.model_validate(document["backtest"]),
         metric=document["metric"],
+        blocks=tuple(BlockSpec(block["train_from"], FoldSpec(**block["fold"])) for block in document["blocks"]),
     )
 
 
@@ -138,12 +143,16 @@ def run_trial(spec: TrialSpec, channel: TextIO) -> dict[str, Any]:
 def open_trial(spec: TrialSpec) -> RollingSpec:
     """The folds of a trial, all of them before the test period."""
     store = read_series_store(spec.series)
-    return open_rolling(store, table_spec(spec.base, store), settings=spec.backtest)
+    folds = tuple(block.fold for block in spec.blocks)
+    return open_rolling(store, table_spec(spec.base, store), settings=spec.backtest, folds=folds)
 
 
 def _fit(spec: TrialSpec, cutoff: int) -> RunLayout:
-    home = HomeLayout(spec.home)
-    layout = open_fit(spec.config, home, FitSpec(cutoff, StepName.TRAIN_MODEL))
+    home, config = HomeLayout(spec.home), spec.config
+    if spec.blocks:
+        begin = min(series.start for series in read_series_store(spec.series))
+        config = block_config(config, block_of(spec.blocks, cutoff), begin)
+    layout = open_fit(config, home, FitSpec(cutoff, StepName.TRAIN_MODEL))
     code = _run_alone(spec.home, layout.name)
     record = load_run(layout)
     if record.status != RunStatus.SUCCEEDED:

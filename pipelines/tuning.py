@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -28,6 +28,7 @@ from components.tuning.study import (
     open_study,
     suggest,
 )
+from forecasting.backtest.blocks import BlockSpec, plan_blocks
 from forecasting.backtest.rolling import open_rolling
 from forecasting.config import AlmanacConfig, parse_config, step_settings
 from forecasting.config.search_space import default_space, setting, setting_kinds, with_settings
@@ -59,13 +60,14 @@ STUDY_FILE = "study.db"
 
 @dataclass(frozen=True)
 class PeriodSpec:
-    """What a search reads of a table: the series up to the test period, the split it is cut from, and its folds."""
+    """What a search reads of a table: the series up to the test period, the split of its fits, and its folds."""
 
     series: Path
     split: SplitSpec
     step_s: int
     backtest: BacktestConfig
     folds: tuple[tuple[int, int], ...]
+    blocks: tuple[BlockSpec, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,8 @@ def open_period(config: AlmanacConfig, fits: HomeLayout, whole: SeriesSpec) -> P
             f"each of {tuning.folds} folds of the search must hold a forecast of {config.forecast.horizon} steps, and has "
             f"{length_s // step_s}; set tuning.fold_length, or fewer tuning.folds"
         )
+    if tuning.cross_validation == "blocked":
+        return _open_blocks(config, fits, whole, length_s)
     # What is read from here on ends where the test period of the whole table begins: its folds are the test period of this cut.
     cut = config.model_copy(
         update={"split": SplitConfig(
@@ -172,6 +176,28 @@ def open_period(config: AlmanacConfig, fits: HomeLayout, whole: SeriesSpec) -> P
     rolling = open_rolling(store, table_spec(config, store), settings=backtest)
     folds = tuple((fold.start, fold.end) for fold in rolling.folds)
     return PeriodSpec(series, split, step_s, backtest, folds)
+
+
+def _open_blocks(config: AlmanacConfig, fits: HomeLayout, whole: SeriesSpec, length_s: int) -> PeriodSpec:
+    """The same for blocks: the validation period of a fit is as long as its fold, so that both lie in its block."""
+    split, step_s = whole.split, whole.step_s
+    lengths = SplitConfig(
+        validation=f"{length_s}s", test=f"{length_s + split.embargo_s}s", embargo=config.split.embargo
+    )
+    cut = config.model_copy(update={"split": lengths})
+    series = make_fit(cut, fits, FitSpec(split.validation_end, StepName.VALIDATE_DATA)).step(StepName.VALIDATE_DATA)
+    store = read_series_store(series)
+    blocks = plan_blocks(
+        min(one.start for one in store), split.validation_end, n_blocks=config.tuning.folds, length_s=length_s,
+        embargo_s=config.forecast.horizon * step_s, step_s=step_s,
+    )  # fmt: skip
+    backtest = config.backtest.model_copy(
+        update={"folds": len(blocks), "fold_length": f"{length_s}s", "refit_every": 1}
+    )
+    folds = tuple(block.fold for block in blocks)
+    open_rolling(store, table_spec(config, store), settings=backtest, folds=folds)
+    of_fits = replace(split, train_end=split.validation_end - length_s)
+    return PeriodSpec(series, of_fits, step_s, backtest, tuple((fold.start, fold.end) for fold in folds), blocks)
 
 
 def _fold_length_s(config: AlmanacConfig, validation_s: int, step_s: int) -> int:
@@ -299,7 +325,7 @@ def _trial(trial: optuna.Trial, spec: SearchSpec, runner: TrialRunner) -> float:
         raise optuna.TrialPruned(str(error)) from error
     fitted = fold_config(changed, period.split, period.step_s)
     base = config.model_copy(update={"tuning": changed.tuning})
-    told = TrialSpec(spec.home.root, period.series, base, fitted, period.backtest, config.tuning.metric)
+    told = TrialSpec(spec.home.root, period.series, base, fitted, period.backtest, config.tuning.metric, period.blocks)
     return runner.run(trial, told)
 
 

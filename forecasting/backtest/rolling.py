@@ -63,8 +63,16 @@ class RollingReport:
     notes: tuple[str, ...] = field(default=())
 
 
-def open_rolling(store: SeriesStore, spec: FeatureSpec, *, settings: BacktestConfig) -> RollingSpec:
+def open_rolling(
+    store: SeriesStore, spec: FeatureSpec, *, settings: BacktestConfig, folds: tuple[FoldSpec, ...] = ()
+) -> RollingSpec:
     """Plan the folds and windows of a table.
+
+    Args:
+        store: The table.
+        spec: What it is read with.
+        settings: Stride, and how folds are planned.
+        folds: Folds that are planned already, in order of time; none: those of the settings.
 
     Raises:
         ConfigError: `fold_length` is no whole number of steps.
@@ -72,7 +80,7 @@ def open_rolling(store: SeriesStore, spec: FeatureSpec, *, settings: BacktestCon
     """
     step_s = store.spec.step_s
     length = settings.fold_length
-    folds = plan_folds(
+    folds = folds or plan_folds(
         store.spec.split,
         n_folds=settings.folds,
         length_s=None if length is None else duration_steps(length, step_s) * step_s,

@@ -134,6 +134,10 @@ class TuningConfig(Section):
     fold_length: Duration | None = Field(
         None, description="Length of each; none: the validation period is parted among them."
     )
+    cross_validation: Literal["rolling_origin", "blocked"] = Field(
+        "rolling_origin",
+        description="rolling_origin: folds one behind the other, each trained on all before it. blocked: the time before the test period is parted into blocks, each with a fold at its end, trained on its own block before the fold alone.",
+    )
     space: dict[str, RangeConfig] | None = Field(
         None,
         description="Values by setting, such as training.learning_rate: {low: 1e-4, high: 1e-2, log: true}; none: those for the kind of model.",

@@ -16,7 +16,8 @@ from forecasting.learning_curve import CurveRecord, read_curve
 from forecasting.learning_patterns import LearningPattern, diagnose_curve
 from tests.benchmarks.bench_file import write_bench
 
-KEPT = Path(__file__).parents[1] / "unit" / "benchmarks" / "learning_curves.json"
+_FOLDER = Path(__file__).parents[1] / "unit" / "benchmarks"
+KEPT, KEPT_FRESH = _FOLDER / "learning_curves.json", _FOLDER / "learning_curves_fresh.json"
 _FIELDS = ("epoch", "train_loss", "validation_loss", "gradient_norm", "gradient_norm_max")
 _DIGITS, _NORM_DIGITS = 5, 3
 _DRAWN = {LearningPattern.HIGH_VARIANCE.value: 2}
@@ -70,19 +71,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--kept", action="store_true", help="judge the curves that are kept")
+    parser.add_argument("--fresh", action="store_true", help="the forty runs of another table, that no rule has seen")
     parser.add_argument("--pictures", type=Path, help="draw a run of each pattern into this folder")
     arguments = parser.parse_args()
-    if arguments.kept:
-        runs = json.loads(KEPT.read_text(encoding="utf-8"))
-    else:
-        from tests.benchmarks.diagnose_runs import cases, run_case
-
-        runs = []
-        for case in cases():
-            runs.append(kept_run(run_case(case)))
-            print(f"{case.name}: {diagnose_curve(curve_of(runs[-1])).pattern.value}", flush=True)
-        write_runs(runs)
-    halves = {"design": (1, 2, 3, 4), "unseen": (5, 6, 7, 8)}
+    path = KEPT_FRESH if arguments.fresh else KEPT
+    runs = json.loads(path.read_text(encoding="utf-8")) if arguments.kept else train_runs(path, fresh=arguments.fresh)
+    halves = {"fresh": (9, 10, 11, 12)} if arguments.fresh else {"design": (1, 2, 3, 4), "unseen": (5, 6, 7, 8)}
     figures: dict[str, Any] = {
         f"right_ratio_{name}": right_ratio(judge(run for run in runs if run["number"] in numbers))
         for name, numbers in halves.items()
@@ -106,10 +100,22 @@ def draw(runs: list[dict[str, Any]], folder: Path) -> None:
             draw_learning_picture(curve, diagnose_curve(curve), folder / name)
 
 
-def write_runs(runs: list[dict[str, Any]]) -> None:
-    """Keep the runs, one a line, so that a change of one shows as one."""
+def train_runs(path: Path, *, fresh: bool) -> list[dict[str, Any]]:
+    """Train all runs, say of each what was found, and keep them."""
+    from tests.benchmarks.diagnose_runs import cases, fresh_cases, run_case
+
+    runs: list[dict[str, Any]] = []
+    for case in fresh_cases() if fresh else cases():
+        runs.append(kept_run(run_case(case)))
+        print(f"{case.name}: {diagnose_curve(curve_of(runs[-1])).pattern.value}", flush=True)
+    write_runs(runs, path)
+    return runs
+
+
+def write_runs(runs: list[dict[str, Any]], path: Path) -> None:
+    """Write the runs, one a line, so that a change of one shows as one."""
     lines = ",\n".join(json.dumps(run, separators=(",", ":")) for run in runs)
-    KEPT.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+    path.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

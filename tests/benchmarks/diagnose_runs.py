@@ -6,7 +6,7 @@ pattern about. Eight runs a pattern: the first four may be looked at when rules 
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -34,12 +34,13 @@ HOUR_S = 3_600
 CONTEXT, HORIZON = 48, 24
 TABLES = ("victoria", "oil", "m4")
 KINDS = ("segment_lstm", "gru")
-N_DESIGN = 4
+N_DESIGN, N_FIRST = 4, 8
+FRESH_TABLE = "load"
 
 
 @dataclass(frozen=True)
 class CaseSpec:
-    """One run. number: 1 to 8; runs after the fourth were not looked at when the rules were set."""
+    """One run. number: 1 to 8, or from 9 on those of `fresh_cases`; runs after the fourth were not looked at when rules were set."""
 
     pattern: LearningPattern
     number: int
@@ -77,8 +78,18 @@ class RecipeSpec:
     planted: Mapping[str, float] = field(default_factory=dict)
 
 
+def fresh_cases() -> tuple[CaseSpec, ...]:
+    """Forty runs more, of a table and of seeds that no rule has seen: four a pattern, two of each kind of model."""
+    return tuple(
+        CaseSpec(pattern, N_FIRST + number, FRESH_TABLE, KINDS[number % 2])
+        for pattern in LearningPattern
+        for number in range(1, N_DESIGN + 1)
+        if pattern is not LearningPattern.TOO_SHORT
+    )
+
+
 def cases() -> tuple[CaseSpec, ...]:
-    """Every run: all tables with all kinds, and two of them again with another seed."""
+    """The first eighty: all tables with all kinds, and two of them again with another seed."""
     pairs = [(table, kind) for kind in KINDS for table in TABLES]
     order = [0, 4, 2, 3, 1, 5, 0, 4]
     return tuple(
@@ -96,68 +107,99 @@ _BASE: dict[str, Any] = {
 _BARE: dict[str, Any] = {"dropout": 0.0, "head_units": 32}
 
 
+def strength(case: CaseSpec) -> float:
+    """How strongly a run shows its pattern: it changes with its number, so that unseen runs are no copies."""
+    return 1.0 + 0.25 * ((case.number - 1) % N_FIRST) + (0.125 if case.number > N_FIRST else 0.0)
+
+
 def recipe(case: CaseSpec) -> RecipeSpec:
-    """How a run is made: severity changes with its number, so that unseen runs are no copies."""
-    strength = 1.0 + 0.25 * (case.number - 1)
-    match case.pattern:
-        case LearningPattern.GOOD_FIT:
-            return RecipeSpec(
-                {"learning_rate": 4e-3 / strength**0.5, "max_epochs": 16, "patience": 6}, {"dropout": 0.1}
-            )
-        case LearningPattern.OVERFITTING:
-            return RecipeSpec(
-                {"learning_rate": 6e-3 * strength, "schedule": "constant", "weight_decay": 0.0, "max_epochs": 28, "batch_size": 16},
-                {**_BARE, "head_units": 96, "units": (64,) if case.kind == "gru" else 64}, n_train=int(120 * strength),
-            )  # fmt: skip
-        case LearningPattern.UNDERFITTING:
-            change = [{"learning_rate": 2e-6}, {"l2": 0.03}][case.number % 2]
-            return RecipeSpec(
-                {"learning_rate": 2e-3, "max_epochs": 10, **change}, {**_BARE, "head_units": 2, "step_units": 1}
-            )
-        case LearningPattern.HIGH_VARIANCE:
-            return RecipeSpec(
-                {"learning_rate": 3e-2 * strength, "schedule": "constant", "ema": 0.0, "weight_decay": 0.0, "batch_size": 16,
-                 "max_epochs": 18}, _BARE, n_train=48, n_validation=4,
-            )  # fmt: skip
-        case LearningPattern.UNSTABLE:
-            outlier = 40.0 * strength if case.number % 2 else 0.0
-            change = (
-                {"batch_size": 8, "max_steps_per_epoch": 6}
-                if outlier
-                else {"optimizer": "adam", "learning_rate": 0.4 * strength}
-            )
-            return RecipeSpec(
-                {"learning_rate": 1e-2, "schedule": "constant", "ema": 0.0, "clip": "none", "batch_size": 16, "warmup_steps": 0,
-                 "explode_factor": 1e9, **change}, _BARE, outlier=outlier,
-            )  # fmt: skip
-        case LearningPattern.DIVERGED:
-            return RecipeSpec(
-                {"optimizer": "sgd", "learning_rate": 30.0 * strength**4, "clip": "none", "schedule": "constant", "ema": 0.0,
-                 "warmup_steps": 120, "retry_rate": 0.9}, _BARE,
-            )  # fmt: skip
-        case LearningPattern.LEAK:
-            easy = case.number % 2 == 0
-            return RecipeSpec(
-                {"learning_rate": 4e-3 * strength, "schedule": "constant", "max_epochs": 16, "batch_size": 32,
-                 "augmentation": {"noise": 0.0 if easy else 1.5}},
-                {"dropout": 0.2 if easy else 0.5, "head_units": 64}, n_train=None if easy else 128, overlap=not easy,
-                easy=easy,
-            )  # fmt: skip
-        case LearningPattern.STOPPED_EARLY:
-            return RecipeSpec(
-                {"learning_rate": 8e-4 * strength, "schedule": "constant", "max_epochs": 6}, {"dropout": 0.1}
-            )
-        case LearningPattern.VANISHING:
-            layer = "forward_1" if case.kind == "gru" else "encoder_0"
-            return RecipeSpec(
-                {"optimizer": "sgd", "momentum": 0.0, "learning_rate": 0.01 * strength, "max_epochs": 8}, {"dropout": 0.0},
-                planted={layer: 10.0 ** (-3.5 - strength)},
-            )  # fmt: skip
-        case _:
-            return RecipeSpec(
-                {"learning_rate": 1e-3, "max_epochs": 8}, {"dropout": 0.0},
-                planted={"": 7.0 * strength},
-            )  # fmt: skip
+    """How a run is made."""
+    return _RECIPES[case.pattern](case)
+
+
+def _good_fit(case: CaseSpec) -> RecipeSpec:
+    return RecipeSpec(
+        {"learning_rate": 4e-3 / strength(case) ** 0.5, "max_epochs": 16, "patience": 6}, {"dropout": 0.1}
+    )
+
+
+def _overfitting(case: CaseSpec) -> RecipeSpec:
+    units = (64,) if case.kind == "gru" else 64
+    return RecipeSpec(
+        {"learning_rate": 6e-3 * strength(case), "schedule": "constant", "weight_decay": 0.0, "max_epochs": 28, "batch_size": 16},
+        {**_BARE, "head_units": 96, "units": units}, n_train=int(120 * strength(case)),
+    )  # fmt: skip
+
+
+def _underfitting(case: CaseSpec) -> RecipeSpec:
+    change = [{"learning_rate": 2e-6}, {"l2": 0.03}][case.number % 2]
+    return RecipeSpec({"learning_rate": 2e-3, "max_epochs": 10, **change}, {**_BARE, "head_units": 2, "step_units": 1})
+
+
+def _high_variance(case: CaseSpec) -> RecipeSpec:
+    return RecipeSpec(
+        {"learning_rate": 3e-2 * strength(case), "schedule": "constant", "ema": 0.0, "weight_decay": 0.0, "batch_size": 16,
+         "max_epochs": 18}, _BARE, n_train=48, n_validation=4,
+    )  # fmt: skip
+
+
+def _unstable(case: CaseSpec) -> RecipeSpec:
+    outlier = 40.0 * strength(case) if case.number % 2 else 0.0
+    few = {"batch_size": 8, "max_steps_per_epoch": 6}
+    change = few if outlier else {"optimizer": "adam", "learning_rate": 0.4 * strength(case)}
+    return RecipeSpec(
+        {"learning_rate": 1e-2, "schedule": "constant", "ema": 0.0, "clip": "none", "batch_size": 16, "warmup_steps": 0,
+         "explode_factor": 1e9, **change}, _BARE, outlier=outlier,
+    )  # fmt: skip
+
+
+def _diverged(case: CaseSpec) -> RecipeSpec:
+    return RecipeSpec(
+        {"optimizer": "sgd", "learning_rate": 30.0 * strength(case)**4, "clip": "none", "schedule": "constant", "ema": 0.0,
+         "warmup_steps": 120, "retry_rate": 0.9}, _BARE,
+    )  # fmt: skip
+
+
+def _leak(case: CaseSpec) -> RecipeSpec:
+    easy = case.number % 2 == 0
+    return RecipeSpec(
+        {"learning_rate": 4e-3 * strength(case), "schedule": "constant", "max_epochs": 16, "batch_size": 32,
+         "augmentation": {"noise": 0.0 if easy else 1.5}},
+        {"dropout": 0.2 if easy else 0.5, "head_units": 64}, n_train=None if easy else 128, overlap=not easy,
+        easy=easy,
+    )  # fmt: skip
+
+
+def _stopped_early(case: CaseSpec) -> RecipeSpec:
+    return RecipeSpec(
+        {"learning_rate": 8e-4 * strength(case), "schedule": "constant", "max_epochs": 6}, {"dropout": 0.1}
+    )
+
+
+def _vanishing(case: CaseSpec) -> RecipeSpec:
+    layer = "forward_1" if case.kind == "gru" else "encoder_0"
+    return RecipeSpec(
+        {"optimizer": "sgd", "momentum": 0.0, "learning_rate": 0.01 * strength(case), "max_epochs": 8}, {"dropout": 0.0},
+        planted={layer: 10.0 ** (-3.5 - strength(case))},
+    )  # fmt: skip
+
+
+def _exploding(case: CaseSpec) -> RecipeSpec:
+    return RecipeSpec({"learning_rate": 1e-3, "max_epochs": 8}, {"dropout": 0.0}, planted={"": 7.0 * strength(case)})
+
+
+_RECIPES: Mapping[LearningPattern, Callable[[CaseSpec], RecipeSpec]] = {
+    LearningPattern.GOOD_FIT: _good_fit,
+    LearningPattern.OVERFITTING: _overfitting,
+    LearningPattern.UNDERFITTING: _underfitting,
+    LearningPattern.HIGH_VARIANCE: _high_variance,
+    LearningPattern.UNSTABLE: _unstable,
+    LearningPattern.DIVERGED: _diverged,
+    LearningPattern.LEAK: _leak,
+    LearningPattern.STOPPED_EARLY: _stopped_early,
+    LearningPattern.VANISHING: _vanishing,
+    LearningPattern.EXPLODING: _exploding,
+}
 
 
 @cache
@@ -197,6 +239,9 @@ def _series(table: str) -> tuple[list[Series], tuple[str, ...], tuple[str, ...]]
     if table == "oil":
         frame = pd.read_csv(SHARED / "ETTh1.csv", usecols=["OT", "HUFL"])[["OT", "HUFL"]][2_000:4_400]
         return [Series("oil", _monday(0), frame.to_numpy(float))], ("load",), ()
+    if table == FRESH_TABLE:
+        frame = pd.read_csv(SHARED / "ETTh1.csv", usecols=["MULL", "OT"])[["MULL", "OT"]][9_000:11_400]
+        return [Series("load", _monday(0), frame.to_numpy(float))], ("temperature",), ()
     frame = pd.read_parquet(SHARED / "m4_hourly.parquet")
     name, value = "series_id", "value"
     found = []
