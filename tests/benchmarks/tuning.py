@@ -3,8 +3,8 @@
 `make bench-tuning` searches the settings of a small segment_lstm on 100 days of the demand of Victoria, one day ahead: five
 studies of 35 trials by TPE, five of 50 at random, by the samplers of `almanac tune`. Every trial is the one
 training loop with few steps, in one process, and its value the best validation loss. Each is kept as it ends, beside the
-result, so that a run that was cut goes on. It writes build/bench/tuning.json (a quarter of an hour of one core; it needs the
-tables of ../shared).
+result, so that a run that was cut goes on. It writes build/bench/tuning.json (a quarter of an hour of one
+core; it needs the tables of ../shared).
 """
 
 import argparse
@@ -155,12 +155,13 @@ def main() -> None:
     """Run what is not kept yet, write the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--studies", type=int, default=N_STUDIES, help="studies of each sampler")
     arguments = parser.parse_args()
     kept = TrialStore(arguments.out.with_name("tuning-trials.jsonl"))
     objective = kept.kept(training_objective())
     studies: dict[str, list[list[float]]] = {"tpe": [], "random": []}
     # One of each in turn, so that a run that is cut has both.
-    for seed in range(1, N_STUDIES + 1):
+    for seed in range(1, arguments.studies + 1):
         for sampler in N_TRIALS:
             studies[sampler].append(run_study(sampler, seed, objective))
             print(f"{sampler} {seed}: {min(studies[sampler][-1]):.4f}", flush=True)
