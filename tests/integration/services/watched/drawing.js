@@ -47,7 +47,9 @@ function marked(plot) {
   for (const [at, what] of board.marks) {
     const x = plot.valToPos(at, "x", true);
     ctx.beginPath(); ctx.moveTo(x, bbox.top); ctx.lineTo(x, bbox.top + bbox.height); ctx.stroke();
-    ctx.textAlign = "left"; ctx.fillText(what, x + 3, bbox.top + 9 * devicePixelRatio);
+    // Along the line: parts may be short.
+    ctx.save(); ctx.translate(x + 3 * devicePixelRatio, bbox.top + 2 * devicePixelRatio); ctx.rotate(Math.PI / 2);
+    ctx.textAlign = "left"; ctx.fillText(what, 0, 0); ctx.restore();
   }
   ctx.restore();
 }

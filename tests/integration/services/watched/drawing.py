@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.monitoring.dashboards.build import dashboard_json
-from infra.monitoring.dashboards.panel_spec import DashboardSpec, PanelSpec
+from infra.monitoring.dashboards.panel_spec import DashboardSpec, PanelKind, PanelSpec
 from tests.integration.services.browser import chromium_page
 from tests.integration.services.prometheus import wait_until
 from tests.integration.services.watched.queries import LineRecord, lines, shown_expression
@@ -19,6 +19,8 @@ from tests.integration.services.watched.stack import TIME
 WEB = Path(__file__).parents[4] / "forecasting" / "web" / "uplot"
 WIDTH, UNIT_PX = 1_440, 34
 MAX_LINES = 12
+FRESH_S = 5.0
+"""Age of a value at most that is shown as a number, counted from the latest one of its panel."""
 READY = "document.body.dataset.ready === 'yes'"
 
 
@@ -32,6 +34,10 @@ def _panel_lines(address: str, panel: PanelSpec, begin: float, end: float) -> li
     for target in panel.targets:
         answer = lines(address, shown_expression(target.expr, TIME), begin, end)
         found += [(legend(target.legend, line.labels), line) for line in answer]
+    if panel.kind is PanelKind.NUMBER:
+        # A number is one of now: what another line has taken the place of is none any more.
+        latest = max((line.points[-1][0] for _, line in found), default=end)
+        found = [(name, line) for name, line in found if line.points[-1][0] > latest - FRESH_S]
     return [{"name": name, "points": line.points} for name, line in found[:MAX_LINES]]
 
 

@@ -14,7 +14,14 @@ from forecasting.config.monitoring import MonitoringConfig
 from forecasting.contracts.artifacts import REPORT_FILE
 from forecasting.contracts.layout import HomeLayout, RunLayout
 from forecasting.contracts.steps import StepName
-from tests.unit.reporting.runs import add_evaluation, add_training, add_validation, begin_run, whole_run
+from tests.unit.reporting.runs import (
+    add_compression,
+    add_deployment,
+    add_evaluation,
+    add_training,
+    add_validation,
+    begin_run,
+)
 
 
 class ToldRuns:
@@ -27,11 +34,14 @@ class ToldRuns:
 
     def tell_promoted(self) -> None:
         """A run whose model passed all gates."""
-        self._tell(whole_run(self._next()))
+        run = begin_run(self._next(), created=time.time() - 90)
+        for add in (add_validation, add_training, add_evaluation, add_compression, add_deployment):
+            add(run)
+        self._tell(run)
 
     def tell_refused(self) -> None:
         """A run whose model is worse than the gate of evaluate_model allows."""
-        run = begin_run(self._next(), created=time.time() - 60)
+        run = begin_run(self._next(), created=time.time() - 45)
         add_validation(run)
         add_training(run)
         assert not add_evaluation(run, offset=30.0)
