@@ -125,6 +125,11 @@ def learning_windows(store: FeatureStore, *, with_validation: bool) -> WindowInd
     return window_index(store, None, end, min_age=store.spec.segment)
 
 
+def validation_windows(store: FeatureStore) -> WindowIndex:
+    """Windows whose horizon lies in the validation period; what lacks of their history is missing."""
+    return window_index(store, store.split.validation_start, store.split.validation_end, min_age=store.spec.segment)
+
+
 def read_feature_store(directory: Path) -> FeatureStore:
     """Open a feature store; the planes are mapped, not read."""
     spec = read_feature_spec(directory / FEATURE_SPEC_FILE)

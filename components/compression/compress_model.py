@@ -44,12 +44,14 @@ class CompressionReport:
 
     durations_s: wall seconds to make each variant, in all runs of the step. left_out: variants that
     took no part, with the reason. exports: what became of each form of compression.also_export: empty, or why it was refused.
+    export_s: wall seconds that these took, which are not counted in compression.time_budget_s.
     """
 
     n_parity_windows: int
     durations_s: Mapping[str, float]
     left_out: Mapping[str, str]
     exports: Mapping[str, str]
+    export_s: float
 
 
 def compress_model(
@@ -89,12 +91,14 @@ def compress_model(
     tournament.deliver(output)
     write_tournament(variants, output / TOURNAMENT_FILE)
     # Behind the tournament, whose result stands however this ends.
+    began = time.monotonic()
     exports = export_also(settings.compression, lambda: shelf.network(Pruning.NONE).module, parity.real, output)
-    report = CompressionReport(parity.n_real, tournament.durations_s, plan.left_out, exports)
+    export_s = round(time.monotonic() - began, 2)
+    report = CompressionReport(parity.n_real, tournament.durations_s, plan.left_out, exports, export_s)
     (output / REPORT_FILE).write_text(json.dumps(asdict(report), indent=1), encoding="utf-8")
     # What time did not last for may be made on another day.
     complete = all(variant.status is not VariantStatus.LEFT_OUT for variant in variants)
-    return StepOutcome(passed=True, summary=_summary(variants, exports), reusable=complete)
+    return StepOutcome(passed=True, summary=_summary(variants, exports, export_s), reusable=complete)
 
 
 def _begin_tensorflow(settings: CompressModelSettings) -> None:
@@ -152,7 +156,7 @@ def _with_latency(record: VariantRecord, latency: LatencyReport) -> VariantRecor
     )
 
 
-def _summary(variants: list[VariantRecord], exports: Mapping[str, str]) -> str:
+def _summary(variants: list[VariantRecord], exports: Mapping[str, str], export_s: float) -> str:
     built = {variant.name: variant.size_bytes or 0 for variant in variants if variant.status is VariantStatus.BUILT}
     smallest = min(built, key=lambda name: built[name])
     first = f"{len(built)} variants, {as_bytes(built[FLOAT_REFERENCE])} float → {as_bytes(built[smallest])} {smallest}"
@@ -162,4 +166,6 @@ def _summary(variants: list[VariantRecord], exports: Mapping[str, str]) -> str:
         if variant.status is not VariantStatus.BUILT
     ]
     refused = [f"{form} refused: {reason}" for form, reason in exports.items() if reason]
-    return "; ".join([first, *others, *refused])
+    written = [form for form, reason in exports.items() if not reason]
+    beside = [f"{' and '.join(written)} in {export_s:.1f} s beside the time budget"] if written else []
+    return "; ".join([first, *others, *refused, *beside])

@@ -1,28 +1,34 @@
 """The networks that variants are made from: the trained one, and what each pruning makes of it, kept for a run that goes on."""
 
 import json
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from components.compression.budget import BudgetClock, TuningPace, seconds_per_step
-from components.compression.kept_weights import KeptNetwork, read_kept, write_kept
 from forecasting.config.models import KindConfig
 from forecasting.config.root import CompressModelSettings
-from forecasting.contracts.artifacts import MODEL_SPEC_FILE, REPORT_FILE, WEIGHTS_FILE
+from forecasting.contracts.artifacts import FIRST_FIT_WEIGHTS_FILE, MODEL_SPEC_FILE, REPORT_FILE, WEIGHTS_FILE
 from forecasting.errors import ArtifactError
-from forecasting.feature_store import FeatureStore, learning_windows
+from forecasting.feature_store import FeatureStore, WindowIndex, learning_windows, validation_windows
+from forecasting.features.spec import FeatureSpec
+from forecasting.features.transform import reduced_spec, removable_columns
+from forecasting.neural.compression.kept_weights import KeptWeights, read_kept, write_kept
 from forecasting.variants import Pruning
 
 if TYPE_CHECKING:
-    from forecasting.neural.compression.structured import NarrowNetwork
+    from forecasting.neural.compression.inputs import InputsRecord
+    from forecasting.neural.compression.structured import NarrowingRounds, NarrowNetwork
     from forecasting.neural.export import ForecastModule
-    from forecasting.neural.models import AnyForecaster
+    from forecasting.neural.models import AnyForecaster, NetworkSpec
 
-_STRUCTURED_SHARE = 0.35
-"""Of the time for the tournament, what may be over when a further round of structured pruning begins to end."""
+_STRUCTURED_SHARE = 0.5
+"""Of the time for the tournament, what structured pruning may take; no round begins that would probably end later."""
+_IDLE_SHARE = 0.05
+"""Of `compression.max_accuracy_loss`, what inputs may cost that are taken out before units are."""
 _AWARE = "aware"
 
 
@@ -38,6 +44,11 @@ class PrunedNetwork:
     sparsity: float
     n_parameters: int
     note: str = ""
+
+    @property
+    def features(self) -> FeatureSpec:
+        """What it reads: that of the feature store, or a reduced one."""
+        return self.module.network.features
 
 
 class NetworkShelf:
@@ -55,8 +66,6 @@ class NetworkShelf:
             kept: Existing folder for weights.
             clock: Of the step.
         """
-        from forecasting.neural.export import CalibrationSpec
-
         settings = _as_trained(settings, model)
         self._settings, self._store, self._model, self._kept = settings, store, model, kept
         self._clock = clock
@@ -64,8 +73,6 @@ class NetworkShelf:
         self._training = settings.training.model_copy(update={"batch_size": report["batch_size"]})
         step_s = seconds_per_step(report, max_steps_per_epoch=settings.training.max_steps_per_epoch)
         self._pace = TuningPace(clock, step_s=step_s, batch_size=self._training.windows_per_step)
-        calibration = json.loads((model / MODEL_SPEC_FILE).read_text(encoding="utf-8"))["calibration"]
-        self._calibration = CalibrationSpec(tuple(calibration))
         self._found: dict[str, PrunedNetwork] = {}
         self._refused: dict[Pruning, str] = {}
 
@@ -100,7 +107,7 @@ class NetworkShelf:
         """Seconds that `aware` may take, its pruning not counted."""
         if self._is_there(_aware_name(pruning)):
             return 0.0
-        return self._pace.estimate_s(self._settings.compression.finetune_steps, n_windows=self._n_windows())
+        return self._pace.estimate_s(self._settings.compression.finetune_steps, n_windows=len(self._learnt()))
 
     def is_made(self, pruning: Pruning) -> bool:
         """Whether asking for it costs nothing much."""
@@ -112,26 +119,34 @@ class NetworkShelf:
             return 0.0
         settings = self._settings.compression
         if pruning is Pruning.STRUCTURED:
-            return self._pace.estimate_s(settings.structured_steps, n_windows=self._n_windows())
+            once = self._pace.estimate_s(settings.structured_steps, n_windows=len(self._learnt()))
+            return self._n_narrowings * once
         first = self.estimate_s(Pruning.STRUCTURED) if pruning.is_structured else 0.0
         return first + self._pace.estimate_s(settings.finetune_steps)
 
-    def _make(self, pruning: Pruning) -> PrunedNetwork:
-        from forecasting.neural.models import NetworkSpec, build_network
+    @property
+    def _n_narrowings(self) -> int:
+        """How often each round of structured pruning is done: with `training.refit` for the network of the first fit, too."""
+        return 2 if self._settings.training.refit else 1
 
+    def _make(self, pruning: Pruning) -> PrunedNetwork:
+        from forecasting.neural.compression.magnitude import zero_share
+
+        if pruning is Pruning.NONE:
+            return self._trained()
         if pruning is Pruning.STRUCTURED:
             return self._narrow()
-        source = self.network(Pruning.STRUCTURED) if pruning.is_structured else None
-        model = self._settings.model if source is None else source.model
-        network = build_network(NetworkSpec(self._store.spec, model))
-        if source is None:
-            network.load_weights(self._model / WEIGHTS_FILE)
-        else:
-            network.set_weights(source.module.network.get_weights())
-        if pruning is Pruning.NONE:
-            return self._wrap(network, model, 0.0)
-        sparsity = self._prune(network, pruning)
-        return self._keep(pruning.value, network, model, sparsity, note=source.note if source else "")
+        source = self.network(Pruning.STRUCTURED if pruning.is_structured else Pruning.NONE)
+        network = self._pruned(source, pruning)
+        sparsity = round(zero_share(network), 4)
+        return self._keep(pruning.value, network, source.model, sparsity=sparsity, note=source.note)
+
+    def _trained(self) -> PrunedNetwork:
+        """The network as it was trained, and its quantiles as they were calibrated then."""
+        network = self._built(self._store.spec, self._settings.model)
+        network.load_weights(self._model / WEIGHTS_FILE)
+        spec = json.loads((self._model / MODEL_SPEC_FILE).read_text(encoding="utf-8"))
+        return self._wrap(network, self._settings.model, factors=spec["calibration"], sparsity=0.0)
 
     def _make_aware(self, pruning: Pruning) -> PrunedNetwork:
         from forecasting.neural.compression.aware import AwareConfig, aware_network
@@ -140,74 +155,156 @@ class NetworkShelf:
         source, n_steps = self.network(pruning), self._settings.compression.finetune_steps
         network = aware_network(
             source.module.network,
-            NetworkSpec(self._store.spec, source.model),
+            NetworkSpec(source.features, source.model),
             self._training,
             store=self._store,
-            train=learning_windows(self._store, with_validation=self._settings.training.refit),
+            train=self._learnt(),
             settings=AwareConfig(n_steps=n_steps),
             progress=self._pace.watch("fine-tuning for INT8", n_steps),
         )
-        return self._keep(_aware_name(pruning), network, source.model, source.sparsity, note=source.note)
+        return self._keep(_aware_name(pruning), network, source.model, sparsity=source.sparsity, note=source.note)
 
     def _narrow(self) -> PrunedNetwork:
-        from forecasting.neural.compression.structured import NarrowingConfig, narrow_network, narrowing_windows
+        from forecasting.neural.compression.structured import narrow_network, repeat_rounds
         from forecasting.neural.models import NetworkSpec
 
+        whole, judged = self.network(Pruning.NONE).module.network, self._judged()
+        spec = NetworkSpec(self._store.spec, self._settings.model)
+        idle = self._idle_inputs(judged, spec)
+        reads = reduced_spec(self._store.spec, context=idle.context, dropped=idle.dropped)
+        counted = self._rounds(judged, "held_round", held=judged is not whole)
+        found = narrow_network(spec, reads, counted, validation_windows(self._store))
+        if found.spec == spec:
+            raise ArtifactError(_nothing_taken(found))
+        note = _inputs_note(idle, self._store.spec)
+        if found.out_of_time:
+            rounds = f"{len(found.rounds)} rounds of structured pruning, for more there was no time"
+            note = "; ".join(filter(None, (note, rounds)))
+        network = found.network
+        if judged is not whole:
+            network = repeat_rounds(spec, self._rounds(whole, "round", held=False), found.specs)
+        return self._keep(Pruning.STRUCTURED.value, network, found.spec.model, sparsity=0.0, note=note)
+
+    def _judged(self) -> "AnyForecaster":
+        """The network before the refit, which has not learnt from the validation period; the network itself without one."""
+        if not self._settings.training.refit:
+            return self.network(Pruning.NONE).module.network
+        network = self._built(self._store.spec, self._settings.model)
+        network.load_weights(self._model / FIRST_FIT_WEIGHTS_FILE)
+        return network
+
+    def _idle_inputs(self, judged: "AnyForecaster", spec: "NetworkSpec") -> "InputsRecord":
+        """Inputs that the network can do without."""
+        from forecasting.neural.compression.inputs import idle_inputs
+
+        return idle_inputs(
+            judged,
+            spec,
+            self._store,
+            learnt=self._learnt(held=True),
+            validation=validation_windows(self._store),
+            max_loss_ratio=_IDLE_SHARE * self._settings.compression.max_accuracy_loss,
+        )
+
+    def _rounds(self, network: "AnyForecaster", name: str, *, held: bool) -> "NarrowingRounds":
+        """Rounds of a network, kept under a name; held: of one that has not learnt from the validation period."""
+        from forecasting.neural.compression.structured import KeptRounds, NarrowingConfig, NarrowingRounds
+
         settings = self._settings.compression
-        found = narrow_network(
-            self.network(Pruning.NONE).module.network,
-            NetworkSpec(self._store.spec, self._settings.model),
+        time_s = min(_STRUCTURED_SHARE * self._clock.budget_s, self._clock.left_s()) / self._n_narrowings
+        what = "structured pruning without the validation period" if held else "structured pruning"
+        return NarrowingRounds(
+            network,
             self._training,
             store=self._store,
-            windows=narrowing_windows(self._store, refit=self._settings.training.refit),
+            windows=self._learnt(held=held),
             settings=NarrowingConfig(
                 max_loss_ratio=settings.max_accuracy_loss,
                 max_rounds=settings.structured_rounds,
                 n_steps=settings.structured_steps,
-                time_budget_s=min(_STRUCTURED_SHARE * self._clock.budget_s, self._clock.left_s()),
+                time_budget_s=time_s,
             ),
-            progress=self._pace.watch("structured pruning", settings.structured_steps),
+            progress=self._pace.watch(what, settings.structured_steps),
+            kept=KeptRounds(self._kept, name),
         )
-        if found.spec.model == self._settings.model:
-            raise ArtifactError(_nothing_taken(found))
-        note = (
-            f"{len(found.rounds)} rounds of structured pruning, for more there was no time" if found.out_of_time else ""
-        )
-        return self._keep(Pruning.STRUCTURED.value, found.network, found.spec.model, 0.0, note=note)
 
-    def _prune(self, network: "AnyForecaster", pruning: Pruning) -> float:
+    def _pruned(self, source: PrunedNetwork, pruning: Pruning) -> "AnyForecaster":
         from forecasting.neural.compression.fine_tuning import drawn_windows
         from forecasting.neural.compression.magnitude import prune_network
 
-        train = learning_windows(self._store, with_validation=self._settings.training.refit)
+        network = self._built(source.features, source.model)
+        network.set_weights(source.module.network.get_weights())
         n_steps = self._settings.compression.finetune_steps
-        drawn = drawn_windows(self._store, train, self._training, n_steps=n_steps)
+        drawn = drawn_windows(self._store, self._learnt(), self._training, n_steps=n_steps)
         progress = self._pace.watch(pruning.value, n_steps)
-        report = prune_network(network, drawn, self._training, sparsity=pruning.sparsity, progress=progress)
-        return round(report.sparsity, 4)
+        prune_network(network, drawn, self._training, sparsity=pruning.sparsity, progress=progress)
+        return network
 
-    def _wrap(self, network: Any, model: KindConfig, sparsity: float, *, note: str = "") -> PrunedNetwork:
-        from forecasting.neural.export import ForecastModule
+    def _built(self, features: FeatureSpec, model: KindConfig) -> "AnyForecaster":
+        from forecasting.neural.models import NetworkSpec, build_network
 
-        n_parameters = sum(int(np.prod(weight.shape)) for weight in network.weights)
-        module = ForecastModule(network, self._store.spec, self._calibration)
+        return build_network(NetworkSpec(features, model))
+
+    def _wrap(
+        self,
+        network: "AnyForecaster",
+        model: KindConfig,
+        *,
+        factors: Sequence[float],
+        sparsity: float,
+        note: str = "",
+    ) -> PrunedNetwork:
+        from forecasting.neural.export import CalibrationSpec, ForecastModule
+
+        n_parameters = sum(math.prod(weight.shape) for weight in network.weights)
+        module = ForecastModule(network, self._store.spec, CalibrationSpec(tuple(factors)))
         return PrunedNetwork(module, model, sparsity, n_parameters, note)
 
-    def _keep(self, name: str, network: Any, model: KindConfig, sparsity: float, *, note: str) -> PrunedNetwork:
-        """The network, its weights where a run that goes on finds them."""
-        write_kept(self._path(name), KeptNetwork(network.get_weights(), model.model_dump(mode="json"), sparsity, note))
-        return self._wrap(network, model, sparsity, note=note)
+    def _factors(self, network: "AnyForecaster") -> tuple[float, ...]:
+        """Calibration of a changed network: that of the training, times what finding it again gives for it and for the unchanged one.
+
+        Both are asked for the validation period, which both have learnt from or neither.
+        """
+        trained = self.network(Pruning.NONE).module.calibration.factors
+        pairs = zip(trained, self._found_again(network), self._factors_again, strict=True)
+        return tuple(factor * changed / unchanged for factor, changed, unchanged in pairs)
+
+    @cached_property
+    def _factors_again(self) -> tuple[float, ...]:
+        return self._found_again(self.network(Pruning.NONE).module.network)
+
+    def _found_again(self, network: "AnyForecaster") -> tuple[float, ...]:
+        """Factors as the training finds them."""
+        from forecasting.neural.calibration import calibration_factors
+        from forecasting.neural.scaled import predict_scaled
+
+        scored = predict_scaled(network, self._store, validation_windows(self._store), self._training.windows_per_step)
+        calibrate = self._settings.model.calibrate
+        return calibration_factors(scored, scored["quantiles"], self._store, calibrate=calibrate)
+
+    def _keep(
+        self, name: str, network: "AnyForecaster", model: KindConfig, *, sparsity: float, note: str
+    ) -> PrunedNetwork:
+        """The network, calibrated, its weights where a run that goes on finds them."""
+        factors, reads = self._factors(network), network.features
+        dropped = sorted(set(removable_columns(self._store.spec)) - set(removable_columns(reads)))
+        about = {
+            "model": model.model_dump(mode="json"), "factors": factors, "sparsity": sparsity, "note": note, "context": reads.context,
+            "dropped": dropped,
+        }  # fmt: skip
+        write_kept(self._path(name), KeptWeights(network.get_weights(), about))
+        return self._wrap(network, model, factors=factors, sparsity=sparsity, note=note)
 
     def _read(self, name: str) -> PrunedNetwork | None:
         kept = read_kept(self._path(name)) if name else None
         if kept is None:
             return None
-        from forecasting.neural.models import NetworkSpec, build_network
-
-        model = type(self._settings.model).model_validate(kept.model)
-        network = build_network(NetworkSpec(self._store.spec, model))
+        about = kept.about
+        model = type(self._settings.model).model_validate(about["model"])
+        reads = reduced_spec(self._store.spec, context=about["context"], dropped=about["dropped"])
+        network = self._built(reads, model)
         network.set_weights(kept.weights)
-        return self._wrap(network, model, kept.sparsity, note=kept.note)
+        return self._wrap(network, model, factors=about["factors"], sparsity=about["sparsity"], note=about["note"])
 
     def _is_there(self, name: str) -> bool:
         return name in self._found or self._path(name).exists()
@@ -215,8 +312,9 @@ class NetworkShelf:
     def _path(self, name: str) -> Path:
         return self._kept / f"{name}.npz"
 
-    def _n_windows(self) -> int:
-        return len(learning_windows(self._store, with_validation=self._settings.training.refit))
+    def _learnt(self, *, held: bool = False) -> WindowIndex:
+        """Windows that the network learnt from; held: those that it had learnt from before its refit."""
+        return learning_windows(self._store, with_validation=self._settings.training.refit and not held)
 
 
 def _aware_name(pruning: Pruning) -> str:
@@ -228,6 +326,13 @@ def _nothing_taken(found: "NarrowNetwork") -> str:
         return "no units were taken out: there was no time for a first round; raise compression.time_budget_s"
     least = min(record.loss_ratio for record in found.rounds)
     return f"no units could be taken out within compression.max_accuracy_loss; the first round lost {least:.2%}"
+
+
+def _inputs_note(idle: "InputsRecord", spec: FeatureSpec) -> str:
+    """What a network does without."""
+    columns = f"without {', '.join(idle.dropped)}" if idle.dropped else ""
+    context = f"reads {idle.context} of {spec.context} steps" if idle.context < spec.context else ""
+    return "; ".join(filter(None, (columns, context)))
 
 
 def _as_trained(settings: CompressModelSettings, model: Path) -> CompressModelSettings:

@@ -42,12 +42,12 @@ def solve_member(settings: TrainModelSettings, store: FeatureStore, strategy: An
     fit = _report(network, settings, store, strategy, train=train, validation=validation, clock=clock)
     if not settings.training.refit:
         return TrainedMember(network, fit, scored, 0.0, settings)
-    clock = Stopwatch()
+    clock, first = Stopwatch(), network.get_weights()
     both = learning_windows(store, with_validation=True)
     logger.info("solve again on %d windows of train and validation", len(both))
     ridge.assign_solution(reader.model, ridge.solve_ridge(reader, ridge.solved_windows(both, store.spec), penalties))
     ridge.assign_median(network, store, both)
-    return TrainedMember(network, fit, scored, clock.cpu_s, settings)
+    return TrainedMember(network, fit, scored, clock.cpu_s, settings, first)
 
 
 def _report(

@@ -12,13 +12,13 @@ from components.training.member import (
     TrainedModel,
     TrainingFolders,
     best_loss,
-    calibration_factors,
     train_member,
 )
-from components.training.trained import training_windows
+from components.training.trained import Floats, training_windows
 from forecasting.config.models import EnsembleConfig, SingleConfig
 from forecasting.config.root import TrainModelSettings
 from forecasting.feature_store import FeatureStore, origin_times
+from forecasting.neural.calibration import calibration_factors
 from forecasting.neural.shares import SharesReport, choose_shares
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def train_ensemble(settings: TrainModelSettings, ensemble: EnsembleConfig, store
     )  # fmt: skip
     together = np.tensordot(found.shares, np.stack(said), axes=1).astype(np.float32)
     factors = calibration_factors(scored, together, store, calibrate=ensemble.calibrate)
-    network = _joined_network(ensemble, members, found.shares, store, strategy)
+    network, first = _joined_network(ensemble, members, found.shares, store, strategy)
     reports = [
         MemberReport(model.kind, seed, member.fit.best_epoch, best_loss(member.fit), share)
         for (model, seed), member, share in zip(singles, members, found.shares, strict=True)
@@ -73,7 +73,7 @@ def train_ensemble(settings: TrainModelSettings, ensemble: EnsembleConfig, store
     logger.info("shares of the ensemble, %s: %s", found.choice, said_shares)
     refit_cpu_s = sum(member.refit_cpu_s for member in members)
     fit = _joined_fit([member.fit for member in members])
-    return TrainedEnsemble(network, fit, factors, refit_cpu_s, settings, (), tuple(reports), found)
+    return TrainedEnsemble(network, fit, factors, refit_cpu_s, settings, (), first, tuple(reports), found)
 
 
 def _train_members(
@@ -93,15 +93,21 @@ def _train_members(
 def _joined_network(
     ensemble: EnsembleConfig, members: Sequence[TrainedMember], shares: Sequence[float], store: FeatureStore,
     strategy: Any,
-) -> "EnsembleForecaster":  # fmt: skip
+) -> "tuple[EnsembleForecaster, list[Floats] | None]":  # fmt: skip
+    """The ensemble, and its weights before the refits of its members; none without refits."""
     from forecasting.neural.models import NetworkSpec, build_network
 
     with strategy.scope():
         network: Any = build_network(NetworkSpec(store.spec, ensemble))
+    network.shares.assign(shares)
+    first = None
+    if all(member.first_weights is not None for member in members):
+        for place, member in zip(network.members, members, strict=True):
+            place.set_weights(member.first_weights)
+        first = network.get_weights()
     for place, member in zip(network.members, members, strict=True):
         place.set_weights(member.network.get_weights())
-    network.shares.assign(shares)
-    return network
+    return network, first
 
 
 def _joined_fit(fits: "list[FitReport]") -> "FitReport":

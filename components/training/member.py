@@ -10,8 +10,9 @@ from components.training.remedies import FittedNetwork, RemedyRecord, fit_with_r
 from components.training.trained import Floats, TrainedMember, training_windows
 from forecasting.config.models import RidgeConfig
 from forecasting.config.root import TrainModelSettings
-from forecasting.feature_store import FeatureStore, learning_windows, origin_times
+from forecasting.feature_store import FeatureStore, learning_windows
 from forecasting.manifests import digest_text
+from forecasting.neural.calibration import calibration_factors
 
 if TYPE_CHECKING:
     from forecasting.neural.loop import FitReport
@@ -38,7 +39,7 @@ class TrainingFolders:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What is exported: a network, what its fit did, the factors of its quantiles, CPU seconds of refits, its settings."""
+    """What is exported: a network, what its fit did, the factors of its quantiles, CPU seconds of refits, its settings; the rest as in `TrainedMember`."""
 
     network: "AnyForecaster"
     fit: "FitReport"
@@ -46,6 +47,7 @@ class TrainedModel:
     refit_cpu_s: float
     settings: TrainModelSettings
     remedies: tuple[RemedyRecord, ...]
+    first_weights: list[Floats] | None
 
 
 def train_single(
@@ -54,7 +56,7 @@ def train_single(
     """Train the model that the settings name, and calibrate what it says of the validation period."""
     one = train_member(settings, store, strategy, folders=folders, key=key)
     factors = calibration_factors(one.scored, one.scored["quantiles"], store, calibrate=settings.model.calibrate)
-    return TrainedModel(one.network, one.fit, factors, one.refit_cpu_s, one.settings, one.remedies)
+    return TrainedModel(one.network, one.fit, factors, one.refit_cpu_s, one.settings, one.remedies, one.first_weights)
 
 
 def train_member(
@@ -76,10 +78,11 @@ def train_member(
     _, validation = training_windows(store)
     scored = predict_scaled(fitted.network, store, validation, training.windows_per_step)
     if not training.refit:
-        return TrainedMember(fitted.network, fitted.fit, scored, 0.0, settings, fitted.remedies)
+        return TrainedMember(fitted.network, fitted.fit, scored, 0.0, settings, remedies=fitted.remedies)
+    first = fitted.network.get_weights()
     refitted, refit = _refit(NetworkSpec(store.spec, settings.model), settings, store, fitted.fit.best_epoch,
                              strategy=strategy, folders=folders, key=key)  # fmt: skip
-    return TrainedMember(refitted, fitted.fit, scored, refit.cpu_s, settings, fitted.remedies)
+    return TrainedMember(refitted, fitted.fit, scored, refit.cpu_s, settings, first, fitted.remedies)
 
 
 def _fit(
@@ -100,20 +103,6 @@ def _fit(
     fit = loop.fit(store, train, validation, checkpoint=folders.checkpoints / "fit", key=key,
                    summaries=folders.summaries / "fit")  # fmt: skip
     return FittedNetwork(settings, loop.network, fit)
-
-
-def calibration_factors(
-    scored: dict[str, Floats], quantiles: Floats, store: FeatureStore, *, calibrate: bool
-) -> tuple[float, ...]:
-    """Factors of quantiles `[W,H,Q]` of the validation period, which the first fit has not learnt from; 1 without calibration."""
-    from forecasting.neural.calibration import recency_weights, stretch_factors
-
-    levels = store.spec.quantiles
-    if not calibrate:
-        return (1.0,) * len(levels)
-    _, validation = training_windows(store)
-    weights = recency_weights(origin_times(store, validation))
-    return stretch_factors(scored["target"], quantiles, scored["present"], levels, weights=weights)
 
 
 def best_loss(fit: "FitReport") -> float:

@@ -14,6 +14,7 @@ from forecasting.config.root import TrainModelSettings
 from forecasting.config.search_space import with_settings
 from forecasting.contracts.artifacts import (
     FEATURE_SPEC_FILE,
+    FIRST_FIT_WEIGHTS_FILE,
     HISTORY_FILE,
     MODEL_SPEC_FILE,
     REPORT_FILE,
@@ -76,13 +77,17 @@ class TrainingReport:
 def train_model(
     settings: TrainModelSettings, inputs: Mapping[StepName, Path], output: Path, context: StepContext
 ) -> StepOutcome:
-    """Write saved_model/, model.weights.h5, feature_spec.json, model_spec.json, history.json and report.json."""
+    """Write saved_model/, model.weights.h5, feature_spec.json, model_spec.json, history.json and report.json.
+
+    With `training.refit` first_fit.weights.h5, too: compression has to find out on the validation period what a change costs.
+    """
     from forecasting.neural.strategy import is_chief, make_strategy
 
     if StepName.TUNE_MODEL in inputs:
         settings = tuned_settings(settings, inputs[StepName.TUNE_MODEL])
     strategy = make_strategy(settings.training)
     from forecasting.neural.export import CalibrationSpec, ForecastModule, export_saved_model
+    from forecasting.neural.models import NetworkSpec, build_network
 
     features = inputs[StepName.BUILD_FEATURES]
     store = read_feature_store(features)
@@ -94,6 +99,10 @@ def train_model(
         return StepOutcome(passed=True, summary="trained as a worker; the chief writes the model", reusable=False)
     export_saved_model(ForecastModule(network, store.spec, CalibrationSpec(factors)), output / SAVED_MODEL_DIR)
     network.save_weights(output / WEIGHTS_FILE)
+    if trained.first_weights is not None:
+        first = build_network(NetworkSpec(store.spec, trained.settings.model))
+        first.set_weights(trained.first_weights)
+        first.save_weights(output / FIRST_FIT_WEIGHTS_FILE)
     write_feature_spec(store.spec, output / FEATURE_SPEC_FILE)
     used = trained.settings
     model_spec = {

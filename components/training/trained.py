@@ -9,7 +9,7 @@ import numpy.typing as npt
 from components.training.remedies import RemedyRecord
 from forecasting.config.root import TrainModelSettings
 from forecasting.errors import DataError
-from forecasting.feature_store import FeatureStore, WindowIndex, learning_windows, window_index
+from forecasting.feature_store import FeatureStore, WindowIndex, learning_windows, validation_windows
 
 if TYPE_CHECKING:
     from forecasting.neural.fit_plan import FitReport
@@ -20,13 +20,17 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class TrainedMember:
-    """A network after its refit, its first fit, what that said of the validation period, CPU seconds of the refit, its settings after remedies."""
+    """A network after its refit, its first fit, what that said of the validation period, CPU seconds of the refit, its settings after remedies.
+
+    first_weights: those before the refit; none where there was none.
+    """
 
     network: "AnyForecaster"
     fit: "FitReport"
     scored: dict[str, Floats]
     refit_cpu_s: float
     settings: TrainModelSettings
+    first_weights: list[Floats] | None = None
     remedies: tuple[RemedyRecord, ...] = ()
 
 
@@ -38,12 +42,10 @@ def training_windows(store: FeatureStore) -> tuple[WindowIndex, WindowIndex]:
     Raises:
         DataError: One of the two is empty.
     """
-    spec, split = store.spec, store.split
-    train = learning_windows(store, with_validation=False)
-    validation = window_index(store, split.validation_start, split.validation_end, min_age=spec.segment)
+    train, validation = learning_windows(store, with_validation=False), validation_windows(store)
     if not len(train) or not len(validation):
         raise DataError(
-            f"training and validation need at least one window of {spec.horizon} steps each, "
+            f"training and validation need at least one window of {store.spec.horizon} steps each, "
             f"found {len(train)} and {len(validation)}; give more history or shorten split.validation and split.test"
         )
     return train, validation

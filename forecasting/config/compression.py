@@ -19,7 +19,7 @@ class CompressionConfig(Section):
     profile: Literal["quick", "full"] = Field(
         "quick",
         description="Which variants take part: those that are usually worth their time, or all that may pay for the kind of model, "
-        "24 of 36 at most; `almanac run --profile full` for one run.",
+        "28 of 36 at most; `almanac run --profile full` for one run.",
     )
     variants: tuple[str, ...] | None = Field(
         None,
@@ -41,10 +41,11 @@ class CompressionConfig(Section):
     )
     structured_steps: int = Field(300, gt=0, description="Training steps after each round of structured pruning.")
     structured_rounds: int = Field(
-        4,
+        1,
         gt=0,
         description="Rounds of structured pruning at most: each takes three in ten of the units out, until max_accuracy_loss is spent on "
-        "the validation period, or a third of the time. With training.refit that period is in what the rounds learn from, too.",
+        "the validation period, or half of the time. With training.refit they are counted with the network of the first fit, which has "
+        "not learnt from that period, and done again with that of the refit.",
     )
     n_parity_windows: int = Field(
         64, gt=0, description="Real windows on which every converted model is compared with the float model."

@@ -55,6 +55,8 @@ TUNING_PAGE_FILE = "tuning.html"
 # model
 SAVED_MODEL_DIR = "saved_model"
 WEIGHTS_FILE = "model.weights.h5"
+FIRST_FIT_WEIGHTS_FILE = "first_fit.weights.h5"
+"""Weights before the refit, of a network that has not seen the validation period; absent without `training.refit`."""
 MODEL_SPEC_FILE = "model_spec.json"
 HISTORY_FILE = "history.json"
 CHECKPOINT_DIR = "checkpoint"

@@ -5,7 +5,7 @@ runs both over whole series; the exported graph runs both over one window. Becau
 longer than the context by what the derived features look back, both give the same numbers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from forecasting.features.columns import ColumnBlock
@@ -46,6 +46,16 @@ def vintage_places(spec: FeatureSpec) -> tuple[int, ...]:
     """Where `known_columns` of `vintage_part(spec)` stand in `feature_blocks(spec).known`."""
     part, names = vintage_part(spec), feature_blocks(spec).known
     return tuple(names.index(name) for name in (*part.known, *(term.name for term in part.derived)))
+
+
+def n_fixed_columns(spec: FeatureSpec) -> int:
+    """Columns of the past that every model reads: the target, whether it is present, and whether it is filled if the spec fills it."""
+    return 1 + len(_flag_names(spec))
+
+
+def removable_columns(spec: FeatureSpec) -> tuple[str, ...]:
+    """Columns of the past that a network may do without: observed covariates, and what is derived from target and covariates."""
+    return feature_blocks(spec).past[n_fixed_columns(spec) :]
 
 
 OwnScales = Mapping[str, tuple[Array | float, Array | float]]
@@ -154,6 +164,39 @@ def window_features(
         columns = [column[:, skipped:] for column in known_columns(line[:, :, :n_known], own, spec, xp)]
         known = xp.concat([xp.stack_last(columns), known], axis=2)
     return xp.concat([past, known[:, : spec.context]], axis=2), known[:, spec.context :]
+
+
+def reduced_spec(spec: FeatureSpec, *, context: int, dropped: Collection[str]) -> FeatureSpec:
+    """A spec without some columns of the past and with a shorter context.
+
+    Args:
+        spec: What a model reads.
+        context: Steps that remain, a multiple of the segment.
+        dropped: Names of observed covariates and of features derived from the target or from them.
+
+    Raises:
+        ValueError: One of the names is no such column, or an observed covariate is dropped that a feature is derived from.
+    """
+    removable = removable_columns(spec)
+    if unknown := sorted(set(dropped) - set(removable)):
+        raise ValueError(f"columns that are dropped must be among {', '.join(removable)}; found {', '.join(unknown)}")
+    observed = tuple(name for name in spec.observed if name not in dropped)
+    past = derived_terms(spec, _past_names(spec))
+    derived = tuple(term for term in spec.derived if term not in past or term.name not in dropped)
+    if left := sorted({term.name for term in derived if term.column in spec.observed and term.column not in observed}):
+        raise ValueError(f"a covariate can be dropped with all that is derived from it; {', '.join(left)} would remain")
+    return replace(spec, context=context, observed=observed, derived=derived)
+
+
+def read_history(history: Array, served: FeatureSpec, spec: FeatureSpec, xp: ArrayNamespace) -> Array:
+    """The part of a history `[B,L,C]` as it is served that a reduced spec reads, in the order of its columns."""
+    if spec.history_length < served.history_length:
+        history = history[:, served.history_length - spec.history_length :]
+    if spec.observed == served.observed:
+        return history
+    first = 1 + len(served.observed)
+    places = [1 + served.observed.index(name) for name in spec.observed]
+    return xp.concat([history[:, :, :1], *(history[:, :, i : i + 1] for i in places), history[:, :, first:]], axis=2)
 
 
 def _flag_names(spec: FeatureSpec) -> tuple[str, ...]:

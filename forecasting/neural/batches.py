@@ -13,7 +13,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from forecasting.feature_store import FeatureStore, WindowIndex
-from forecasting.features.transform import feature_blocks, vintage_places
+from forecasting.features.spec import FeatureSpec
+from forecasting.features.transform import FeatureBlocks, feature_blocks, vintage_places
 from forecasting.neural.lengths import history_lengths
 
 Tensor = Any
@@ -26,7 +27,7 @@ class WindowGather:
 
     planes float32 `[T_total,P]`; row `[W]` and series `[W]` as in `WindowIndex`; static `[N,S]`, or none. lengths
     `[W]`: steps of history that a window is given, at most the context. horizon_planes `[T_total,H,V]`, or none:
-    what stands in the columns `issued` of the planes over the horizon.
+    what stands in the columns `issued` of the planes over the horizon. columns: those of the planes that the history has; none: all.
     """
 
     planes: Floats
@@ -38,6 +39,7 @@ class WindowGather:
     n_past: int
     horizon_planes: Floats | None = None
     issued: tuple[int, ...] = ()
+    columns: npt.NDArray[np.int64] | None = None
 
     def length(self, numbers: npt.ArrayLike) -> int:
         """Steps of history that a batch of windows needs: those of the longest."""
@@ -57,8 +59,9 @@ class WindowGather:
         ahead = self._steps(row, self.horizon)
         if self.horizon_planes is not None:
             ahead[:, :, self.issued] = self.horizon_planes[row]
+        past = self._steps(row - length, length, history)
         batch = {
-            "history": self._steps(row - length, length, history),
+            "history": past if self.columns is None else past[:, :, self.columns],
             "future": ahead[:, :, self.n_past :],
             "target": ahead[:, :, 0],
             "present": ahead[:, :, 1],
@@ -91,9 +94,18 @@ class WindowGather:
         return into
 
 
-def window_gather(store: FeatureStore, windows: WindowIndex, *, n_buckets: int = 1) -> WindowGather:
-    """Gather of some windows of a store, with histories of `n_buckets` lengths."""
-    spec = store.spec
+def window_gather(
+    store: FeatureStore, windows: WindowIndex, *, n_buckets: int = 1, reads: FeatureSpec | None = None
+) -> WindowGather:
+    """Gather of some windows of a store, with histories of `n_buckets` lengths.
+
+    Args:
+        store: Feature store.
+        windows: Of the store.
+        n_buckets: Lengths of histories at most.
+        reads: A reduced spec of the store's, of whose columns and context the histories are; none: the store's own.
+    """
+    spec, reads = store.spec, reads or store.spec
     n_past = len(feature_blocks(spec).past)
     return WindowGather(
         # As a plain array: indexing a memory map makes a memory map of every batch.
@@ -101,9 +113,16 @@ def window_gather(store: FeatureStore, windows: WindowIndex, *, n_buckets: int =
         row=windows.row,
         series=windows.series,
         static=store.index.static if spec.static else None,
-        lengths=history_lengths(windows.age, context=spec.context, segment=spec.segment, n_buckets=n_buckets),
+        lengths=history_lengths(windows.age, context=reads.context, segment=spec.segment, n_buckets=n_buckets),
         horizon=spec.horizon,
         n_past=n_past,
         horizon_planes=None if store.horizon_planes is None else np.ascontiguousarray(store.horizon_planes),
         issued=tuple(n_past + place for place in vintage_places(spec)),
+        columns=None if reads == spec else _places(feature_blocks(reads), feature_blocks(spec)),
     )
+
+
+def _places(blocks: FeatureBlocks, among: FeatureBlocks) -> npt.NDArray[np.int64]:
+    """Where the columns of some features stand among others."""
+    names = (*among.past, *among.known)
+    return np.asarray([names.index(name) for name in (*blocks.past, *blocks.known)], dtype=np.int64)

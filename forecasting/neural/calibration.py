@@ -8,10 +8,13 @@ of that period than like its beginning, so its windows count by their age: R. Ba
 and R. Tibshirani, "Conformal prediction beyond exchangeability" (Annals of Statistics, 2023).
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 
 from forecasting.contracts.signature import POINT_QUANTILE
+from forecasting.feature_store import FeatureStore, origin_times, validation_windows
 
 SMALLEST_FACTOR, LARGEST_FACTOR = 0.2, 5.0
 
@@ -21,6 +24,25 @@ def recency_weights(origins: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     age = origins.max() - origins
     weights: npt.NDArray[np.float64] = 0.5 ** (age / max(float(age.max()), 1.0))
     return weights
+
+
+def calibration_factors(
+    scored: Mapping[str, npt.NDArray[np.float32]], quantiles: npt.NDArray[np.float32], store: FeatureStore, *,
+    calibrate: bool,
+) -> tuple[float, ...]:  # fmt: skip
+    """Factor of each level's distance to the median `[Q]`, from a network that has not learnt from the validation period.
+
+    Args:
+        scored: `target` and `present` `[W,H]` of all validation windows, as `predict_scaled` gives them.
+        quantiles: What the network says of them `[W,H,Q]`.
+        store: Feature store.
+        calibrate: `model.calibrate`; without it all factors are 1.
+    """
+    levels = store.spec.quantiles
+    if not calibrate:
+        return (1.0,) * len(levels)
+    weights = recency_weights(origin_times(store, validation_windows(store)))
+    return stretch_factors(scored["target"], quantiles, scored["present"], levels, weights=weights)
 
 
 def stretch_factors(target: npt.NDArray[np.float32], quantiles: npt.NDArray[np.float32], present: npt.NDArray[np.float32],

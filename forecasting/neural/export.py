@@ -27,7 +27,14 @@ from forecasting.contracts.signature import (
 )
 from forecasting.features.calendar import calendar_columns
 from forecasting.features.spec import FeatureSpec, write_feature_spec
-from forecasting.features.transform import bounded, own_scales, unscaled, window_features, within_bounds
+from forecasting.features.transform import (
+    bounded,
+    own_scales,
+    read_history,
+    unscaled,
+    window_features,
+    within_bounds,
+)
 from forecasting.neural.models import AnyForecaster
 from forecasting.neural.models.recurrence import is_portable
 from forecasting.neural.namespace import TENSORFLOW
@@ -44,7 +51,7 @@ class CalibrationSpec:
 
 
 class ForecastModule:
-    """The served model: functions of the serving signature."""
+    """The served model: functions of the serving signature, whose arrays may have more than the network reads."""
 
     def __init__(self, network: AnyForecaster, spec: FeatureSpec, calibration: CalibrationSpec) -> None:
         """Wrap a trained network."""
@@ -71,10 +78,12 @@ class ForecastModule:
         return tf.concat([found, mean], axis=2)
 
     def _features(self, history: Tensor, future: Tensor, static: Tensor | None) -> tuple[Any, Tensor]:
+        reads = self.network.features
         if not is_portable():
-            return window_features(history, future, static, self.spec, TENSORFLOW)
+            read = read_history(history, self.spec, reads, TENSORFLOW)
+            return window_features(read, future, static, reads, TENSORFLOW)
         every = self.network.derived_every
-        return portable_window_features(history, future, static, self.spec, derived_every=every)
+        return portable_window_features(history, future, static, reads, served=self.spec, derived_every=every)
 
     def _calibrate(self, scaled: Tensor) -> Tensor:
         """Stretch the gaps, then take the running extreme outwards so that levels stay sorted."""

@@ -35,23 +35,35 @@ Tensor = Any
 
 
 def portable_window_features(
-    history: Tensor, future: Tensor, static: Tensor | None, spec: FeatureSpec, *, derived_every: int
+    history: Tensor,
+    future: Tensor,
+    static: Tensor | None,
+    spec: FeatureSpec,
+    *,
+    derived_every: int,
+    served: FeatureSpec | None = None,
 ) -> tuple[HistoryParts, Tensor]:
     """As `forecasting.features.transform.window_features`, in TensorFlow, the columns of the history apart.
 
     Args:
-        history: float32 `[B,L,C]`.
+        history: float32 `[B,L,C]`, as it is served.
         future: float32 `[B,H,F]`.
         static: float32 `[B,S]`; none where the signature has none.
         spec: Feature spec.
         derived_every: Of the columns derived of the past, every so manieth step is read, counted from the last.
+        served: The spec of the signature, of which the other is a reduced one; none: it is the same.
     """
+    served = served or spec
     own = own_scales(static, spec)
-    names = (spec.target, *spec.observed)
-    n_past, skipped = len(names), spec.history_length - spec.context
+    names, given = (spec.target, *spec.observed), (served.target, *served.observed)
+    n_past, skipped = len(given), spec.history_length - spec.context
+    if spec.history_length < served.history_length:
+        history = history[:, served.history_length - spec.history_length :]
     # Whole columns side by side from the first operation to the network: rows are copied value by value.
     columns, ahead = side_by_side(history), side_by_side(future)
-    values = tf.unstack(columns[:, :n_past], axis=1)
+    # What is given and not read, conversion leaves out.
+    lines = dict(zip(given, tf.unstack(columns[:, :n_past], axis=1), strict=True))
+    values = [lines[name] for name in names]
     terms = derived_terms(spec, names)
     plain = replace(spec, derived=tuple(derived_terms(spec, spec.known)))
     past = [column[:, skipped:] for column in past_columns(values, own, plain, TENSORFLOW)]

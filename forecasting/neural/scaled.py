@@ -2,26 +2,26 @@
 
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
 from forecasting.feature_store import FeatureStore, WindowIndex
 from forecasting.neural.batches import window_gather
+from forecasting.neural.models import AnyForecaster
 
 Tensor = Any
 
 
 def predict_scaled(
-    network: keras.Model, store: FeatureStore, windows: WindowIndex, batch_size: int
+    network: AnyForecaster, store: FeatureStore, windows: WindowIndex, batch_size: int
 ) -> dict[str, npt.NDArray[np.float32]]:
     """Scaled quantiles (no mean), targets and presence of windows, for calibration.
 
     Returns:
         quantiles `[W,H,Q]`, target `[W,H]`, present `[W,H]`.
     """
-    gather = window_gather(store, windows)
+    gather = window_gather(store, windows, reads=network.features)
     parts: dict[str, list[npt.NDArray[np.float32]]] = {"quantiles": [], "target": [], "present": []}
 
     @tf.function(autograph=False, reduce_retracing=True)

@@ -18,6 +18,7 @@ from forecasting.config.training import TrainingConfig
 from forecasting.feature_store import FeatureStore, WindowIndex
 from forecasting.neural.batches import window_gather
 from forecasting.neural.losses import forecast_loss
+from forecasting.neural.models import AnyForecaster
 from forecasting.neural.optimizers import make_optimizer
 from forecasting.neural.schedules import RatePlan
 
@@ -73,9 +74,9 @@ def drawn_windows(
     return TuningWindows(store, few, places.reshape(size))
 
 
-def taught_windows(teacher: keras.Model, drawn: TuningWindows) -> TuningWindows:
+def taught_windows(teacher: AnyForecaster, drawn: TuningWindows) -> TuningWindows:
     """The windows with what a network answers to them."""
-    gather = window_gather(drawn.store, drawn.windows)
+    gather = window_gather(drawn.store, drawn.windows, reads=teacher.features)
 
     @tf.function(autograph=False, reduce_retracing=True)
     def call(history: Tensor, future: Tensor, static: Tensor | None) -> Tensor:
@@ -89,7 +90,7 @@ def taught_windows(teacher: keras.Model, drawn: TuningWindows) -> TuningWindows:
 
 
 def fine_tune(
-    network: keras.Model,
+    network: AnyForecaster,
     taught: TuningWindows,
     training: TrainingConfig,
     *,
@@ -105,7 +106,7 @@ def fine_tune(
         settings: See there.
         after_step: Called with the number of steps done after each of them, to change the weights.
     """
-    gather = window_gather(taught.store, taught.windows)
+    gather = window_gather(taught.store, taught.windows, reads=network.features)
     rates = RatePlan(training, max(len(taught.steps), 1))
     step = _compiled_step(network, taught, training, settings)
     for i, chosen in enumerate(taught.steps):
@@ -145,9 +146,9 @@ def _compiled_step(
     return found
 
 
-def mean_loss(network: keras.Model, store: FeatureStore, windows: WindowIndex) -> float:
+def mean_loss(network: AnyForecaster, store: FeatureStore, windows: WindowIndex) -> float:
     """Mean training loss of a network over present steps of some windows."""
-    gather = window_gather(store, windows)
+    gather = window_gather(store, windows, reads=network.features)
     total = n_present = 0.0
     for chosen in _spread(len(windows), MAX_SCORED_WINDOWS):
         batch = gather(chosen)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
@@ -11,6 +10,7 @@ import tensorflow as tf
 from forecasting.feature_store import FeatureStore, WindowIndex
 from forecasting.neural.batches import window_gather
 from forecasting.neural.compression.fine_tuning import batch_loss
+from forecasting.neural.models import AnyForecaster
 from forecasting.neural.models.widths import WidthGroup
 
 Tensor = Any
@@ -20,7 +20,7 @@ _N_BATCHES, _BATCH_SIZE = 16, 32
 
 
 def unit_importance(
-    network: keras.Model,
+    network: AnyForecaster,
     groups: Sequence[WidthGroup],
     store: FeatureStore,
     windows: WindowIndex,
@@ -42,7 +42,7 @@ def unit_importance(
     """
     if criterion == "norm":
         return [_norms(found) for found in groups]
-    gather = window_gather(store, windows)
+    gather = window_gather(store, windows, reads=network.features)
     weights = network.trainable_variables
     place = {id(weight): i for i, weight in enumerate(weights)}
     sums = [np.zeros(found.n_units) for found in groups]

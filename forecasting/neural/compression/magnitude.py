@@ -8,12 +8,12 @@ make a file compress better; on dense kernels they make nothing faster.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
 from forecasting.config.training import TrainingConfig
 from forecasting.neural.compression.fine_tuning import TuningConfig, TuningWindows, fine_tune
+from forecasting.neural.models import AnyForecaster
 
 _PRUNE_EVERY = 10
 _RATE_FACTOR = 0.1
@@ -32,7 +32,7 @@ class PruningReport:
 
 
 def prune_network(
-    network: keras.Model,
+    network: AnyForecaster,
     drawn: TuningWindows,
     training: TrainingConfig,
     *,
@@ -71,9 +71,15 @@ def prune_network(
         prune(sparsity)
         for kernel, mask in zip(kernels, masks, strict=True):
             kernel.assign(kernel * mask)
-    zeros = sum(int(np.count_nonzero(kernel.numpy() == 0)) for kernel in kernels)
     total = sum(int(np.prod(kernel.shape)) for kernel in kernels)
-    return PruningReport(n_steps=n_steps, sparsity=zeros / total, n_kernel_weights=total)
+    return PruningReport(n_steps=n_steps, sparsity=zero_share(network), n_kernel_weights=total)
+
+
+def zero_share(network: AnyForecaster) -> float:
+    """Share of zero weights among the kernels."""
+    kernels = [weight.numpy() for weight in network.trainable_variables if len(weight.shape) >= 2]
+    total = sum(kernel.size for kernel in kernels)
+    return sum(int(np.count_nonzero(kernel == 0)) for kernel in kernels) / max(total, 1)
 
 
 def magnitude_mask(weights: npt.NDArray[np.float32], sparsity: float) -> npt.NDArray[np.float32]:

@@ -13,6 +13,8 @@ from forecasting.neural.compression.importance import Importance
 from forecasting.neural.models import AnyForecaster, NetworkSpec, build_network
 from forecasting.neural.models.widths import WidthGroup
 
+RemovedPlaces = dict[tuple[int, int], npt.NDArray[np.int64]]
+"""Places along an axis that are taken out, by the id of the variable and the axis."""
 _MULTIPLES = ((32, 8), (8, 4))
 """Widths from so many units on become multiples of so many: what a register of a processor holds."""
 
@@ -68,7 +70,21 @@ def narrowed_network(
         np.sort(np.argsort(-scores, kind="stable")[: target.n_units])
         for scores, target in zip(importance, targets, strict=True)
     ]
-    removed = _removed_places(groups, kept)
+    copy_weights(network, narrow, _removed_places(groups, kept))
+    return narrow, kept
+
+
+def copy_weights(network: AnyForecaster, narrow: AnyForecaster, removed: RemovedPlaces) -> None:
+    """Give a network the weights of another one of the same layers.
+
+    Args:
+        network: Where they come from.
+        narrow: It is changed.
+        removed: Places along axes of variables of the first that the second has not.
+
+    Raises:
+        ValueError: What is left of a weight does not fit.
+    """
     for old, new in zip(network.weights, narrow.weights, strict=True):
         values = old.numpy()
         for axis in range(values.ndim):
@@ -76,14 +92,11 @@ def narrowed_network(
         if values.shape != tuple(new.shape):
             raise ValueError(f"{new.path} must be {tuple(new.shape)}, found {values.shape} left of {old.path}")
         new.assign(values)
-    return narrow, kept
 
 
-def _removed_places(
-    groups: Sequence[WidthGroup], kept: Sequence[npt.NDArray[np.int64]]
-) -> dict[tuple[int, int], npt.NDArray[np.int64]]:
+def _removed_places(groups: Sequence[WidthGroup], kept: Sequence[npt.NDArray[np.int64]]) -> RemovedPlaces:
     """Places along each axis of each variable that belong to units which are not kept."""
-    found: dict[tuple[int, int], npt.NDArray[np.int64]] = {}
+    found: RemovedPlaces = {}
     for group, units in zip(groups, kept, strict=True):
         gone = np.setdiff1d(np.arange(group.n_units), units)
         for axis in group.axes:

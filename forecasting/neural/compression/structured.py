@@ -1,21 +1,25 @@
 """Structured pruning: whole units taken out of a trained network, round by round, until the accuracy budget is spent.
 
 Each round lowers every width, keeps the units that matter most and fine-tunes the narrower network with distillation from
-the unpruned one. The last network whose loss on the validation windows is inside the budget wins. Rounds learn from what the
-unpruned network learnt from, so that like is compared with like: one that was fitted to the validation period, too, would
-seem to lose what it merely knew by heart.
+the unpruned one. The last network whose loss on the validation windows is inside the budget wins. That says something only of
+networks which have not learnt from these windows: one that was fitted to them, too, answers them by heart. So the rounds are
+counted with the network of the first fit and the train cut, and done again with that of the refit and all it learnt from.
 """
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
 
 from forecasting.config.models import EnsembleConfig
 from forecasting.config.training import TrainingConfig
 from forecasting.config.widths import WIDTHS, supports_structured
 from forecasting.errors import ConfigError
-from forecasting.feature_store import FeatureStore, WindowIndex, learning_windows, window_index
+from forecasting.feature_store import FeatureStore, WindowIndex
+from forecasting.features.spec import FeatureSpec
 from forecasting.neural.compression.fine_tuning import (
     TuningConfig,
     TuningWindows,
@@ -25,8 +29,10 @@ from forecasting.neural.compression.fine_tuning import (
     taught_windows,
 )
 from forecasting.neural.compression.importance import Criterion, unit_importance
+from forecasting.neural.compression.inputs import with_inputs
+from forecasting.neural.compression.kept_weights import KeptWeights, read_kept, write_kept
 from forecasting.neural.compression.narrowing import n_parameters, narrowed_model, narrowed_network
-from forecasting.neural.models import AnyForecaster, NetworkSpec
+from forecasting.neural.models import AnyForecaster, NetworkSpec, build_network
 
 logger = logging.getLogger(__name__)
 
@@ -66,61 +72,112 @@ class NarrowingRecord:
 class NarrowNetwork:
     """The winner: its network and what it is made from; the network itself where no round was inside the budget.
 
-    out_of_time: whether a further round was left out because it would have ended too late.
+    specs: what the network of each round inside the budget is made from. out_of_time: whether a further round was left out because
+    it would have ended too late.
     """
 
     network: AnyForecaster
     spec: NetworkSpec
     rounds: tuple[NarrowingRecord, ...]
+    specs: tuple[NetworkSpec, ...] = ()
     out_of_time: bool = False
 
 
-@dataclass(frozen=True)
-class NarrowingWindows:
-    """Windows of structured pruning.
+class KeptRounds:
+    """Networks after finished rounds, for a run that goes on after it was stopped."""
 
-    train: what the network learnt from, rounds are fine-tuned on, and where it is found out what matters. validation: what the
-    budget counts on.
-    """
+    def __init__(self, folder: Path, name: str) -> None:
+        """Keep rounds of a name in an existing folder."""
+        self._folder, self._name = folder, name
 
-    train: WindowIndex
-    validation: WindowIndex
+    def read(self, number: int, spec: NetworkSpec) -> tuple[AnyForecaster, float] | None:
+        """The network of a round and the seconds that it took; none where it was not finished."""
+        kept = read_kept(self._path(number))
+        if kept is None:
+            return None
+        network = build_network(spec)
+        network.set_weights(kept.weights)
+        return network, float(kept.about["duration_s"])
+
+    def write(self, number: int, network: AnyForecaster, duration_s: float) -> None:
+        """Keep a round that is finished."""
+        write_kept(self._path(number), KeptWeights(network.get_weights(), {"duration_s": duration_s}))
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{self._name}_{number}.npz"
 
 
-def narrowing_windows(store: FeatureStore, *, refit: bool) -> NarrowingWindows:
-    """Windows of a feature store, none of which reaches into the test period.
+class NarrowingRounds:
+    """Rounds that share a teacher, which is the unpruned network, and the windows that it answered."""
 
-    Args:
-        store: Feature store.
-        refit: Whether the network itself was trained on the validation period, too, in the end.
-    """
-    split = store.split
-    return NarrowingWindows(
-        learning_windows(store, with_validation=refit),
-        window_index(store, split.validation_start, split.validation_end, min_age=store.spec.segment),
-    )
+    def __init__(
+        self,
+        teacher: AnyForecaster,
+        training: TrainingConfig,
+        *,
+        store: FeatureStore,
+        windows: WindowIndex,
+        settings: NarrowingConfig,
+        progress: Callable[[int], None] | None = None,
+        kept: KeptRounds | None = None,
+    ) -> None:
+        """Begin.
+
+        Args:
+            teacher: The trained network, which is left as it is.
+            training: Settings it was trained with; `batch_size` is a number.
+            store: Feature store.
+            windows: What the teacher learnt from: rounds are fine-tuned on them, and they say what matters.
+            settings: See there.
+            progress: Called after each step of fine-tuning with its number in the round.
+            kept: Where finished rounds are kept; none: nowhere.
+        """
+        self.teacher, self.store, self.settings = teacher, store, settings
+        self._training, self._windows, self._progress, self._kept = training, windows, progress, kept
+
+    def narrower(
+        self, number: int, network: AnyForecaster, before: NetworkSpec, spec: NetworkSpec
+    ) -> tuple[AnyForecaster, float]:
+        """A narrower network, fine-tuned, and the seconds that it took; what an earlier run had finished is read.
+
+        Args:
+            number: Of the round, from 0.
+            network: That of the round before.
+            before: What it is made from.
+            spec: What the narrower one is made from.
+        """
+        done = self._kept.read(number, spec) if self._kept else None
+        if done is not None:
+            return done
+        began = time.monotonic()
+        if spec.features != before.features:
+            network = with_inputs(network, before, spec.features)
+        groups, criterion = network.width_groups(), self.settings.criterion
+        scores = unit_importance(network, groups, self.store, self._windows, criterion=criterion)
+        narrow, _ = narrowed_network(network, spec, scores)
+        chosen = TuningConfig(self.settings.rate_factor, self.settings.teacher_share)
+        fine_tune(narrow, self._taught, self._training, settings=chosen, after_step=self._progress)
+        duration_s = round(time.monotonic() - began, 2)
+        if self._kept:
+            self._kept.write(number, narrow, duration_s)
+        return narrow, duration_s
+
+    @cached_property
+    def _taught(self) -> TuningWindows:
+        drawn = drawn_windows(self.store, self._windows, self._training, n_steps=self.settings.n_steps)
+        return taught_windows(self.teacher, drawn)
 
 
 def narrow_network(
-    network: AnyForecaster,
-    spec: NetworkSpec,
-    training: TrainingConfig,
-    *,
-    store: FeatureStore,
-    windows: NarrowingWindows,
-    settings: NarrowingConfig,
-    progress: Callable[[int], None] | None = None,
+    spec: NetworkSpec, reads: FeatureSpec, rounds: NarrowingRounds, validation: WindowIndex
 ) -> NarrowNetwork:
-    """Take units out of a network until the budget is spent.
+    """Take inputs and units out of a network until the budget is spent.
 
     Args:
-        network: The trained network, which is left as it is.
-        spec: What it is made from.
-        training: Settings it was trained with; `batch_size` is a number.
-        store: Feature store.
-        windows: See there.
-        settings: See there.
-        progress: Called after each step of fine-tuning with its number in the round.
+        spec: What the network is made from.
+        reads: What is left of its inputs from the first round on: a reduced spec, or its own.
+        rounds: Of a network that has not learnt from the validation windows.
+        validation: What the budget counts on.
 
     Raises:
         ConfigError: The kind of model has no units that could be taken out.
@@ -128,68 +185,41 @@ def narrow_network(
     reason = supports_structured(spec.model)
     if reason is not None:
         raise ConfigError(f"structured pruning needs hidden units: {reason}")
-    began = time.monotonic()
-    work = _Narrowing(network, training, store, windows, settings, progress)
-    best = NarrowNetwork(network, spec, ())
-    for _ in range(settings.max_rounds):
-        smaller = NetworkSpec(spec.features, narrowed_model(best.spec.model, settings.keep_ratio))
-        if smaller.model == best.spec.model:
+    settings, began, before = rounds.settings, time.monotonic(), mean_loss(rounds.teacher, rounds.store, validation)
+    best, resumed_s = NarrowNetwork(rounds.teacher, spec, ()), 0.0
+    for number in range(settings.max_rounds):
+        smaller = NetworkSpec(reads, narrowed_model(best.spec.model, settings.keep_ratio))
+        if smaller == best.spec:
             break
-        if _is_too_late(settings, best.rounds, time.monotonic() - began):
-            best = replace(best, out_of_time=True)
-            break
-        narrow, record = work.round(best.network, smaller)
+        if _is_too_late(settings, best.rounds, time.monotonic() - began + resumed_s):
+            return replace(best, out_of_time=True)
+        started = time.monotonic()
+        narrow, duration_s = rounds.narrower(number, best.network, best.spec, smaller)
+        # Seconds of a run that was stopped count.
+        resumed_s += max(0.0, duration_s - (time.monotonic() - started))
+        loss_ratio = mean_loss(narrow, rounds.store, validation) / before - 1.0
+        within = loss_ratio <= settings.max_loss_ratio
+        record = NarrowingRecord(_widths(smaller), n_parameters(narrow), loss_ratio, within, duration_s)
+        logger.info("structured pruning: %d weights, loss %+.2f %%", record.n_parameters, 100 * loss_ratio)
         best = replace(best, rounds=(*best.rounds, record))
-        if not record.within_budget:
+        if not within:
             break
-        best = NarrowNetwork(narrow, smaller, best.rounds)
+        best = NarrowNetwork(narrow, smaller, best.rounds, (*best.specs, smaller))
     return best
 
 
-class _Narrowing:
-    """Rounds that share a teacher, the windows that it answered, and the loss that they are compared with."""
+def repeat_rounds(spec: NetworkSpec, rounds: NarrowingRounds, specs: Sequence[NetworkSpec]) -> AnyForecaster:
+    """The network after rounds that were found to be inside the budget with another one of the same kind.
 
-    def __init__(
-        self,
-        teacher: AnyForecaster,
-        training: TrainingConfig,
-        store: FeatureStore,
-        windows: NarrowingWindows,
-        settings: NarrowingConfig,
-        progress: Callable[[int], None] | None,
-    ) -> None:
-        self._teacher, self._training, self._store, self._windows = teacher, training, store, windows
-        self._settings, self._progress = settings, progress
-        self._taught = self.taught(windows.train)
-        self._before = mean_loss(teacher, store, windows.validation)
-
-    def taught(self, windows: WindowIndex) -> TuningWindows:
-        """Windows for a round of fine-tuning, with the teacher's answers."""
-        drawn = drawn_windows(self._store, windows, self._training, n_steps=self._settings.n_steps)
-        return taught_windows(self._teacher, drawn)
-
-    def tune(self, network: AnyForecaster, taught: TuningWindows) -> None:
-        """Fine-tune a narrower network."""
-        chosen = TuningConfig(self._settings.rate_factor, self._settings.teacher_share)
-        fine_tune(network, taught, self._training, settings=chosen, after_step=self._progress)
-
-    def round(self, network: AnyForecaster, smaller: NetworkSpec) -> tuple[AnyForecaster, NarrowingRecord]:
-        """A narrower network, fine-tuned on the train windows and scored on those of the validation period."""
-        began = time.monotonic()
-        settings, store, windows = self._settings, self._store, self._windows
-        scores = unit_importance(network, network.width_groups(), store, windows.train, criterion=settings.criterion)
-        narrow, _ = narrowed_network(network, smaller, scores)
-        self.tune(narrow, self._taught)
-        loss_ratio = mean_loss(narrow, store, windows.validation) / self._before - 1.0
-        record = NarrowingRecord(
-            widths=_widths(smaller),
-            n_parameters=n_parameters(narrow),
-            loss_ratio=loss_ratio,
-            within_budget=loss_ratio <= settings.max_loss_ratio,
-            duration_s=round(time.monotonic() - began, 2),
-        )
-        logger.info("structured pruning: %d weights, loss %+.2f %%", record.n_parameters, 100 * loss_ratio)
-        return narrow, record
+    Args:
+        spec: What the network is made from.
+        rounds: Of the network that units are taken out of.
+        specs: What the network of each round is made from.
+    """
+    network = rounds.teacher
+    for number, (before, smaller) in enumerate(pairwise((spec, *specs))):
+        network, _ = rounds.narrower(number, network, before, smaller)
+    return network
 
 
 def _is_too_late(settings: NarrowingConfig, rounds: tuple[NarrowingRecord, ...], elapsed_s: float) -> bool:

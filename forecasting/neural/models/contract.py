@@ -87,6 +87,10 @@ class HorizonModel(keras.layers.Layer):
         """
         return []
 
+    def input_axes(self) -> list[WeightAxis]:
+        """As `Forecaster.input_axes`."""
+        return []
+
     @abstractmethod
     def messages(self, window: Window, *, training: bool) -> HorizonMessage:
         """Messages for any L that is a multiple of the segment, up to the context."""
@@ -138,6 +142,15 @@ class Forecaster(keras.Model):
     def derived_every(self) -> int:
         """As that of the horizon model."""
         return int(self.horizon_model.derived_every)
+
+    @property
+    def features(self) -> FeatureSpec:
+        """What it reads."""
+        return self.spec.features
+
+    def input_axes(self) -> list[WeightAxis]:
+        """Where weights read the columns of the past behind the target and its flags; none where they cannot be taken out."""
+        return self.horizon_model.input_axes()
 
     def width_groups(self) -> list[WidthGroup]:
         """Units that can be taken out of the network."""

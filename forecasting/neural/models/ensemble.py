@@ -11,8 +11,9 @@ import keras
 import tensorflow as tf
 from typing_extensions import override
 
+from forecasting.features.spec import FeatureSpec
 from forecasting.neural.models.contract import Forecaster
-from forecasting.neural.models.widths import WidthGroup
+from forecasting.neural.models.widths import WeightAxis, WidthGroup
 
 Tensor = Any
 
@@ -37,6 +38,16 @@ class EnsembleForecaster(keras.Model):
         """What all members agree on."""
         found = {member.derived_every for member in self.members}
         return found.pop() if len(found) == 1 else 1
+
+    @property
+    def features(self) -> FeatureSpec:
+        """What its members read."""
+        return self.members[0].features
+
+    def input_axes(self) -> list[WeightAxis]:
+        """As `Forecaster.input_axes`, of all members; none where one has none."""
+        found = [member.input_axes() for member in self.members]
+        return [axis for axes in found for axis in axes] if all(found) else []
 
     def width_groups(self) -> list[WidthGroup]:
         """Units that can be taken out of each member."""

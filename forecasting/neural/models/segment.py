@@ -17,6 +17,7 @@ from keras import layers
 from typing_extensions import override
 
 from forecasting.config.models import SegmentConfig
+from forecasting.features.transform import feature_blocks, n_fixed_columns
 from forecasting.neural.models.contract import HorizonMessage, HorizonModel, NetworkSpec
 from forecasting.neural.models.dense import Dense
 from forecasting.neural.models.dropout import Dropout
@@ -92,6 +93,14 @@ class SegmentModel(HorizonModel):
             read = read_by(readers[name], n, first=kept[name], repeats=segment, stride=kept[name] + n)
             found.append(units_of("embedding_units", made_by(embedding, n), read))
         return found
+
+    @override
+    def input_axes(self) -> list[WeightAxis]:
+        blocks, fixed = feature_blocks(self._spec), n_fixed_columns(self._spec)
+        by_step = 2 + len(blocks.known) if not self._model.embedding_units else 1 + self._model.embedding_units
+        # A flag of what was filled stands before them, once a segment.
+        first = self._spec.segment * by_step + fixed - 2
+        return read_by(self.segment_embedding, len(blocks.past) - fixed, first=first)
 
     def _encode(self, window: Window, *, training: bool) -> tuple[Tensor, ...]:
         segment = self._spec.segment

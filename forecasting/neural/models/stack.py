@@ -8,6 +8,8 @@ import tensorflow as tf
 from typing_extensions import override
 
 from forecasting.config.models import RecurrentConfig
+from forecasting.features.spec import FeatureSpec
+from forecasting.features.transform import feature_blocks, n_fixed_columns
 from forecasting.neural.models.dropout import Dropout
 from forecasting.neural.models.normalisation import make_normalisation
 from forecasting.neural.models.recurrence import RECURRENCES, Recurrence, State, is_portable
@@ -116,6 +118,15 @@ class RecurrentStack(keras.layers.Layer):
             units_of(field, even, place=0),
             *(units_of(field, parts, place=2 * i + 1) for i, parts in enumerate(axes[1::2])),
         ]
+
+    def input_axes(self, spec: FeatureSpec) -> list[WeightAxis]:
+        """Where the first layers read the columns of the past behind those that every model reads, of `step_inputs`."""
+        fixed = n_fixed_columns(spec)
+        n_columns = len(feature_blocks(spec).past) - fixed
+        if self.norms[0] is not None:
+            return []
+        first = [*self.forwards[:1], *self.backwards[:1]]
+        return [axis for layer in first for axis in read_by(layer, n_columns, first=fixed)]
 
     def _run(
         self, values: Tensor, counting: Tensor, states: tuple[State, ...] | None, *, training: bool

@@ -24,7 +24,7 @@ class StepwiseModel(HorizonModel):
     def __init__(self, spec: NetworkSpec, model: StepwiseConfig, cell: str, *, both_ways: bool, residual: bool) -> None:
         """Create the layers; see `RecurrentStack` for what the arguments mean."""
         super().__init__(name="steps")
-        self._model = model
+        self._spec, self._model = spec.features, model
         self.stack = RecurrentStack(
             model, model.units, cell=cell, both_ways=both_ways, residual=residual, truncate=model.truncate_steps
         )
@@ -37,6 +37,10 @@ class StepwiseModel(HorizonModel):
         back = read_by(self.spread.spread, units[-1], first=units[-1]) if self.stack.backwards else []
         last = read_by(self.spread.spread, units[-1])
         return [*self.stack.width_groups("units", units, last, back=back), self.spread.width_group(head)]
+
+    @override
+    def input_axes(self) -> list[WeightAxis]:
+        return self.stack.input_axes(self._spec)
 
     @override
     def messages(self, window: Window, *, training: bool) -> HorizonMessage:

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -28,7 +29,10 @@ def test_an_onnx_model_of_the_float_model_lies_in_the_version_that_ships(tmp_pat
     run.perform_with(config, StepName.TRAIN_MODEL)
     step, output = StepName.COMPRESS_MODEL, run.directory(StepName.COMPRESS_MODEL)
     output.mkdir()
-    compress_model(step_settings(config, step), run.inputs(step), output, run.context)
+    outcome = compress_model(step_settings(config, step), run.inputs(step), output, run.context)
+    seconds = json.loads((output / "report.json").read_text())["export_s"]
+    assert outcome.summary.endswith(f"; onnx in {seconds:.1f} s beside the time budget")
+    assert seconds > 0
 
     model, version = run.directory(StepName.TRAIN_MODEL), tmp_path / "version"
     lite = next(one for one in read_tournament(output / "tournament.json") if one.name == "tflite_float32")

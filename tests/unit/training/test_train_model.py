@@ -37,9 +37,9 @@ def document(run: SmallRun, name: str):
     return json.loads((run.directory(StepName.TRAIN_MODEL) / name).read_text())
 
 
-def weights(run: SmallRun) -> np.ndarray:
+def weights(run: SmallRun, name: str = "model.weights.h5") -> np.ndarray:
     found: list[np.ndarray] = []
-    with h5py.File(run.directory(StepName.TRAIN_MODEL) / "model.weights.h5") as file:
+    with h5py.File(run.directory(StepName.TRAIN_MODEL) / name) as file:
         file.visititems(lambda _, node: found.append(node[()].ravel()) if isinstance(node, h5py.Dataset) else None)
     return np.concatenate(found)
 
@@ -48,7 +48,7 @@ def test_every_file_of_a_model_is_written(trained):
     run, outcome = trained
     directory = run.directory(StepName.TRAIN_MODEL)
     assert {path.name for path in directory.iterdir()} == {
-        "saved_model", "model.weights.h5", "feature_spec.json", "model_spec.json", "history.json", "report.json",
+        "saved_model", "model.weights.h5", "first_fit.weights.h5", "feature_spec.json", "model_spec.json", "history.json", "report.json",
         "manifest.json",
     }  # fmt: skip
     assert (directory / "saved_model" / "saved_model.pb").is_file()
@@ -85,6 +85,11 @@ def test_a_refit_changes_the_weights_and_not_the_report_of_the_training(trained,
     losses = [[row["validation_loss"] for row in document(one, "history.json")] for one in (run, plain)]
     assert losses[0] == losses[1]
     assert not np.array_equal(weights(run), weights(plain))
+
+
+def test_the_weights_before_the_refit_are_those_of_a_training_without_one(trained, plain):
+    np.testing.assert_array_equal(weights(trained[0], "first_fit.weights.h5"), weights(plain))
+    assert not (plain.directory(StepName.TRAIN_MODEL) / "first_fit.weights.h5").exists()
 
 
 def test_quantiles_are_calibrated_unless_told_otherwise(trained, plain):

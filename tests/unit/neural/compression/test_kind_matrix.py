@@ -15,12 +15,11 @@ from forecasting.config.compression import CompressionConfig
 from forecasting.config.models import AnyModel, KindConfig
 from forecasting.config.tournament_plan import FULL, plan_tournament
 from forecasting.errors import ConfigError
-from forecasting.feature_store import FeatureStore
+from forecasting.feature_store import FeatureStore, learning_windows
 from forecasting.neural.compression.aware import AwareConfig, aware_network
 from forecasting.neural.compression.conversion import convert_to_lite
 from forecasting.neural.compression.importance import unit_importance
 from forecasting.neural.compression.narrowing import narrowed_model, narrowed_network
-from forecasting.neural.compression.structured import narrowing_windows
 from forecasting.neural.export import CalibrationSpec, ForecastModule
 from forecasting.neural.models import NetworkSpec, build_network
 from forecasting.predictors import LitePredictor
@@ -136,12 +135,12 @@ def test_a_kind_passes_parity_in_every_precision(kind, short, longer):
 @pytest.mark.parametrize("kind", sorted(set(SETTINGS) - NOT_NARROWED))
 def test_a_kind_that_was_narrowed_and_fine_tuned_for_int8_passes_parity(kind, short):
     store, parity = short.store, short.parity
-    windows = narrowing_windows(store, refit=False)
+    windows = learning_windows(store, with_validation=False)
     network = build_network(NetworkSpec(store.spec, model_of(kind)))
     smaller = NetworkSpec(store.spec, narrowed_model(model_of(kind), 0.7))
-    scores = unit_importance(network, network.width_groups(), store, windows.train)
+    scores = unit_importance(network, network.width_groups(), store, windows)
     narrow, _ = narrowed_network(network, smaller, scores)
-    aware = aware_network(narrow, smaller, SHORT, store=store, train=windows.train, settings=AwareConfig(n_steps=2))
+    aware = aware_network(narrow, smaller, SHORT, store=store, train=windows, settings=AwareConfig(n_steps=2))
     module = ForecastModule(aware, store.spec, FACTORS)
     content = convert_to_lite(module).content
     assert problem(content, module, parity, Precision.FLOAT32) == ""

@@ -5,15 +5,16 @@ import pytest
 
 from forecasting.config.models import RidgeConfig
 from forecasting.errors import ConfigError
-from forecasting.feature_store import origin_times
 from forecasting.neural.compression.conversion import convert_to_lite
 from forecasting.neural.compression.fine_tuning import drawn_windows, taught_windows
 from forecasting.neural.compression.importance import unit_importance
+from forecasting.neural.compression.narrowing import narrowed_model
 from forecasting.neural.compression.structured import (
+    KeptRounds,
     NarrowingConfig,
-    NarrowingWindows,
+    NarrowingRounds,
     narrow_network,
-    narrowing_windows,
+    repeat_rounds,
 )
 from forecasting.neural.export import CalibrationSpec, ForecastModule
 from forecasting.neural.models import NetworkSpec, build_network
@@ -23,16 +24,18 @@ from tests.unit.neural.conftest import SHORT
 FAST = NarrowingConfig(n_steps=8, keep_ratio=0.5, max_rounds=2)
 
 
+def rounds_of(network, store, windows, *, kept=None, progress=None, **settings) -> NarrowingRounds:
+    changed = replace(FAST, **settings)
+    return NarrowingRounds(network, SHORT, store=store, windows=windows, settings=changed, kept=kept, progress=progress)
+
+
 @pytest.fixture(scope="module")
 def narrowed(trained, hourly_store, windows):
     """By budget: none that could be met, and one that always is."""
-    spec = NetworkSpec(hourly_store.spec, WIDE)
 
     def narrow(max_loss_ratio: float):
-        return narrow_network(
-            trained.network, spec, SHORT, store=hourly_store, windows=NarrowingWindows(*windows),
-            settings=replace(FAST, max_loss_ratio=max_loss_ratio),
-        )  # fmt: skip
+        rounds = rounds_of(trained.network, hourly_store, windows[0], max_loss_ratio=max_loss_ratio)
+        return narrow_network(NetworkSpec(hourly_store.spec, WIDE), hourly_store.spec, rounds, windows[1])
 
     return {"never": narrow(-1.0), "always": narrow(10.0)}
 
@@ -78,32 +81,72 @@ def test_the_network_that_units_are_taken_out_of_is_left_as_it_is(narrowed, trai
 
 
 def test_no_round_begins_when_time_is_over(trained, hourly_store, windows):
-    found = narrow_network(
-        trained.network, NetworkSpec(hourly_store.spec, WIDE), SHORT,
-        store=hourly_store, windows=NarrowingWindows(*windows), settings=replace(FAST, time_budget_s=0.0),
-    )  # fmt: skip
-    assert found.rounds == ()
+    rounds = rounds_of(trained.network, hourly_store, windows[0], time_budget_s=0.0)
+    found = narrow_network(NetworkSpec(hourly_store.spec, WIDE), hourly_store.spec, rounds, windows[1])
+    assert (found.rounds, found.out_of_time) == ((), True)
 
 
 def test_a_kind_without_units_is_refused_by_name(trained, hourly_store, windows):
     spec = NetworkSpec(hourly_store.spec, RidgeConfig())
     with pytest.raises(ConfigError, match="ridge has no hidden units"):
-        narrow_network(
-            trained.network, spec, SHORT, store=hourly_store, windows=NarrowingWindows(*windows), settings=FAST
-        )
+        narrow_network(spec, spec.features, rounds_of(trained.network, hourly_store, windows[0]), windows[1])
 
 
-@pytest.mark.parametrize("refit", [False, True])
-def test_rounds_learn_from_what_the_network_learnt_from_and_nothing_from_the_test_period(refit, hourly_store):
-    found, split, spec = narrowing_windows(hourly_store, refit=refit), hourly_store.split, hourly_store.spec
+def test_rounds_that_were_found_to_be_within_the_budget_are_done_again_with_another_network(
+    narrowed, trained, hourly_store, windows
+):
+    found = narrowed["always"]
+    again = repeat_rounds(
+        NetworkSpec(hourly_store.spec, WIDE), rounds_of(trained.network, hourly_store, windows[0]), found.specs
+    )
+    for weight, expected in zip(again.get_weights(), found.network.get_weights(), strict=True):
+        np.testing.assert_allclose(weight, expected, rtol=1e-4, atol=1e-5)
+    assert (
+        repeat_rounds(NetworkSpec(hourly_store.spec, WIDE), rounds_of(trained.network, hourly_store, windows[0]), ())
+        is trained.network
+    )
 
-    def last_step(windows) -> int:
-        return int((origin_times(hourly_store, windows) + (spec.horizon - 1) * spec.step_s).max())
 
-    assert (last_step(found.train) >= split.train_end) is refit
-    assert last_step(found.train) < split.validation_end
-    assert int(origin_times(hourly_store, found.validation).min()) >= split.train_end
-    assert last_step(found.validation) < split.validation_end
+class StoppedError(Exception):
+    """What a kill is to the rounds."""
+
+
+def test_a_round_that_was_finished_before_a_stop_is_not_done_again_and_the_next_ends_the_same(
+    narrowed, trained, hourly_store, windows, tmp_path
+):
+    done: list[int] = []
+
+    def stop_in_the_second_round(step: int) -> None:
+        done.append(step)
+        if len(done) == FAST.n_steps + 3:
+            raise StoppedError
+
+    spec, kept = NetworkSpec(hourly_store.spec, WIDE), KeptRounds(tmp_path, "round")
+    stopped = rounds_of(
+        trained.network, hourly_store, windows[0], kept=kept, progress=stop_in_the_second_round, max_loss_ratio=10.0
+    )
+    with pytest.raises(StoppedError):
+        narrow_network(spec, spec.features, stopped, windows[1])
+    assert [file.name for file in tmp_path.iterdir()] == ["round_0.npz"]
+
+    steps: list[int] = []
+    resumed = rounds_of(
+        trained.network, hourly_store, windows[0], kept=kept, progress=steps.append, max_loss_ratio=10.0
+    )
+    found = narrow_network(spec, spec.features, resumed, windows[1])
+    assert steps == list(range(1, FAST.n_steps + 1))
+    assert [record.widths for record in found.rounds] == [record.widths for record in narrowed["always"].rounds]
+    for weight, expected in zip(found.network.get_weights(), narrowed["always"].network.get_weights(), strict=True):
+        np.testing.assert_allclose(weight, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_seconds_of_a_round_that_was_finished_before_a_stop_count(trained, hourly_store, windows, tmp_path):
+    spec, kept = NetworkSpec(hourly_store.spec, WIDE), KeptRounds(tmp_path, "round")
+    smaller = NetworkSpec(hourly_store.spec, narrowed_model(WIDE, FAST.keep_ratio))
+    kept.write(0, build_network(smaller), 500.0)
+    rounds = rounds_of(trained.network, hourly_store, windows[0], kept=kept, max_loss_ratio=1e9, time_budget_s=900.0)
+    found = narrow_network(spec, spec.features, rounds, windows[1])
+    assert (len(found.rounds), found.out_of_time) == (1, True)
 
 
 def test_the_teacher_answers_the_windows_that_are_drawn_and_no_others(trained, hourly_store, windows):
