@@ -1,7 +1,6 @@
 """The patterns of learning curves: which one a training shows, and by what evidence.
 
-The limits were set on half of the runs of tests/benchmarks/diagnose.py; docs/tuning.md has the confusion matrix of the
-other half.
+The limits were set on half of the runs of tests/benchmarks/diagnose.py; docs/tuning.md says how often they are right.
 """
 
 import math
@@ -89,20 +88,24 @@ def _lost(curve: CurveRecord, known: list[int]) -> DiagnosisReport | None:
     """The report of a training that was given up or whose losses are no numbers or have grown out of all proportion."""
     finite = [math.isfinite(a) and math.isfinite(b) for a, b in zip(curve.train, curve.validation, strict=True)]
     grown = bool(curve.train) and all(finite) and curve.train[-1] > _DIVERGED_FACTOR * abs(curve.train[0])
-    if not curve.lost and all(finite) and not grown:
-        return None
     best = min(known, key=lambda i: curve.validation[i]) if known else None
+    # Where the loss was lost in the first epoch, its mean over that epoch is no measure of what came later.
+    ruined = all(finite) and not curve.lost and curve.n_divergences > 0 and best == 0 and len(known) >= _LEAST_EPOCHS
+    if not curve.lost and all(finite) and not (grown or ruined):
+        return None
     if not all(finite):
         said = f"The loss is no number from epoch {curve.epochs[finite.index(False)]} on"
     elif grown:
         said = f"The training loss ended at {as_number(curve.train[-1])}, {as_number(curve.train[-1] / curve.train[0])} times what it began with"
+    elif ruined:
+        said = f"The loss was lost on the way, and in none of {len(known) - 1} epochs after the first did validation come below that"
     else:
         said = (
             f"The loss was lost after epoch {curve.epochs[-1]}"
             if curve.epochs
             else "The loss was lost in the first epoch"
         )
-    said += f"; the best epoch before it is {curve.epochs[best]}." if best is not None else "."
+    said += f"; the best epoch {'' if ruined else 'before it '}is {curve.epochs[best]}." if best is not None else "."
     evidence = (MeasureRecord("epochs with losses that are numbers", float(sum(finite))), MeasureRecord("times that the loss was lost", float(curve.n_divergences + curve.lost)))  # fmt: skip
     return DiagnosisReport(LearningPattern.DIVERGED, said, evidence, curve.epochs[best] if best is not None else None)
 
@@ -132,11 +135,13 @@ def _unstable(m: CurveReport) -> _Evidence:
 
 
 def _leak(m: CurveReport) -> _Evidence:
-    if min(m.gap, m.usual_gap) >= _LEAK_GAP:
+    # Of a loss that jumps by more, the lowest one is a matter of luck, and so is how far it lies below training.
+    if min(m.gap, m.usual_gap) >= _LEAK_GAP or m.jitter > _LARGE_JITTER:
         return None
     return (
         MeasureRecord("validation loss over training loss, usually", m.usual_gap, _LEAK_GAP),
         MeasureRecord("validation loss over training loss, at best", m.gap, _LEAK_GAP),
+        MeasureRecord("mean jump of the validation loss", m.jitter, _LARGE_JITTER),
     )
 
 

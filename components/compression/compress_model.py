@@ -24,7 +24,8 @@ from forecasting.config.root import CompressModelSettings
 from forecasting.config.tournament_plan import plan_tournament
 from forecasting.contracts.artifacts import REPORT_FILE, SAVED_MODEL_DIR, TOURNAMENT_FILE
 from forecasting.contracts.steps import StepName
-from forecasting.feature_store import FeatureStore, learning_windows, read_feature_store
+from forecasting.feature_store import WindowIndex, read_feature_store
+from forecasting.features.spec import FeatureSpec
 from forecasting.formats import as_bytes
 from forecasting.schema import SeriesStore
 from forecasting.series_store import read_series_store
@@ -81,7 +82,7 @@ def compress_model(
             shelf,
             store,
             parity=parity,
-            calibration=lambda: calibration_windows(series_store, store, N_CALIBRATION, refit=settings.training.refit),
+            calibration=lambda: calibration_inputs(series_store, store.spec, shelf.learnt(), count=N_CALIBRATION),
             clock=clock,
             max_loss=settings.compression.max_accuracy_loss,
             kept=kept,
@@ -107,15 +108,21 @@ def _begin_tensorflow(settings: CompressModelSettings) -> None:
     make_strategy(settings.training.model_copy(update={"strategy": "default"}))
 
 
-def calibration_windows(series_store: SeriesStore, store: FeatureStore, count: int, *, refit: bool) -> ModelInputs:
-    """Real windows that the model learnt from, spread over series and origins."""
-    windows = learning_windows(store, with_validation=refit)
-    chosen = np.unique(np.linspace(0, len(windows) - 1, min(count, len(windows))).astype(int))
+def calibration_inputs(series_store: SeriesStore, spec: FeatureSpec, learnt: WindowIndex, *, count: int) -> ModelInputs:
+    """Real windows that the model learnt from, spread over series and origins.
+
+    Args:
+        series_store: The validated table.
+        spec: Of the model.
+        learnt: Windows that it learnt from.
+        count: How many at most.
+    """
+    chosen = np.unique(np.linspace(0, len(learnt) - 1, min(count, len(learnt))).astype(int))
     parts = []
     for number in chosen:
-        series = series_store.series[int(windows.series[number])]
-        origin = series.start + int(windows.age[number]) * store.spec.step_s
-        parts.append(window_inputs(series, store.spec, np.asarray([origin])))
+        series = series_store.series[int(learnt.series[number])]
+        origin = series.start + int(learnt.age[number]) * spec.step_s
+        parts.append(window_inputs(series, spec, np.asarray([origin])))
     return stack_inputs(parts)
 
 

@@ -107,7 +107,7 @@ class NetworkShelf:
         """Seconds that `aware` may take, its pruning not counted."""
         if self._is_there(_aware_name(pruning)):
             return 0.0
-        return self._pace.estimate_s(self._settings.compression.finetune_steps, n_windows=len(self._learnt()))
+        return self._pace.estimate_s(self._settings.compression.finetune_steps, n_windows=len(self.learnt()))
 
     def is_made(self, pruning: Pruning) -> bool:
         """Whether asking for it costs nothing much."""
@@ -119,7 +119,7 @@ class NetworkShelf:
             return 0.0
         settings = self._settings.compression
         if pruning is Pruning.STRUCTURED:
-            once = self._pace.estimate_s(settings.structured_steps, n_windows=len(self._learnt()))
+            once = self._pace.estimate_s(settings.structured_steps, n_windows=len(self.learnt()))
             return self._n_narrowings * once
         first = self.estimate_s(Pruning.STRUCTURED) if pruning.is_structured else 0.0
         return first + self._pace.estimate_s(settings.finetune_steps)
@@ -128,6 +128,13 @@ class NetworkShelf:
     def _n_narrowings(self) -> int:
         """How often each round of structured pruning is done: with `training.refit` for the network of the first fit, too."""
         return 2 if self._settings.training.refit else 1
+
+    def learnt(self, *, held: bool = False) -> WindowIndex:
+        """Windows that the network learnt from; held: those that it had learnt from before its refit.
+
+        Whether there was a refit is what the training says: a search or a remedy may have changed it.
+        """
+        return learning_windows(self._store, with_validation=self._settings.training.refit and not held)
 
     def _make(self, pruning: Pruning) -> PrunedNetwork:
         from forecasting.neural.compression.magnitude import zero_share
@@ -158,7 +165,7 @@ class NetworkShelf:
             NetworkSpec(source.features, source.model),
             self._training,
             store=self._store,
-            train=self._learnt(),
+            train=self.learnt(),
             settings=AwareConfig(n_steps=n_steps),
             progress=self._pace.watch("fine-tuning for INT8", n_steps),
         )
@@ -201,7 +208,7 @@ class NetworkShelf:
             judged,
             spec,
             self._store,
-            learnt=self._learnt(held=True),
+            learnt=self.learnt(held=True),
             validation=validation_windows(self._store),
             max_loss_ratio=_IDLE_SHARE * self._settings.compression.max_accuracy_loss,
         )
@@ -217,7 +224,7 @@ class NetworkShelf:
             network,
             self._training,
             store=self._store,
-            windows=self._learnt(held=held),
+            windows=self.learnt(held=held),
             settings=NarrowingConfig(
                 max_loss_ratio=settings.max_accuracy_loss,
                 max_rounds=settings.structured_rounds,
@@ -235,7 +242,7 @@ class NetworkShelf:
         network = self._built(source.features, source.model)
         network.set_weights(source.module.network.get_weights())
         n_steps = self._settings.compression.finetune_steps
-        drawn = drawn_windows(self._store, self._learnt(), self._training, n_steps=n_steps)
+        drawn = drawn_windows(self._store, self.learnt(), self._training, n_steps=n_steps)
         progress = self._pace.watch(pruning.value, n_steps)
         prune_network(network, drawn, self._training, sparsity=pruning.sparsity, progress=progress)
         return network
@@ -312,10 +319,6 @@ class NetworkShelf:
     def _path(self, name: str) -> Path:
         return self._kept / f"{name}.npz"
 
-    def _learnt(self, *, held: bool = False) -> WindowIndex:
-        """Windows that the network learnt from; held: those that it had learnt from before its refit."""
-        return learning_windows(self._store, with_validation=self._settings.training.refit and not held)
-
 
 def _aware_name(pruning: Pruning) -> str:
     return "_".join(part for part in (pruning.value, _AWARE) if part)
@@ -336,7 +339,7 @@ def _inputs_note(idle: "InputsRecord", spec: FeatureSpec) -> str:
 
 
 def _as_trained(settings: CompressModelSettings, model: Path) -> CompressModelSettings:
-    """The settings with those of model and training that remedies may have changed as they were kept."""
+    """The settings with those of model and training that a search or remedies may have changed as they were used."""
     spec = json.loads((model / MODEL_SPEC_FILE).read_text(encoding="utf-8"))
     trained = {name: type(getattr(settings, name)).model_validate(spec[name]) for name in ("model", "training")}
     return settings.model_copy(update=trained)

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from components.compression.compress_model import calibration_windows
+from components.compression.compress_model import calibration_inputs
 from components.compression.parity import parity_spec
+from forecasting.feature_store import learning_windows
 from forecasting.schema import Series, SeriesSpec, SeriesStore
 from tests.unit.features.feature_specs import HOUR_S, START, gappy_series, melbourne_spec
 from tests.unit.neural.conftest import SPLIT, feature_store
@@ -30,8 +31,9 @@ def blinded(series: Series) -> Series:
 def test_ranges_of_int8_are_the_same_without_the_test_period(refit: bool) -> None:
     series = gappy_series(700)
     store = feature_store(SPEC, [series])
-    seen = calibration_windows(values_of(series), store, 500, refit=refit)
-    blind = calibration_windows(values_of(blinded(series)), store, 500, refit=refit)
+    learnt = learning_windows(store, with_validation=refit)
+    seen = calibration_inputs(values_of(series), SPEC, learnt, count=500)
+    blind = calibration_inputs(values_of(blinded(series)), SPEC, learnt, count=500)
     np.testing.assert_array_equal(seen.history, blind.history)
     np.testing.assert_array_equal(seen.future, blind.future)
 

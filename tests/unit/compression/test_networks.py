@@ -11,7 +11,7 @@ from components.compression.budget import BudgetClock
 from components.compression.networks import NetworkShelf
 from forecasting.config import step_settings
 from forecasting.contracts.steps import StepName
-from forecasting.feature_store import FeatureStore, read_feature_store, validation_windows
+from forecasting.feature_store import FeatureStore, learning_windows, read_feature_store, validation_windows
 from forecasting.neural.calibration import calibration_factors
 from forecasting.neural.compression.kept_weights import read_kept
 from forecasting.neural.scaled import predict_scaled
@@ -89,6 +89,15 @@ def test_without_a_refit_a_changed_network_is_calibrated_exactly_as_the_training
     store = read_feature_store(run.directory(StepName.BUILD_FEATURES))
     changed = shelf_of(run, store, tmp_path / "kept", refit=False).network(Pruning.MAGNITUDE_50).module
     np.testing.assert_allclose(changed.calibration.factors, found_again(changed.network, store), rtol=1e-3)
+
+
+@pytest.mark.parametrize("configured", [False, True])
+def test_windows_that_were_learnt_from_follow_the_refit_of_the_training_not_the_configured_one(
+    configured, refitted, store, tmp_path
+):
+    learnt = shelf_of(refitted, store, tmp_path, refit=configured).learnt()
+    assert len(learnt) == len(learning_windows(store, with_validation=True))
+    assert len(learnt) > len(learning_windows(store, with_validation=False))
 
 
 def test_rounds_are_counted_with_a_network_that_has_seen_nothing_of_the_validation_period(

@@ -72,6 +72,21 @@ def test_a_loss_that_has_grown_tenfold_has_diverged() -> None:
     assert diagnose_curve(curve([1.0, 2.0, 11.0], [1.0, 2.0, 11.0])).pattern is LearningPattern.DIVERGED
 
 
+def test_a_loss_that_was_lost_at_once_and_never_came_below_its_first_epoch_again_has_diverged() -> None:
+    ruined = curve([2000.0, 33.0, 51.0, 46.0], [39.0, 49.0, 70.0, 50.0], n_divergences=1)
+    found = diagnose_curve(ruined)
+    assert found.pattern is LearningPattern.DIVERGED
+    assert found.finding == (
+        "The loss was lost on the way, and in none of 3 epochs after the first did validation come below that; "
+        "the best epoch is 1."
+    )
+
+
+def test_a_validation_loss_that_jumps_speaks_of_no_leak_where_it_is_low() -> None:
+    found = diagnose_curve(curve(FALLING, [0.3, 0.5, 0.3, 0.5, 0.25, 0.5, 0.3, 0.4]))
+    assert found.pattern is LearningPattern.HIGH_VARIANCE
+
+
 @pytest.mark.parametrize("n_epochs", [1, 2])
 def test_two_epochs_make_no_curve(n_epochs: int) -> None:
     assert diagnose_curve(curve(FALLING[:n_epochs], STEADY[:n_epochs])).pattern is LearningPattern.TOO_SHORT
