@@ -228,11 +228,17 @@ def _digest(config: AlmanacConfig, period: PeriodSpec, searched: tuple[str, ...]
     steps = [StepName.VALIDATE_DATA, StepName.BUILD_FEATURES, StepName.TRAIN_MODEL]
     fixed = [
         with_settings(found, {path: None for path in searched if path.split(".")[0] in found})
-        for found in (step_settings(config, step).model_dump(mode="json") for step in steps)
+        for found in (_without_places(step_settings(config, step).model_dump(mode="json")) for step in steps)
     ]
     how = config.tuning.model_dump(mode="json", exclude={"in_run", "n_trials", "time_budget_s", "n_workers", "storage"})
     said = [load_manifest(period.series).payload_digest, period.folds, fixed, how]
     return digest_text(json.dumps(said, sort_keys=True))[:10]
+
+
+def _without_places(document: dict[str, Any]) -> dict[str, Any]:
+    """Settings without where tables lie: what is in them counts, and another machine may have them elsewhere."""
+    kept = {name: value for name, value in document.items() if name != "uri"}
+    return {name: _without_places(value) if isinstance(value, dict) else value for name, value in kept.items()}
 
 
 def _run_flow(
