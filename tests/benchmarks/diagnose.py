@@ -101,14 +101,14 @@ def draw(runs: list[dict[str, Any]], folder: Path) -> None:
 
 
 def train_runs(path: Path, *, fresh: bool) -> list[dict[str, Any]]:
-    """Train all runs, say of each what was found, and keep them."""
+    """Train all runs, say of each what was found, and keep it at once."""
     from tests.benchmarks.diagnose_runs import cases, fresh_cases, run_case
 
     runs: list[dict[str, Any]] = []
     for case in fresh_cases() if fresh else cases():
         runs.append(kept_run(run_case(case)))
+        write_runs(runs, path)
         print(f"{case.name}: {diagnose_curve(curve_of(runs[-1])).pattern.value}", flush=True)
-    write_runs(runs, path)
     return runs
 
 
