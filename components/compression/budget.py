@@ -17,8 +17,11 @@ _NOTE_EVERY = 50
 """Steps between two notes of how far a fine-tuning has come."""
 _LEAST_STEPS = 10
 """Measured steps from which on they are trusted more than those of the training."""
-_COMPILE_S = 12.0
-"""What the fine-tuning of a network takes besides its steps, about: tracing, scoring, finding out what matters."""
+_COMPILE_S = 6.0
+"""What the fine-tuning of a network takes besides its steps, about: tracing, scoring, finding out what matters.
+The default model takes 2 CPU seconds, and up to 5 where three others want the processor."""
+_BUILD_S = 0.5
+"""What it takes to build a network in order to score it."""
 _TEACHER_COMPILE_S = 2.0
 _ANSWER_SHARE = 1 / 3
 """Of the time of a training step, what answering its windows takes."""
@@ -101,12 +104,24 @@ class TuningPace:
             n_steps: Its steps.
             n_windows: Windows that are drawn from where a teacher answers those that are drawn; 0: there is no teacher.
         """
-        taught = 0.0
-        if n_windows:
-            # Draws are with replacement, and each window is answered once.
-            n_answered = n_windows * -math.expm1(-n_steps * self._batch_size / n_windows)
-            taught = _TEACHER_COMPILE_S + n_answered / self._batch_size * _ANSWER_SHARE * self.step_s
-        return _COMPILE_S + n_steps * self.step_s + taught
+        return _COMPILE_S + n_steps * self.step_s + self._taught_s(n_steps, n_windows)
+
+    def estimate_scoring_s(self, n_networks: int, *, n_windows: int) -> float:
+        """Seconds of building some networks and counting the loss of each.
+
+        Args:
+            n_networks: How many.
+            n_windows: Windows that each answers.
+        """
+        return n_networks * (_BUILD_S + n_windows / self._batch_size * _ANSWER_SHARE * self.step_s)
+
+    def _taught_s(self, n_steps: int, n_windows: int) -> float:
+        """Seconds of the answers of a teacher."""
+        if not n_windows:
+            return 0.0
+        # Draws are with replacement, and each window is answered once.
+        n_answered = n_windows * -math.expm1(-n_steps * self._batch_size / n_windows)
+        return _TEACHER_COMPILE_S + n_answered / self._batch_size * _ANSWER_SHARE * self.step_s
 
 
 def seconds_per_step(report: Mapping[str, Any], *, max_steps_per_epoch: int | None) -> float:

@@ -16,7 +16,7 @@ from forecasting.errors import ArtifactError
 from forecasting.feature_store import FeatureStore, WindowIndex, learning_windows, validation_windows
 from forecasting.features.spec import FeatureSpec
 from forecasting.features.transform import reduced_spec, removable_columns
-from forecasting.neural.compression.kept_weights import KeptWeights, read_kept, write_kept
+from forecasting.neural.compression.kept_weights import KeptWeights, read_about, read_kept, write_kept
 from forecasting.variants import Pruning
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ _STRUCTURED_SHARE = 0.5
 _IDLE_SHARE = 0.05
 """Of `compression.max_accuracy_loss`, what inputs may cost that are taken out before units are."""
 _AWARE = "aware"
+_INPUTS_FILE = "idle_inputs.json"
+_COUNTED, _REPEATED = "held_round", "round"
+"""Names of kept rounds: those that are counted, and those that are done again with the network of the refit."""
 
 
 @dataclass(frozen=True)
@@ -117,17 +120,37 @@ class NetworkShelf:
         """Seconds that making it may take, before any was made; of structured pruning its first round."""
         if self.is_made(pruning):
             return 0.0
-        settings = self._settings.compression
         if pruning is Pruning.STRUCTURED:
-            once = self._pace.estimate_s(settings.structured_steps, n_windows=len(self.learnt()))
-            return self._n_narrowings * once
+            return self._estimate_narrowing_s()
         first = self.estimate_s(Pruning.STRUCTURED) if pruning.is_structured else 0.0
-        return first + self._pace.estimate_s(settings.finetune_steps)
+        return first + self._pace.estimate_s(self._settings.compression.finetune_steps)
+
+    def _estimate_narrowing_s(self) -> float:
+        """Seconds of finding idle inputs and of the first round, without what is kept of an earlier run."""
+        done = [seconds[0] for seconds in map(self._kept_rounds_s, self._passes) if seconds]
+        guess = self._pace.estimate_s(self._settings.compression.structured_steps, n_windows=len(self.learnt()))
+        return self._estimate_inputs_s() + (len(self._passes) - len(done)) * max(done, default=guess)
+
+    def _estimate_inputs_s(self) -> float:
+        from forecasting.neural.compression.fine_tuning import MAX_SCORED_WINDOWS
+        from forecasting.neural.compression.inputs import n_evaluations
+
+        if (self._kept / _INPUTS_FILE).exists():
+            return 0.0
+        n_windows = min(len(validation_windows(self._store)), MAX_SCORED_WINDOWS)
+        return self._pace.estimate_scoring_s(n_evaluations(self._store.spec), n_windows=n_windows)
 
     @property
-    def _n_narrowings(self) -> int:
-        """How often each round of structured pruning is done: with `training.refit` for the network of the first fit, too."""
-        return 2 if self._settings.training.refit else 1
+    def _passes(self) -> tuple[str, ...]:
+        """Names of what the rounds of structured pruning are done with: with `training.refit` two networks."""
+        return (_COUNTED, _REPEATED) if self._settings.training.refit else (_COUNTED,)
+
+    def _kept_rounds_s(self, name: str) -> list[float]:
+        """Seconds of the finished rounds of a name, in an earlier run or in this one."""
+        kept: list[float] = []
+        while (path := self._path(f"{name}_{len(kept)}")).exists():
+            kept.append(read_about(path)["duration_s"])
+        return kept
 
     def learnt(self, *, held: bool = False) -> WindowIndex:
         """Windows that the network learnt from; held: those that it had learnt from before its refit.
@@ -179,7 +202,7 @@ class NetworkShelf:
         spec = NetworkSpec(self._store.spec, self._settings.model)
         idle = self._idle_inputs(judged, spec)
         reads = reduced_spec(self._store.spec, context=idle.context, dropped=idle.dropped)
-        counted = self._rounds(judged, "held_round", held=judged is not whole)
+        counted = self._rounds(judged, _COUNTED, held=judged is not whole)
         found = narrow_network(spec, reads, counted, validation_windows(self._store))
         if found.spec == spec:
             raise ArtifactError(_nothing_taken(found))
@@ -189,7 +212,7 @@ class NetworkShelf:
             note = "; ".join(filter(None, (note, rounds)))
         network = found.network
         if judged is not whole:
-            network = repeat_rounds(spec, self._rounds(whole, "round", held=False), found.specs)
+            network = repeat_rounds(spec, self._rounds(whole, _REPEATED, held=False), found.specs)
         return self._keep(Pruning.STRUCTURED.value, network, found.spec.model, sparsity=0.0, note=note)
 
     def _judged(self) -> "AnyForecaster":
@@ -201,10 +224,14 @@ class NetworkShelf:
         return network
 
     def _idle_inputs(self, judged: "AnyForecaster", spec: "NetworkSpec") -> "InputsRecord":
-        """Inputs that the network can do without."""
-        from forecasting.neural.compression.inputs import idle_inputs
+        """Inputs that the network can do without, as an earlier run found them where one did."""
+        from forecasting.neural.compression.inputs import idle_inputs, read_inputs, write_inputs
 
-        return idle_inputs(
+        path = self._kept / _INPUTS_FILE
+        kept = read_inputs(path, self._store.spec)
+        if kept is not None:
+            return kept
+        found = idle_inputs(
             judged,
             spec,
             self._store,
@@ -212,13 +239,17 @@ class NetworkShelf:
             validation=validation_windows(self._store),
             max_loss_ratio=_IDLE_SHARE * self._settings.compression.max_accuracy_loss,
         )
+        write_inputs(path, found, self._store.spec)
+        return found
 
     def _rounds(self, network: "AnyForecaster", name: str, *, held: bool) -> "NarrowingRounds":
         """Rounds of a network, kept under a name; held: of one that has not learnt from the validation period."""
         from forecasting.neural.compression.structured import KeptRounds, NarrowingConfig, NarrowingRounds
 
         settings = self._settings.compression
-        time_s = min(_STRUCTURED_SHARE * self._clock.budget_s, self._clock.left_s()) / self._n_narrowings
+        # Rounds count their own seconds, those of an earlier run included, which are gone from what is left.
+        left_s = self._clock.left_s() + sum(sum(self._kept_rounds_s(kept)) for kept in self._passes)
+        time_s = min(_STRUCTURED_SHARE * self._clock.budget_s, left_s) / len(self._passes)
         what = "structured pruning without the validation period" if held else "structured pruning"
         return NarrowingRounds(
             network,

@@ -5,9 +5,12 @@ on a small model these are most of what a forecast takes. Columns go in the orde
 many as cost next to nothing on the validation windows, before anything is fine-tuned.
 """
 
+import json
 import logging
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +18,7 @@ import numpy.typing as npt
 from forecasting.feature_store import FeatureStore, WindowIndex
 from forecasting.features.spec import FeatureSpec
 from forecasting.features.transform import reduced_spec, removable_columns
+from forecasting.manifests import write_text_atomically
 from forecasting.neural.compression.fine_tuning import mean_loss
 from forecasting.neural.compression.importance import Criterion, unit_importance
 from forecasting.neural.compression.narrowing import RemovedPlaces, copy_weights
@@ -89,6 +93,31 @@ def idle_inputs(
     logger.info("%d of %d columns of the past can go, and %d of %d steps of the context: loss %+.2f %%", len(dropped),
                 len(removable_columns(features)), features.context - context, features.context, 100 * record.loss_ratio)  # fmt: skip
     return record
+
+
+def n_evaluations(spec: FeatureSpec) -> int:
+    """How many networks `idle_inputs` counts the loss of, at most."""
+    n_fewer = (spec.context - shortest_context(spec)) // spec.segment
+    return 2 + len(removable_columns(spec)).bit_length() + n_fewer.bit_length()
+
+
+def read_inputs(path: Path, spec: FeatureSpec) -> InputsRecord | None:
+    """What was written; none where nothing was, or of other features."""
+    if not path.exists():
+        return None
+    document = json.loads(path.read_text(encoding="utf-8"))
+    if document["features"] != _of_features(spec):
+        return None
+    return InputsRecord(tuple(document["dropped"]), document["context"], document["loss_ratio"])
+
+
+def write_inputs(path: Path, record: InputsRecord, spec: FeatureSpec) -> None:
+    """Keep what can be taken out of a network of some features: found again, equal losses may come out as unequal."""
+    write_text_atomically(path, json.dumps({"features": _of_features(spec), **asdict(record)}))
+
+
+def _of_features(spec: FeatureSpec) -> dict[str, Any]:
+    return {"context": spec.context, "columns": list(removable_columns(spec))}
 
 
 def shortest_context(spec: FeatureSpec) -> int:

@@ -28,6 +28,13 @@ def write_kept(path: Path, kept: KeptWeights) -> None:
         np.savez(stream, about=np.array(json.dumps(about)), **arrays)  # type: ignore[arg-type]
 
 
+def read_about(path: Path) -> dict[str, Any]:
+    """What is known of weights that were written, without reading them."""
+    with np.load(path, allow_pickle=False) as stored:
+        found: dict[str, Any] = json.loads(str(stored["about"]))
+    return found
+
+
 def read_kept(path: Path) -> KeptWeights | None:
     """What was written; none where nothing was."""
     if not path.exists():

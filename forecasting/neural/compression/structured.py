@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from forecasting.config.models import EnsembleConfig
 from forecasting.config.training import TrainingConfig
@@ -20,6 +21,7 @@ from forecasting.config.widths import WIDTHS, supports_structured
 from forecasting.errors import ConfigError
 from forecasting.feature_store import FeatureStore, WindowIndex
 from forecasting.features.spec import FeatureSpec
+from forecasting.features.transform import removable_columns
 from forecasting.neural.compression.fine_tuning import (
     TuningConfig,
     TuningWindows,
@@ -84,24 +86,25 @@ class NarrowNetwork:
 
 
 class KeptRounds:
-    """Networks after finished rounds, for a run that goes on after it was stopped."""
+    """Networks after finished rounds, for a run that goes on after it was stopped; each says of what settings and inputs it is."""
 
     def __init__(self, folder: Path, name: str) -> None:
         """Keep rounds of a name in an existing folder."""
         self._folder, self._name = folder, name
 
     def read(self, number: int, spec: NetworkSpec) -> tuple[AnyForecaster, float] | None:
-        """The network of a round and the seconds that it took; none where it was not finished."""
+        """The network of a round and the seconds that it took; none where it was not finished, or of another network."""
         kept = read_kept(self._path(number))
-        if kept is None:
+        if kept is None or kept.about["network"] != _identity(spec):
             return None
         network = build_network(spec)
         network.set_weights(kept.weights)
         return network, float(kept.about["duration_s"])
 
-    def write(self, number: int, network: AnyForecaster, duration_s: float) -> None:
-        """Keep a round that is finished."""
-        write_kept(self._path(number), KeptWeights(network.get_weights(), {"duration_s": duration_s}))
+    def write(self, number: int, network: AnyForecaster, spec: NetworkSpec, duration_s: float) -> None:
+        """Keep a round that is finished, whose network is made from a spec."""
+        about = {"duration_s": duration_s, "network": _identity(spec)}
+        write_kept(self._path(number), KeptWeights(network.get_weights(), about))
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{self._name}_{number}.npz"
@@ -138,7 +141,7 @@ class NarrowingRounds:
     def narrower(
         self, number: int, network: AnyForecaster, before: NetworkSpec, spec: NetworkSpec
     ) -> tuple[AnyForecaster, float]:
-        """A narrower network, fine-tuned, and the seconds that it took; what an earlier run had finished is read.
+        """A narrower network, fine-tuned, and the seconds that it took; it is kept.
 
         Args:
             number: Of the round, from 0.
@@ -146,9 +149,6 @@ class NarrowingRounds:
             before: What it is made from.
             spec: What the narrower one is made from.
         """
-        done = self._kept.read(number, spec) if self._kept else None
-        if done is not None:
-            return done
         began = time.monotonic()
         if spec.features != before.features:
             network = with_inputs(network, before, spec.features)
@@ -159,8 +159,12 @@ class NarrowingRounds:
         fine_tune(narrow, self._taught, self._training, settings=chosen, after_step=self._progress)
         duration_s = round(time.monotonic() - began, 2)
         if self._kept:
-            self._kept.write(number, narrow, duration_s)
+            self._kept.write(number, narrow, spec, duration_s)
         return narrow, duration_s
+
+    def finished(self, number: int, spec: NetworkSpec) -> tuple[AnyForecaster, float] | None:
+        """What `narrower` gave in an earlier run; none where it did not."""
+        return self._kept.read(number, spec) if self._kept else None
 
     @cached_property
     def _taught(self) -> TuningWindows:
@@ -191,12 +195,13 @@ def narrow_network(
         smaller = NetworkSpec(reads, narrowed_model(best.spec.model, settings.keep_ratio))
         if smaller == best.spec:
             break
-        if _is_too_late(settings, best.rounds, time.monotonic() - began + resumed_s):
+        done = rounds.finished(number, smaller)
+        if done is not None:
+            # Its seconds count, and as they are gone, it is never too late for it.
+            resumed_s += done[1]
+        elif _is_too_late(settings, best.rounds, time.monotonic() - began + resumed_s):
             return replace(best, out_of_time=True)
-        started = time.monotonic()
-        narrow, duration_s = rounds.narrower(number, best.network, best.spec, smaller)
-        # Seconds of a run that was stopped count.
-        resumed_s += max(0.0, duration_s - (time.monotonic() - started))
+        narrow, duration_s = done or rounds.narrower(number, best.network, best.spec, smaller)
         loss_ratio = mean_loss(narrow, rounds.store, validation) / before - 1.0
         within = loss_ratio <= settings.max_loss_ratio
         record = NarrowingRecord(_widths(smaller), n_parameters(narrow), loss_ratio, within, duration_s)
@@ -218,8 +223,18 @@ def repeat_rounds(spec: NetworkSpec, rounds: NarrowingRounds, specs: Sequence[Ne
     """
     network = rounds.teacher
     for number, (before, smaller) in enumerate(pairwise((spec, *specs))):
-        network, _ = rounds.narrower(number, network, before, smaller)
+        done = rounds.finished(number, smaller)
+        network, _ = done or rounds.narrower(number, network, before, smaller)
     return network
+
+
+def _identity(spec: NetworkSpec) -> dict[str, Any]:
+    """What tells the networks of rounds apart, as JSON: settings, context, columns of the past that can go."""
+    return {
+        "model": spec.model.model_dump(mode="json"),
+        "context": spec.features.context,
+        "columns": list(removable_columns(spec.features)),
+    }
 
 
 def _is_too_late(settings: NarrowingConfig, rounds: tuple[NarrowingRecord, ...], elapsed_s: float) -> bool:

@@ -36,12 +36,19 @@ def test_a_step_of_the_training_takes_its_time_by_its_steps_also_where_epochs_ar
 def test_answers_of_a_teacher_count_by_the_windows_that_will_probably_be_drawn(tmp_path: Path) -> None:
     pace = TuningPace(clock_in(tmp_path), step_s=0.3, batch_size=10)
     alone = pace.estimate_s(100)
-    assert alone == pytest.approx(12.0 + 100 * 0.3)
+    assert alone == pytest.approx(6.0 + 100 * 0.3)
     # A thousand draws of a million windows are a thousand windows, of a hundred windows they are all of them.
     assert pace.estimate_s(100, n_windows=1_000_000) - alone == pytest.approx(2.0 + 1_000 * 0.01, rel=1e-3)
     assert pace.estimate_s(100, n_windows=100) - alone == pytest.approx(2.0 + 100 * 0.01, rel=1e-3)
     drawn_once = 1_000 * (1 - math.exp(-1))
     assert pace.estimate_s(100, n_windows=1_000) - alone == pytest.approx(2.0 + drawn_once * 0.01, rel=1e-3)
+
+
+def test_scoring_takes_what_building_takes_and_a_third_of_a_step_for_as_many_windows_as_a_step_has(
+    tmp_path: Path,
+) -> None:
+    pace = TuningPace(clock_in(tmp_path), step_s=0.3, batch_size=10)
+    assert pace.estimate_scoring_s(4, n_windows=50) == pytest.approx(4 * (0.5 + 5 * 0.1))
 
 
 def test_steps_that_were_done_here_say_more_than_those_of_the_training(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """Networks of prunings: how their quantiles are calibrated, and what the validation period may say of them."""
 
 import json
+import shutil
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from components.compression.networks import NetworkShelf
 from forecasting.config import step_settings
 from forecasting.contracts.steps import StepName
 from forecasting.feature_store import FeatureStore, learning_windows, read_feature_store, validation_windows
+from forecasting.features.transform import removable_columns
 from forecasting.neural.calibration import calibration_factors
 from forecasting.neural.compression.kept_weights import read_kept
 from forecasting.neural.scaled import predict_scaled
@@ -34,10 +37,12 @@ def store(refitted) -> FeatureStore:
     return read_feature_store(refitted.directory(StepName.BUILD_FEATURES))
 
 
-def shelf_of(run: SmallRun, store: FeatureStore, folder, **training: object) -> NetworkShelf:
+def shelf_of(
+    run: SmallRun, store: FeatureStore, folder, *, budget_s: float = 3600.0, **training: object
+) -> NetworkShelf:
     folder.mkdir(exist_ok=True)
     config = small_config(training={"max_epochs": 1, **training}, compression=COMPRESSION)
-    clock = BudgetClock(3600.0, folder / "clock.json", began=time.monotonic())
+    clock = BudgetClock(budget_s, folder / "clock.json", began=time.monotonic())
     settings = step_settings(config, StepName.COMPRESS_MODEL)
     return NetworkShelf(settings, store, run.directory(StepName.TRAIN_MODEL), kept=folder, clock=clock)
 
@@ -117,3 +122,51 @@ def test_a_changed_network_and_its_calibration_are_kept_for_a_run_that_goes_on(s
     assert equal_weights(again.module.network.get_weights(), made.module.network.get_weights())
     assert again.module.calibration == made.module.calibration
     assert (again.features, again.model, again.note) == (made.features, made.model, made.note)
+
+
+def stopped_before_the_end(shelf: NetworkShelf, folder: Path) -> Path:
+    """What a process had kept that was killed before the last network was written."""
+    shelf.network(Pruning.STRUCTURED)
+    shutil.copytree(shelf._kept, folder)
+    (folder / "structured.npz").unlink()
+    return folder
+
+
+def test_what_is_kept_of_structured_pruning_is_not_estimated_again(shelf, refitted, store, tmp_path):
+    whole_s = shelf_of(refitted, store, tmp_path / "new").estimate_s(Pruning.STRUCTURED)
+    folder = stopped_before_the_end(shelf, tmp_path / "kept")
+    assert shelf_of(refitted, store, folder).estimate_s(Pruning.STRUCTURED) == 0.0
+    (folder / "round_0.npz").unlink()
+    one_s = shelf_of(refitted, store, folder).estimate_s(Pruning.STRUCTURED)
+    assert one_s == read_kept(folder / "held_round_0.npz").about["duration_s"] < whole_s / 2
+    (folder / "idle_inputs.json").unlink()
+    assert one_s < shelf_of(refitted, store, folder).estimate_s(Pruning.STRUCTURED) < whole_s
+
+
+def test_a_run_that_goes_on_keeps_its_rounds_though_no_time_is_left(shelf, refitted, store, tmp_path):
+    folder = stopped_before_the_end(shelf, tmp_path / "kept")
+    made = shelf.network(Pruning.STRUCTURED)
+    again = shelf_of(refitted, store, folder, budget_s=1e-6).network(Pruning.STRUCTURED)
+    assert again.model == made.model
+    assert equal_weights(again.module.network.get_weights(), made.module.network.get_weights())
+
+
+def test_a_run_that_goes_on_takes_the_inputs_out_that_it_had_found_idle(shelf, refitted, store, tmp_path):
+    folder = stopped_before_the_end(shelf, tmp_path / "kept")
+    kept = json.loads((folder / "idle_inputs.json").read_text())
+    assert kept["dropped"]
+    # As another machine may find it, on which losses that were equal are not; the rounds are of other inputs then.
+    (folder / "idle_inputs.json").write_text(json.dumps({**kept, "dropped": []}))
+    again = shelf_of(refitted, store, folder).network(Pruning.STRUCTURED)
+    assert removable_columns(again.features) == removable_columns(store.spec)
+    assert again.features.context == kept["context"]
+
+
+def test_inputs_that_were_found_idle_among_others_are_found_again(shelf, refitted, store, tmp_path):
+    folder = stopped_before_the_end(shelf, tmp_path / "kept")
+    before = (folder / "idle_inputs.json").read_text()
+    document = json.loads(before)
+    document["features"]["columns"].append("another")
+    (folder / "idle_inputs.json").write_text(json.dumps(document))
+    shelf_of(refitted, store, folder).network(Pruning.STRUCTURED)
+    assert (folder / "idle_inputs.json").read_text() == before

@@ -5,6 +5,7 @@ import pytest
 
 from forecasting.config.models import RidgeConfig
 from forecasting.errors import ConfigError
+from forecasting.features.transform import reduced_spec, removable_columns
 from forecasting.neural.compression.conversion import convert_to_lite
 from forecasting.neural.compression.fine_tuning import drawn_windows, taught_windows
 from forecasting.neural.compression.importance import unit_importance
@@ -143,10 +144,33 @@ def test_a_round_that_was_finished_before_a_stop_is_not_done_again_and_the_next_
 def test_seconds_of_a_round_that_was_finished_before_a_stop_count(trained, hourly_store, windows, tmp_path):
     spec, kept = NetworkSpec(hourly_store.spec, WIDE), KeptRounds(tmp_path, "round")
     smaller = NetworkSpec(hourly_store.spec, narrowed_model(WIDE, FAST.keep_ratio))
-    kept.write(0, build_network(smaller), 500.0)
+    kept.write(0, build_network(smaller), smaller, 500.0)
     rounds = rounds_of(trained.network, hourly_store, windows[0], kept=kept, max_loss_ratio=1e9, time_budget_s=900.0)
     found = narrow_network(spec, spec.features, rounds, windows[1])
     assert (len(found.rounds), found.out_of_time) == (1, True)
+
+
+def test_it_is_never_too_late_for_a_round_that_was_finished_before_a_stop(trained, hourly_store, windows, tmp_path):
+    spec, kept = NetworkSpec(hourly_store.spec, WIDE), KeptRounds(tmp_path, "round")
+    smaller = NetworkSpec(hourly_store.spec, narrowed_model(WIDE, FAST.keep_ratio))
+    kept.write(0, build_network(smaller), smaller, 500.0)
+    rounds = rounds_of(trained.network, hourly_store, windows[0], kept=kept, max_loss_ratio=1e9, time_budget_s=400.0)
+    found = narrow_network(spec, spec.features, rounds, windows[1])
+    assert (found.spec, len(found.rounds), found.out_of_time) == (smaller, 1, True)
+
+
+@pytest.mark.parametrize("other", ["inputs", "widths"])
+def test_a_round_of_other_inputs_or_widths_counts_as_not_finished(other, hourly_store, tmp_path):
+    features = hourly_store.spec
+    spec, kept = NetworkSpec(features, WIDE), KeptRounds(tmp_path, "round")
+    dropped = [removable_columns(features)[-1]]
+    kept_spec = {
+        "inputs": NetworkSpec(reduced_spec(features, context=features.context, dropped=dropped), WIDE),
+        "widths": NetworkSpec(features, narrowed_model(WIDE, 0.5)),
+    }[other]
+    kept.write(0, build_network(kept_spec), kept_spec, 1.0)
+    assert kept.read(0, spec) is None
+    assert kept.read(0, kept_spec)[1] == 1.0
 
 
 def test_the_teacher_answers_the_windows_that_are_drawn_and_no_others(trained, hourly_store, windows):
