@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from forecasting.errors import ArtifactError
 from forecasting.manifests import digest_file, sync_directory, sync_tree, write_text_atomically
@@ -11,6 +12,9 @@ from forecasting.repository import SERIES_DIR, ModelRepository, RolesRecord
 from serving.model_sync.object_store import ObjectStore
 from serving.model_sync.push import held_versions
 from serving.model_sync.sync_manifest import (
+    SyncManifest,
+    differing_files,
+    digests,
     manifest_key,
     parse_sync_manifest,
     roles_key,
@@ -21,6 +25,8 @@ from serving.model_sync.sync_manifest import (
 logger = logging.getLogger(__name__)
 KEPT_VERSIONS = 2
 """Versions that stay without a role: a server may still answer from one."""
+PULLED_DIR = "pulled"
+"""Folder beside the versions: the files of each that was brought with their digests, so that they are not read in every round."""
 
 
 class PulledModel:
@@ -42,7 +48,8 @@ def pull_model(store: ObjectStore, repository: ModelRepository, model: str, *, i
     """Bring the versions in a role, then the roles, then `models.config`.
 
     Files arrive in a folder that servers pass over, are compared with the digests of the manifest, and become visible by one
-    rename. A file that arrived before the last kill is not brought again. Nothing else may write into the repository.
+    rename. A file that arrived before the last kill is not brought again. Nothing else may write into the repository. A version
+    never changes: where the store has other files under its number, all stays as it is, record and roles too.
 
     Args:
         store: Where the versions are.
@@ -55,7 +62,8 @@ def pull_model(store: ObjectStore, repository: ModelRepository, model: str, *, i
         Versions that were brought.
 
     Raises:
-        ArtifactError: A manifest, or a file against its digest, is damaged; roles and what is served stay as they are.
+        ArtifactError: A manifest, or a file against its digest, is damaged, or a version is of other files than the one that
+            was brought under its number; roles and what is served stay as they are.
         RemoteError: The store cannot be asked.
     """
     content = store.read(roles_key(model))
@@ -63,7 +71,9 @@ def pull_model(store: ObjectStore, repository: ModelRepository, model: str, *, i
         logger.info("the object store has no roles of %s yet", model)
         return []
     roles = _parse_roles(content, roles_key(model))
-    brought = [version for version in held_versions(roles) if _pull_version(store, repository, model, version)]
+    # Looked at all before one is brought: what is refused must not leave a mixture.
+    manifests = [_read_manifest(store, repository, model, version) for version in held_versions(roles)]
+    brought = [one.version for one in manifests if _pull_version(store, repository, model, one)]
     is_changed = repository.roles(model) != roles
     if is_changed:
         write_text_atomically(repository.roles_file(model), content.decode())
@@ -72,6 +82,8 @@ def pull_model(store: ObjectStore, repository: ModelRepository, model: str, *, i
         logger.info("%s: champion %s, candidate %s", model, roles.champion, roles.candidate)
     if dropped := repository.prune(model, KEPT_VERSIONS):
         logger.info("deleted %s versions %s", model, dropped)
+    for version in dropped:
+        _pulled_file(repository, model, version).unlink(missing_ok=True)
     return brought
 
 
@@ -82,7 +94,7 @@ def _parse_roles(content: bytes, place: str) -> RolesRecord:
         raise ArtifactError(f"{place} must be roles of a model, found what cannot be read: {error}") from error
 
 
-def _pull_version(store: ObjectStore, repository: ModelRepository, model: str, version: int) -> bool:
+def _read_manifest(store: ObjectStore, repository: ModelRepository, model: str, version: int) -> SyncManifest:
     place = manifest_key(model, version)
     content = store.read(place)
     if content is None:
@@ -90,21 +102,69 @@ def _pull_version(store: ObjectStore, repository: ModelRepository, model: str, v
     manifest = parse_sync_manifest(content, place=place)
     if manifest.version != version:
         raise ArtifactError(f"{place} must be of version {version}, found {manifest.version}")
-    folder = repository.root / model
+    if repository.version_dir(model, version).is_dir():
+        _refuse_other_files(repository, model, manifest)
+    return manifest
+
+
+def _pull_version(store: ObjectStore, repository: ModelRepository, model: str, manifest: SyncManifest) -> bool:
+    """Bring a version with its series and record, where they are not here; returns whether its files were brought."""
+    version = manifest.version
     if manifest.series is not None:
-        _bring(store, series_key(model, manifest.series), manifest.series_files, folder / SERIES_DIR / manifest.series)
+        target = repository.root / model / SERIES_DIR / manifest.series
+        _bring(store, series_key(model, manifest.series), manifest.series_files, target)
     if dict(manifest.record) != repository.record(model, version):
-        record = repository.record_file(model, version)
-        record.parent.mkdir(parents=True, exist_ok=True)
-        write_text_atomically(record, json.dumps(dict(manifest.record), indent=1))
-    target = repository.version_dir(model, version)
-    return _bring(store, version_key(model, version), manifest.files, target)
+        _write(repository.record_file(model, version), manifest.record)
+    is_new = not repository.version_dir(model, version).is_dir()
+    if is_new:
+        # First, so that no version is ever seen beside the list of one that had its number before.
+        _write(_pulled_file(repository, model, version), manifest.files)
+        _bring(store, version_key(model, version), manifest.files, repository.version_dir(model, version))
+    return is_new
 
 
-def _bring(store: ObjectStore, key: str, files: Mapping[str, str], target: Path) -> bool:
-    """Bring a folder whole; returns whether it was not there."""
+def _refuse_other_files(repository: ModelRepository, model: str, manifest: SyncManifest) -> None:
+    """Compare a version that is here with the manifest under its number.
+
+    Raises:
+        ArtifactError: They are of different files.
+    """
+    here = repository.version_dir(model, manifest.version)
+    other = differing_files(_pulled_files(repository, model, manifest.version), manifest.files)
+    if other:
+        raise ArtifactError(
+            f"{manifest_key(model, manifest.version)} must be of the files in {here}, as a version never changes, found {other[0]} "
+            f"to differ; what is here stays served under its own record. If the store is right, empty {repository.root / model} or start "
+            f"this pod anew; if not, push from the home that made what is here"
+        )
+
+
+def _pulled_files(repository: ModelRepository, model: str, version: int) -> Mapping[str, str]:
+    """Digests of the files of a version that is here, read only where none are kept."""
+    kept = _pulled_file(repository, model, version)
+    try:
+        found: dict[str, str] = json.loads(kept.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        found = digests(repository.version_dir(model, version))
+        _write(kept, found)
+    except ValueError as error:
+        raise ArtifactError(f"{kept} cannot be read: {error}; delete it, and it is made again") from error
+    return found
+
+
+def _pulled_file(repository: ModelRepository, model: str, version: int) -> Path:
+    return repository.root / model / PULLED_DIR / f"{version}.json"
+
+
+def _write(path: Path, values: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text_atomically(path, json.dumps(dict(values), indent=1))
+
+
+def _bring(store: ObjectStore, key: str, files: Mapping[str, str], target: Path) -> None:
+    """Bring a folder whole, where it is not there."""
     if target.is_dir():
-        return False
+        return
     incoming = target.with_name(f".incoming-{target.name}")
     incoming.mkdir(parents=True, exist_ok=True)
     for path, digest in files.items():
@@ -116,7 +176,6 @@ def _bring(store: ObjectStore, key: str, files: Mapping[str, str], target: Path)
     incoming.rename(target)
     sync_directory(target.parent)
     logger.info("brought %s: %d files", key, len(files))
-    return True
 
 
 def _bring_file(store: ObjectStore, key: str, target: Path, digest: str) -> None:

@@ -2,8 +2,8 @@
 
 <model>/roles.json                      as in the model repository; written after the manifests that it needs
 <model>/manifests/<version>.json        the commit point of a version: written last, deleted first
-<model>/versions/<version>/<file>
-<model>/series/<digest>/<file>          series store that one or more versions are served with
+<model>/versions/<version>/<file>        never replaced by other contents once the manifest is there
+<model>/series/<digest>/<file>          series store that one or more versions are served with; deleted once no manifest names it
 """
 
 import json
@@ -55,10 +55,12 @@ def parse_sync_manifest(content: bytes, *, place: str) -> SyncManifest:
             and (manifest.series is None or series_digest(manifest.series_files) == manifest.series)
         )
     except (ValueError, TypeError, AttributeError) as error:
-        raise ArtifactError(f"{place} must be the manifest of a version, found what cannot be read: {error}") from error
+        raise ArtifactError(
+            f"{place} must be the manifest of a version, found what cannot be read: {error}; delete it, so that it is pushed again"
+        ) from error
     if not is_sound:
         raise ArtifactError(
-            f"{place} must list files below its version with their SHA-256, and series that match their digest; push it again"
+            f"{place} must list files below its version with their SHA-256, and series that match their digest; delete it, so that it is pushed again"
         )
     return manifest
 
@@ -67,6 +69,11 @@ def digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every file below a folder by its relative path, as the repository digests a series store."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): digest_file(path) for path in files}
+
+
+def differing_files(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
+    """Paths that only one of two lists of files has, or that have another digest in each."""
+    return sorted(path for path in {*one, *other} if one.get(path) != other.get(path))
 
 
 def series_digest(files: Mapping[str, str]) -> str:
@@ -90,14 +97,24 @@ def manifest_key(model: str, version: int) -> str:
     return f"{manifests_key(model)}/{version}.json"
 
 
+def versions_key(model: str) -> str:
+    """Key of the files of all versions."""
+    return f"{model}/versions"
+
+
 def version_key(model: str, version: int) -> str:
     """Key of the files of a version."""
-    return f"{model}/versions/{version}"
+    return f"{versions_key(model)}/{version}"
+
+
+def all_series_key(model: str) -> str:
+    """Key of all series stores."""
+    return f"{model}/series"
 
 
 def series_key(model: str, digest: str) -> str:
     """Key of the files of a series store."""
-    return f"{model}/series/{digest}"
+    return f"{all_series_key(model)}/{digest}"
 
 
 def _is_inside(path: str) -> bool:

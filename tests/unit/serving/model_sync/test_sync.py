@@ -11,7 +11,7 @@ from serving.model_sync.object_store import open_object_store
 from serving.model_sync.pull import PulledModel, pull_model
 from serving.model_sync.push import PushedModel, push_model
 from serving.model_sync.sync_manifest import manifest_key, parse_sync_manifest, roles_key, version_key
-from tests.unit.serving.model_sync.repositories import MODEL, folder_store, is_whole, publish, served
+from tests.unit.serving.model_sync.repositories import MODEL, folder_store, is_whole, publish, series_store, served
 
 
 @pytest.fixture
@@ -138,11 +138,92 @@ def test_series_that_do_not_match_their_digest_are_refused(source, store):
 def test_what_did_not_change_is_not_read_again(source, store):
     pushed = PushedModel(source, store, MODEL)
     assert pushed.push() == [1]
-    store.delete(roles_key(MODEL))
+    record = source.record_file(MODEL, 1)
+    before = store.read(manifest_key(MODEL, 1))
+    source.version_dir(MODEL, 1).joinpath("saved_model.pb").write_text("never read", encoding="utf-8")
     assert pushed.push() == []
-    assert store.read(roles_key(MODEL)) is None
+    assert store.read(manifest_key(MODEL, 1)) == before
+    assert record.is_file()
+
+
+def test_what_a_record_remembers_anew_is_put(source, store, pulled):
+    pushed = PushedModel(source, store, MODEL)
+    pushed.push()
     source.update_record(MODEL, 1, {"approval": "asked for"})
     assert pushed.push() == [1]
+    pull_model(store, pulled, MODEL)
+    assert pulled.record(MODEL, 1)["approval"] == "asked for"
+
+
+@pytest.mark.parametrize("lost", [roles_key(MODEL), manifest_key(MODEL, 1)])
+def test_what_the_store_lost_is_put_again(source, store, pulled, lost):
+    pushed = PushedModel(source, store, MODEL)
+    pushed.push()
+    store.delete(lost)
+    pushed.push()
+    assert pull_model(store, pulled, MODEL) == [1]
+    assert is_whole(pulled, source)
+
+
+def test_a_store_that_was_emptied_is_filled_again(source, store, pulled):
+    pushed = PushedModel(source, store, MODEL)
+    pushed.push()
+    store.delete(MODEL, is_folder=True)
+    assert pushed.push() == [1]
+    assert pull_model(store, pulled, MODEL) == [1]
+    assert is_whole(pulled, source)
+
+
+def test_roles_that_somebody_else_put_are_put_right(source, store):
+    pushed = PushedModel(source, store, MODEL)
+    pushed.push()
+    right = store.read(roles_key(MODEL))
+    store.write(roles_key(MODEL), b'{"champion": 7}')
+    assert pushed.push() == []
+    assert store.read(roles_key(MODEL)) == right
+
+
+def test_series_that_no_version_names_any_more_leave_the_store(source, store, pulled, tmp_path):
+    push_model(source, store, MODEL)
+    publish(source, tmp_path, "two")
+    publish(source, tmp_path, "three")
+    push_model(source, store, MODEL)
+    source.prune(MODEL, 1)
+    push_model(source, store, MODEL)
+    left = {source.series_dir(MODEL, 2).name, source.series_dir(MODEL, 3).name}
+    assert set(store.names(f"{MODEL}/series")) == left
+    assert pull_model(store, pulled, MODEL) == [3, 2]
+    assert is_whole(pulled, source)
+
+
+def test_series_that_a_version_is_served_with_no_more_leave_the_store(source, store, tmp_path):
+    push_model(source, store, MODEL)
+    first = source.series_dir(MODEL, 1).name
+    source.keep_series(MODEL, 1, series_store(tmp_path / "newer", "newer"))
+    push_model(source, store, MODEL)
+    assert store.names(f"{MODEL}/series") == [source.series_dir(MODEL, 1).name]
+    assert first != source.series_dir(MODEL, 1).name
+
+
+def test_series_that_two_versions_share_stay_until_the_last_one_goes(source, store, tmp_path):
+    push_model(source, store, MODEL)
+    shared = source.series_dir(MODEL, 1).name
+    publish(source, tmp_path, "two")
+    third = publish(source, tmp_path, "three")
+    source.update_record(MODEL, third, {"series": shared})
+    push_model(source, store, MODEL)
+    source.prune(MODEL, 1)
+    push_model(source, store, MODEL)
+    assert shared in store.names(f"{MODEL}/series")
+
+
+@pytest.mark.parametrize("name", ["index.parquet", "*"])
+def test_series_that_are_damaged_here_are_not_put(source, store, name):
+    for path in source.series_dir(MODEL, 1).glob(name):
+        path.unlink()
+    with pytest.raises(ArtifactError, match="its name is the digest of"):
+        push_model(source, store, MODEL)
+    assert store.names(MODEL) == []
 
 
 def test_the_command_moves_a_model_once_and_says_what_is_wrong(source, tmp_path, capsys):
