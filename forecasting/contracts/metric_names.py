@@ -365,7 +365,7 @@ MONITOR_LAST_ROUND = MetricSpec(
     "forecast_monitor_last_round_timestamp_seconds",
     _G,
     ("model",),
-    "When the last round was done, epoch.",
+    "When the last round was done, epoch; before the first, when this monitor began its first with the lease.",
     _MONITOR,
     "seconds",
 )

@@ -71,7 +71,7 @@ def give_up_requests(store: Store, *, now: int, model: str | None = None) -> lis
 
 
 def claim_request(
-    store: Store, owner: str, *, now: int, lease_s: int, model: str | None = None
+    store: Store, owner: str, *, now: int, lease_s: int, model: str | None = None, only: int | None = None
 ) -> RetrainRequestRecord | None:
     """Take the oldest request that waits, or whose worker let its lease end; one that was taken over keeps its run.
 
@@ -83,12 +83,14 @@ def claim_request(
         now: Epoch seconds.
         lease_s: For how long the worker is taken for alive unless it renews its lease.
         model: Only requests of it; none: of all models.
+        only: Number of the one request that may be taken; none: any.
 
     Raises:
         RetryableError: The store cannot be used now.
     """
     table, other = RETRAIN_REQUESTS.c, RETRAIN_REQUESTS.alias()
     mine = [] if model is None else [table.model == model]
+    mine += [] if only is None else [table.id == only]
     is_held = (
         select(other.c.id)
         .where(other.c.model == table.model, other.c.state == RequestState.CLAIMED, other.c.lease_until > now)
@@ -195,6 +197,19 @@ def retrain_requests(store: Store, *, model: str | None = None, limit: int = 100
     with store.reading() as connection:
         rows = connection.execute(wanted if model is None else wanted.where(table.model == model))
         return [as_record(row) for row in rows.mappings()]
+
+
+def open_requests(store: Store, model: str) -> list[RetrainRequestRecord]:
+    """Requests of a model that wait or are claimed, the oldest first.
+
+    Raises:
+        RetryableError: The store cannot be used now.
+    """
+    table = RETRAIN_REQUESTS.c
+    is_open = table.state.in_((RequestState.WAITING, RequestState.CLAIMED))
+    wanted = select(RETRAIN_REQUESTS).where(table.model == model, is_open).order_by(table.id)
+    with store.reading() as connection:
+        return [as_record(row) for row in connection.execute(wanted).mappings()]
 
 
 def _change_own(store: Store, request: RetrainRequestRecord, values: dict[str, Any]) -> RetrainRequestRecord:

@@ -1,7 +1,7 @@
 """Runs of the pipeline for requests, on a cluster: submitted under the name of the request, and followed to their end.
 
-A worker that ends leaves its run alone. Whoever takes the request over submits it again under the same name, which finds
-the run that is there.
+A worker that ends leaves its run alone. Whoever takes the request over finds the run that is there, or submits it under the
+same name, which makes no second one.
 """
 
 import logging
@@ -10,20 +10,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from forecasting.config import AlmanacConfig
+from forecasting.config.cluster_api import ClusterApiConfig
 from forecasting.contracts.codes import ExitCode
 from forecasting.contracts.layout import HomeLayout
 from forecasting.durations import duration_s
 from forecasting.errors import RemoteError, RetryableError
+from forecasting.runs import load_run
 from pipelines.cluster.api_session import NotThereError
-from pipelines.cluster.backend import ClusterBackend, ClusterPhase, ClusterRunRecord, SubmissionSpec
+from pipelines.cluster.backend import ClusterBackend, ClusterPhase, ClusterRunRecord, SubmissionSpec, submitted_name
 from pipelines.cluster.following import LOOK_S, FollowedRecord, recorded
 from pipelines.cluster.opening import open_cluster
 from pipelines.worker.local_run import AskedRunSpec, RunProcess
+from pipelines.worker.request_names import numbered_name
 
 logger = logging.getLogger(__name__)
 
 MOST_RUNS = 10
-"""Runs of one request that are looked through for one that may go on; a request is tried less often than that."""
+"""That one request may have, one after another; a request is tried less often than that."""
 
 
 class _ClusterProcess:
@@ -108,31 +111,61 @@ class ClusterLauncher:
             RetryableError: The cluster cannot be reached.
             RemoteError: It refuses the run.
         """
+        number = self._number(asked)
+        found = self._named(numbered_name(asked.request, number)) if number else None
+        if found is None or found.phase in (ClusterPhase.FAILED, ClusterPhase.STOPPED):
+            if number == MOST_RUNS:
+                raise RemoteError(f"the request {asked.request} has {MOST_RUNS} runs that failed; ask for a new one")
+            found = self._backend.submit(SubmissionSpec(numbered_name(asked.request, number + 1), asked.cutoff))
+        return _ClusterProcess(
+            self._backend, self._home, found, look_s=self._look_s, clock=self._clock,
+            end_s=duration_s(self._config.cluster.deadline),
+        )  # fmt: skip
+
+    def _number(self, asked: AskedRunSpec) -> int:
+        """Which of its runs the request names: as it was submitted, or as the cluster called it; 0 where it has none on a cluster."""
+        if asked.run is None:
+            return 0
+        layout = self._home.run(asked.run)
+        recorded_name = load_run(layout).request if layout.record.is_file() else None
         for number in range(1, MOST_RUNS + 1):
-            name = asked.request if number == 1 else f"{asked.request} {number}"
-            found = self._backend.submit(SubmissionSpec(name, asked.cutoff))
-            process = _ClusterProcess(
-                self._backend, self._home, found, look_s=self._look_s, clock=self._clock,
-                end_s=duration_s(self._config.cluster.deadline),
-            )  # fmt: skip
-            told = asked.run in (found.name, process.run) and asked.run is not None
-            if not (told and found.phase in (ClusterPhase.FAILED, ClusterPhase.STOPPED)):
-                return process
-        raise RemoteError(f"the request {asked.request} has {MOST_RUNS} runs that failed; ask for a new one")
+            name = numbered_name(asked.request, number)
+            if name == recorded_name or asked.run == submitted_name(self._config.name, name):
+                return number
+        return 0
+
+    def _named(self, name: str) -> ClusterRunRecord | None:
+        """A run that was submitted by this name; none where it was removed, for whose name another record may stand on the volume."""
+        try:
+            return self._backend.run(submitted_name(self._config.name, name))
+        except NotThereError:
+            return None
+
+
+def hurried_api(config: AlmanacConfig) -> ClusterApiConfig:
+    """`cluster.api`, with no more patience than a lease of requests allows.
+
+    The lease is renewed after a third of it. A look that begins just before that takes a quarter of it, and for its last try
+    twice a sixth at most: for a connection, and for an answer.
+    """
+    lease_s, api = config.retraining.lease_s, config.cluster.api
+    patience_s = min(duration_s(api.patience), lease_s // 4)
+    timeout_s = min(duration_s(api.request_timeout), lease_s // 6)
+    return api.model_copy(update={"patience": f"{patience_s}s", "request_timeout": f"{timeout_s}s"})
 
 
 @contextmanager
 def cluster_launcher(
     config: AlmanacConfig, home: HomeLayout, sleep: Callable[[float], object]
 ) -> Iterator[ClusterLauncher]:
-    """A launcher whose requests to the cluster take no longer than the lease of a request allows.
+    """A launcher of which no look at a run takes so long that the lease of its request ends meanwhile.
+
+    Beginning a run may take several requests to the cluster; the worker renews the lease while it waits for that.
 
     Args:
         config: The configuration.
         home: The volume of the cluster.
         sleep: Waits for some seconds, less where the worker is told to stop.
     """
-    patience_s = min(duration_s(config.cluster.api.patience), config.retraining.lease_s // 4)
-    hurried = config.cluster.api.model_copy(update={"patience": f"{patience_s}s"})
-    with open_cluster(config, settings=hurried, sleep=sleep) as backend:
+    with open_cluster(config, settings=hurried_api(config), sleep=sleep) as backend:
         yield ClusterLauncher(backend, config, home)

@@ -68,6 +68,7 @@ class Monitor:
         self._drift_of: tuple[object, ...] = ()
         self._drift_at: int | None = None
         self._has_lease = False
+        self._last_round: float | None = None
         revision = code_revision().text or "unknown"
         self.page.show("build", {(metric_names.BUILD_INFO.name, (VERSION, revision)): 1.0})
         self._show_active(False)
@@ -88,6 +89,9 @@ class Monitor:
                 self.accuracy.forget()
             self._has_lease = True
             self._show_active(True)
+            if self._last_round is None:
+                # Else a monitor that fails from its beginning would show no time that an alert could find too old.
+                self._show_round(begun)
             found = self._watch(int(begun), everything=everything)
         except (AlmanacError, DBAPIError) as error:
             self.accuracy.forget()
@@ -98,8 +102,7 @@ class Monitor:
             return found
         self.page.count(metric_names.MONITOR_ROUNDS, DONE)
         ended = self._clock()
-        done = {metric_names.MONITOR_LAST_ROUND: ended, metric_names.MONITOR_ROUND_DURATION: ended - begun}
-        self.page.show("round", {(metric.name, ()): value for metric, value in done.items()})
+        self._show_round(ended, {(metric_names.MONITOR_ROUND_DURATION.name, ()): ended - begun})
         return found
 
     def renew(self) -> None:
@@ -158,6 +161,10 @@ class Monitor:
 
     def _show_active(self, is_active: bool) -> None:
         self.page.show("lease", {(metric_names.MONITOR_ACTIVE.name, ()): float(is_active)})
+
+    def _show_round(self, last: float, more: Gauges | None = None) -> None:
+        self._last_round = last
+        self.page.show("round", {(metric_names.MONITOR_LAST_ROUND.name, ()): last, **(more or {})})
 
     def _show_requests(self) -> None:
         found = count_requests(self._store, self._name)

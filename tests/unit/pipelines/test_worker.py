@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import yaml
 
+from forecasting.claims import claim_path
 from forecasting.contracts.layout import home_layout
 from forecasting.leases import model_is_going, model_lease
 from forecasting.repository import ModelRepository
@@ -25,8 +26,9 @@ from forecasting.store.opening import open_store
 from forecasting.store.packing import GridSpec
 from forecasting.store.retrain_asking import AskingLimitsSpec, RequestSource, RetrainReasonSpec, ask_for_retraining
 from forecasting.store.retrain_requests import RequestState, claim_request, record_run, retrain_requests
+from pipelines.worker.local_run import LocalLauncher
 from pipelines.worker.outcome import RunOutcome
-from tests.unit.pipelines.worker_process import make_worker
+from tests.unit.pipelines.worker_process import STAND_IN, make_worker
 
 NOW = 1_700_000_123
 LIMITS = AskingLimitsSpec(cooldown_s=3600, max_per_day=4)
@@ -249,6 +251,68 @@ def test_a_run_is_stopped_before_its_lease_ends_where_it_cannot_be_renewed(store
     assert any("is stopped, as its lease could not be renewed" in line for line in said)
     assert retrain_requests(store)[0].state == RequestState.WAITING
     assert sum("is not renewed" in line for line in caplog.messages) == 1
+
+
+class SlowLauncher(LocalLauncher):
+    """Does something before each start."""
+
+    def __init__(self, home, before):
+        super().__init__(home, STAND_IN)
+        object.__setattr__(self, "before", before)
+
+    def start(self, asked):
+        self.before()
+        return super().start(asked)
+
+
+def test_the_lease_is_renewed_while_a_run_takes_long_to_begin(store, home, config, monkeypatch):
+    monkeypatch.setenv("STAND_IN", "promote")
+    ask(store)
+    now, seen = [NOW], []
+
+    def before():
+        for moment in (NOW + 31, NOW + 62, NOW + 93):
+            now[0] = moment
+            wait_until(lambda: retrain_requests(store)[0].lease_until == now[0] + 90, seconds=20)
+            seen.append(moment)
+
+    worker = make_worker(store, home, config(), launcher=SlowLauncher(home, before), clock=lambda: now[0])
+    assert worker.work_once().outcome == RunOutcome.PROMOTED
+    assert len(seen) == 3
+
+
+def test_the_lease_of_a_run_counts_from_the_claim_and_not_from_its_beginning(store, home, config, monkeypatch):
+    monkeypatch.setenv("STAND_IN", "hang")
+    ask(store)
+    now, said = [NOW], []
+
+    def before():
+        with store.writing() as connection:
+            connection.exec_driver_sql("ALTER TABLE retrain_requests RENAME TO aside")
+        now[0] = NOW + 46
+
+    launcher = SlowLauncher(home, before)
+    worker = make_worker(store, home, config(), say=said.append, launcher=launcher, clock=lambda: now[0])
+    with ThreadPoolExecutor(1) as thread:
+        ended = thread.submit(worker.work_once)
+        try:
+            wait_until(lambda: any("is stopped, as its lease could not be renewed" in line for line in said))
+        finally:
+            worker.stop.set()
+            with store.writing() as connection:
+                connection.exec_driver_sql("ALTER TABLE aside RENAME TO retrain_requests")
+        assert ended.result(timeout=60) is None
+
+
+def test_a_claim_that_cannot_be_read_is_told_and_does_not_end_the_worker(store, home, config):
+    ask(store)
+    home.runs.mkdir(parents=True)
+    claim_path(home.runs, "electricity").write_text("{")
+    said = []
+    assert make_worker(store, home, config(), say=said.append).work_once() is None
+    assert said[0].startswith("no request can be claimed: ")
+    assert "is no claim of a run" in said[0]
+    assert retrain_requests(store)[0].attempts == 0
 
 
 def test_what_a_run_came_to_is_written_down_with_its_name_once_the_store_is_back(store, home, config, monkeypatch):

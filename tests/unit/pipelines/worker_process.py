@@ -14,10 +14,11 @@ from pipelines.worker.worker_metrics import WorkerMetrics
 STAND_IN = "tests.unit.pipelines.stand_in_run"
 
 
-def make_worker(store, home, config_path, owner="w1", say=print, **more):
+def make_worker(store, home, config_path, owner="w1", say=print, launcher=None, **more):
     config = load_config(Path(config_path))
     spec = WorkerSpec(config, home, ("-c", str(config_path)), owner)
-    return Worker(spec, store, LocalLauncher(home, STAND_IN), WorkerMetrics(config.name), say=say, **more)
+    launcher = launcher or LocalLauncher(home, STAND_IN)
+    return Worker(spec, store, launcher, WorkerMetrics(config.name), say=say, **more)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from forecasting.store.retrain_requests import (
     finish_request,
     give_back,
     give_up_requests,
+    open_requests,
     record_run,
     renew_lease,
     retrain_requests,
@@ -54,6 +55,23 @@ def test_a_second_request_by_hand_is_the_first_while_that_is_open(store):
     finish_request(store, held, RequestState.DONE, detail="promoted", now=300)
     assert ask(store, now=301).outcome == "made"
     assert len(retrain_requests(store)) == 2
+
+
+def test_one_request_alone_may_be_claimed(store):
+    ask(store, "a")
+    second = ask(store, "b").request
+    assert claim(store, only=second.id).id == second.id
+    assert claim(store, now=300, only=second.id + 1) is None
+
+
+def test_open_requests_are_those_of_the_model_that_wait_or_are_claimed(store):
+    first, second = ask(store, "a").request, ask(store, "b").request
+    ask(store, model="price")
+    finish_request(store, claim(store), RequestState.DONE, detail="promoted", now=300)
+    third = ask(store, "c").request
+    held = claim(store, now=400)
+    assert (first.id, held.id) == (1, second.id)
+    assert open_requests(store, "load") == [held, third]
 
 
 def test_another_model_and_another_key_are_other_requests(store):

@@ -225,6 +225,34 @@ def test_without_a_champion_the_monitor_waits(store, tmp_path, make_monitor, rep
     assert make_monitor().round().accuracy is None
 
 
+def test_a_monitor_that_fails_from_its_beginning_shows_when_that_was(store, repository, tmp_path):
+    now = [float(CUTOFF + 10 * DAY)]
+    monitor = Monitor(store, repository, MODEL, MonitoringConfig(horizon_buckets=(1,)), clock=lambda: now[0])
+    name = 'forecast_monitor_last_round_timestamp_seconds{model="tiny"}'
+    assert name not in _page(monitor)
+    roles = tmp_path / "models" / MODEL / "roles.json"
+    whole = roles.read_text()
+    roles.write_text("{")
+    for _ in range(2):
+        assert monitor.round().problem
+        assert f"{name} {_number(CUTOFF + 10 * DAY)}" in _page(monitor)
+        now[0] += HOUR
+    assert 'forecast_monitor_active{model="tiny"} 1.0' in _page(monitor)
+    roles.write_text(whole)
+    assert not monitor.round().problem
+    roles.write_text("{")
+    now[0] += HOUR
+    assert monitor.round().problem
+    assert f"{name} {_number(CUTOFF + 10 * DAY + 2 * HOUR)}" in _page(monitor)
+
+
+def test_a_monitor_that_waits_shows_no_last_round(make_monitor):
+    first, second = make_monitor("first"), make_monitor("second")
+    first.round()
+    assert second.round().owner == "first"
+    assert "forecast_monitor_last_round_timestamp_seconds{" not in _page(second)
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
