@@ -238,6 +238,7 @@ class NetworkShelf:
             learnt=self.learnt(held=True),
             validation=validation_windows(self._store),
             max_loss_ratio=_IDLE_SHARE * self._settings.compression.max_accuracy_loss,
+            shorten_context=self._settings.compression.shorten_context,
         )
         write_inputs(path, found, self._store.spec)
         return found

@@ -47,6 +47,11 @@ class CompressionConfig(Section):
         "the validation period, or half of the time. With training.refit they are counted with the network of the first fit, which has "
         "not learnt from that period, and done again with that of the refit.",
     )
+    shorten_context: bool = Field(
+        False,
+        description="Whether structured pruning may take the oldest segments of the context out, too: faster by a segment's step each, "
+        "and fine-tuning does not always bring back what they were worth.",
+    )
     n_parity_windows: int = Field(
         64, gt=0, description="Real windows on which every converted model is compared with the float model."
     )

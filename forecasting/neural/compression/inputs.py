@@ -60,7 +60,7 @@ def with_inputs(network: AnyForecaster, spec: NetworkSpec, reads: FeatureSpec) -
 
 def idle_inputs(
     network: AnyForecaster, spec: NetworkSpec, store: FeatureStore, *, learnt: WindowIndex, validation: WindowIndex,
-    max_loss_ratio: float, criterion: Criterion = "taylor",
+    max_loss_ratio: float, shorten_context: bool = False, criterion: Criterion = "taylor",
 ) -> InputsRecord:  # fmt: skip
     """What can be taken out of a network, without fine-tuning, for so small a rise of its validation loss.
 
@@ -71,6 +71,7 @@ def idle_inputs(
         learnt: Windows that it learnt from: what a column matters is found out on them.
         validation: What the loss is counted on.
         max_loss_ratio: Rise that may be, as a share of the loss.
+        shorten_context: Whether the oldest segments of the context may go, too.
         criterion: What orders the columns.
     """
     features, before = spec.features, mean_loss(network, store, validation)
@@ -86,7 +87,7 @@ def idle_inputs(
     order = _least_first(network, features, store, learnt, criterion)
     n_most = _most(len(order), lambda n: rise(_droppable(features, order[:n]), features.context) <= max_loss_ratio)
     dropped = _droppable(features, order[:n_most])
-    n_fewer = (features.context - shortest_context(features)) // features.segment
+    n_fewer = (features.context - shortest_context(features)) // features.segment if shorten_context else 0
     n_segments = _most(n_fewer, lambda n: rise(dropped, features.context - n * features.segment) <= max_loss_ratio)
     context = features.context - n_segments * features.segment
     record = InputsRecord(dropped, context, rise(dropped, context))

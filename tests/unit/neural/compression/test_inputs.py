@@ -121,6 +121,15 @@ def test_a_kind_with_weights_for_each_step_keeps_its_columns_and_its_context(hou
     assert (record.dropped, record.context) == ((), hourly_store.spec.context)
 
 
+def test_a_context_is_shortened_only_where_that_is_asked_for(hourly_store, windows):
+    spec = NetworkSpec(hourly_store.spec, WIDE)
+    network, periods = of_noise(spec), {"learnt": windows[0], "validation": windows[1]}
+    whole = idle_inputs(network, spec, hourly_store, **periods, max_loss_ratio=1e9)
+    short = idle_inputs(network, spec, hourly_store, **periods, max_loss_ratio=1e9, shorten_context=True)
+    assert (whole.context, short.context) == (hourly_store.spec.context, shortest_context(hourly_store.spec))
+    assert short.context < whole.context
+
+
 def test_the_context_keeps_the_longest_season():
     spec = replace_spec(seasons=(24, 100), segment=24, context=240)
     assert shortest_context(spec) == 120
