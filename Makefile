@@ -14,7 +14,7 @@ export GX_ANALYTICS_ENABLED := false
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo retail serve test test-services test-guards check lock docs monitoring monitoring-files golden clean
+.PHONY: help setup demo retail serve test test-services test-guards check lock year docs monitoring monitoring-files golden clean
 
 help: ## Show this list
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -63,6 +63,10 @@ check: setup ## ruff, mypy, import-linter
 bench-%: setup ## Run tests/benchmarks/NAME.py and write build/bench/NAME.json
 	@mkdir -p build/bench
 	@$(BIN)/python -m tests.benchmarks.$* --out build/bench/$*.json
+
+year: setup ## Live a year of demand in fast time, with a change and without, into build/year (needs ../shared and services)
+	@infra/install-services
+	@$(BIN)/python -m tests.integration.services.year --out build/year
 
 docs: setup ## Write the generated pages of docs/
 	@mkdir -p build
