@@ -4,7 +4,15 @@ from forecasting.contracts import metric_names as m
 from forecasting.contracts.metric_spec import MetricSpec
 from forecasting.retrain_alerts import RETRAIN_LABEL
 from infra.monitoring.alert_spec import AlertSpec, Severity
-from infra.monitoring.recording import BIAS, CHAMPION, COVERAGE, LONG_SKILL, QUALITY_WINDOWS_S, WAPE_BEFORE, summed
+from infra.monitoring.recording import (
+    BIAS,
+    CHAMPION,
+    LONG_OUTSIDE,
+    LONG_SKILL,
+    QUALITY_WINDOWS_S,
+    WAPE_BEFORE,
+    summed,
+)
 from infra.monitoring.spec import HOUR_S, MINUTE_S, RulesSpec
 
 
@@ -54,11 +62,14 @@ def _degraded(spec: RulesSpec) -> AlertSpec:
     by = "model, version, horizon"
     window = spec.time.window(QUALITY_WINDOWS_S["7d"])
     live = f"{summed(m.ABSOLUTE_ERROR, window, by)}\n/ ({summed(m.ACTUAL_ABSOLUTE, window, by)} > 0)"
-    # Its own past where it has one of eight weeks: errors have seasons, and a backtest is of one of them.
+    # Its own past where it has one of eight weeks: errors have seasons, and a backtest is of one of them. But not a past that was
+    # itself too bad, so that an error which grows slowly, or that no retrain mended, is not taken for what is usual.
     promised = f"max by ({by}) ({m.BACKTEST_WAPE.exposed}{{{CHAMPION}}})"
+    most = f"{spec.degradation:g} * {promised}"
+    usual = f"{WAPE_BEFORE} <= on ({by}) {most}\n  or {most} and on ({by}) {WAPE_BEFORE}\n  or {promised}"
     return AlertSpec(
         "ForecastAccuracyDegraded", Severity.WARNING,
-        f"(\n{live}\n)\n/ on ({by}) (\n  {WAPE_BEFORE}\n  or {promised}\n)\n> {spec.degradation:g}\nand on ({by}) {promised}\n{_enough(spec, '7d', by)}", HOUR_S,
+        f"(\n{live}\n)\n/ on ({by}) (\n  {usual}\n)\n> {spec.degradation:g}\nand on ({by}) {promised}\n{_enough(spec, '7d', by)}", HOUR_S,
         "Forecasts of {{ $labels.model }} are less accurate than they were",
         "Over a week the error of version {{ $labels.version }} at {{ $labels.horizon }} is {{ $value | printf \"%.3g\" }} times that of the weeks before, or of its backtest.",
         {RETRAIN_LABEL: "accuracy"},
@@ -74,13 +85,13 @@ def _biased(spec: RulesSpec) -> AlertSpec:
 
 
 def _miscalibrated(spec: RulesSpec) -> AlertSpec:
-    gaps = [f'abs({COVERAGE}7d{{level="{level:g}"}} - {level:g}) > {spec.coverage_gap:g}' for level in spec.levels]
-    points = summed(m.INTERVAL_POINTS, spec.time.window(QUALITY_WINDOWS_S["7d"]), "model, level")
+    # Of what lies outside, not inside: ten points are nothing at the level of 0.5 and everything at 0.9. Four weeks, as a hot week is
+    # too much for intervals that are right over a season.
     return AlertSpec(
         "ForecastIntervalMiscalibrated", Severity.WARNING,
-        "(\n  " + "\n  or ".join(gaps) + f"\n)\nand on (model, level) {points} >= {spec.min_points}", HOUR_S,
+        f"{LONG_OUTSIDE} > {spec.outside_most:g}\nor {LONG_OUTSIDE} < {spec.outside_least:g}", HOUR_S,
         "Intervals of {{ $labels.model }} do not hold what they say",
-        "Over 7 days the share of actuals in the interval of {{ $labels.level }} is {{ $value | humanizePercentage }} off.",
+        "Over 4 weeks {{ $value | printf \"%.3g\" }} times as many actual values as they say lie outside of the intervals of {{ $labels.level }} of version {{ $labels.version }}.",
     )  # fmt: skip
 
 

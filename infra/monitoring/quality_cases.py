@@ -1,9 +1,8 @@
 """Cases of the alerts of forecasts, data and the pipeline."""
 
 from forecasting.contracts import metric_names as m
-from infra.monitoring.recording import BIAS, COVERAGE, LONG_SKILL, WAPE_BEFORE
+from infra.monitoring.recording import BIAS, LONG_OUTSIDE, LONG_SKILL, WAPE_BEFORE
 from infra.monitoring.rule_cases import CHAMPION, DEMAND, PREVIOUS, AlertCase, ExpectedSpec, once, one, points, steady
-from infra.monitoring.spec import RulesSpec
 
 _BUCKET = {"model": "demand", "horizon": "h1"}
 
@@ -55,6 +54,15 @@ def _degraded() -> list[AlertCase]:
             name, "2.5 times its error before", {**series(150), **before(0.06)}, (ExpectedSpec(labels, "2.5"),), {}, 60
         ),
         AlertCase(name, "its error was as high before", {**series(300), **before(0.2)}, (), {}, 60),
+        AlertCase(name, "its error was higher yet before", {**series(398), **before(0.5)}, (), {}, 60),
+        AlertCase(
+            name,
+            "4.04 times the error of the backtest for months",
+            {**series(404), **before(0.404)},
+            (ExpectedSpec(labels, "2.02"),),
+            {},
+            60,
+        ),
         AlertCase(
             name,
             "a version that is champion no more",
@@ -79,20 +87,16 @@ def _biased() -> list[AlertCase]:
 
 
 def _miscalibrated() -> list[AlertCase]:
-    name, levels = "ForecastIntervalMiscalibrated", RulesSpec().levels
+    name, labels = "ForecastIntervalMiscalibrated", {"model": "demand", "version": "7", "level": "0.8"}
 
-    def series(gap: float, n: int = 25) -> dict[str, str]:
-        covered = {one(f"{COVERAGE}7d", level=f"{level:g}", **DEMAND): steady(level + gap) for level in levels}
-        labels = {"model": "demand", "version": "7", "role": "champion", "horizon": "h1"}
-        return covered | {one(m.INTERVAL_POINTS, level=f"{level:g}", **labels): once(n) for level in levels}
+    def series(times: float) -> dict[str, str]:
+        return {one(LONG_OUTSIDE, **labels): steady(times)}
 
-    every = tuple(ExpectedSpec({**DEMAND, "level": f"{level:g}"}, "10.2%") for level in levels)
     return [
-        AlertCase(name, "intervals too narrow", series(-0.102), every, {}, 60),
-        AlertCase(name, "intervals too wide", series(0.102), every, {}, 60),
-        AlertCase(name, "just not too narrow", series(-0.098), (), {}, 60),
-        AlertCase(name, "just not too wide", series(0.098), (), {}, 60),
-        AlertCase(name, "too few points to say", series(-0.102, 23), (), {}, 60),
+        AlertCase(name, "intervals too narrow", series(1.52), (ExpectedSpec(labels, "1.52"),)),
+        AlertCase(name, "intervals too wide", series(0.18), (ExpectedSpec(labels, "0.18"),)),
+        AlertCase(name, "just not too narrow", series(1.48)),
+        AlertCase(name, "just not too wide", series(0.22)),
     ]
 
 

@@ -14,6 +14,7 @@ QUALITY_WINDOWS_S = {"1d": DAY_S, "7d": 7 * DAY_S}
 FORECAST_ROUTES = "/v1/forecast|/v1/timeseries/forecast|/almanac[.].*"
 """Routes that make forecasts, over HTTP and gRPC: the objectives hold for these."""
 CHAMPION = 'role="champion"'
+HORIZON, LEVEL = "model, version, horizon", "model, version, level"
 
 ERRORS = "job:forecast_requests:error_ratio_rate"
 SLOW = "job:forecast_request_duration_seconds:slow_ratio_rate"
@@ -21,12 +22,16 @@ WAPE = "model_horizon:forecast_wape:increase"
 BIAS = "model_horizon:forecast_bias_ratio:increase"
 SKILL = "model_horizon:forecast_skill_vs_naive:increase"
 COVERAGE = "model_level:forecast_interval_coverage:increase"
-BEFORE_WEEKS, LONG_WEEKS = 7, 4
+BEFORE_WEEKS, LONG_WEEKS, YOUNG_DAYS = 7, 4, 3
 WAPE_BEFORE = "version_horizon:forecast_wape:offset7d"
 """WAPE of a version over the seven weeks before the last one: what it is like when nothing is the matter."""
 LONG_SKILL = "version_horizon:forecast_skill_vs_naive:delta28d"
-WEEKS_NAMES = (WAPE_BEFORE, LONG_SKILL)
-"""By version, for alerts; there is nothing of a version until it is weeks old."""
+LONG_COVERAGE = "version_level:forecast_interval_coverage:delta28d"
+LONG_POINTS = "version_level:forecast_interval_points:delta28d"
+LONG_OUTSIDE = "version_level:forecast_interval_outside_ratio:delta28d"
+"""Share of actual values outside of an interval over the share that it says, where enough should lie there."""
+WEEKS_NAMES = (WAPE_BEFORE, LONG_SKILL, LONG_COVERAGE, LONG_POINTS, LONG_OUTSIDE)
+"""By version, for alerts; but for its skill there is nothing of a version until it is weeks old."""
 NAMES = tuple(f"{start}{window}" for start in (ERRORS, SLOW) for window in BURN_WINDOWS_S) + tuple(
     f"{start}{window}" for start in (WAPE, BIAS, SKILL, COVERAGE) for window in QUALITY_WINDOWS_S
 )
@@ -55,6 +60,9 @@ def recording_rules(spec: RulesSpec) -> dict[str, tuple[RecordingSpec, ...]]:
     weeks = (
         RecordingSpec(WAPE_BEFORE, _wape_before(spec.time)),
         RecordingSpec(LONG_SKILL, _long_skill(spec.time)),
+        RecordingSpec(LONG_COVERAGE, _long_coverage(spec.time)),
+        RecordingSpec(LONG_POINTS, _between(m.INTERVAL_POINTS, spec.time, LONG_WEEKS, by=LEVEL)),
+        RecordingSpec(LONG_OUTSIDE, "\nor ".join(_outside(level, spec.min_points) for level in spec.levels)),
     )
     return {"almanac-slo-records": tuple(budgets), "almanac-quality-records": (*quality, *weeks)}
 
@@ -97,15 +105,14 @@ def _wape(window: str) -> str:
     return f"{summed(m.ABSOLUTE_ERROR, window)}\n/ ({summed(m.ACTUAL_ABSOLUTE, window)} > 0)"
 
 
-def _between(metric: MetricSpec, time: TimeSpec, since_weeks: int, until_weeks: int = 0) -> str:
+def _between(metric: MetricSpec, time: TimeSpec, since_weeks: int, until_weeks: int = 0, *, by: str = HORIZON) -> str:
     """What a sum of each version grew by from some weeks ago until fewer ago; none of a version that had no sum then.
 
     A difference of two values, as a range of so many weeks would read millions of samples each time; these sums are kept in the store
     and do not begin anew with the process.
     """
     now, then = (
-        f"sum by (model, version, horizon) ({metric.exposed}{{{CHAMPION}}}{_offset(time, weeks)})"
-        for weeks in (until_weeks, since_weeks)
+        f"sum by ({by}) ({metric.exposed}{{{CHAMPION}}}{_offset(time, weeks)})" for weeks in (until_weeks, since_weeks)
     )
     return f"({now} - {then})"
 
@@ -120,10 +127,29 @@ def _wape_before(time: TimeSpec) -> str:
 
 
 def _long_skill(time: TimeSpec) -> str:
-    error, naive = (
-        _between(metric, time, LONG_WEEKS) for metric in (m.COMPARED_ABSOLUTE_ERROR, m.NAIVE_ABSOLUTE_ERROR)
-    )
+    error, naive = (_lately(metric, time) for metric in (m.COMPARED_ABSOLUTE_ERROR, m.NAIVE_ABSOLUTE_ERROR))
     return f"1 -\n  {error}\n  / ({naive} > 0)"
+
+
+def _lately(metric: MetricSpec, time: TimeSpec) -> str:
+    """What a sum of each version grew by in four weeks, or since it began where that is three days ago or more."""
+    now, then, young = (
+        f"sum by ({HORIZON}) ({metric.exposed}{{{CHAMPION}}}{offset})"
+        for offset in ("", _offset(time, LONG_WEEKS), f" offset {time.window(YOUNG_DAYS * DAY_S)}")
+    )
+    return f"({now} - ({then} or 0 * {young}))"
+
+
+def _long_coverage(time: TimeSpec) -> str:
+    covered, points = (
+        _between(metric, time, LONG_WEEKS, by=LEVEL) for metric in (m.INTERVAL_COVERED, m.INTERVAL_POINTS)
+    )
+    return f"{covered}\n/ ({points} > 0)"
+
+
+def _outside(level: float, min_points: int) -> str:
+    at, nominal = f'{{level="{level:g}"}}', round(1 - level, 6)
+    return f"(1 - {LONG_COVERAGE}{at}) / {nominal:g} and {LONG_POINTS}{at} * {nominal:g} >= {min_points}"
 
 
 def _bias(window: str) -> str:

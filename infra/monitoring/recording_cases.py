@@ -7,25 +7,38 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from forecasting.contracts import metric_names as m
-from infra.monitoring.recording import BIAS, COVERAGE, ERRORS, LONG_SKILL, SKILL, SLOW, WAPE, WAPE_BEFORE
+from infra.monitoring.recording import (
+    BIAS,
+    COVERAGE,
+    ERRORS,
+    LONG_COVERAGE,
+    LONG_OUTSIDE,
+    LONG_POINTS,
+    LONG_SKILL,
+    SKILL,
+    SLOW,
+    WAPE,
+    WAPE_BEFORE,
+)
 from infra.monitoring.rule_cases import CHAMPION, one
 
 _GATEWAY = {"job": "gateway", "model": "demand"}
 _ROUTE = {**_GATEWAY, "route": "/v1/forecast"}
 _LEVEL = {**CHAMPION, "level": "0.8"}
 _YOUNG = {**CHAMPION, "version": "8"}
+_YOUNG_LEVEL = {**_LEVEL, "version": "8"}
 _SHADOW = {**CHAMPION, "version": "8", "role": "shadow"}
 
 
 @dataclass(frozen=True)
 class RecordingCase:
-    """Series, when to look, and the recorded values to six digits; all have the same labels."""
+    """Series, when to look, and the recorded values to six digits, None where there is to be none; all have the same labels."""
 
     name: str
     series: Mapping[str, str]
     at: str
     labels: str
-    values: Mapping[str, float]
+    values: Mapping[str, float | None]
     interval: str = "1m"
 
 
@@ -93,6 +106,43 @@ RECORDING_CASES = (
         "63d",
         '{horizon="h1", model="demand", version="7"}',
         {WAPE_BEFORE: 0.1, LONG_SKILL: 0.25},
+        "12h",
+    ),
+    RecordingCase(
+        "seven of ten inside for three weeks, all in the fourth; a version that is four days old has no four weeks",
+        {
+            one(m.INTERVAL_COVERED, **_LEVEL): "0+8x14 119+7x41 416+10x13",
+            one(m.INTERVAL_POINTS, **_LEVEL): "0+10x70",
+            one(m.INTERVAL_COVERED, **_YOUNG_LEVEL): "_x62 0+1x8",
+            one(m.INTERVAL_POINTS, **_YOUNG_LEVEL): "_x62 0+10x8",
+        },
+        "35d",
+        '{level="0.8", model="demand", version="7"}',
+        {LONG_COVERAGE: 0.775, LONG_POINTS: 560, LONG_OUTSIDE: 1.125},
+        "12h",
+    ),
+    RecordingCase(
+        "a version that is four days old is compared with the naive since it began, one of two days is not",
+        {
+            one(m.COMPARED_ABSOLUTE_ERROR, **_YOUNG): "_x62 0+3x8",
+            one(m.NAIVE_ABSOLUTE_ERROR, **_YOUNG): "_x62 0+2x8",
+            one(m.COMPARED_ABSOLUTE_ERROR, **{**_YOUNG, "version": "9"}): "_x66 0+3x4",
+            one(m.NAIVE_ABSOLUTE_ERROR, **{**_YOUNG, "version": "9"}): "_x66 0+2x4",
+        },
+        "35d",
+        '{horizon="h1", model="demand", version="8"}',
+        {LONG_SKILL: -0.5},
+        "12h",
+    ),
+    RecordingCase(
+        "of 467 values too few should lie outside of the interval of 0.95 to say anything",
+        {
+            one(m.INTERVAL_COVERED, **{**_LEVEL, "level": "0.95"}): "0x14 0+8x55",
+            one(m.INTERVAL_POINTS, **{**_LEVEL, "level": "0.95"}): "0x14 0+8.5x55",
+        },
+        "35d",
+        '{level="0.95", model="demand", version="7"}',
+        {LONG_COVERAGE: 0.941176, LONG_POINTS: 467.5, LONG_OUTSIDE: None},
         "12h",
     ),
     RecordingCase(

@@ -50,7 +50,7 @@ def _recording_test(case: RecordingCase) -> dict[str, Any]:
             {
                 "expr": f"round({name}, 1e-6)",
                 "eval_time": case.at,
-                "exp_samples": [{"labels": case.labels, "value": value}],
+                "exp_samples": [] if value is None else [{"labels": case.labels, "value": value}],
             }
             for name, value in case.values.items()
         ],

@@ -53,7 +53,8 @@ class RulesSpec:
     quarantined_ratio: float = 0.05
     degradation: float = 2
     bias_ratio: float = 0.1
-    coverage_gap: float = 0.1
+    outside_most: float = 1.5
+    outside_least: float = 0.2
     psi: float = 0.25
     min_points: int = 24
     levels: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)

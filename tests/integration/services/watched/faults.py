@@ -57,9 +57,7 @@ FAULTS = {
     "slow": FaultSpec(_slow, frozenset({"ForecastLatencyBudgetBurn"}), may=_MISSED),
     "refused": FaultSpec(_refuse, may=_MISSED),
     "bad table": FaultSpec(_refuse_table, frozenset({"ForecastDataRejected"})),
-    "drifted": FaultSpec(
-        _drift, frozenset({"ForecastAccuracyDegraded", "ForecastFeatureDrift", "ForecastIntervalMiscalibrated"})
-    ),
+    "drifted": FaultSpec(_drift, frozenset({"ForecastAccuracyDegraded", "ForecastFeatureDrift"})),
     "no data": FaultSpec(_stop_data, frozenset({"ForecastDataStale"}) | _NOT_SCORED, inhibited=_NOT_SCORED),
     "strange": FaultSpec(_be_strange, until="sum(forecast_worker_runs_total) > 0"),
     "promoted": FaultSpec(_promote),

@@ -19,14 +19,14 @@ RECORDS = [rule for rules in recording_rules(SPEC).values() for rule in rules]
 ALERTS = [alert for alerts in alert_groups(SPEC).values() for alert in alerts]
 
 
-def test_there_are_24_recording_rules_named_by_level_metric_and_operation():
+def test_there_are_27_recording_rules_named_by_level_metric_and_operation():
     every = [*NAMES, *WEEKS_NAMES]
     assert [rule.name for rule in RECORDS] == every
-    assert len(set(every)) == 24
+    assert len(set(every)) == 27
     assert [
         name
         for name in every
-        if not re.fullmatch(r"(job|(model|version)_horizon|model_level):[a-z_]+:[a-z_]+\d+[mhd]", name)
+        if not re.fullmatch(r"(job|(model|version)_(horizon|level)):[a-z_]+:[a-z_]+\d+[mhd]", name)
     ] == []
 
 
@@ -117,7 +117,8 @@ def test_a_latency_objective_between_two_buckets_is_refused():
         ("degradation", 2),
         ("psi", 0.25),
         ("data_age_s", 10_800.0),
-        ("coverage_gap", 0.1),
+        ("outside_most", 1.5),
+        ("outside_least", 0.2),
         ("min_points", 24),
     ],
 )
