@@ -22,7 +22,7 @@ WAPE = "model_horizon:forecast_wape:increase"
 BIAS = "model_horizon:forecast_bias_ratio:increase"
 SKILL = "model_horizon:forecast_skill_vs_naive:increase"
 COVERAGE = "model_level:forecast_interval_coverage:increase"
-BEFORE_WEEKS, LONG_WEEKS, YOUNG_DAYS = 7, 4, 3
+BEFORE_WEEKS, LONG_WEEKS, YOUNG_WEEKS = 7, 4, 1
 WAPE_BEFORE = "version_horizon:forecast_wape:offset7d"
 """WAPE of a version over the seven weeks before the last one: what it is like when nothing is the matter."""
 LONG_SKILL = "version_horizon:forecast_skill_vs_naive:delta28d"
@@ -132,10 +132,10 @@ def _long_skill(time: TimeSpec) -> str:
 
 
 def _lately(metric: MetricSpec, time: TimeSpec) -> str:
-    """What a sum of each version grew by in four weeks, or since it began where that is three days ago or more."""
+    """What a sum of each version grew by in four weeks, or since it began where that is a week ago or more."""
     now, then, young = (
         f"sum by ({HORIZON}) ({metric.exposed}{{{CHAMPION}}}{offset})"
-        for offset in ("", _offset(time, LONG_WEEKS), f" offset {time.window(YOUNG_DAYS * DAY_S)}")
+        for offset in (_offset(time, weeks) for weeks in (0, LONG_WEEKS, YOUNG_WEEKS))
     )
     return f"({now} - ({then} or 0 * {young}))"
 

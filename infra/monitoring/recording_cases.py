@@ -122,12 +122,12 @@ RECORDING_CASES = (
         "12h",
     ),
     RecordingCase(
-        "a version that is four days old is compared with the naive since it began, one of two days is not",
+        "a version that is eight days old is compared with the naive since it began, one of six days is not",
         {
-            one(m.COMPARED_ABSOLUTE_ERROR, **_YOUNG): "_x62 0+3x8",
-            one(m.NAIVE_ABSOLUTE_ERROR, **_YOUNG): "_x62 0+2x8",
-            one(m.COMPARED_ABSOLUTE_ERROR, **{**_YOUNG, "version": "9"}): "_x66 0+3x4",
-            one(m.NAIVE_ABSOLUTE_ERROR, **{**_YOUNG, "version": "9"}): "_x66 0+2x4",
+            one(m.COMPARED_ABSOLUTE_ERROR, **_YOUNG): "_x54 0+3x16",
+            one(m.NAIVE_ABSOLUTE_ERROR, **_YOUNG): "_x54 0+2x16",
+            one(m.COMPARED_ABSOLUTE_ERROR, **{**_YOUNG, "version": "9"}): "_x58 0+3x12",
+            one(m.NAIVE_ABSOLUTE_ERROR, **{**_YOUNG, "version": "9"}): "_x58 0+2x12",
         },
         "35d",
         '{horizon="h1", model="demand", version="8"}',
