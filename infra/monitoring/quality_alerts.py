@@ -69,7 +69,7 @@ def _degraded(spec: RulesSpec) -> AlertSpec:
     usual = f"{WAPE_BEFORE} <= on ({by}) {most}\n  or {most} and on ({by}) {WAPE_BEFORE}\n  or {promised}"
     return AlertSpec(
         "ForecastAccuracyDegraded", Severity.WARNING,
-        f"(\n{live}\n)\n/ on ({by}) (\n  {usual}\n)\n> {spec.degradation:g}\nand on ({by}) {promised}\n{_enough(spec, '7d', by)}", HOUR_S,
+        f"(\n{live}\n)\n/ on ({by}) (\n  {usual}\n)\n> {spec.degradation:g}\n{_enough(spec, '7d', by)}", HOUR_S,
         "Forecasts of {{ $labels.model }} are less accurate than they were",
         "Over a week the error of version {{ $labels.version }} at {{ $labels.horizon }} is {{ $value | printf \"%.3g\" }} times that of the weeks before, or of its backtest.",
         {RETRAIN_LABEL: "accuracy"},
