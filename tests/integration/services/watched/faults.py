@@ -57,7 +57,11 @@ FAULTS = {
     "slow": FaultSpec(_slow, frozenset({"ForecastLatencyBudgetBurn"}), may=_MISSED),
     "refused": FaultSpec(_refuse, may=_MISSED),
     "bad table": FaultSpec(_refuse_table, frozenset({"ForecastDataRejected"})),
-    "drifted": FaultSpec(_drift, frozenset({"ForecastAccuracyDegraded", "ForecastFeatureDrift"})),
+    "drifted": FaultSpec(
+        _drift,
+        frozenset({"ForecastAccuracyDegraded", "ForecastFeatureDrift"}),
+        until="abs(model_level:forecast_interval_coverage:increase7d - 0.8) > 0.1",
+    ),
     "no data": FaultSpec(_stop_data, frozenset({"ForecastDataStale"}) | _NOT_SCORED, inhibited=_NOT_SCORED),
     "strange": FaultSpec(_be_strange, until="sum(forecast_worker_runs_total) > 0"),
     "promoted": FaultSpec(_promote),
