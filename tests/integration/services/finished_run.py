@@ -71,9 +71,10 @@ def finished_run(home: Path) -> RunLayout:
     _write_evaluation(run, _write_scores(run, store))
     _write_compression(run)
     _write_deployment(run)
-    for step, kind in STEP_KINDS.items():
+    for step in steps_of():
         if step != StepName.REPORT_RUN:
-            write_manifest(run.step(step), kind, parents={parent.value: "digest" for parent in PARENTS[step]})
+            parents = {parent.value: "digest" for parent in PARENTS[step]}
+            write_manifest(run.step(step), STEP_KINDS[step], parents=parents)
     return run
 
 

@@ -60,7 +60,7 @@ FAULTS = {
     "drifted": FaultSpec(
         _drift,
         frozenset({"ForecastAccuracyDegraded", "ForecastFeatureDrift"}),
-        until="abs(model_level:forecast_interval_coverage:increase7d - 0.8) > 0.1",
+        until="model_level:forecast_interval_coverage:increase1d < 0.4",
     ),
     "no data": FaultSpec(_stop_data, frozenset({"ForecastDataStale"}) | _NOT_SCORED, inhibited=_NOT_SCORED),
     "strange": FaultSpec(_be_strange, until="sum(forecast_worker_runs_total) > 0"),

@@ -7,7 +7,7 @@ from forecasting.repository import ModelRepository
 from serving.model_sync.pull import PulledModel, pull_model
 from serving.model_sync.push import push_model
 from serving.model_sync.sync_manifest import digests, manifest_key
-from tests.unit.serving.model_sync.repositories import MODEL, folder_store, is_whole, publish, served
+from tests.unit.serving.model_sync.repositories import MODEL, is_whole, publish, served
 
 
 @pytest.fixture
@@ -24,16 +24,6 @@ def new(tmp_path):
     repository = ModelRepository(tmp_path / "new")
     publish(repository, tmp_path, "another")
     return repository
-
-
-@pytest.fixture
-def store(tmp_path):
-    return folder_store(tmp_path / "bucket")
-
-
-@pytest.fixture
-def pulled(tmp_path):
-    return ModelRepository(tmp_path / "pulled")
 
 
 def all_files(repository: ModelRepository) -> dict[str, str]:

@@ -11,7 +11,7 @@ from serving.model_sync.object_store import open_object_store
 from serving.model_sync.pull import PulledModel, pull_model
 from serving.model_sync.push import PushedModel, push_model
 from serving.model_sync.sync_manifest import manifest_key, parse_sync_manifest, roles_key, version_key
-from tests.unit.serving.model_sync.repositories import MODEL, folder_store, is_whole, publish, series_store, served
+from tests.unit.serving.model_sync.repositories import MODEL, is_whole, publish, series_store, served
 
 
 @pytest.fixture
@@ -19,16 +19,6 @@ def source(tmp_path):
     repository = ModelRepository(tmp_path / "source")
     publish(repository, tmp_path, "one")
     return repository
-
-
-@pytest.fixture
-def store(tmp_path):
-    return folder_store(tmp_path / "bucket")
-
-
-@pytest.fixture
-def pulled(tmp_path):
-    return ModelRepository(tmp_path / "pulled")
 
 
 def test_what_is_pulled_is_what_was_pushed_with_roles_record_series_and_pins(source, store, pulled):
