@@ -3,7 +3,8 @@
 Who asks the model, a model server or one in this process, cuts and joins by the same functions, so that both say the same.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,12 +19,18 @@ from forecasting.answering.request import ForecastRequest
 from forecasting.answering.served_model import ServedModel
 from forecasting.answering.stand_in import filled
 from forecasting.contracts.vocabulary import ModelRole
+from forecasting.crossed_quantiles import is_crossed
 from forecasting.windows import ModelInputs
 
 BATCH = 512
 """Series that the model is asked for at once."""
 _COLD = DegradedSpec(FallbackCause.COLD, "the series has no target in what the model reads of its history")
 NOT_FINITE = DegradedSpec(FallbackCause.MODEL_ANSWER, "the model answers with a missing value")
+CROSSED = DegradedSpec(FallbackCause.MODEL_ANSWER, "the model answers with quantiles that cross")
+_REFUSED = "refused"
+_UNFIT = {NOT_FINITE: "not_finite", CROSSED: "crossed"}
+INVALID_REASONS = (*_UNFIT.values(), _REFUSED)
+"""Labels of why an answer of the model was not passed on; see `count_invalid`."""
 
 
 @dataclass(frozen=True)
@@ -87,25 +94,42 @@ def cut_windows(plan: PlanSpec, first: int, end: int) -> CutRecord:
 
 
 def join_parts(plan: PlanSpec, places: npt.NDArray[np.int64], parts: Sequence[PartRecord]) -> AnsweredRecord:
-    """Parts as one; what has no finite answer is left to the fallback.
+    """Parts as one; what has no finite answer, or one whose quantiles cross, is left to the fallback.
+
+    Quantiles that cross by what float32 rounds off are made equal, so that none of an answer ever cross.
 
     Args:
         plan: All series.
         places: Of those that the model was asked for, in the order of the parts; see `left_to_model`.
         parts: One a batch.
     """
-    if len(parts) == 1 and len(places) == len(plan) and np.isfinite(parts[0].answers).all():
-        return AnsweredRecord(plan, parts[0].answers, parts[0].flags)
     spec, n_series = plan.served.spec, len(plan)
+    if len(parts) == 1 and len(places) == len(plan) and _is_sound(parts[0].answers, len(spec.quantiles)):
+        return AnsweredRecord(plan, parts[0].answers, parts[0].flags)
     answers = np.full((n_series, spec.horizon, plan.served.signature.n_columns), np.nan, dtype=np.float32)
     flags = {name: np.zeros(n_series, dtype=np.bool_) for name in ("imputed", "stale", "cold")}
     if parts:
         answers[places] = np.concatenate([part.answers for part in parts])
         for name, values in flags.items():
             values[places] = np.concatenate([getattr(part.flags, name) for part in parts])
-    lacking = places[~np.isfinite(answers[places]).all(axis=(1, 2))]
-    why = {place: _COLD if flags["cold"][place] else NOT_FINITE for place in lacking.tolist()}
+    quantiles = answers[:, :, : len(spec.quantiles)]
+    lacking = places[~np.isfinite(answers[places]).all(axis=(1, 2))].tolist()
+    crossed = places[is_crossed(quantiles[places]).any(axis=1)].tolist()
+    why = dict.fromkeys(crossed, CROSSED)
+    why |= {place: _COLD if flags["cold"][place] else NOT_FINITE for place in lacking}
+    np.maximum.accumulate(quantiles, axis=2, out=quantiles)
+    answers[list(why)] = np.nan
     return AnsweredRecord(degrade(plan, why), answers, WindowFlags(**flags))
+
+
+def count_invalid(degraded: Iterable[DegradedSpec]) -> Counter[str]:
+    """Series whose answer of the model was not passed on, by a label of `INVALID_REASONS`."""
+    return Counter(_UNFIT.get(why, _REFUSED) for why in degraded if why.cause is FallbackCause.MODEL_ANSWER)
+
+
+def _is_sound(answers: npt.NDArray[np.float32], n_levels: int) -> bool:
+    ascends = answers[:, :, 1:n_levels] >= answers[:, :, : n_levels - 1]
+    return bool(ascends.all() and np.isfinite(answers).all())
 
 
 def check_levels(request: ForecastRequest, served: ServedModel) -> None:

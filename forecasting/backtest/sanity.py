@@ -7,11 +7,10 @@ import numpy as np
 from forecasting.backtest.grouped import window_ranges
 from forecasting.backtest.origins import BacktestSpec
 from forecasting.backtest.score import ForecastRecord
+from forecasting.crossed_quantiles import is_crossed
 from forecasting.metrics.block import Doubles
 
 _LEAST_RANGE_SHARE = 0.1
-_CROSSING_TOLERANCE = 1e-6
-"""Of the size of a quantile: what float32 rounds off."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +49,7 @@ def check_sanity(backtest: BacktestSpec, record: ForecastRecord, *, test_start: 
         n_steps += int(given.sum())
         n_numbers += int(given.sum()) * values.shape[2]
         n_bad += int((~finite & given[..., None]).sum())
-        quantiles = record.quantiles[first:end].astype(np.float64)
-        slack = _CROSSING_TOLERANCE * np.abs(quantiles[..., 1:])
-        n_crossed += int(((np.diff(quantiles, axis=2) < -slack).any(axis=2) & given).sum())
+        n_crossed += int((is_crossed(record.quantiles[first:end].astype(np.float64)) & given).sum())
         beyond = np.maximum(low[rows][:, None, None] - values, values - high[rows][:, None, None])
         ratio = np.where(finite & given[..., None], beyond / scale[rows][:, None, None], 0.0)
         farthest = max(farthest, float(ratio.max(initial=0.0)))

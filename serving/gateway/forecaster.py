@@ -14,11 +14,11 @@ import numpy.typing as npt
 from forecasting.answering.answer_error import AnswerError
 from forecasting.answering.answered import (
     BATCH,
-    NOT_FINITE,
     AnsweredRecord,
     PartRecord,
     check_levels,
     completed,
+    count_invalid,
     cut_windows,
     join_parts,
     left_to_model,
@@ -98,7 +98,7 @@ class Forecaster:
             has_fallback: Whether the fallback may answer at all.
             count: Told of how many series the fallback answered.
             observed: What was observed since the versions were made; none where there is no store.
-            count_invalid: Told of how many series the model's answer was not passed on, and why: not_finite, refused.
+            count_invalid: Told of how many series the model's answer was not passed on, and why: one of `INVALID_REASONS`.
         """
         self._count_invalid, self._silence = count_invalid, ServerSilence()
         self._observed = observed
@@ -205,12 +205,9 @@ class Forecaster:
         for cause, texts in reasons.items():
             self._warnings.say(cause, len(texts), f"the first is {texts[0]}")
             self._count(cause, len(texts))
-        if self._count_invalid is not None and FallbackCause.MODEL_ANSWER in reasons:
-            mine = [why.reason for why in found.degraded.values() if why.cause is FallbackCause.MODEL_ANSWER]
-            n_not_finite = mine.count(NOT_FINITE.reason)
-            for reason, n_series in (("not_finite", n_not_finite), ("refused", len(mine) - n_not_finite)):
-                if n_series:
-                    self._count_invalid(reason, n_series)
+        if self._count_invalid is not None:
+            for reason, n_series in count_invalid(found.degraded.values()).items():
+                self._count_invalid(reason, n_series)
 
     async def current(self) -> ServedModel:
         """The champion with its series, for the state pages."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 
+from forecasting.answering.answered import INVALID_REASONS
 from forecasting.answering.fallback import FallbackCause
 from forecasting.contracts import metric_names
 from forecasting.store.forecast_log import ForecastLog, ForecastLogReport
@@ -24,8 +25,6 @@ _REASONS = {
     504: "deadline",
 }
 """Why a request was refused, by its status."""
-INVALID_REASONS = ("not_finite", "refused")
-"""Why an answer of the model was not passed on."""
 
 
 class GatewayMetrics:

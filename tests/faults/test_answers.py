@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from forecasting.answering.answered import NOT_FINITE, PartRecord, join_parts, left_to_model
+from forecasting.answering.answered import (
+    CROSSED,
+    NOT_FINITE,
+    PartRecord,
+    completed,
+    count_invalid,
+    join_parts,
+    left_to_model,
+)
 from forecasting.answering.inputs import WindowFlags
 from forecasting.answering.plan_forecasts import plan_forecasts
 from forecasting.answering.request import ForecastRequest
@@ -37,4 +45,37 @@ def test_an_answer_in_order_is_passed_on():
 def test_an_answer_that_is_no_number_is_left_to_the_fallback(number):
     answer = ascending()
     answer[1, 0] = number
+    assert joined(answer).plan.degraded == {0: NOT_FINITE}
+
+
+def test_an_answer_whose_quantiles_cross_is_left_to_the_fallback_and_counted():
+    answer = ascending()
+    answer[1, :2] = 1.0, 0.5
+    found = joined(answer)
+    assert found.plan.degraded == {0: CROSSED}
+    assert count_invalid(found.plan.degraded.values()) == {"crossed": 1}
+    assert np.isnan(found.answers).all()
+    passed_on = completed(found, ForecastRequest(("a",))).answers
+    assert (np.diff(passed_on, axis=2) >= 0).all()
+    assert passed_on[0, 1, 0] != 1.0
+
+
+def test_quantiles_that_cross_by_rounding_are_made_equal():
+    answer = ascending() + 1.0
+    answer[1, :2] = np.nextafter(np.float32(1.0), np.float32(2.0)), 1.0
+    found = joined(answer)
+    assert found.plan.degraded == {}
+    assert found.answers[0, 1, 0] == found.answers[0, 1, 1] > 1.0
+
+
+def test_quantiles_further_apart_than_float32_holds_cross_nonetheless():
+    answer = ascending()
+    answer[0, :2] = 3e38, -3e38
+    assert joined(answer).plan.degraded == {0: CROSSED}
+
+
+def test_a_missing_value_among_quantiles_that_cross_is_what_is_told():
+    answer = ascending()
+    answer[0, :2] = 1.0, 0.5
+    answer[1, 0] = np.nan
     assert joined(answer).plan.degraded == {0: NOT_FINITE}

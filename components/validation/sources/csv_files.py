@@ -1,6 +1,7 @@
 """CSV files in the dialect that `data.csv` states."""
 
 import io
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from forecasting.sources import reading
 
 _BLOCK_BYTES = 1 << 22
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+_ROW = re.compile(r"Row #(\d+): ")
+"""How Arrow counts the line of an error: the names of the columns, where nothing is skipped, are 1."""
 _OTHER_DELIMITERS = (";", "\t", "|", ",")
 
 
@@ -115,7 +118,7 @@ def _column_names(files: FileSet, path: str, dialect: CsvConfig) -> list[str]:
 
 @contextmanager
 def _reader(
-    files: FileSet, path: str, dialect: CsvConfig, convert: pyarrow.csv.ConvertOptions | None
+    files: FileSet, path: str, dialect: CsvConfig, convert: pyarrow.csv.ConvertOptions | None, **options: bool
 ) -> Iterator[pyarrow.csv.CSVStreamingReader]:
     with files.open(path) as raw:
         stream = _uncompressed(raw, path)
@@ -123,7 +126,10 @@ def _reader(
             text = io.BufferedReader(_WithoutComments(stream, dialect.comment), _BLOCK_BYTES)
             stream = pa.PythonFile(text, mode="r")
         read = pyarrow.csv.ReadOptions(
-            encoding=dialect.encoding, skip_rows=dialect.skip_rows, block_size=_BLOCK_BYTES if convert else 1 << 20
+            encoding=dialect.encoding,
+            skip_rows=dialect.skip_rows,
+            block_size=_BLOCK_BYTES if convert else 1 << 20,
+            **options,
         )
         parse = pyarrow.csv.ParseOptions(delimiter=dialect.delimiter, quote_char=dialect.quote or False)
         with pyarrow.csv.open_csv(stream, read_options=read, parse_options=parse, convert_options=convert) as reader:
@@ -152,14 +158,39 @@ def _readable(files: FileSet, path: str, dialect: CsvConfig) -> Iterator[None]:
                 f"{name} cannot be read as CSV in the encoding {dialect.encoding}: {_first_line(error)}; set data.csv.encoding"
             ) from error
         except pa.ArrowInvalid as error:
-            raise DataError(f"{name} cannot be read as CSV: {_first_line(error)}{_setting(error, dialect)}") from error
+            said = _with_line(files, path, dialect, error)
+            raise DataError(f"{name} cannot be read as CSV: {said}{_setting(error, dialect)}") from error
+
+
+def _with_line(files: FileSet, path: str, dialect: CsvConfig, error: pa.ArrowInvalid) -> str:
+    """What Arrow says, with the line where fields are too many or too few.
+
+    It counts lines only where one thread reads, so the file is read once more, its names as if they were values: nothing but
+    the number of fields can be wrong.
+    """
+    if not _is_of_fields(error):
+        return _first_line(error)
+    first = pyarrow.csv.ConvertOptions(include_columns=["f0"], column_types={"f0": pa.string()})
+    try:
+        with _reader(files, path, dialect, first, use_threads=False, autogenerate_column_names=True) as reader:
+            for _ in reader:
+                pass
+    except (pa.ArrowInvalid, UnicodeError) as again:
+        error = again if _ROW.search(str(again)) else error
+    # Lines of comments are taken out before Arrow counts: then rows below the names are counted, as everywhere else.
+    unit, before = ("line", 0) if dialect.comment is None else ("row", 1 + dialect.skip_rows)
+    return _ROW.sub(lambda found: f"{unit} {int(found[1]) - before}: ", _first_line(error))
+
+
+def _is_of_fields(error: pa.ArrowInvalid) -> bool:
+    return "Expected" in str(error) and "columns" in str(error)
 
 
 def _setting(error: pa.ArrowInvalid, dialect: CsvConfig) -> str:
     text = str(error)
     if "UTF8" in text or "UTF-8" in text or "\0" in text:
         return f"; data.csv.encoding is {dialect.encoding}"
-    if "Expected" in text and "columns" in text:
+    if _is_of_fields(error):
         return f"; data.csv.delimiter is {dialect.delimiter!r}, data.csv.quote {dialect.quote!r}"
     return ""
 

@@ -75,6 +75,31 @@ def test_the_settings_are_named_where_lines_have_another_number_of_fields(contex
         loads(path, context.home)
 
 
+@pytest.mark.parametrize(("ragged", "found"), [("x", 1), ("x,1,2", 3)])
+@pytest.mark.parametrize("n_rows", [0, 3, 1_000_000])
+def test_a_line_with_another_number_of_fields_is_named_wherever_it_is(context, tmp_path, n_rows, ragged, found):
+    path = tmp_path / "t.csv"
+    path.write_text("time,load\n" + "2024-01-01T00:00:00Z,1\n" * n_rows + f"{ragged}\nx,1\n")
+    with pytest.raises(DataError, match=rf"line {n_rows + 2}: Expected 2 columns, got {found}: x"):
+        loads(path, context.home)
+
+
+def test_the_line_of_too_few_fields_is_counted_from_the_top_of_the_file_by_whatever_type_stands_before_it(
+    context, tmp_path
+):
+    path = tmp_path / "t.csv"
+    path.write_text('made by hand\n"time",load\n1,2\none,two\n2024\n')
+    with pytest.raises(DataError, match=r"line 5: Expected 2 columns, got 1: 2024"):
+        loads(path, context.home, skip_rows=1)
+
+
+def test_the_row_of_too_few_fields_is_counted_without_comments_where_there_are_any(context, tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("# made by hand\ntime,load\n1,2\n# more\n2024\n")
+    with pytest.raises(DataError, match=r"row 2: Expected 2 columns, got 1: 2024"):
+        loads(path, context.home, comment="#")
+
+
 def test_text_in_another_encoding_is_read_by_setting(context, tmp_path):
     path = tmp_path / "t.csv"
     path.write_bytes("time,load,town\n2024-01-01T00:00:00Z,1,Köln\n".encode("cp1252"))
