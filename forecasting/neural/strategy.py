@@ -35,6 +35,9 @@ def make_strategy(training: TrainingConfig) -> tf.distribute.Strategy:
         )
     gpus = tf.config.list_physical_devices("GPU")
     try:
+        for gpu in gpus:
+            # Else a process takes all of a GPU's memory at once, and a second one beside it finds none.
+            tf.config.experimental.set_memory_growth(gpu, True)
         if training.threads:
             tf.config.threading.set_intra_op_parallelism_threads(training.threads)
         if training.strategy == "mirrored" and not gpus:
