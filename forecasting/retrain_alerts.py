@@ -5,7 +5,7 @@ Other keys come and go with its versions and are left alone.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -33,11 +33,6 @@ class AlertRecord:
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     starts_at: int | None = None
-
-    @property
-    def episode(self) -> str:
-        """Names it from its first firing until it is resolved: Alertmanager posts it again and again meanwhile."""
-        return f"alert:{self.fingerprint}:{'' if self.starts_at is None else self.starts_at}"
 
     def ignored(self, model: str) -> str | None:
         """Why it asks nothing of a model; none where it asks for a run."""
@@ -71,6 +66,30 @@ def parse_alerts(document: Mapping[str, Any]) -> tuple[AlertRecord, ...]:
         raise DataError(f"'alerts' must have at most {MAX_ALERTS} entries, found {len(alerts)}")
     found = {alert.fingerprint: alert for alert in (_alert(one, place) for place, one in enumerate(alerts))}
     return tuple(found.values())
+
+
+def episode(alert: AlertRecord, post: Sequence[AlertRecord]) -> str:
+    """Names what an alert is part of, from the first firing until it is resolved: Alertmanager posts it again and again meanwhile.
+
+    Alerts of one name that fire for one model, as of several horizons or levels, say the same, and one run answers them all: together
+    they are one episode, which began with the first of them.
+
+    Args:
+        alert: One that fires.
+        post: All that came with it; Alertmanager posts what `group_by` puts together.
+    """
+    if not alert.name:
+        return f"alert:{alert.fingerprint}:{'' if alert.starts_at is None else alert.starts_at}"
+    starts = [
+        one.starts_at
+        for one in (alert, *post)
+        if one.is_firing and _kind(one) == _kind(alert) and one.starts_at is not None
+    ]
+    return f"alert:{alert.name}:{min(starts, default='')}"
+
+
+def _kind(alert: AlertRecord) -> tuple[str, str | None, bool]:
+    return alert.name, alert.labels.get(MODEL_LABEL), bool(alert.labels.get(RETRAIN_LABEL))
 
 
 def _alert(one: Any, place: int) -> AlertRecord:

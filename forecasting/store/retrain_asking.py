@@ -27,7 +27,7 @@ class RetrainReasonSpec:
     """A reason to train a model again.
 
     dedup_key: tells one reason from another. Of a schedule it names the time, and is taken once for ever; of all others
-    it is taken while a request with it is open. Of an alert it names one episode, from its first firing until it is resolved.
+    it is taken while a request with it is open. Of alerts it names one episode, from the first firing until they are resolved.
     """
 
     model: str
@@ -41,7 +41,7 @@ class AskingLimitsSpec:
     """What holds back those that ask by themselves.
 
     cooldown_s: after the end of a request of the model. max_per_day: requests by alert and new data within 24 hours.
-    alert_repeat_s: after the end of a run that the same episode of an alert asked for.
+    alert_repeat_s: after the end of a run that the same episode of alerts asked for.
     """
 
     cooldown_s: int

@@ -62,7 +62,7 @@ def _degraded(spec: RulesSpec) -> AlertSpec:
     by = "model, version, horizon"
     window = spec.time.window(QUALITY_WINDOWS_S["7d"])
     live = f"{summed(m.ABSOLUTE_ERROR, window, by)}\n/ ({summed(m.ACTUAL_ABSOLUTE, window, by)} > 0)"
-    # Its own past where it has one of eight weeks: errors have seasons, and a backtest is of one of them. But not a past that was
+    # Its own past where it has one of nine weeks: errors have seasons, and a backtest is of one of them. But not a past that was
     # itself too bad, so that an error which grows slowly, or that no retrain mended, is not taken for what is usual.
     promised = f"max by ({by}) ({m.BACKTEST_WAPE.exposed}{{{CHAMPION}}})"
     most = f"{spec.degradation:g} * {promised}"
@@ -86,12 +86,14 @@ def _biased(spec: RulesSpec) -> AlertSpec:
 
 def _miscalibrated(spec: RulesSpec) -> AlertSpec:
     # Of what lies outside, not inside: ten points are nothing at the level of 0.5 and everything at 0.9. Four weeks, as a hot week is
-    # too much for intervals that are right over a season.
+    # too much for intervals that are right over a season. It asks, as a run stretches them anew on its validation period: a change that the model
+    # follows by half keeps them too narrow when its error is no longer twice what it was.
     return AlertSpec(
         "ForecastIntervalMiscalibrated", Severity.WARNING,
         f"{LONG_OUTSIDE} > {spec.outside_most:g}\nor {LONG_OUTSIDE} < {spec.outside_least:g}", HOUR_S,
         "Intervals of {{ $labels.model }} do not hold what they say",
         "Over 4 weeks {{ $value | printf \"%.3g\" }} times as many actual values as they say lie outside of the intervals of {{ $labels.level }} of version {{ $labels.version }}.",
+        {RETRAIN_LABEL: "calibration"},
     )  # fmt: skip
 
 

@@ -22,9 +22,10 @@ WAPE = "model_horizon:forecast_wape:increase"
 BIAS = "model_horizon:forecast_bias_ratio:increase"
 SKILL = "model_horizon:forecast_skill_vs_naive:increase"
 COVERAGE = "model_level:forecast_interval_coverage:increase"
-BEFORE_WEEKS, LONG_WEEKS, YOUNG_WEEKS = 7, 4, 1
-WAPE_BEFORE = "version_horizon:forecast_wape:offset7d"
-"""WAPE of a version over the seven weeks before the last one: what it is like when nothing is the matter."""
+BEFORE_WEEKS, LATELY_WEEKS, LONG_WEEKS, YOUNG_WEEKS = 6, 3, 4, 1
+WAPE_BEFORE = "version_horizon:forecast_wape:offset21d"
+"""WAPE of a version over six weeks that ended three weeks ago: what it is like when nothing is the matter. Until an error has lasted for so
+long it is no part of what it is compared with."""
 LONG_SKILL = "version_horizon:forecast_skill_vs_naive:delta28d"
 LONG_COVERAGE = "version_level:forecast_interval_coverage:delta28d"
 LONG_POINTS = "version_level:forecast_interval_points:delta28d"
@@ -58,7 +59,7 @@ def recording_rules(spec: RulesSpec) -> dict[str, tuple[RecordingSpec, ...]]:
         for label, window_s in QUALITY_WINDOWS_S.items()
     ]
     weeks = (
-        RecordingSpec(WAPE_BEFORE, _wape_before(spec.time)),
+        RecordingSpec(WAPE_BEFORE, _wape_before(spec)),
         RecordingSpec(LONG_SKILL, _long_skill(spec.time)),
         RecordingSpec(LONG_COVERAGE, _long_coverage(spec.time)),
         RecordingSpec(LONG_POINTS, _between(m.INTERVAL_POINTS, spec.time, LONG_WEEKS, by=LEVEL)),
@@ -121,9 +122,12 @@ def _offset(time: TimeSpec, weeks: int) -> str:
     return f" offset {time.window(weeks * WEEK_S)}" if weeks else ""
 
 
-def _wape_before(time: TimeSpec) -> str:
-    error, actual = (_between(metric, time, BEFORE_WEEKS + 1, 1) for metric in (m.ABSOLUTE_ERROR, m.ACTUAL_ABSOLUTE))
-    return f"{error}\n/ ({actual} > 0)"
+def _wape_before(spec: RulesSpec) -> str:
+    error, actual, points = (
+        _between(metric, spec.time, LATELY_WEEKS + BEFORE_WEEKS, LATELY_WEEKS)
+        for metric in (m.ABSOLUTE_ERROR, m.ACTUAL_ABSOLUTE, m.SCORED_POINTS)
+    )
+    return f"{error}\n/ ({actual} > 0)\nand {points} >= {spec.min_points}"
 
 
 def _long_skill(time: TimeSpec) -> str:

@@ -26,6 +26,7 @@ _GATEWAY = {"job": "gateway", "model": "demand"}
 _ROUTE = {**_GATEWAY, "route": "/v1/forecast"}
 _LEVEL = {**CHAMPION, "level": "0.8"}
 _YOUNG = {**CHAMPION, "version": "8"}
+_RARE = {**CHAMPION, "version": "9"}
 _YOUNG_LEVEL = {**_LEVEL, "version": "8"}
 _SHADOW = {**CHAMPION, "version": "8", "role": "shadow"}
 
@@ -94,18 +95,23 @@ RECORDING_CASES = (
         "10m",
     ),
     RecordingCase(
-        "an error of 0.1 for eight weeks, then of 0.3 for one; a version that is four days old has no past of weeks",
+        "an error of 0.1 until three weeks ago, then of 0.3; a version that is eight weeks old has no past, nor has one of few points",
         {
-            one(m.ABSOLUTE_ERROR, **CHAMPION): "0+1x112 115+3x13",
+            one(m.ABSOLUTE_ERROR, **CHAMPION): "0+1x84 87+3x41",
             one(m.ACTUAL_ABSOLUTE, **CHAMPION): "0+10x126",
-            one(m.ABSOLUTE_ERROR, **_YOUNG): "_x118 0+1x8",
-            one(m.ACTUAL_ABSOLUTE, **_YOUNG): "_x118 0+10x8",
-            one(m.COMPARED_ABSOLUTE_ERROR, **CHAMPION): "0+1x112 115+3x13",
-            one(m.NAIVE_ABSOLUTE_ERROR, **CHAMPION): "0+2x126",
+            one(m.SCORED_POINTS, **CHAMPION): "0+0.3x126",
+            one(m.ABSOLUTE_ERROR, **_YOUNG): "_x14 0+1x112",
+            one(m.ACTUAL_ABSOLUTE, **_YOUNG): "_x14 0+10x112",
+            one(m.SCORED_POINTS, **_YOUNG): "_x14 0+1x112",
+            one(m.ABSOLUTE_ERROR, **_RARE): "0+1x126",
+            one(m.ACTUAL_ABSOLUTE, **_RARE): "0+10x126",
+            one(m.SCORED_POINTS, **_RARE): "0+0.28x126",
+            one(m.COMPARED_ABSOLUTE_ERROR, **CHAMPION): "0+1x84 87+3x41",
+            one(m.NAIVE_ABSOLUTE_ERROR, **CHAMPION): "0+4x126",
         },
         "63d",
         '{horizon="h1", model="demand", version="7"}',
-        {WAPE_BEFORE: 0.1, LONG_SKILL: 0.25},
+        {WAPE_BEFORE: 0.1, LONG_SKILL: 0.375},
         "12h",
     ),
     RecordingCase(

@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from forecasting.answering.iso_time import iso_time
 from forecasting.config.retraining import RetrainingConfig
 from forecasting.durations import duration_s
 from forecasting.errors import DataError
-from forecasting.retrain_alerts import AlertRecord, parse_alerts
+from forecasting.retrain_alerts import AlertRecord, episode, parse_alerts
 from forecasting.store.opening import Store
 from forecasting.store.retrain_asking import (
     AskedDecision,
@@ -94,15 +94,15 @@ class RetrainAsker:
         except AnswerError:
             self._count(RequestSource.ALERT.value, _REFUSED)
             raise
-        return {"alerts": [await self._alert(alert) for alert in alerts]}
+        return {"alerts": [await self._alert(alert, alerts) for alert in alerts]}
 
-    async def _alert(self, alert: AlertRecord) -> dict[str, Any]:
+    async def _alert(self, alert: AlertRecord, post: Sequence[AlertRecord]) -> dict[str, Any]:
         ignored = alert.ignored(self._model)
         if ignored is None and not self._settings.alerts:
             ignored = "retraining.alerts is false"
         if ignored is not None:
             return {"fingerprint": alert.fingerprint, "outcome": "ignored", "request": None, "why": ignored}
-        found = await self._ask(RequestSource.ALERT, alert.reason, alert.episode)
+        found = await self._ask(RequestSource.ALERT, alert.reason, episode(alert, post))
         return {"fingerprint": alert.fingerprint, **_asked_document(found)}
 
     async def by_hand(self, body: bytes, client: str) -> dict[str, Any]:

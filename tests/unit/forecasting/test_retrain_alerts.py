@@ -1,7 +1,7 @@
 import pytest
 
 from forecasting.errors import DataError
-from forecasting.retrain_alerts import MAX_ALERTS, parse_alerts
+from forecasting.retrain_alerts import MAX_ALERTS, episode, parse_alerts
 
 
 def alert(**changes):
@@ -36,16 +36,36 @@ def test_an_alert_that_asks_for_nothing_says_why(changes, why):
 
 
 @pytest.mark.parametrize(
-    ("starts_at", "episode"),
+    ("starts_at", "name"),
     [
-        ("1970-01-01T00:01:40.123456789Z", "alert:a1b2:100"),
-        ("1970-01-01T01:01:40+01:00", "alert:a1b2:100"),
-        (None, "alert:a1b2:"),
+        ("1970-01-01T00:01:40.123456789Z", "alert:ForecastBiased:100"),
+        ("1970-01-01T01:01:40+01:00", "alert:ForecastBiased:100"),
+        (None, "alert:ForecastBiased:"),
     ],
 )
-def test_an_episode_of_an_alert_is_named_by_the_time_when_it_began(starts_at, episode):
-    (found,) = parse_alerts(post(alert(startsAt=starts_at)))
-    assert found.episode == episode
+def test_an_episode_of_an_alert_is_named_by_the_time_when_it_began(starts_at, name):
+    found = parse_alerts(post(alert(startsAt=starts_at)))
+    assert episode(found[0], found) == name
+
+
+def test_alerts_of_one_name_and_model_are_one_episode_that_began_with_the_first_that_fires():
+    labels, times = alert()["labels"], [f"1970-01-01T00:0{minute}:00Z" for minute in range(9)]
+    found = parse_alerts(
+        post(
+            alert(startsAt=times[4]),
+            alert(fingerprint="b", startsAt=times[3], labels={**labels, "horizon": "h1"}),
+            alert(fingerprint="c", startsAt=times[2], status="resolved"),
+            alert(fingerprint="d", startsAt=times[1], labels={**labels, "model": "price"}),
+            alert(fingerprint="e", startsAt=times[1], labels={**labels, "alertname": "ForecastDrift"}),
+            alert(fingerprint="f", startsAt=times[1], labels={**labels, "retrain": ""}),
+        )
+    )
+    assert [episode(one, found) for one in found[:2]] == ["alert:ForecastBiased:180"] * 2
+
+
+def test_an_alert_without_a_name_is_an_episode_of_its_own():
+    found = parse_alerts(post(alert(labels={}, startsAt="1970-01-01T00:00:07Z"), alert(fingerprint="b", labels={})))
+    assert [episode(one, found) for one in found] == ["alert:a1b2:7", "alert:b:"]
 
 
 def test_an_alert_that_stands_twice_in_a_post_counts_once():

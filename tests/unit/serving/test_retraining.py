@@ -99,7 +99,7 @@ def test_a_firing_alert_becomes_one_request_however_often_it_is_posted(store, se
         200,
         {"alerts": [{"fingerprint": "a1", "outcome": "made", "request": made.id, "why": ""}]},
     )
-    assert (made.model, made.source, made.dedup_key) == ("tiny", "alert", "alert:a1:1777636800")
+    assert (made.model, made.source, made.dedup_key) == ("tiny", "alert", "alert:ForecastAccuracyDegraded:1777636800")
     assert made.reason == "alert ForecastAccuracyDegraded: 1.8 times"
     for again in (post(alert()), post(alert("b2"), alert())):
         status, found = send("POST", "/v1/alerts", again, scope="alert")

@@ -72,11 +72,12 @@ def test_every_alert_says_how_long_it_must_hold_and_is_at_once_only_where_it_nee
     }
 
 
-def test_drift_asks_for_a_retrain_and_pages_nobody():
+def test_errors_intervals_and_drift_ask_for_a_retrain_and_only_what_does_harm_pages():
     asking = {alert.name: (alert.labels["retrain"], alert.severity) for alert in ALERTS if "retrain" in alert.labels}
     assert asking == {
         "ForecastWorseThanNaive": ("accuracy", Severity.CRITICAL),
         "ForecastAccuracyDegraded": ("accuracy", Severity.WARNING),
+        "ForecastIntervalMiscalibrated": ("calibration", Severity.WARNING),
         "ForecastFeatureDrift": ("drift", Severity.WARNING),
     }
 
