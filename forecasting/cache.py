@@ -18,7 +18,7 @@ from forecasting.contracts.layout import HomeLayout, RunLayout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole, RunStatus
 from forecasting.errors import ArtifactError
-from forecasting.manifests import digest_file, digest_text, payload_files, verify, write_text_atomically
+from forecasting.manifests import digest_file, digest_text, payload_digests, verify, write_text_atomically
 from forecasting.runs import STEP_RECORDS_DIR, StepRecord, list_runs, load_step
 from forecasting.source_state import source_state
 
@@ -228,7 +228,7 @@ def _champion_state(model: str, trained: str, home: HomeLayout) -> dict[str, str
     from forecasting.repository import ModelRepository
 
     return {
-        "champion": f"{version} {_directory_digest(home.models / model / str(version))}",
+        "champion": f"{version} {digest_text(json.dumps(payload_digests(home.models / model / str(version))))}",
         "champion's forecasts": scores_digest(home, ModelRepository(home.models).record(model, version)),
     }
 
@@ -261,7 +261,3 @@ def _deployed_version(run: RunLayout) -> int | None:
         logger.warning("%s cannot be read: %s", path, error)
         return None
     return int(version)
-
-
-def _directory_digest(directory: Path) -> str:
-    return digest_text(json.dumps({str(p.relative_to(directory)): digest_file(p) for p in payload_files(directory)}))

@@ -6,6 +6,7 @@
     ├── DataError                3   the table cannot be used
     ├── ModelRefusedError        4   a model may not be shipped
     ├── ArtifactError            1   a file written by a step is missing, altered or of another kind
+    │   └── VersionRefusedError  1   a version may not be loaded; `reason` is the word that is counted
     ├── RemoteError              5   another system answered with an error
     ├── RetryableError           75  a passing condition: the same command may succeed later
     └── StoppedError             143 the run was stopped and can be resumed
@@ -47,6 +48,15 @@ class ModelRefusedError(AlmanacError):
 
 class ArtifactError(AlmanacError):
     """A file written by a step is missing, altered or of another kind than expected."""
+
+
+class VersionRefusedError(ArtifactError):
+    """A version may not be loaded: its files, its signature or what its graph does."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        """Keep the reason, one word of a label, beside the message."""
+        super().__init__(message)
+        self.reason = reason
 
 
 class RemoteError(AlmanacError):

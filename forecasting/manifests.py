@@ -64,13 +64,17 @@ def payload_files(directory: Path) -> Iterator[Path]:
             yield path
 
 
+def payload_digests(directory: Path) -> dict[str, str]:
+    """SHA-256 of every payload file by its path relative to the directory, with `/`, in a stable order."""
+    return {path.relative_to(directory).as_posix(): digest_file(path) for path in payload_files(directory)}
+
+
 def write_manifest(directory: Path, kind: ArtifactKind, *, parents: Mapping[str, str], settings_digest: str = "",
                    cache_key: str = "", duration_s: float = 0.0) -> Manifest:  # fmt: skip
     """Digest the payload of a finished directory and write its manifest, atomically and last."""
-    payload = {path.relative_to(directory).as_posix(): digest_file(path) for path in payload_files(directory)}
     manifest = Manifest(
         kind=kind,
-        payload=payload,
+        payload=payload_digests(directory),
         parents=dict(parents),
         settings_digest=settings_digest,
         cache_key=cache_key,

@@ -4,7 +4,7 @@
     models/models.config             ModelServerConfig: one pinned version a served name
     models/<name>/roles.json         champion, candidate, previous, highest version ever used
     models/<name>/audit.jsonl        who changed these roles, when and why (`forecasting.audit`)
-    models/<name>/<version>/         a published version, never changed afterwards
+    models/<name>/<version>/         a published version with the digests of its files, never changed afterwards
     models/<name>/records/<v>.json   where a version came from, and which series it is asked about
     models/<name>/series/<digest>/   the series store of one or more versions, and its quarantine/
 
@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from forecasting.admission.version_files import write_version_manifest
 from forecasting.audit import AUDIT_FILE, AuditAction, AuditRecord, append_audit, new_record, read_audit
 from forecasting.command_word import command_word
 from forecasting.contracts.artifacts import QUARANTINE_DIR, QUARANTINE_REASONS_FILE, VINTAGES_FILE
@@ -33,9 +34,8 @@ from forecasting.contracts.vocabulary import ModelRole, served_name
 from forecasting.errors import ArtifactError, ConfigError
 from forecasting.manifests import (
     clear_leftovers,
-    digest_file,
     digest_text,
-    payload_files,
+    payload_digests,
     sync_directory,
     sync_tree,
     write_text_atomically,
@@ -140,7 +140,7 @@ class ModelRepository:
         return None if champion is None else self.version_dir(name, champion)
 
     def publish(self, name: str, source_dir: Path, record: Mapping[str, Any] | None = None) -> int:
-        """Copy a directory in as the next version; it takes part in nothing until it is given a role.
+        """Copy a directory in as the next version, with a list of its files; it takes part in nothing until it is given a role.
 
         Args:
             name: Model name.
@@ -160,6 +160,7 @@ class ModelRepository:
         temporary = folder / f".incoming-{uuid4().hex}"
         try:
             shutil.copytree(source_dir, temporary)
+            write_version_manifest(temporary)
             sync_tree(temporary)
             with self._locked():
                 roles = self.roles(name)
@@ -207,8 +208,7 @@ class ModelRepository:
             temporary.mkdir()
             _copy_series(store_dir, temporary)
             # Of names and contents, so that a store with and one without a quarantine differ.
-            found = {path.relative_to(temporary).as_posix(): digest_file(path) for path in payload_files(temporary)}
-            key = digest_text(json.dumps(found))
+            key = digest_text(json.dumps(payload_digests(temporary)))
             sync_tree(temporary)
             with self._locked():
                 if not (folder / key).is_dir():

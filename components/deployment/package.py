@@ -13,7 +13,7 @@ from forecasting.contracts.steps import StepName
 from forecasting.errors import ArtifactError
 from forecasting.features.spec import FeatureSpec, read_feature_spec
 from forecasting.gates import read_decision
-from forecasting.manifests import digest_file, digest_text, payload_files
+from forecasting.manifests import digest_text, payload_digests
 from forecasting.monitoring.backtest_wape import BACKTEST_KEY
 from forecasting.revision import code_revision
 from forecasting.schema import SeriesStore
@@ -89,7 +89,7 @@ def read_package(name: str, run: str, inputs: Mapping[StepName, Path]) -> Packag
         store=read_series_store(inputs[StepName.VALIDATE_DATA]),
         store_dir=inputs[StepName.VALIDATE_DATA],
         variant=variant,
-        digest=_directory_digest(source),
+        digest=digest_text(json.dumps(payload_digests(source))),
         max_difference_ratio=limits[0],
         golden=candidate / GOLDEN_FILE,
         approval=read_decision(inputs[StepName.EVALUATE_MODEL] / DECISION_FILE).approval,
@@ -103,8 +103,3 @@ def _backtest(folder: Path, variant: str) -> dict[str, tuple[float | None, ...]]
     if report is None:
         return {}
     return {name: finite_document(report.by_step[name]) for name in ("mae", "wape") if name in report.by_step}
-
-
-def _directory_digest(directory: Path) -> str:
-    files = {path.relative_to(directory).as_posix(): digest_file(path) for path in payload_files(directory)}
-    return digest_text(json.dumps(files))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from forecasting.admission import AdmissionConfig, admit
 from forecasting.contracts.artifacts import TFLITE_FILE
 from forecasting.contracts.signature import QUANTILES, SERVING_DEFAULT
 from forecasting.errors import ArtifactError
@@ -35,8 +36,9 @@ class VersionModel:
         """Load a version.
 
         Raises:
-            ArtifactError: There is no model with `serving_default`, or it cannot be loaded.
+            ArtifactError: There is no model with `serving_default`, it cannot be loaded, or may not be (`VersionRefusedError`).
         """
+        admit(version_dir, AdmissionConfig())
         lite = version_dir / TFLITE_FILE
         self._place = lite if lite.is_file() else version_dir
         self._loaded = _lite(lite) if lite.is_file() else _saved_model(version_dir)

@@ -30,6 +30,12 @@ RUNTIME_LATENCY = scraped(metrics.RUNTIME_LATENCY)
 QUEUING_LATENCY = scraped(metrics.QUEUING_LATENCY)
 PROCESSED_BATCH_SIZE = scraped(metrics.PROCESSED_BATCH_SIZE)
 LOAD_ATTEMPTS = scraped(metrics.LOAD_ATTEMPTS)
-OTHER = (metrics.OWN_REQUESTS, metrics.OWN_LATENCY, metrics.OWN_REFUSED, metrics.OWN_IN_FLIGHT)
+OTHER = (
+    metrics.OWN_REQUESTS,
+    metrics.OWN_LATENCY,
+    metrics.OWN_REFUSED,
+    metrics.OWN_IN_FLIGHT,
+    metrics.OWN_LOAD_FAILURES,
+)
 """The embedded server's own, which no official server has."""
 SCRAPED = frozenset(scraped(name) for name in metrics.FAMILIES if name.startswith(":"))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from forecasting.admission import AdmissionConfig
 from forecasting.wire.messages import ConfigProto
 from serving.model_server.backends import BackendConfig
 from serving.model_server.batching import BatchingConfig
@@ -28,6 +29,7 @@ OWN_FLAGS = (
     FlagSpec("max_message_bytes", 2**31 - 1, "largest gRPC message"),
     FlagSpec("drain_seconds", 30.0, "time from SIGTERM to the end, whatever hangs by then"),
     FlagSpec("reload_timeout_seconds", 600.0, "how long a reload waits for new models"),
+    FlagSpec("require_version_manifest", False, "refuse versions without the list of files that publishing writes"),
     FlagSpec("request_log_prefix", "", "folder and beginning of the names of request log files; empty: no log"),
     FlagSpec("request_log_sampling_rate", 0.01, "share of the requests in the log, 0 to 1"),
 )
@@ -227,6 +229,7 @@ def _loading(flags: argparse.Namespace, batching: BatchingConfig | None, n_worke
     )
     return LoadingConfig(
         backend=backend,
+        admission=AdmissionConfig(require_manifest=flags.require_version_manifest),
         n_threads=max(flags.num_load_threads, flags.num_unload_threads, 2),
         max_retries=flags.max_num_load_retries,
         retry_interval_s=flags.load_retry_interval_micros / 1e6,

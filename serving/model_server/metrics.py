@@ -26,6 +26,7 @@ LOAD_ATTEMPTS = ":tensorflow:cc:saved_model:load_attempt_count"
 LOAD_LATENCY = ":tensorflow:cc:saved_model:load_latency"
 OWN_REQUESTS = "almanac_model_server_requests_total"
 OWN_LATENCY = "almanac_model_server_request_seconds"
+OWN_LOAD_FAILURES = "almanac_model_server_load_failures_total"
 OWN_REFUSED = "almanac_model_server_refused_total"
 OWN_IN_FLIGHT = "almanac_model_server_requests_in_flight"
 OTHER_MODELS = "(other)"
@@ -70,6 +71,7 @@ FAMILIES: Mapping[str, FamilySpec] = {
     RUNTIME_LATENCY: FamilySpec(("model_name", "API", "runtime"), _LATENCY_US),
     OWN_REQUESTS: FamilySpec(("model", "version", "signature", "entrypoint", "status")),
     OWN_LATENCY: FamilySpec(("model", "version", "signature", "entrypoint"), _SECONDS),
+    OWN_LOAD_FAILURES: FamilySpec(("model", "reason")),
     OWN_REFUSED: FamilySpec(("reason",)),
     OWN_IN_FLIGHT: FamilySpec((), gauge=True),
 }

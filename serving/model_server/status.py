@@ -64,6 +64,15 @@ class RequestError(AlmanacError):
         self.message = message
 
 
+class LoadRefusedError(RequestError):
+    """A version must not be served; `reason` is the word under which that is counted."""
+
+    def __init__(self, reason: str, code: StatusCode, message: str) -> None:
+        """Keep the reason beside code and message."""
+        super().__init__(code, message)
+        self.reason = reason
+
+
 def deadline_passed() -> RequestError:
     """A DEADLINE_EXCEEDED."""
     return RequestError(StatusCode.DEADLINE_EXCEEDED, "the deadline passed before the model answered")

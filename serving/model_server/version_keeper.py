@@ -229,7 +229,7 @@ class VersionKeeper:
                 loading.add_done_callback(_discard)
                 raise
             error = loading.exception()
-            record_load(self._metrics, served.path, error, time.perf_counter() - start)
+            record_load(self._metrics, served, error, time.perf_counter() - start)
             if error is None:
                 self._take(served, loading.result())
                 return

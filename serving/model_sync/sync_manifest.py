@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from forecasting.contracts.artifacts import MANIFEST_FILE
 from forecasting.errors import ArtifactError
 from forecasting.manifests import digest_file, digest_text
 from forecasting.repository import ROLES_FILE
@@ -72,8 +73,9 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def differing_files(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
-    """Paths that only one of two lists of files has, or that have another digest in each."""
-    return sorted(path for path in {*one, *other} if one.get(path) != other.get(path))
+    """Paths that only one of two lists of files has, or that have another digest in each; what only follows from others last."""
+    found = (path for path in {*one, *other} if one.get(path) != other.get(path))
+    return sorted(found, key=lambda path: (path == MANIFEST_FILE, path))
 
 
 def series_digest(files: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@ from forecasting.contracts import metric_names as m
 from infra.monitoring import tensorflow_names as tf
 from infra.monitoring.dashboards.panel_spec import RATE, DashboardSpec, RowSpec, lines, number, of, quantile, rate
 from infra.monitoring.serving_alerts import GATEWAY_JOB, MONITOR_JOB, SERVER_JOB
-from serving.model_server.metrics import OWN_IN_FLIGHT, OWN_LATENCY, OWN_REFUSED, OWN_REQUESTS
+from serving.model_server.metrics import OWN_IN_FLIGHT, OWN_LATENCY, OWN_LOAD_FAILURES, OWN_REFUSED, OWN_REQUESTS
 
 _PROCESSES = f'job=~"{GATEWAY_JOB}|{MONITOR_JOB}"'
 _SERVER = f'job="{SERVER_JOB}"'
@@ -107,5 +107,6 @@ def _own_server() -> RowSpec:
         lines("Requests by version", "What TensorFlow Serving does not tell.", "reqps", (_r(OWN_REQUESTS, "model, version, status"), "{{model}} {{version}} {{status}}"), floor=0),
         lines("Latency by version", "99th percentile.", "s", (p99, "{{model}} {{version}}"), floor=0),
         lines("Refused", "Requests a second, by reason.", "reqps", (_r(OWN_REFUSED, "reason"), "{{reason}}"), floor=0),
+        lines("Failed loads", "Attempts to load a version that failed, by reason.", "short", (f"sum by (model, reason) ({OWN_LOAD_FAILURES}{{{_SERVER}}})", "{{model}} {{reason}}"), floor=0),
         lines("In flight in the embedded server", "Requests being answered.", "short", (f"sum by (instance) ({OWN_IN_FLIGHT}{{{_SERVER}}})", "{{instance}}"), floor=0),
     ))  # fmt: skip

@@ -326,5 +326,5 @@ def test_a_publication_that_is_killed_never_shows_half_a_version(repository, sou
         process.send_signal(signal.SIGKILL)
         process.wait()
     versions = repository.versions("m")
-    assert {len(list(repository.version_dir("m", version).rglob("*"))) for version in versions} == {33}
+    assert {len(list(repository.version_dir("m", version).rglob("*"))) for version in versions} == {34}
     assert repository.publish("m", source) > versions[-1]

@@ -106,7 +106,8 @@ def test_a_dry_run_lists_the_same_with_bytes_and_removes_nothing(
         ("run", _names(1)[0]),
         ("version", "2"),
     ]
-    assert document["garbage"][2]["n_bytes"] == 1_001
+    n_manifest_bytes = (home.layout.models / "toy" / "2" / "manifest.json").stat().st_size
+    assert document["garbage"][2]["n_bytes"] == 1_001 + n_manifest_bytes
     assert document["freed_bytes"] == sum(found["n_bytes"] for found in document["garbage"])
     assert len(home.runs()) == 6
     assert ModelRepository(home.layout.models).versions("toy") == [1, 2, 3, 4, 5]

@@ -1,0 +1,72 @@
+"""A version that may not be loaded never becomes available; the one before it is served, and the reason is counted."""
+
+import re
+import shutil
+from pathlib import Path
+
+import httpx
+import pytest
+
+from forecasting.errors import RemoteError
+from forecasting.repository import ModelRepository
+from forecasting.wire.client import GrpcClient
+from forecasting.wire.server_process import model_server
+from tests.unit.serving import tiny_models
+
+POLL = ["--file_system_poll_wait_seconds=0.1", "--max_num_load_retries=0", "--prefer_tflite_model"]
+
+
+def load_failures(page: str) -> dict[str, float]:
+    """Failed loads by reason, from a page of metrics."""
+    pattern = r'almanac_model_server_load_failures_total\{model="m",reason="([^"]+)"\} (\d+)'
+    return {reason: float(number) for reason, number in re.findall(pattern, page)}
+
+
+@pytest.fixture
+def published(models: Path, tmp_path: Path) -> Path:
+    """Base path of a model with one published version."""
+    repository = ModelRepository(tmp_path / "models")
+    repository.publish("m", tiny_models.write_version(models, tmp_path / "one", factor=1, lite=True))
+    return repository.root / "m"
+
+
+def _served_beside(base: Path, second: Path, log: Path, *flags: str) -> tuple[str, dict[str, float]]:
+    """Why the second version ended, while the first answered; and the failed loads."""
+    with (
+        model_server(["--model_name=m", f"--model_base_path={base}", *POLL, *flags], log=log) as server,
+        GrpcClient(server.grpc_address) as client,
+    ):
+        client.wait_available("m", 1)
+        second.rename(base / "2")
+        with pytest.raises(RemoteError) as refused:
+            client.wait_available("m", 2, timeout_s=20)
+        assert client.predict("m", tiny_models.window().as_dict()).version == 1
+        page = httpx.get(f"http://{server.rest_address}/metrics").text
+    return str(refused.value), load_failures(page)
+
+
+def test_a_published_version_with_another_digest_is_never_available(published, tmp_path):
+    second = shutil.copytree(published / "1", tmp_path / "second")
+    altered = bytearray((second / "model.tflite").read_bytes())
+    altered[-1] ^= 1
+    (second / "model.tflite").write_bytes(altered)
+    text, failures = _served_beside(published, second, tmp_path / "log")
+    assert "model.tflite must have the SHA-256" in text
+    assert failures == {"altered_file": 1}
+
+
+def test_a_version_without_a_list_of_files_is_refused_where_one_is_demanded(published, tmp_path):
+    second = shutil.copytree(published / "1", tmp_path / "second")
+    (second / "manifest.json").unlink()
+    text, failures = _served_beside(published, second, tmp_path / "log", "--require_version_manifest")
+    assert "must have manifest.json" in text
+    assert failures == {"no_manifest": 1}
+
+
+def test_a_version_that_no_runtime_can_load_is_counted_as_such(published, tmp_path):
+    second = tmp_path / "second"
+    second.mkdir()
+    (second / "model.tflite").write_bytes(b"\x00" * 64)
+    text, failures = _served_beside(published, second, tmp_path / "log")
+    assert "TFL3" in text
+    assert failures == {"unloadable": 1}
