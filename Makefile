@@ -15,7 +15,7 @@ export GX_ANALYTICS_ENABLED := false
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo retail serve test test-services test-guards test-images images check lock year docs monitoring monitoring-files golden clean
+.PHONY: help setup demo retail serve test test-services test-guards test-images kills images check lock year docs monitoring monitoring-files golden clean
 
 help: ## Show this list
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -54,6 +54,9 @@ test-services: setup ## Install services by apt (needs root) and checkers, and r
 
 test-guards: setup ## Take each guard of docs/reliability.md out of a copy and demand that its tests fail (ONLY="name" for one)
 	@$(BIN)/python -m tests.faults.remove_guards --workers $(WORKERS) $(if $(ONLY),"$(ONLY)")
+
+fuzz: setup ## Read a million changed bodies, files and names with each parser, into build/fuzz.json (N=, ONLY=name)
+	@$(BIN)/python -m tests.fuzz.drive $(ONLY) --executions $(or $(N),1000000) --out build/fuzz.json
 
 images: setup ## Build the four images by buildah, without a Docker daemon (needs root; IMAGES=--stand-in: without an image registry)
 	@infra/images/install-tools

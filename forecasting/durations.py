@@ -5,18 +5,22 @@ import re
 from forecasting.errors import ConfigError
 
 _UNITS_S = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_TEXT = re.compile(r"\s*([0-9]{0,12})\s*(s|min|h|d|w)\s*", re.IGNORECASE)
+_LONGEST_S = 1_000 * 366 * 86_400
+"""A thousand years: what is longer is a slip, and no calendar could hold it."""
 
 
 def duration_s(text: str) -> int:
     """Seconds of a duration.
 
     Raises:
-        ConfigError: The text is no positive whole number and one of s, min, h, d, w.
+        ConfigError: The text is no positive whole number and one of s, min, h, d, w, or more than a thousand years.
     """
-    match = re.fullmatch(r"\s*(\d*)\s*(s|min|h|d|w)\s*", text, flags=re.IGNORECASE)
-    if not match or (match[1] and not int(match[1])):
-        raise ConfigError(f"{text!r} must be a duration such as 30min, 24h, 28d or 4w")
-    return int(match[1] or 1) * _UNITS_S[match[2].lower()]
+    match = _TEXT.fullmatch(text)
+    seconds = int(match[1] or 1) * _UNITS_S[match[2].lower()] if match else 0
+    if not 0 < seconds <= _LONGEST_S:
+        raise ConfigError(f"{text!r} must be a duration such as 30min, 24h, 28d or 4w, of at most a thousand years")
+    return seconds
 
 
 def duration_steps(text: str, step_s: int) -> int:

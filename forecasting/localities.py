@@ -20,7 +20,8 @@ def time_zone(name: str) -> ZoneInfo:
     try:
         if _ZONE_NAME.fullmatch(name):
             return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, IsADirectoryError, ValueError):
+    except (ZoneInfoNotFoundError, OSError, ValueError):
+        # OSError: the name is that of a folder, or longer than a file's may be.
         pass
     raise ConfigError(f"a time zone must be an IANA name such as UTC or Australia/Melbourne; found {name!r}")
 

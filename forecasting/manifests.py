@@ -98,7 +98,7 @@ def load_manifest(directory: Path) -> Manifest:
         manifest = Manifest(**{**document, "kind": ArtifactKind(document["kind"])})
     except FileNotFoundError as error:
         raise ArtifactError(f"{directory} is no finished step output: it has no {MANIFEST_FILE}") from error
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ArtifactError(f"{path} cannot be read: {error}") from error
     if manifest.schema_version != SCHEMA_VERSIONS[manifest.kind]:
         raise ArtifactError(

@@ -9,6 +9,8 @@ made of the tensor names cut at ':'.
 import struct
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
 from forecasting.errors import ArtifactError
 from forecasting.wire.messages import DataType, SignatureDef
 
@@ -36,7 +38,22 @@ def read_signatures(model: bytes) -> dict[str, Any]:
     Raises:
         ArtifactError: The bytes are no TensorFlow Lite model, or a tensor has a type without a name.
     """
-    tree = _parse(model)
+    if model[4:8] != b"TFL3":
+        raise ArtifactError(
+            "a TensorFlow Lite model must have the file identifier TFL3; the file is something else or cut short"
+        )
+    try:
+        return _signatures(model)
+    except (struct.error, LookupError, TypeError, ValueError, AttributeError, DecodeError, MemoryError) as error:
+        raise ArtifactError(
+            f"a TensorFlow Lite model must be a whole FlatBuffer; the file is cut short or altered ({error})"
+        ) from error
+
+
+def _signatures(model: bytes) -> dict[str, Any]:
+    from ai_edge_litert import schema_py_generated as schema
+
+    tree = schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
     for entry in tree.metadata or []:
         if _text(entry.name) == METADATA_ENTRY:
             return _read_map(bytes(tree.buffers[entry.buffer].data))
@@ -50,21 +67,6 @@ def read_signatures(model: bytes) -> dict[str, Any]:
             entry.Clear()
             _fill(entry, tensor)
     return {"serving_default": signature}
-
-
-def _parse(model: bytes) -> Any:
-    from ai_edge_litert import schema_py_generated as schema
-
-    if model[4:8] != b"TFL3":
-        raise ArtifactError(
-            "a TensorFlow Lite model must have the file identifier TFL3; the file is something else or cut short"
-        )
-    try:
-        return schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
-    except (struct.error, IndexError, TypeError, ValueError, UnicodeDecodeError) as error:
-        raise ArtifactError(
-            f"a TensorFlow Lite model must be a whole FlatBuffer; the file is cut short or altered ({error})"
-        ) from error
 
 
 def _read_map(blob: bytes) -> dict[str, Any]:

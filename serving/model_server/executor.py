@@ -17,6 +17,8 @@ from serving.model_server.status import RequestError, StatusCode, deadline_passe
 
 Results = list[npt.NDArray[Any]]
 _LOOK_S = 0.02
+_SHARE_TO_WAIT = 0.5
+"""Of the time until a deadline, what a call may be expected to wait: the rest is for the call, and for errors of what is expected."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class LimitsConfig:
     n_workers: int = 4
     max_queued: int = 1000
     """Model calls that wait for a thread."""
+    max_wait_s: float = 3.0
+    """Longest time that a call may be expected to wait for a thread."""
     max_concurrent: int = 10_000
     """Requests in the server, over both transports."""
     n_batch_slots: int = 4
@@ -41,6 +45,7 @@ class ModelExecutor:
         self._slots = asyncio.Semaphore(limits.n_batch_slots)
         self._n_calls = 0
         self._n_requests = 0
+        self._ahead_s = 0.0
 
     def admit(self) -> None:
         """Count a request in; `leave` counts it out.
@@ -69,7 +74,7 @@ class ModelExecutor:
         """Batching for a version."""
 
         async def run(feeds: Arrays, fetches: Sequence[str]) -> Results:
-            return await self._on_thread(served, feeds, fetches)
+            return await self._on_thread(served, feeds, fetches, None)
 
         return BatchQueues(config, run, self._slots, self._metrics)
 
@@ -104,7 +109,16 @@ class ModelExecutor:
             if deadline_s is not None and time.monotonic() > deadline_s:
                 raise deadline_passed()
             return results
-        return await _within(self._on_thread(served, feeds, fetches), deadline_s)
+        return await _within(self._on_thread(served, feeds, fetches, deadline_s), deadline_s)
+
+    def require_room(self, served: ServedVersion, deadline_s: float | None) -> None:
+        """Refuse a call that would have to wait too long, before anything is spent on its body.
+
+        Raises:
+            RequestError: RESOURCE_EXHAUSTED.
+        """
+        if served.queues is None and not served.pace.inline(0):
+            self._require_room(deadline_s)
 
     async def close(self, limit_s: float) -> bool:
         """Drop the calls that wait for a thread and give those that run some seconds; whether they came back."""
@@ -114,29 +128,53 @@ class ModelExecutor:
             await asyncio.sleep(_LOOK_S)
         return self._n_calls == 0
 
-    async def _on_thread(self, served: ServedVersion, feeds: Arrays, fetches: Sequence[str]) -> Results:
-        """Run a version on a worker thread.
+    async def _on_thread(
+        self, served: ServedVersion, feeds: Arrays, fetches: Sequence[str], deadline_s: float | None
+    ) -> Results:
+        """Run a version on a worker thread; a call whose caller gave up before a thread was free is never run.
 
         The version counts as in use until the thread is done, even where the caller gave up before:
         a session must not be closed under a call.
         """
-        if self._n_calls >= self._limits.n_workers + self._limits.max_queued:
-            self._metrics.count(OWN_REFUSED, "queue")
-            raise RequestError(
-                StatusCode.RESOURCE_EXHAUSTED, f"{self._limits.max_queued} model calls wait already; try again"
-            )
-        backend = served.require_backend()
-
+        self._require_room(deadline_s)
+        backend, expected_s = served.require_backend(), served.pace.expected_s
         served.n_in_flight += 1
         self._n_calls += 1
-        call = asyncio.get_running_loop().run_in_executor(self._workers, _timed, backend, feeds, fetches)
-        call.add_done_callback(lambda _: self._finish(served))
-        results, seconds = await asyncio.shield(call)
+        self._ahead_s += expected_s
+        waiting = self._workers.submit(_timed, backend, feeds, fetches)
+        call = asyncio.wrap_future(waiting)
+        call.add_done_callback(lambda _: self._finish(served, expected_s))
+        try:
+            results, seconds = await asyncio.shield(call)
+        except asyncio.CancelledError:
+            # Of no effect on a call that a thread has taken.
+            waiting.cancel()
+            raise
         served.pace.note(seconds, sum(array.nbytes for array in feeds.values()))
         return results
 
-    def _finish(self, served: ServedVersion) -> None:
+    def _require_room(self, deadline_s: float | None) -> None:
+        limits, n_waiting = self._limits, self._n_calls - self._limits.n_workers
+        if n_waiting < 0:
+            return
+        if n_waiting >= limits.max_queued:
+            self._metrics.count(OWN_REFUSED, "queue")
+            raise RequestError(
+                StatusCode.RESOURCE_EXHAUSTED, f"{limits.max_queued} model calls wait already; try again"
+            )
+        left_s = limits.max_wait_s
+        if deadline_s is not None:
+            left_s = min(left_s, _SHARE_TO_WAIT * (deadline_s - time.monotonic()))
+        if (wait_s := self._ahead_s / limits.n_workers) > left_s:
+            self._metrics.count(OWN_REFUSED, "wait")
+            raise RequestError(
+                StatusCode.RESOURCE_EXHAUSTED,
+                f"a model call would wait {wait_s:.2g} s for its turn, and may wait {max(left_s, 0.0):.2g} s; try again",
+            )
+
+    def _finish(self, served: ServedVersion, expected_s: float) -> None:
         self._n_calls -= 1
+        self._ahead_s = self._ahead_s - expected_s if self._n_calls else 0.0
         served.release()
 
 

@@ -24,6 +24,7 @@ OWN_FLAGS = (
     FlagSpec("num_processes", 1, "processes that share the ports"),
     FlagSpec("n_worker_threads", 4, "model calls at the same time, in each process"),
     FlagSpec("max_queued_calls", 1000, "model calls that wait for a thread; more are refused at once"),
+    FlagSpec("max_queue_seconds", 3.0, "a model call that is expected to wait longer for a thread is refused at once"),
     FlagSpec("max_concurrent_requests", 10_000, "requests in the server; more are refused at once"),
     FlagSpec("max_body_bytes", 64 * 2**20, "largest HTTP body"),
     FlagSpec("max_message_bytes", 2**31 - 1, "largest gRPC message"),
@@ -40,6 +41,7 @@ _LEAST = {
     "num_processes": 1,
     "n_worker_threads": 1,
     "max_queued_calls": 0,
+    "max_queue_seconds": 0,
     "max_concurrent_requests": 1,
     "max_body_bytes": 1,
     "max_message_bytes": 1,
@@ -174,6 +176,7 @@ def config_of(flags: argparse.Namespace) -> ServerConfig:
         limits=LimitsConfig(
             n_workers=n_workers,
             max_queued=flags.max_queued_calls,
+            max_wait_s=flags.max_queue_seconds,
             max_concurrent=flags.max_concurrent_requests,
             n_batch_slots=n_batch_threads or n_workers,
         ),

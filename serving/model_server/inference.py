@@ -87,6 +87,7 @@ class InferenceService:
         """PredictionService.Predict; the serialised answer."""
         request = call.message
         found.served = served = self.resolve(_spec_of(request))
+        self.executor.require_room(served, deadline_s)
         key = request.model_spec.signature_name or SERVING_DEFAULT
         signature = served.signatures.get(key)
         if signature is None:

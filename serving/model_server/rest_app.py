@@ -138,11 +138,20 @@ class RestApp:
         run = self._predict if route.action == PREDICT else self._examples
 
         async def answer() -> bytes:
+            self._require_room(route)
             body = await self._read_body(scope, receive)
             seen.start_s = time.perf_counter()
             return await run(route, body, seen, time.monotonic() + self._config.timeout_s)
 
         return _Answer(200, await self._service.observe(seen, answer))
+
+    def _require_room(self, route: RestRoute) -> None:
+        """Refuse before the body is read; a model that is not there is told afterwards, as TensorFlow Serving does."""
+        try:
+            served = self._inference.keeper.find(route.model, route.version, route.label)
+        except RequestError:
+            return
+        self._inference.executor.require_room(served, None)
 
     async def _predict(self, route: RestRoute, raw: bytes, seen: Observation, deadline_s: float) -> bytes:
         quick = quick_body(raw)

@@ -19,6 +19,7 @@ QUICK_S, SLOW_S, BLOCKING_S = 0.0005, 0.005, 0.1
 N_QUICK = 20
 _MAX_N_QUICK = 2000
 _STRIKE, _MAX_STRIKES = 2, 8
+_NEWEST = 0.1
 
 
 class Pace:
@@ -33,6 +34,8 @@ class Pace:
         """Start on threads."""
         self._needed, self._n_quick, self._strikes = N_QUICK, 0, 0
         self._largest_bytes = 0
+        self.expected_s = 0.0
+        """Seconds of a call on a thread, the last ones counting most."""
 
     def inline(self, n_bytes: int) -> bool:
         """Whether a call with inputs of that size may run on the event loop."""
@@ -40,6 +43,7 @@ class Pace:
 
     def note(self, seconds: float, n_bytes: int) -> None:
         """Remember how long a call took, by the clock."""
+        self.expected_s += _NEWEST * (seconds - self.expected_s)
         if seconds <= QUICK_S:
             self._n_quick += 1
             self._strikes = max(0, self._strikes - 1)

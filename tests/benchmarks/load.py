@@ -7,6 +7,7 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,8 +110,12 @@ class GrpcLoad:
         self._channels.clear()
         self._calls.clear()
 
+    async def call(self, number: int, *, timeout_s: float) -> None:
+        """One call with a deadline; what gRPC says of it passes through."""
+        await self._calls[number % self._n](self._request, timeout=timeout_s)
+
     async def _ask(self, number: int) -> None:
-        await self._calls[number % self._n](self._request, timeout=30)
+        await self.call(number, timeout_s=30)
 
 
 async def throughput(ask: Ask, pids: list[int], *, n_requests: int, n_connections: int = 8) -> ThroughputReport:
@@ -167,7 +172,9 @@ def family(pid: int) -> list[int]:
     found, place = [pid], 0
     while place < len(found):
         for tasks in Path(f"/proc/{found[place]}/task").glob("*/children"):
-            found += [int(word) for word in tasks.read_text().split()]
+            # A thread or a process may end between the two looks.
+            with suppress(OSError):
+                found += [int(word) for word in tasks.read_text().split()]
         place += 1
     return found
 
