@@ -55,6 +55,9 @@ test-services: setup ## Install services by apt (needs root) and checkers, and r
 test-guards: setup ## Take each guard of docs/reliability.md out of a copy and demand that its tests fail (ONLY="name" for one)
 	@$(BIN)/python -m tests.faults.remove_guards --workers $(WORKERS) $(if $(ONLY),"$(ONLY)")
 
+kills: setup ## Kill whole runs 20 times at random moments, resume them and compare their ends, into build/kills.json (N=, SEED=)
+	@$(BIN)/python -m tests.faults.whole_runs --kills $(or $(N),20) --seed $(or $(SEED),1) --out build/kills.json
+
 fuzz: setup ## Read a million changed bodies, files and names with each parser, into build/fuzz.json (N=, ONLY=name)
 	@$(BIN)/python -m tests.fuzz.drive $(ONLY) --executions $(or $(N),1000000) --out build/fuzz.json
 
