@@ -44,14 +44,18 @@ def _enough(spec: RulesSpec, window: str, by: str = "model, horizon") -> str:
     )
 
 
+def _todays_champion(by: str) -> str:
+    """Sums are of the role that a version had when it forecast, and stay with it when another one has become champion."""
+    return f"and on ({by}) max by ({by}) ({m.BACKTEST_WAPE.exposed}{{{CHAMPION}}})"
+
+
 def _worse_than_naive(spec: RulesSpec) -> AlertSpec:
     by = "model, version, horizon"
     # By version, of today's champion: what its predecessor got wrong would ask for a retrain for weeks after one. Four weeks, as in a
     # quiet week the last one is hard to beat at the far end of the horizon.
-    champion = f"and on ({by}) max by ({by}) ({m.BACKTEST_WAPE.exposed}{{{CHAMPION}}})"
     return AlertSpec(
         "ForecastWorseThanNaive", Severity.CRITICAL,
-        f"{LONG_SKILL} < 0\n{champion}\n{_enough(spec, '7d', by)}", HOUR_S,
+        f"{LONG_SKILL} < 0\n{_todays_champion(by)}\n{_enough(spec, '7d', by)}", HOUR_S,
         "Forecasts of {{ $labels.model }} are worse than repeating the last season",
         "Over 4 weeks the skill of version {{ $labels.version }} against the seasonal naive is {{ $value | humanizePercentage }} at {{ $labels.horizon }}.",
         {RETRAIN_LABEL: "accuracy"},
@@ -90,7 +94,7 @@ def _miscalibrated(spec: RulesSpec) -> AlertSpec:
     # follows by half keeps them too narrow when its error is no longer twice what it was.
     return AlertSpec(
         "ForecastIntervalMiscalibrated", Severity.WARNING,
-        f"{LONG_OUTSIDE} > {spec.outside_most:g}\nor {LONG_OUTSIDE} < {spec.outside_least:g}", HOUR_S,
+        f"(\n  {LONG_OUTSIDE} > {spec.outside_most:g}\n  or {LONG_OUTSIDE} < {spec.outside_least:g}\n)\n{_todays_champion('model, version')}", HOUR_S,
         "Intervals of {{ $labels.model }} do not hold what they say",
         "Over 4 weeks {{ $value | printf \"%.3g\" }} times as many actual values as they say lie outside of the intervals of {{ $labels.level }} of version {{ $labels.version }}.",
         {RETRAIN_LABEL: "calibration"},

@@ -89,14 +89,15 @@ def _biased() -> list[AlertCase]:
 def _miscalibrated() -> list[AlertCase]:
     name, labels = "ForecastIntervalMiscalibrated", {"model": "demand", "version": "7", "level": "0.8"}
 
-    def series(times: float) -> dict[str, str]:
-        return {one(LONG_OUTSIDE, **labels): steady(times)}
+    def series(times: float, promised: str = one(m.BACKTEST_WAPE, **CHAMPION)) -> dict[str, str]:
+        return {one(LONG_OUTSIDE, **labels): steady(times), promised: steady(0.1)}
 
     return [
         AlertCase(name, "intervals too narrow", series(1.52), (ExpectedSpec(labels, "1.52"),)),
         AlertCase(name, "intervals too wide", series(0.18), (ExpectedSpec(labels, "0.18"),)),
         AlertCase(name, "just not too narrow", series(1.48)),
         AlertCase(name, "just not too wide", series(0.21)),
+        AlertCase(name, "a version that is champion no more", series(2, one(m.BACKTEST_WAPE, **PREVIOUS))),
     ]
 
 
