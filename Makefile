@@ -50,6 +50,7 @@ test-services: setup ## Install services by apt (needs root) and checkers, and r
 	@mkdir -p $(REPORTS)
 	@infra/install-services
 	@infra/install-checks
+	@infra/beam/install-job-servers || [ $$? = 3 ]
 	@$(BIN)/python -m pytest -q -m services --junitxml=$(REPORTS)/services.xml
 
 test-guards: setup ## Take each guard of docs/reliability.md out of a copy and demand that its tests fail (ONLY="name" for one)
@@ -112,4 +113,4 @@ lock: $(UV) ## Resolve the lock again
 	@$(UV) lock
 
 clean: ## Remove environments and build outputs; keeps .almanac
-	@rm -rf .venv .uv .checks build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	@rm -rf .venv .uv .checks .job-servers build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

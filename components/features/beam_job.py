@@ -9,6 +9,7 @@ in the order of chunks at the end, so that every runner gives the same bytes.
 import logging
 import os
 import pickle
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -16,16 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+import grpc
 import numpy as np
 import numpy.typing as npt
-from apache_beam.metrics import Metrics
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.metrics import Metrics, MetricsFilter
+from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
+from apache_beam.runners.runner import PipelineResult
 
 from components.features.chunks import ChunkSpec, PartRows, SeriesBatch, plan_chunks, read_chunk, series_batches
 from components.features.horizons import horizon_pieces
 from components.features.planes import ColumnHistogram, column_histogram, plane_pieces
 from forecasting.contracts.artifacts import HORIZON_PLANES_FILE, PLANES_FILE
-from forecasting.errors import ConfigError
+from forecasting.errors import ConfigError, RemoteError, RetryableError
 from forecasting.feature_store import PlaneFile
 from forecasting.features.spec import FeatureSpec
 from forecasting.order_statistics import lower_counts, ordered_keys, upper_counts
@@ -37,6 +40,9 @@ from forecasting.series_store import SeriesReader
 logger = logging.getLogger(__name__)
 
 _NAMESPACE = "features"
+_JOB_SERVER_TIMEOUT_S = 60
+_CAUSE = re.compile(r"(\w+\.)*\w*(Error|Exception): ")
+"""The line of a traceback that says what happened."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,8 @@ def beam_options(runner: str, extra: tuple[str, ...]) -> PipelineOptions:
     flags = [f"--runner={runner}", *extra]
     if runner == "DirectRunner" and not any(flag.startswith("--direct_") for flag in extra):
         flags += ["--direct_running_mode=in_memory", "--direct_num_workers=1"]
+    if runner == "PortableRunner":
+        flags.insert(1, f"--job_server_timeout={_JOB_SERVER_TIMEOUT_S}")
     return PipelineOptions(flags)
 
 
@@ -171,14 +179,37 @@ def _run(job: FeatureJob, elements: Sequence[Any], work: Any, combine: beam.Comb
         | "Keep" >> beam.CombineGlobally(combine)
         | "Write" >> beam.Map(partial(_write_result, path=str(result)))
     )
-    finished = pipeline.run()
+    finished = _finish(pipeline, job) if job.runner == "PortableRunner" else pipeline.run()
     finished.wait_until_finish()
-    counted = {counter.key.metric.name: counter.committed for counter in finished.metrics().query()["counters"]}
-    logger.info("Beam %s: %s", job.runner, ", ".join(f"{value:,} {name}" for name, value in sorted(counted.items())))
+    counters = finished.metrics().query(MetricsFilter().with_namespace(_NAMESPACE))["counters"]
+    # Spark knows what was attempted only; `result` is what was committed, where a runner knows that.
+    counted = sorted((counter.key.metric.name, counter.result) for counter in counters)
+    logger.info("Beam %s: %s", job.runner, ", ".join(f"{value:,} {name}" for name, value in counted))
     # Our own file, in a directory that this step has just made.
     kept = pickle.loads(result.read_bytes())
     result.unlink()
     return kept
+
+
+def _finish(pipeline: beam.Pipeline, job: FeatureJob) -> PipelineResult:
+    """Run on a job server until the end; what goes wrong there is an error of another system."""
+    try:
+        finished = pipeline.run()
+    except grpc.FutureTimeoutError as error:
+        endpoint = pipeline.options.view_as(PortableOptions).job_endpoint
+        raise RetryableError(
+            f"Beam's job server must answer at {endpoint} (--job_endpoint of features.beam_options); it did not. "
+            "Start it, or open the way to it, and run the same command again"
+        ) from error
+    try:
+        finished.wait_until_finish()
+    except RuntimeError as error:
+        causes = [line for line in str(error).splitlines() if _CAUSE.match(line)]
+        raise RemoteError(
+            f"the Beam job must end well; its job server says {' … '.join(str(error).splitlines()[:1] + causes[-1:])}. Workers need this code "
+            f"and the same files under the same paths as this process ({job.series}); their logs are those of the engine"
+        ) from error
+    return finished
 
 
 def _write_result(results: Any, *, path: str) -> None:

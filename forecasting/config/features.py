@@ -18,6 +18,13 @@ CalendarColumn = Literal[
 ]  # fmt: skip
 
 
+REQUIRED_BEAM_OPTIONS = {
+    "PortableRunner": ("job_endpoint", "environment_type"),
+    "DataflowRunner": ("project", "region", "temp_location", "sdk_container_image"),
+}
+"""Options without which a runner would start something else than what is meant: a job server of its own, a container, a project."""
+
+
 class FourierConfig(Section):
     """Sine and cosine terms of one period."""
 
@@ -84,10 +91,13 @@ class FeaturesConfig(Section):
         False,
         description="Whether the target is a count: every quantile of a forecast is then rounded to a whole number.",
     )
-    beam_runner: Literal["DirectRunner", "PortableRunner"] = Field(
-        "DirectRunner", description="Apache Beam runner of build_features."
+    beam_runner: Literal["DirectRunner", "PortableRunner", "DataflowRunner"] = Field(
+        "DirectRunner",
+        description="Apache Beam runner of build_features: this process, a job server (of Flink or Spark) or Dataflow; see beam.md.",
     )
-    beam_options: tuple[str, ...] = Field((), description="Further Beam options, as on its command line.")
+    beam_options: tuple[str, ...] = Field(
+        (), description="Further Beam options, as on its command line, each as --name=value."
+    )
     beam_chunk_rows: int = Field(
         1 << 19, gt=0, description="Rows that a Beam worker reads, computes and writes at once; fewer need less memory."
     )
@@ -99,7 +109,25 @@ class FeaturesConfig(Section):
             raise ValueError(
                 "DaskRunner gives wrong results without an error (Beam 2.77 runs only the last of two sinks)"
             )
+        if name in ("FlinkRunner", "SparkRunner"):
+            raise ValueError(
+                f"{name} fetches a job server of its own when it runs; start one, set beam_runner to PortableRunner and "
+                "name it in beam_options (--job_endpoint=HOST:8099)"
+            )
         return name
+
+    @model_validator(mode="after")
+    def _check_beam_options(self) -> "FeaturesConfig":
+        if wrong := [option for option in self.beam_options if not option.startswith("--")]:
+            raise ValueError(f"features.beam_options must each be --name=value or --name; found {wrong[0]!r}")
+        given = dict(option[2:].partition("=")[::2] for option in self.beam_options)
+        required = REQUIRED_BEAM_OPTIONS.get(self.beam_runner, ())
+        if given.get("environment_type") in ("EXTERNAL", "PROCESS"):
+            required = (*required, "environment_config")
+        if missing := [name for name in required if not given.get(name)]:
+            wanted = ", ".join(f"--{name}" for name in missing)
+            raise ValueError(f"features.beam_options must have {wanted} for {self.beam_runner}")
+        return self
 
     @model_validator(mode="after")
     def _check_bounds(self) -> "FeaturesConfig":
