@@ -7,6 +7,7 @@ import orjson
 
 from forecasting.answering.origins import next_origin, possible_origins
 from forecasting.answering.request import ForecastRequest
+from forecasting.contracts.vocabulary import ModelRole
 from forecasting.features.spec import FeatureSpec
 from forecasting.schema import Series
 from serving.gateway.documents import forecasts_json
@@ -73,6 +74,6 @@ async def replay(
         documents.append(orjson.loads(forecasts_json(found)))
     if not documents:
         served = await forecaster.current()
-        head = {"model": served.name, "version": served.version, "target": spec.target, "step_s": spec.step_s}
-        return orjson.dumps({**head, "forecasts": [], "skipped": []})
+        head = {"model": served.name, "version": served.version, "role": ModelRole.CHAMPION.value}
+        return orjson.dumps({**head, "target": spec.target, "step_s": spec.step_s, "forecasts": [], "skipped": []})
     return orjson.dumps({**documents[-1], "forecasts": [one for found in documents for one in found["forecasts"]]})

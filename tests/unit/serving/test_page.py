@@ -132,7 +132,8 @@ def test_replays_are_what_a_forecast_from_these_origins_answers(address):
 
 
 def test_a_series_that_cannot_be_forecast_has_no_replays(address):
-    assert _document(address, "/v1/series/c/replays")[1]["forecasts"] == []
+    _, document = _document(address, "/v1/series/c/replays")
+    assert ForecastsDocument.model_validate(document).forecasts == []
 
 
 def _series(n_known, n_steps):
