@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.compression.budget import BudgetClock, TuningPace, seconds_per_step
+from components.compression.narrowing_notes import narrowing_note, nothing_taken
 from forecasting.config.models import KindConfig
 from forecasting.config.root import CompressModelSettings
 from forecasting.contracts.artifacts import FIRST_FIT_WEIGHTS_FILE, MODEL_SPEC_FILE, REPORT_FILE, WEIGHTS_FILE
@@ -21,7 +22,7 @@ from forecasting.variants import Pruning
 
 if TYPE_CHECKING:
     from forecasting.neural.compression.inputs import InputsRecord
-    from forecasting.neural.compression.structured import NarrowingRounds, NarrowNetwork
+    from forecasting.neural.compression.structured import NarrowingRounds
     from forecasting.neural.export import ForecastModule
     from forecasting.neural.models import AnyForecaster, NetworkSpec
 
@@ -205,14 +206,10 @@ class NetworkShelf:
         counted = self._rounds(judged, _COUNTED, held=judged is not whole)
         found = narrow_network(spec, reads, counted, validation_windows(self._store))
         if found.spec == spec:
-            raise ArtifactError(_nothing_taken(found))
-        note = _inputs_note(idle, self._store.spec)
-        if found.out_of_time:
-            rounds = f"{len(found.rounds)} rounds of structured pruning, for more there was no time"
-            note = "; ".join(filter(None, (note, rounds)))
-        network = found.network
+            raise ArtifactError(nothing_taken(found))
+        note, network = narrowing_note(found, idle, self._store.spec), found.network
         if judged is not whole:
-            network = repeat_rounds(spec, self._rounds(whole, _REPEATED, held=False), found.specs)
+            network = repeat_rounds(spec, reads, self._rounds(whole, _REPEATED, held=False), found.specs)
         return self._keep(Pruning.STRUCTURED.value, network, found.spec.model, sparsity=0.0, note=note)
 
     def _judged(self) -> "AnyForecaster":
@@ -302,11 +299,14 @@ class NetworkShelf:
     def _factors(self, network: "AnyForecaster") -> tuple[float, ...]:
         """Calibration of a changed network: that of the training, times what finding it again gives for it and for the unchanged one.
 
-        Both are asked for the validation period, which both have learnt from or neither.
+        Both are asked for the validation period, which both have learnt from or neither. The product has the bounds of each of them.
         """
+        from forecasting.neural.calibration import LARGEST_FACTOR, SMALLEST_FACTOR
+
         trained = self.network(Pruning.NONE).module.calibration.factors
         pairs = zip(trained, self._found_again(network), self._factors_again, strict=True)
-        return tuple(factor * changed / unchanged for factor, changed, unchanged in pairs)
+        products = (factor * changed / unchanged for factor, changed, unchanged in pairs)
+        return tuple(min(max(product, SMALLEST_FACTOR), LARGEST_FACTOR) for product in products)
 
     @cached_property
     def _factors_again(self) -> tuple[float, ...]:
@@ -354,20 +354,6 @@ class NetworkShelf:
 
 def _aware_name(pruning: Pruning) -> str:
     return "_".join(part for part in (pruning.value, _AWARE) if part)
-
-
-def _nothing_taken(found: "NarrowNetwork") -> str:
-    if not found.rounds:
-        return "no units were taken out: there was no time for a first round; raise compression.time_budget_s"
-    least = min(record.loss_ratio for record in found.rounds)
-    return f"no units could be taken out within compression.max_accuracy_loss; the first round lost {least:.2%}"
-
-
-def _inputs_note(idle: "InputsRecord", spec: FeatureSpec) -> str:
-    """What a network does without."""
-    columns = f"without {', '.join(idle.dropped)}" if idle.dropped else ""
-    context = f"reads {idle.context} of {spec.context} steps" if idle.context < spec.context else ""
-    return "; ".join(filter(None, (columns, context)))
 
 
 def _as_trained(settings: CompressModelSettings, model: Path) -> CompressModelSettings:

@@ -5,7 +5,7 @@ distance to the quantiles of the teacher, level by level, beside the quantile lo
 the teacher answers each of those once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -146,22 +146,40 @@ def _compiled_step(
     return found
 
 
-def mean_loss(network: AnyForecaster, store: FeatureStore, windows: WindowIndex) -> float:
-    """Mean training loss of a network over present steps of some windows."""
+def mean_loss(
+    network: AnyForecaster, store: FeatureStore, windows: WindowIndex, *, scales: Sequence[Tensor] | None = None
+) -> float:
+    """Mean training loss of a network over present steps of some windows.
+
+    Args:
+        network: It is asked without dropout.
+        store: Feature store.
+        windows: Of which some are scored.
+        scales: `window_scales` of another network, whose loss it is compared with: windows count by it. None: the network's own.
+    """
     gather = window_gather(store, windows, reads=network.features)
     total = n_present = 0.0
-    for chosen in _spread(len(windows), MAX_SCORED_WINDOWS):
+    for number, chosen in enumerate(_spread(len(windows), MAX_SCORED_WINDOWS)):
         batch = gather(chosen)
-        total += float(batch_loss(network, batch, store))
+        total += float(batch_loss(network, batch, store, scale=None if scales is None else scales[number]))
         n_present += float(tf.reduce_sum(batch["present"]))
     return total / max(n_present, 1.0)
 
 
-def batch_loss(network: keras.Model, batch: dict[str, Tensor], store: FeatureStore) -> Tensor:
-    """Sum of the training losses of one batch, without dropout."""
+def window_scales(network: AnyForecaster, store: FeatureStore, windows: WindowIndex) -> list[Tensor]:
+    """Scales `[B,1]` that a network takes out of the windows that `mean_loss` scores, by batch."""
+    gather = window_gather(store, windows, reads=network.features)
+    batches = (gather(chosen) for chosen in _spread(len(windows), MAX_SCORED_WINDOWS))
+    return [network(batch["history"], batch["future"], batch.get("static"), training=False)[1] for batch in batches]
+
+
+def batch_loss(
+    network: keras.Model, batch: dict[str, Tensor], store: FeatureStore, *, scale: Tensor | None = None
+) -> Tensor:
+    """Sum of the training losses of one batch, without dropout; scale: of its windows `[B,1]`, none: what the network takes out."""
     spec = store.spec
-    answer, scale = network(batch["history"], batch["future"], batch.get("static"), training=False)
-    levels = tf.constant(spec.quantiles, tf.float32)
+    answer, own = network(batch["history"], batch["future"], batch.get("static"), training=False)
+    scale, levels = own if scale is None else scale, tf.constant(spec.quantiles, tf.float32)
     return forecast_loss(answer, batch["target"], batch["present"], scale, levels, has_mean=spec.mean)
 
 

@@ -19,9 +19,9 @@ from forecasting.feature_store import FeatureStore, WindowIndex
 from forecasting.features.spec import FeatureSpec
 from forecasting.features.transform import reduced_spec, removable_columns
 from forecasting.manifests import write_text_atomically
-from forecasting.neural.compression.fine_tuning import mean_loss
+from forecasting.neural.compression.fine_tuning import mean_loss, window_scales
 from forecasting.neural.compression.importance import Criterion, unit_importance
-from forecasting.neural.compression.narrowing import RemovedPlaces, copy_weights
+from forecasting.neural.compression.narrowing import RemovedPlaces, UnfitWeightsError, copy_weights
 from forecasting.neural.models import AnyForecaster, NetworkSpec, build_network
 from forecasting.neural.models.widths import WidthGroup
 
@@ -46,7 +46,7 @@ def with_inputs(network: AnyForecaster, spec: NetworkSpec, reads: FeatureSpec) -
         reads: A reduced spec of what it reads.
 
     Raises:
-        ValueError: It cannot do without them: its weights are of its columns or context in another way.
+        UnfitWeightsError: It cannot do without them: its weights are of its columns or context in another way.
     """
     kept = set(removable_columns(reads))
     gone = np.flatnonzero([name not in kept for name in removable_columns(spec.features)])
@@ -75,14 +75,16 @@ def idle_inputs(
         criterion: What orders the columns.
     """
     features, before = spec.features, mean_loss(network, store, validation)
+    # A shorter context has another scale, which would weigh the windows otherwise.
+    scales = window_scales(network, store, validation)
 
     def rise(dropped: Collection[str], context: int) -> float:
         try:
             fewer = with_inputs(network, spec, reduced_spec(features, context=context, dropped=dropped))
-        except ValueError:
+        except UnfitWeightsError:
             # Its weights are one for each step of the context, as those of a linear model.
             return np.inf
-        return mean_loss(fewer, store, validation) / before - 1.0
+        return mean_loss(fewer, store, validation, scales=scales) / before - 1.0
 
     order = _least_first(network, features, store, learnt, criterion)
     n_most = _most(len(order), lambda n: rise(_droppable(features, order[:n]), features.context) <= max_loss_ratio)

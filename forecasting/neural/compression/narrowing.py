@@ -19,6 +19,10 @@ _MULTIPLES = ((32, 8), (8, 4))
 """Widths from so many units on become multiples of so many: what a register of a processor holds."""
 
 
+class UnfitWeightsError(ValueError):
+    """What is left of a weight has another shape than in the network it should go to, as one that belongs to a step of the context."""
+
+
 def narrowed_model(model: KindConfig, ratio: float) -> KindConfig:
     """Settings with every width that can be lowered at about a share of what it is, at least 1.
 
@@ -83,14 +87,19 @@ def copy_weights(network: AnyForecaster, narrow: AnyForecaster, removed: Removed
         removed: Places along axes of variables of the first that the second has not.
 
     Raises:
-        ValueError: What is left of a weight does not fit.
+        UnfitWeightsError: What is left of a weight does not fit.
+        ValueError: There are more weights in one than in the other.
     """
+    if len(narrow.weights) != len(network.weights):
+        raise ValueError(
+            f"a network must have {len(network.weights)} weights to take another one's, found {len(narrow.weights)}"
+        )
     for old, new in zip(network.weights, narrow.weights, strict=True):
         values = old.numpy()
         for axis in range(values.ndim):
             values = np.delete(values, removed.get((id(old), axis), []), axis=axis)
         if values.shape != tuple(new.shape):
-            raise ValueError(f"{new.path} must be {tuple(new.shape)}, found {values.shape} left of {old.path}")
+            raise UnfitWeightsError(f"{new.path} must be {tuple(new.shape)}, found {values.shape} left of {old.path}")
         new.assign(values)
 
 

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from forecasting.neural.compression.fine_tuning import (
     fine_tune,
     mean_loss,
     taught_windows,
+    window_scales,
 )
 from forecasting.neural.compression.importance import Criterion, unit_importance
 from forecasting.neural.compression.inputs import with_inputs
@@ -72,7 +72,7 @@ class NarrowingRecord:
 
 @dataclass(frozen=True)
 class NarrowNetwork:
-    """The winner: its network and what it is made from; the network itself where no round was inside the budget.
+    """The winner: its network and what it is made from; where no round was inside the budget, the network without idle inputs.
 
     specs: what the network of each round inside the budget is made from. out_of_time: whether a further round was left out because
     it would have ended too late.
@@ -138,20 +138,15 @@ class NarrowingRounds:
         self.teacher, self.store, self.settings = teacher, store, settings
         self._training, self._windows, self._progress, self._kept = training, windows, progress, kept
 
-    def narrower(
-        self, number: int, network: AnyForecaster, before: NetworkSpec, spec: NetworkSpec
-    ) -> tuple[AnyForecaster, float]:
+    def narrower(self, number: int, network: AnyForecaster, spec: NetworkSpec) -> tuple[AnyForecaster, float]:
         """A narrower network, fine-tuned, and the seconds that it took; it is kept.
 
         Args:
             number: Of the round, from 0.
             network: That of the round before.
-            before: What it is made from.
             spec: What the narrower one is made from.
         """
         began = time.monotonic()
-        if spec.features != before.features:
-            network = with_inputs(network, before, spec.features)
         groups, criterion = network.width_groups(), self.settings.criterion
         scores = unit_importance(network, groups, self.store, self._windows, criterion=criterion)
         narrow, _ = narrowed_network(network, spec, scores)
@@ -179,7 +174,7 @@ def narrow_network(
 
     Args:
         spec: What the network is made from.
-        reads: What is left of its inputs from the first round on: a reduced spec, or its own.
+        reads: What is left of its inputs without those that it hardly reads: a reduced spec, or its own.
         rounds: Of a network that has not learnt from the validation windows.
         validation: What the budget counts on.
 
@@ -190,7 +185,9 @@ def narrow_network(
     if reason is not None:
         raise ConfigError(f"structured pruning needs hidden units: {reason}")
     settings, began, before = rounds.settings, time.monotonic(), mean_loss(rounds.teacher, rounds.store, validation)
-    best, resumed_s = NarrowNetwork(rounds.teacher, spec, ()), 0.0
+    scales = window_scales(rounds.teacher, rounds.store, validation)
+    best = NarrowNetwork(_reading(rounds.teacher, spec, reads), NetworkSpec(reads, spec.model), ())
+    resumed_s = 0.0
     for number in range(settings.max_rounds):
         smaller = NetworkSpec(reads, narrowed_model(best.spec.model, settings.keep_ratio))
         if smaller == best.spec:
@@ -201,8 +198,8 @@ def narrow_network(
             resumed_s += done[1]
         elif _is_too_late(settings, best.rounds, time.monotonic() - began + resumed_s):
             return replace(best, out_of_time=True)
-        narrow, duration_s = done or rounds.narrower(number, best.network, best.spec, smaller)
-        loss_ratio = mean_loss(narrow, rounds.store, validation) / before - 1.0
+        narrow, duration_s = done or rounds.narrower(number, best.network, smaller)
+        loss_ratio = mean_loss(narrow, rounds.store, validation, scales=scales) / before - 1.0
         within = loss_ratio <= settings.max_loss_ratio
         record = NarrowingRecord(_widths(smaller), n_parameters(narrow), loss_ratio, within, duration_s)
         logger.info("structured pruning: %d weights, loss %+.2f %%", record.n_parameters, 100 * loss_ratio)
@@ -213,19 +210,27 @@ def narrow_network(
     return best
 
 
-def repeat_rounds(spec: NetworkSpec, rounds: NarrowingRounds, specs: Sequence[NetworkSpec]) -> AnyForecaster:
+def repeat_rounds(
+    spec: NetworkSpec, reads: FeatureSpec, rounds: NarrowingRounds, specs: Sequence[NetworkSpec]
+) -> AnyForecaster:
     """The network after rounds that were found to be inside the budget with another one of the same kind.
 
     Args:
         spec: What the network is made from.
+        reads: As for `narrow_network`.
         rounds: Of the network that units are taken out of.
         specs: What the network of each round is made from.
     """
-    network = rounds.teacher
-    for number, (before, smaller) in enumerate(pairwise((spec, *specs))):
+    network = _reading(rounds.teacher, spec, reads)
+    for number, smaller in enumerate(specs):
         done = rounds.finished(number, smaller)
-        network, _ = done or rounds.narrower(number, network, before, smaller)
+        network, _ = done or rounds.narrower(number, network, smaller)
     return network
+
+
+def _reading(network: AnyForecaster, spec: NetworkSpec, reads: FeatureSpec) -> AnyForecaster:
+    """The network without the inputs that a reduced spec has not."""
+    return network if reads == spec.features else with_inputs(network, spec, reads)
 
 
 def _identity(spec: NetworkSpec) -> dict[str, Any]:

@@ -170,3 +170,17 @@ def test_inputs_that_were_found_idle_among_others_are_found_again(shelf, refitte
     (folder / "idle_inputs.json").write_text(json.dumps(document))
     shelf_of(refitted, store, folder).network(Pruning.STRUCTURED)
     assert (folder / "idle_inputs.json").read_text() == before
+
+
+def test_a_product_of_factors_has_the_bounds_of_each_of_them(refitted, store, shelf, tmp_path):
+    run = SmallRun(Path(shutil.copytree(refitted.folder, tmp_path / "run")))
+    path = run.directory(StepName.TRAIN_MODEL) / "model_spec.json"
+    spec = json.loads(path.read_text())
+    whole, changed = shelf.network(Pruning.NONE).module, shelf.network(Pruning.MAGNITUDE_50).module
+    ratio = found_again(changed.network, store) / found_again(whole.network, store)
+    # At the bound that the first level leaves by its ratio.
+    bound = 5.0 if ratio[0] > 1.0 else 0.2
+    path.write_text(json.dumps({**spec, "calibration": [bound] * len(spec["calibration"])}))
+    found = shelf_of(run, store, tmp_path / "kept").network(Pruning.MAGNITUDE_50).module.calibration.factors
+    assert ratio[0] != 1.0
+    assert found[0] == bound

@@ -5,13 +5,18 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from forecasting.config.models import GruConfig, LinearConfig, SegmentLstmConfig
+from forecasting.feature_store import window_index
 from forecasting.features.transform import feature_blocks, reduced_spec, removable_columns
+from forecasting.neural.batches import window_gather
 from forecasting.neural.compression.conversion import convert_to_lite
+from forecasting.neural.compression.fine_tuning import mean_loss
 from forecasting.neural.compression.inputs import idle_inputs, shortest_context, with_inputs
 from forecasting.neural.export import CalibrationSpec, ForecastModule
 from forecasting.neural.models import NetworkSpec, build_network
 from forecasting.predictors import LitePredictor
+from tests.unit.features.feature_specs import gappy_series, melbourne_spec
 from tests.unit.neural.compression.conftest import WIDE
+from tests.unit.neural.conftest import SPLIT, feature_store
 
 FACTORS = CalibrationSpec((1.1, 1.0, 1.2))
 PLAIN = SegmentLstmConfig(units=8, head_units=12, step_units=2, embedding_units=0, dropout=0.1)
@@ -72,8 +77,6 @@ def n_operations(content: bytes) -> int:
 
 
 def test_a_shorter_context_is_what_the_network_says_to_the_last_steps_alone(hourly_store, windows):
-    from forecasting.neural.batches import window_gather
-
     features = hourly_store.spec
     network = of_noise(NetworkSpec(features, WIDE))
     short = reduced_spec(features, context=shortest_context(features), dropped=())
@@ -130,6 +133,54 @@ def test_a_context_is_shortened_only_where_that_is_asked_for(hourly_store, windo
     assert short.context < whole.context
 
 
+def test_what_is_wrong_otherwise_than_by_weights_for_each_step_is_an_error(hourly_store, windows):
+    network = build_network(NetworkSpec(hourly_store.spec, WIDE))
+    other = NetworkSpec(hourly_store.spec, LinearConfig(kernel=5, step_units=2, head_units=8))
+    with pytest.raises(ValueError, match="weights to take another one's"):
+        idle_inputs(network, other, hourly_store, learnt=windows[0], validation=windows[1], max_loss_ratio=1e9)
+
+
+@pytest.fixture(scope="module")
+def growing_store():
+    """A series that doubles in the days of a context, scaled by window."""
+    spec, series = melbourne_spec(700, context=96, target_scaling="window"), gappy_series(700)
+    values = series.values.copy()
+    values[:, 0] = 100.0 + (10.0 + np.arange(700) % 24) * 1.01 ** (np.arange(700) % 200)
+    return feature_store(spec, [replace(series, values=values)])
+
+
+def loss_by_hand(network, scale, store, windows) -> float:
+    """Quantile loss of all windows, each weighed by one through the root of its scale."""
+    batch = window_gather(store, windows, reads=network.features)(np.arange(len(windows)))
+    answer = network(batch["history"], batch["future"], training=False)[0].numpy()
+    distance = batch["target"].numpy()[:, :, None] - answer
+    levels = np.asarray(store.spec.quantiles, np.float32)
+    present = batch["present"].numpy()
+    loss = np.maximum(levels * distance, (levels - 1.0) * distance).mean(axis=2) * present / np.sqrt(scale)
+    return float(loss.sum() / present.sum())
+
+
+def test_a_shorter_context_is_judged_by_the_weights_of_windows_that_the_whole_one_gives(growing_store):
+    features = growing_store.spec
+    learnt = window_index(growing_store, None, SPLIT.train_end, min_age=96)
+    validation = window_index(growing_store, SPLIT.train_end, SPLIT.validation_end, min_age=96)
+    spec = NetworkSpec(features, WIDE)
+    network = of_noise(spec)
+    record = idle_inputs(
+        network, spec, growing_store, learnt=learnt, validation=validation, max_loss_ratio=1e9, shorten_context=True
+    )
+    fewer = with_inputs(network, spec, reduced_spec(features, context=record.context, dropped=record.dropped))
+    assert record.context < features.context
+    batch = window_gather(growing_store, validation)(np.arange(len(validation)))
+    scale = network(batch["history"], batch["future"], training=False)[1].numpy()
+    before = loss_by_hand(network, scale, growing_store, validation)
+    assert record.loss_ratio == pytest.approx(
+        loss_by_hand(fewer, scale, growing_store, validation) / before - 1, rel=1e-3
+    )
+    own = mean_loss(fewer, growing_store, validation) / before - 1
+    assert abs(own - record.loss_ratio) > 0.01
+
+
 def test_the_context_keeps_the_longest_season():
     spec = replace_spec(seasons=(24, 100), segment=24, context=240)
     assert shortest_context(spec) == 120
@@ -137,6 +188,4 @@ def test_the_context_keeps_the_longest_season():
 
 
 def replace_spec(**values):
-    from tests.unit.features.feature_specs import melbourne_spec
-
     return replace(melbourne_spec(700, horizon=6, context=18, segment=6, seasons=(6,)), **values)

@@ -97,15 +97,37 @@ def test_rounds_that_were_found_to_be_within_the_budget_are_done_again_with_anot
     narrowed, trained, hourly_store, windows
 ):
     found = narrowed["always"]
-    again = repeat_rounds(
-        NetworkSpec(hourly_store.spec, WIDE), rounds_of(trained.network, hourly_store, windows[0]), found.specs
-    )
+    spec, rounds = NetworkSpec(hourly_store.spec, WIDE), rounds_of(trained.network, hourly_store, windows[0])
+    again = repeat_rounds(spec, spec.features, rounds, found.specs)
     for weight, expected in zip(again.get_weights(), found.network.get_weights(), strict=True):
         np.testing.assert_allclose(weight, expected, rtol=1e-4, atol=1e-5)
-    assert (
-        repeat_rounds(NetworkSpec(hourly_store.spec, WIDE), rounds_of(trained.network, hourly_store, windows[0]), ())
-        is trained.network
-    )
+    assert repeat_rounds(spec, spec.features, rounds, ()) is trained.network
+
+
+@pytest.mark.parametrize(("settings", "n_rounds"), [({"max_loss_ratio": -1.0}, 1), ({"time_budget_s": 0.0}, 0)])
+def test_inputs_stay_out_where_the_first_round_costs_too_much_or_has_no_time(
+    settings, n_rounds, trained, hourly_store, windows
+):
+    features = hourly_store.spec
+    reads = reduced_spec(features, context=24, dropped=[removable_columns(features)[-1]])
+    spec, rounds = NetworkSpec(features, WIDE), rounds_of(trained.network, hourly_store, windows[0], **settings)
+    found = narrow_network(spec, reads, rounds, windows[1])
+    assert (found.spec, len(found.rounds), found.specs) == (NetworkSpec(reads, WIDE), n_rounds, ())
+    assert found.out_of_time is (n_rounds == 0)
+    again = repeat_rounds(spec, reads, rounds, found.specs)
+    for network in (found.network, again):
+        assert network.features == reads
+        np.testing.assert_array_equal(
+            network.head.hidden.get_weights()[0], trained.network.head.hidden.get_weights()[0]
+        )
+
+
+def test_where_no_width_can_be_lowered_there_is_no_round_and_time_is_not_the_reason(hourly_store, windows):
+    least = WIDE.model_copy(update={"units": 1, "embedding_units": 1, "step_units": 1, "head_units": 1})
+    spec = NetworkSpec(hourly_store.spec, least)
+    rounds = rounds_of(build_network(spec), hourly_store, windows[0])
+    found = narrow_network(spec, spec.features, rounds, windows[1])
+    assert (found.spec, found.rounds, found.out_of_time) == (spec, (), False)
 
 
 class StoppedError(Exception):
