@@ -139,7 +139,9 @@ class NetworkShelf:
         if (self._kept / _INPUTS_FILE).exists():
             return 0.0
         n_windows = min(len(validation_windows(self._store)), MAX_SCORED_WINDOWS)
-        return self._pace.estimate_scoring_s(n_evaluations(self._store.spec), n_windows=n_windows)
+        shorten = self._settings.compression.shorten_context
+        n_networks = n_evaluations(self._store.spec, shorten_context=shorten)
+        return self._pace.estimate_scoring_s(n_networks, n_windows=n_windows)
 
     @property
     def _passes(self) -> tuple[str, ...]:

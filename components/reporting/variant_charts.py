@@ -73,8 +73,8 @@ def variant_points(evidence: EvidenceRecord) -> list[VariantPoint]:
         elif row.outcome not in ("", "passed"):
             group = REFUSED
         else:
-            # Faster ones come before it, so that it is behind where one of them errs no more.
-            group = BEHIND if any(point.mae <= mae for point in points) else FRONT
+            # Faster ones come before it, so that it is behind where one of them errs no more; what was refused beats nothing.
+            group = BEHIND if any(point.mae <= mae and point.group != REFUSED for point in points) else FRONT
         points.append(VariantPoint(row.variant.name, latency, mae, row.variant.size_bytes or 0, group))
     return points
 

@@ -10,7 +10,7 @@ from forecasting.errors import ConfigError
 from forecasting.variants import ALL_VARIANTS, variant_spec
 
 _BUDGETS_S = {"quick": 60.0, "full": 300.0}
-"""Enough on a laptop for the default model; a full tournament takes two to three minutes of CPU."""
+"""Enough on a laptop for the default model; a full tournament takes about two minutes of CPU."""
 
 
 class CompressionConfig(Section):
@@ -18,8 +18,8 @@ class CompressionConfig(Section):
 
     profile: Literal["quick", "full"] = Field(
         "quick",
-        description="Which variants take part: those that are usually worth their time, or all that may pay for the kind of model, "
-        "28 of 36 at most; `almanac run --profile full` for one run.",
+        description="Which variants take part: those that are usually worth their time, or all 36, as far as the kind of model has "
+        "them; `almanac run --profile full` for one run.",
     )
     variants: tuple[str, ...] | None = Field(
         None,

@@ -1,6 +1,6 @@
 """Which variants take part in a tournament: by profile or by name, as far as the kind of model allows."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from forecasting.config.compression import CompressionConfig
@@ -16,6 +16,11 @@ QUICK = (
 )
 """Worth their time for most models, the most useful first."""
 
+_ZEROS = (Pruning.MAGNITUDE_50, Pruning.STRUCTURED_MAGNITUDE_50, Pruning.MAGNITUDE_30, Pruning.MAGNITUDE_70)
+_OFTEN = (Precision.FLOAT32, Precision.INT8_WEIGHTS, Precision.INT8, Precision.FLOAT16)
+_RARELY = (Precision.INT8_MIXED, Precision.INT8_AWARE)
+"""What zeros pay in, and what they change nothing of: what rounding loses."""
+
 FULL = (
     *QUICK,
     VariantSpec(Pruning.NONE, Precision.FLOAT16),
@@ -27,24 +32,10 @@ FULL = (
     VariantSpec(Pruning.STRUCTURED, Precision.INT8_MIXED),
     VariantSpec(Pruning.NONE, Precision.INT8_AWARE),
     VariantSpec(Pruning.STRUCTURED, Precision.INT8_AWARE),
-    *(
-        VariantSpec(pruning, precision)
-        for pruning in (
-            Pruning.MAGNITUDE_50,
-            Pruning.STRUCTURED_MAGNITUDE_50,
-            Pruning.MAGNITUDE_30,
-            Pruning.MAGNITUDE_70,
-        )
-        for precision in (Precision.FLOAT32, Precision.INT8_WEIGHTS, Precision.INT8, Precision.FLOAT16)
-    ),
+    *(VariantSpec(pruning, precision) for pruning in _ZEROS for precision in _OFTEN),
+    *(VariantSpec(pruning, precision) for precision in _RARELY for pruning in _ZEROS),
 )
-"""Everything that may pay, in the order in which it is worth trying."""
-
-_NOT_IN_FULL = (
-    "not in compression.profile full: zeros change nothing of what rounding loses, and finding out what each layer loses or "
-    "fine-tuning for INT8 takes seconds for each pruning; compression.variants can name it"
-)
-"""Why magnitude pruning is not combined with int8_mixed and int8_aware."""
+"""All there are, in the order in which they are worth trying."""
 
 PROFILES: Mapping[str, tuple[VariantSpec, ...]] = {"quick": QUICK, "full": FULL}
 
@@ -70,18 +61,17 @@ def plan_tournament(compression: CompressionConfig, model: KindConfig) -> PlanSp
                 raise ConfigError(
                     f"compression.variants names {spec.name}, which model.kind {model.kind} cannot be made into: {reason}"
                 )
-        return PlanSpec(asked, _left_out(asked, model, lambda _: "not in compression.variants"))
+        return PlanSpec(asked, _left_out(asked, model, "not in compression.variants"))
     profile = PROFILES[compression.profile]
-    why = f"not in compression.profile {compression.profile}"
-    left_out = _left_out(profile, model, lambda spec: why if spec in FULL else _NOT_IN_FULL)
+    left_out = _left_out(profile, model, f"not in compression.profile {compression.profile}")
     return PlanSpec(tuple(spec for spec in profile if spec.name not in left_out), left_out)
 
 
-def _left_out(wanted: Collection[VariantSpec], model: KindConfig, why: Callable[[VariantSpec], str]) -> dict[str, str]:
+def _left_out(wanted: Collection[VariantSpec], model: KindConfig, why: str) -> dict[str, str]:
     """Why each variant takes no part: what the kind of model cannot be made into first, then what is not wanted."""
     every = ALL_VARIANTS.values()
     refused = {spec.name: reason for spec in every if (reason := unsupported_reason(spec, model))}
-    others = {spec.name: why(spec) for spec in every if spec not in wanted and spec.name not in refused}
+    others = {spec.name: why for spec in every if spec not in wanted and spec.name not in refused}
     return {**refused, **others}
 
 

@@ -98,10 +98,10 @@ def idle_inputs(
     return record
 
 
-def n_evaluations(spec: FeatureSpec) -> int:
+def n_evaluations(spec: FeatureSpec, *, shorten_context: bool = False) -> int:
     """How many networks `idle_inputs` counts the loss of, at most."""
-    n_fewer = (spec.context - shortest_context(spec)) // spec.segment
-    return 2 + len(removable_columns(spec)).bit_length() + n_fewer.bit_length()
+    n_fewer = (spec.context - shortest_context(spec)) // spec.segment if shorten_context else 0
+    return 3 + len(removable_columns(spec)).bit_length() + n_fewer.bit_length()
 
 
 def read_inputs(path: Path, spec: FeatureSpec) -> InputsRecord | None:

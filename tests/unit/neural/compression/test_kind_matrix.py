@@ -16,12 +16,15 @@ from forecasting.config.models import AnyModel, KindConfig
 from forecasting.config.tournament_plan import FULL, plan_tournament
 from forecasting.errors import ConfigError
 from forecasting.feature_store import FeatureStore, learning_windows
+from forecasting.features.spec import FeatureSpec
+from forecasting.features.transform import reduced_spec, removable_columns
 from forecasting.neural.compression.aware import AwareConfig, aware_network
 from forecasting.neural.compression.conversion import convert_to_lite
 from forecasting.neural.compression.importance import unit_importance
-from forecasting.neural.compression.narrowing import narrowed_model, narrowed_network
+from forecasting.neural.compression.inputs import with_inputs
+from forecasting.neural.compression.narrowing import UnfitWeightsError, narrowed_model, narrowed_network
 from forecasting.neural.export import CalibrationSpec, ForecastModule
-from forecasting.neural.models import NetworkSpec, build_network
+from forecasting.neural.models import AnyForecaster, NetworkSpec, build_network
 from forecasting.predictors import LitePredictor
 from forecasting.schema import SeriesSpec, SeriesStore
 from forecasting.variants import Precision, Pruning, VariantSpec
@@ -54,6 +57,8 @@ SETTINGS = {
 REFUSED = {"ridge": {Precision.INT8, Precision.INT8_MIXED, Precision.INT8_AWARE}}
 """What cannot be made of a kind; everything else can."""
 NOT_NARROWED = {"ridge"}
+KEEPS_INPUTS = {"seq2seq", "cnn_lstm", "transformer_lstm", "tsmixer", "ensemble"}
+"""Kinds whose weights of the columns of the past cannot be taken apart."""
 FACTORS = CalibrationSpec((1.1, 1.0, 1.2))
 
 
@@ -132,12 +137,22 @@ def test_a_kind_passes_parity_in_every_precision(kind, short, longer):
         assert len(lite.content) < len(content), precision
 
 
+def without_columns(network: AnyForecaster, spec: NetworkSpec) -> tuple[AnyForecaster, FeatureSpec]:
+    """A network without any column of the past that can go, and what it reads; the network itself where none can."""
+    fewer = reduced_spec(spec.features, context=spec.features.context, dropped=removable_columns(spec.features))
+    try:
+        return with_inputs(network, spec, fewer), fewer
+    except UnfitWeightsError:
+        return network, spec.features
+
+
 @pytest.mark.parametrize("kind", sorted(set(SETTINGS) - NOT_NARROWED))
-def test_a_kind_that_was_narrowed_and_fine_tuned_for_int8_passes_parity(kind, short):
+def test_a_kind_that_lost_inputs_and_units_and_was_fine_tuned_for_int8_passes_parity(kind, short):
     store, parity = short.store, short.parity
-    windows = learning_windows(store, with_validation=False)
-    network = build_network(NetworkSpec(store.spec, model_of(kind)))
-    smaller = NetworkSpec(store.spec, narrowed_model(model_of(kind), 0.7))
+    windows, spec = learning_windows(store, with_validation=False), NetworkSpec(store.spec, model_of(kind))
+    network, reads = without_columns(build_network(spec), spec)
+    assert (reads == store.spec) is (kind in KEEPS_INPUTS)
+    smaller = NetworkSpec(reads, narrowed_model(model_of(kind), 0.7))
     scores = unit_importance(network, network.width_groups(), store, windows)
     narrow, _ = narrowed_network(network, smaller, scores)
     aware = aware_network(narrow, smaller, SHORT, store=store, train=windows, settings=AwareConfig(n_steps=2))
