@@ -7,6 +7,8 @@ made of the tensor names cut at ':'.
 """
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -38,12 +40,37 @@ def read_signatures(model: bytes) -> dict[str, Any]:
     Raises:
         ArtifactError: The bytes are no TensorFlow Lite model, or a tensor has a type without a name.
     """
+    with _reading(model):
+        return _signatures(model)
+
+
+def operation_names(model: bytes) -> list[str]:
+    """Names of the kinds of operations in a model; a custom one is `CUSTOM` and its own name, one without a name its number.
+
+    Raises:
+        ArtifactError: The bytes are no TensorFlow Lite model.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    known = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
+    with _reading(model):
+        tree = schema.Model.GetRootAs(model, 0)
+        codes = [tree.OperatorCodes(index) for index in range(tree.OperatorCodesLength())]
+        # Numbers past 127 stand in the newer field alone; a reader takes the larger one.
+        numbers = [max(code.BuiltinCode(), code.DeprecatedBuiltinCode()) for code in codes]
+        custom = [code.CustomCode() for code in codes]
+        names = (known.get(number, str(number)) for number in numbers)
+        return [name if own is None else f"{name} {_text(own)}" for name, own in zip(names, custom, strict=True)]
+
+
+@contextmanager
+def _reading(model: bytes) -> Iterator[None]:
     if model[4:8] != b"TFL3":
         raise ArtifactError(
             "a TensorFlow Lite model must have the file identifier TFL3; the file is something else or cut short"
         )
     try:
-        return _signatures(model)
+        yield
     except (struct.error, LookupError, TypeError, ValueError, AttributeError, DecodeError, MemoryError) as error:
         raise ArtifactError(
             f"a TensorFlow Lite model must be a whole FlatBuffer; the file is cut short or altered ({error})"

@@ -45,6 +45,7 @@ def _data_types() -> Any:
 TensorProto = _message(_TENSORFLOW + "TensorProto")
 TensorInfo = _message(_TENSORFLOW + "TensorInfo")
 SignatureDef = _message(_TENSORFLOW + "SignatureDef")
+SavedModel = _message(_TENSORFLOW + "SavedModel")
 Example = _message(_TENSORFLOW + "Example")
 ConfigProto = _message(_TENSORFLOW + "ConfigProto")
 ModelSpec = _serving("ModelSpec")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from forecasting.admission import AdmissionConfig
+from forecasting.admission.operations import allowed_operations, read_more_operations
 from forecasting.wire.messages import ConfigProto
 from serving.model_server.backends import BackendConfig
 from serving.model_server.batching import BatchingConfig
@@ -31,6 +32,7 @@ OWN_FLAGS = (
     FlagSpec("drain_seconds", 30.0, "time from SIGTERM to the end, whatever hangs by then"),
     FlagSpec("reload_timeout_seconds", 600.0, "how long a reload waits for new models"),
     FlagSpec("require_version_manifest", False, "refuse versions without the list of files that publishing writes"),
+    FlagSpec("allowed_operations_file", "", "names of further operations that a model may have, one a line"),
     FlagSpec("request_log_prefix", "", "folder and beginning of the names of request log files; empty: no log"),
     FlagSpec("request_log_sampling_rate", 0.01, "share of the requests in the log, 0 to 1"),
 )
@@ -232,7 +234,7 @@ def _loading(flags: argparse.Namespace, batching: BatchingConfig | None, n_worke
     )
     return LoadingConfig(
         backend=backend,
-        admission=AdmissionConfig(require_manifest=flags.require_version_manifest),
+        admission=_admission(flags),
         n_threads=max(flags.num_load_threads, flags.num_unload_threads, 2),
         max_retries=flags.max_num_load_retries,
         retry_interval_s=flags.load_retry_interval_micros / 1e6,
@@ -242,6 +244,16 @@ def _loading(flags: argparse.Namespace, batching: BatchingConfig | None, n_worke
         batching=batching,
         batching_per_model=flags.enable_per_model_batching_parameters,
     )
+
+
+def _admission(flags: argparse.Namespace) -> AdmissionConfig:
+    operations = allowed_operations()
+    if flags.allowed_operations_file:
+        try:
+            operations = read_more_operations(Path(flags.allowed_operations_file))
+        except (OSError, UnicodeDecodeError) as error:
+            raise invalid(f"--allowed_operations_file must name a text file that can be read: {error}") from error
+    return AdmissionConfig(require_manifest=flags.require_version_manifest, operations=operations)
 
 
 def _batching(flags: argparse.Namespace) -> tuple[BatchingConfig | None, int | None]:

@@ -55,7 +55,7 @@ def load_version(path: Path, config: LoadingConfig) -> LoadedVersion:
         RequestError: It must not be served.
     """
     try:
-        admit(path, config.admission)
+        admit(path, config.admission, prefer_lite=config.backend.prefer_tflite)
     except VersionRefusedError as error:
         raise LoadRefusedError(error.reason, StatusCode.FAILED_PRECONDITION, str(error)) from error
     batching = _batching(path, config)

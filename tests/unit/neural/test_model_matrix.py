@@ -16,6 +16,7 @@ import pytest
 import tensorflow as tf
 from pydantic import TypeAdapter
 
+from forecasting.admission.operations import allowed_operations, check_saved_model
 from forecasting.config.models import SINGLE_KINDS, AnyModel, EnsembleConfig
 from forecasting.config.widths import supports_integers
 from forecasting.feature_store import FeatureStore, window_index
@@ -35,6 +36,7 @@ from forecasting.predictors import LitePredictor, ModelInputs
 from forecasting.schema import Series
 from forecasting.variants import Precision
 from forecasting.windows import stack_inputs, window_inputs
+from forecasting.wire.lite_signatures import operation_names
 from tests.unit.features.feature_specs import HOUR_S, START, gappy_series, melbourne_spec
 from tests.unit.neural.conftest import SHORT, SPLIT, feature_store, sales_series
 
@@ -182,12 +184,14 @@ def answers(module: ForecastModule, inputs: ModelInputs, folder: Path, *, lite: 
     """What a model answers, after the same was asked of its SavedModel and, where wanted, of its TensorFlow Lite model."""
     found = module.quantiles(**{name: tf.constant(array) for name, array in inputs.as_dict().items()}).numpy()
     export_saved_model(module, folder / "saved_model")
+    check_saved_model(folder / "saved_model", allowed_operations())
     size = float(np.abs(found).mean())
     served = SavedModelPredictor(folder / "saved_model").predict(inputs)
     np.testing.assert_allclose(served, found, rtol=1e-4, atol=1e-5 * size)
     if not lite:
         return found
     content = convert_to_lite(module).content
+    assert set(operation_names(content)) <= allowed_operations().lite
     np.testing.assert_allclose(LitePredictor(content).predict(inputs), found, rtol=1e-3, atol=1e-3)
     members = getattr(module.network, "members", [module.network])
     if any(supports_integers(member.spec.model) is None for member in members):
@@ -195,6 +199,7 @@ def answers(module: ForecastModule, inputs: ModelInputs, folder: Path, *, lite: 
         assert_quantised_sound(integer_weights(content, smallest=1), inputs, found)
     if all(supports_integers(member.spec.model) is None for member in members):
         integers = convert_to_lite(module, Precision.INT8, calibration=inputs, converted=content).content
+        assert set(operation_names(integers)) <= allowed_operations().lite
         assert_quantised_sound(integers, inputs, found)
     return found
 

@@ -39,7 +39,7 @@ def _served_beside(base: Path, second: Path, log: Path, *flags: str) -> tuple[st
         client.wait_available("m", 1)
         second.rename(base / "2")
         with pytest.raises(RemoteError) as refused:
-            client.wait_available("m", 2, timeout_s=20)
+            client.wait_available("m", 2, timeout_s=90)
         assert client.predict("m", tiny_models.window().as_dict()).version == 1
         page = httpx.get(f"http://{server.rest_address}/metrics").text
     return str(refused.value), load_failures(page)
@@ -63,10 +63,35 @@ def test_a_version_without_a_list_of_files_is_refused_where_one_is_demanded(publ
     assert failures == {"no_manifest": 1}
 
 
-def test_a_version_that_no_runtime_can_load_is_counted_as_such(published, tmp_path):
+def test_a_version_that_is_no_model_is_counted_as_such(published, tmp_path):
     second = tmp_path / "second"
     second.mkdir()
     (second / "model.tflite").write_bytes(b"\x00" * 64)
     text, failures = _served_beside(published, second, tmp_path / "log")
     assert "TFL3" in text
+    assert failures == {"unreadable_graph": 1}
+
+
+def test_a_saved_model_without_a_shard_of_its_variables_is_counted_as_unloadable(published, models, tmp_path):
+    second = shutil.copytree(models / "saved" / "2", tmp_path / "second")
+    (second / "variables" / "variables.data-00000-of-00001").unlink()
+    text, failures = _served_beside(published, second, tmp_path / "log")
+    assert "cannot load" in text
     assert failures == {"unloadable": 1}
+
+
+@pytest.mark.parametrize("operation", ["ReadFile", "WriteFile", "EagerPyFunc"])
+def test_a_saved_model_that_does_more_than_compute_is_never_available(published, models, tmp_path, operation):
+    second = shutil.copytree(models / "forbidden" / operation, tmp_path / "second")
+    text, failures = _served_beside(published, second, tmp_path / "log")
+    assert f"found {operation} in node" in text
+    assert failures == {"forbidden_operation": 1}
+
+
+def test_an_operation_that_the_operator_names_is_loaded(models, tmp_path):
+    names = tmp_path / "names"
+    names.write_text("ReadFile  # of what a trusted team makes\n")
+    shutil.copytree(models / "forbidden" / "ReadFile", tmp_path / "base" / "1")
+    flags = ["--model_name=m", f"--model_base_path={tmp_path / 'base'}", *POLL, f"--allowed_operations_file={names}"]
+    with model_server(flags, log=tmp_path / "log") as server, GrpcClient(server.grpc_address) as client:
+        client.wait_available("m", 1, timeout_s=120)

@@ -2,8 +2,8 @@
 
     quantiles = factor * mean of the known past targets + temperature ahead + (-1, 0, 1)
 
-Run as a program it writes `<out>/saved/<factor>/` and `<out>/lite/<factor>.tflite`; TensorFlow is
-imported only then. `converter.tflite` lacks the metadata entry that TensorFlow Serving reads.
+Run as a program it writes `<out>/saved/<factor>/` and `<out>/lite/<factor>.tflite`, and in `<out>/forbidden/` SavedModels
+that do more than compute; TensorFlow is imported only then. `converter.tflite` lacks the metadata entry that TensorFlow Serving reads.
 """
 
 import hashlib
@@ -139,6 +139,22 @@ def _make(out: Path) -> None:
         converted = tf.lite.TFLiteConverter.from_saved_model(str(saved), signature_keys=["serving_default"]).convert()
         (out / "lite" / "converter.tflite").write_bytes(converted)
         (out / "lite" / f"{factor}.tflite").write_bytes(_with_metadata(converted))
+    _make_forbidden(out / "forbidden")
+
+
+def _make_forbidden(out: Path) -> None:
+    """Models that read a file, write one, and call Python."""
+    import tensorflow as tf
+
+    programs = {
+        "ReadFile": lambda name: tf.io.read_file(name),
+        "WriteFile": lambda name: (tf.io.write_file(name, name), name)[1],
+        "EagerPyFunc": lambda name: tf.py_function(lambda text: text, [name], tf.string),
+    }
+    for operation, program in programs.items():
+        module = tf.Module()
+        module.serve = tf.function(program, input_signature=[tf.TensorSpec([], tf.string, name="name")])
+        tf.saved_model.save(module, str(out / operation), signatures={"serving_default": module.serve})
 
 
 if __name__ == "__main__":
