@@ -29,6 +29,9 @@ def pods_of(document: Node) -> Iterator[tuple[str, Node]]:
         yield name, spec["predictor"]
     elif kind == "CronJob":
         yield name, spec["jobTemplate"]["spec"]["template"]["spec"]
+    elif kind == "FlinkDeployment":
+        for role in ("jobManager", "taskManager"):
+            yield f"{name}/{role}", spec[role]["podTemplate"]["spec"]
     elif kind in ("Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow"):
         yield from _argo_pods(name, spec.get("workflowSpec", spec))
     elif isinstance(spec.get("template"), Mapping) and "spec" in spec["template"]:

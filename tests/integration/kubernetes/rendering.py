@@ -123,9 +123,26 @@ def pod_templates(documents: tuple[Document, ...]) -> Iterator[PodTemplate]:
         if kind == "InferenceService":
             predictor = spec["predictor"]
             yield PodTemplate(name, kind, predictor["labels"], predictor)
+        elif kind == "FlinkDeployment":
+            for role in ("jobManager", "taskManager"):
+                yield _flink_pods(name, role, spec)
         elif "template" in spec and "spec" in spec["template"]:
             template = spec["template"]
             yield PodTemplate(name, kind, template["metadata"]["labels"], template["spec"])
+
+
+def _flink_pods(name: str, role: str, spec: Mapping[str, Any]) -> PodTemplate:
+    """Pods as the operator of Flink makes them: account, image and amounts of the first container come from the resource."""
+    template, asked = spec[role]["podTemplate"], spec[role]["resource"]
+    main, *others = template["spec"]["containers"]
+    amounts = {
+        "cpu": asked["cpu"],
+        "memory": asked["memory"],
+        "ephemeral-storage": asked["ephemeralStorage"],
+    }
+    main = {**main, "image": spec["image"], "resources": {"requests": amounts, "limits": amounts}}
+    own = {**template["spec"], "containers": [main, *others], "serviceAccountName": spec["serviceAccount"]}
+    return PodTemplate(f"{name}-{role.lower()}", "FlinkDeployment", template["metadata"]["labels"], own)
 
 
 def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
