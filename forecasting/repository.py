@@ -23,9 +23,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from forecasting.admission.signing import sign_version
 from forecasting.admission.version_files import write_version_manifest
 from forecasting.audit import AUDIT_FILE, AuditAction, AuditRecord, append_audit, new_record, read_audit
 from forecasting.command_word import command_word
@@ -40,6 +41,9 @@ from forecasting.manifests import (
     sync_tree,
     write_text_atomically,
 )
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 ROLES_FILE = "roles.json"
 SERVER_CONFIG_FILE = "models.config"
@@ -139,13 +143,21 @@ class ModelRepository:
         champion = self.role(name, ModelRole.CHAMPION)
         return None if champion is None else self.version_dir(name, champion)
 
-    def publish(self, name: str, source_dir: Path, record: Mapping[str, Any] | None = None) -> int:
+    def publish(
+        self,
+        name: str,
+        source_dir: Path,
+        record: Mapping[str, Any] | None = None,
+        *,
+        key: "EllipticCurvePrivateKey | None" = None,
+    ) -> int:
         """Copy a directory in as the next version, with a list of its files; it takes part in nothing until it is given a role.
 
         Args:
             name: Model name.
             source_dir: What TensorFlow Serving reads: saved_model.pb or model.tflite and what belongs to them.
             record: What is to be remembered of its origin (JSON values).
+            key: Private key that signs it; none: it is not signed.
 
         Returns:
             The version: one more than the highest that was ever used, also by runs at the same time.
@@ -160,7 +172,7 @@ class ModelRepository:
         temporary = folder / f".incoming-{uuid4().hex}"
         try:
             shutil.copytree(source_dir, temporary)
-            write_version_manifest(temporary)
+            listed = write_version_manifest(temporary)
             sync_tree(temporary)
             with self._locked():
                 roles = self.roles(name)
@@ -169,6 +181,8 @@ class ModelRepository:
                 self._write_roles(name, replace(roles, last_version=version))
                 if record is not None:
                     self._write_record(name, version, record)
+                if key is not None:
+                    sign_version(temporary, listed, key, subject=f"{name}/{version}")
                 temporary.rename(self.version_dir(name, version))
                 sync_directory(folder)
         finally:

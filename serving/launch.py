@@ -140,6 +140,7 @@ def _gateway_flags(serving: ServingConfig, gateway: GatewayConfig) -> list[str]:
         "--tls-certificate": gateway.tls_certificate,
         "--tls-key": gateway.tls_key,
         "--rate-limit": gateway.rate_limit,
+        "--signature-key-file": serving.signature_key_file,
     }
     return [*flags, *(f"{name}={value}" for name, value in given.items() if value is not None)]
 
@@ -169,6 +170,8 @@ def _running_server(repository: ModelRepository, serving: ServingConfig, logs: P
         f"--monitoring_config_file={MONITORING_CONFIG}",
         "--prefer_tflite_model",
     ]
+    if serving.signature_key_file is not None:
+        flags.append(f"--signature_key_file={serving.signature_key_file}")
     with model_server(flags, log=logs / "model_server.log") as server:
         yield server
 

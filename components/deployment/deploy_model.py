@@ -29,7 +29,9 @@ from components.deployment.ask_forecast import ask_forecast
 from components.deployment.golden import read_golden
 from components.deployment.measures import difference_ratio
 from components.deployment.package import PackageSpec, read_package
+from forecasting.admission.signing import find_private_key
 from forecasting.config.root import DeployModelSettings
+from forecasting.config.sections import ServingConfig
 from forecasting.contracts.artifacts import DEPLOYMENT_FILE, FORECAST_FILE, REPORT_FILE
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole, served_name
@@ -99,7 +101,7 @@ def deploy_model(
     has_champion = repository.role(package.name, ModelRole.CHAMPION) is not None
     if settings.deploy.approval == "shadow" and not package.approval and has_champion:
         package = replace(package, approval=SHADOW_APPROVAL)
-    switch = _publish_and_switch(package, repository, context)
+    switch = _publish_and_switch(package, repository, context, settings)
     keep = settings.serving.keep_versions
     record = replace(
         _record(package, repository, switch, home=context.home.root), pruned=_pruned(repository, package.name, keep)
@@ -118,8 +120,12 @@ def deploy_model(
     return StepOutcome(True, f"version {record.version} ({package.variant}) {what}")
 
 
-def _publish_and_switch(package: PackageSpec, repository: ModelRepository, context: StepContext) -> _Switch:
+def _publish_and_switch(
+    package: PackageSpec, repository: ModelRepository, context: StepContext, settings: DeployModelSettings
+) -> _Switch:
     """Steps 1 to 5; any failure puts the roles back."""
+    signing = settings.deploy.signing
+    key = None if signing is None else find_private_key(signing.key_file, signing.key_env)
     before = repository.roles(package.name)
     champion = before.champion
     already = champion is not None and repository.record(package.name, champion).get("digest") == package.digest
@@ -129,7 +135,7 @@ def _publish_and_switch(package: PackageSpec, repository: ModelRepository, conte
     elif waiting is not None and repository.record(package.name, waiting).get("digest") == package.digest:
         version = waiting
     else:
-        version = repository.publish(package.name, package.source, package.origin)
+        version = repository.publish(package.name, package.source, package.origin, key=key)
     repository.keep_series(package.name, version, package.store_dir)
     repository.update_record(package.name, version, {APPROVAL_KEY: "" if already else package.approval})
     with _undone_on_failure(repository, package.name) as changes:
@@ -137,7 +143,7 @@ def _publish_and_switch(package: PackageSpec, repository: ModelRepository, conte
             changes.append(
                 repository.set_candidate(package.name, version, reason=f"run {package.run} passed its gates")
             )
-        golden, forecast = _switch(package, repository, version, context, changes=changes)
+        golden, forecast = _switch(package, repository, version, context, settings.serving, changes=changes)
     return _Switch(version, already, golden, forecast)
 
 
@@ -186,6 +192,7 @@ def _switch(
     repository: ModelRepository,
     version: int,
     context: StepContext,
+    serving: ServingConfig,
     *,
     changes: list[RolesChangeRecord],
 ) -> tuple[float, ForecastRecord]:
@@ -197,6 +204,8 @@ def _switch(
         "--prefer_tflite_model",
         "--max_num_load_retries=0",
     ]
+    if serving.signature_key_file is not None:
+        flags.append(f"--signature_key_file={serving.signature_key_file}")
     log = context.run.logs / f"{StepName.DEPLOY_MODEL}-server.log"
     champion = served_name(package.name, ModelRole.CHAMPION)
     with (

@@ -16,22 +16,31 @@ from forecasting.errors import VersionRefusedError
 from forecasting.manifests import digest_file, payload_digests, write_text_atomically
 
 SCHEMA_VERSION = 1
+SIGNATURE_FILE = "model.sig"
+"""Not in the list, which it signs; see `forecasting.admission.signing`."""
 MAX_MANIFEST_BYTES = 16 * 2**20
 """Of a file that is read before anything vouches for it."""
 
 
-def write_version_manifest(version_dir: Path) -> None:
-    """List the files of a version that is about to be published."""
-    document = {"schema_version": SCHEMA_VERSION, "files": payload_digests(version_dir)}
+def write_version_manifest(version_dir: Path) -> dict[str, str]:
+    """List the files of a version that is about to be published; returns their digests by name."""
+    # Of what was published before, where a version is copied from one.
+    (version_dir / SIGNATURE_FILE).unlink(missing_ok=True)
+    files = payload_digests(version_dir)
+    document = {"schema_version": SCHEMA_VERSION, "files": files}
     write_text_atomically(version_dir / MANIFEST_FILE, json.dumps(document, indent=1, sort_keys=True))
+    return files
 
 
-def check_version_files(version_dir: Path, *, required: bool = False) -> None:
+def check_version_files(version_dir: Path, *, required: bool = False) -> dict[str, str]:
     """Compare the files of a version with its list: none missing, none added, none altered, none of them a link.
 
     Args:
         version_dir: Directory of the version.
         required: Whether a version without a list is refused. Else it passes, as one that was made elsewhere.
+
+    Returns:
+        The digests by name; empty where there is no list.
 
     Raises:
         VersionRefusedError: They differ, or the list cannot be read.
@@ -44,9 +53,9 @@ def check_version_files(version_dir: Path, *, required: bool = False) -> None:
                 f"{version_dir} must have {MANIFEST_FILE}, the list of its files that publishing writes, found none; "
                 "publish the version again",
             )
-        return
+        return {}
     listed = _read(path)
-    found = set(_plain_files(version_dir)) - {MANIFEST_FILE}
+    found = set(_plain_files(version_dir)) - {MANIFEST_FILE, SIGNATURE_FILE}
     if missing := sorted(set(listed) - found):
         raise _differs("missing_file", version_dir / missing[0], "must be there, as its manifest lists it")
     if added := sorted(found - set(listed)):
@@ -54,6 +63,7 @@ def check_version_files(version_dir: Path, *, required: bool = False) -> None:
     for name, digest in listed.items():
         if (now := digest_file(version_dir / name)) != digest:
             raise _differs("altered_file", version_dir / name, f"must have the SHA-256 {digest}, found {now}")
+    return listed
 
 
 def _read(path: Path) -> dict[str, str]:

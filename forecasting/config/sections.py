@@ -153,6 +153,11 @@ class ServingConfig(Section):
         description="Answer with a seasonal naive forecast, marked `degraded`, for series in quarantine and while the "
         "model server cannot be reached; false: such requests are errors. A request can refuse it for itself.",
     )
+    signature_key_file: str | None = Field(
+        None,
+        description="Public key (PEM) whose owner must have signed every version, see `deploy.signing`: model server and gateway "
+        "refuse what is unsigned or altered and go on with the version before. None: signatures are not looked at.",
+    )
     keep_versions: int = Field(
         5, gt=1, description="Versions kept in the repository, champion and previous always among them."
     )
@@ -168,6 +173,19 @@ class ServingConfig(Section):
         return self
 
 
+class SigningConfig(Section):
+    """Where the private key is with which versions are signed; the configuration never holds it."""
+
+    key_file: str | None = Field(None, description="File with the key (P-256, P-384 or P-521, PEM, no password).")
+    key_env: str | None = Field(None, description="Variable of the environment with the key instead.")
+
+    @model_validator(mode="after")
+    def _check_one(self) -> "SigningConfig":
+        if (self.key_file is None) == (self.key_env is None):
+            raise ValueError("exactly one of key_file and key_env must be set")
+        return self
+
+
 class DeployConfig(Section):
     """From a model that passed to the champion."""
 
@@ -176,4 +194,7 @@ class DeployConfig(Section):
         description="auto: what passes every gate is promoted; manual: it is served as candidate until `almanac models approve`; "
         "shadow: until `gateway.candidate.judgement` promotes it or rolls it back. The first model has none beside it and "
         "is promoted.",
+    )
+    signing: SigningConfig | None = Field(
+        None, description="Sign every version when it is published; none: versions are not signed."
     )

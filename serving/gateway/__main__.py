@@ -14,6 +14,9 @@ from typing import TypeVar
 import uvloop
 from pydantic import ValidationError
 
+from forecasting.admission import AdmissionConfig, admit_files
+from forecasting.admission.signing import read_public_key
+from forecasting.answering.served_model import ServedModel
 from forecasting.answering.version_series import load_served_model
 from forecasting.config.candidate import CandidateConfig
 from forecasting.config.retraining import RetrainingConfig
@@ -70,6 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--open", action="store_true", help="listen beyond this machine without tokens")
     parser.add_argument("--tls-certificate", type=Path, help="certificate chain (PEM)")
     parser.add_argument("--tls-key", type=Path, help="its key (PEM)")
+    parser.add_argument("--signature-key-file", type=Path, help="public key (PEM) that must have signed every version")
     parser.add_argument("--rate-limit", type=float, help="requests a second of one client; left out: no limit")
     parser.add_argument("--max-in-flight", type=int, default=256, help="requests answered at the same time")
     parser.add_argument("--candidate", default="{}", help="gateway.candidate of a configuration, as JSON")
@@ -172,7 +176,15 @@ def _make_forecaster(
     flags: argparse.Namespace, repository: ModelRepository, versions: RolesWatch, *, metrics: GatewayMetrics,
     store: GatewayStore | None,
 ) -> Forecaster:  # fmt: skip
-    load = functools.partial(load_served_model, repository, flags.model, series_dir=flags.series_dir)
+    key = None if flags.signature_key_file is None else read_public_key(flags.signature_key_file)
+    admission = AdmissionConfig(public_key=key)
+    read = functools.partial(load_served_model, repository, flags.model, series_dir=flags.series_dir)
+
+    def load(version: int) -> ServedModel:
+        folder = repository.version_dir(flags.model, version)
+        admit_files(folder, admission, subject=f"{flags.model}/{version}")
+        return read(version)
+
     models = ModelLoader(metrics.state.measured(flags.model, load), versions)
     return Forecaster(
         flags.model, repository, models, flags.grpc, timeout_s=flags.timeout_s, has_fallback=flags.fallback,

@@ -8,6 +8,7 @@ from typing import Any
 
 from forecasting.admission import AdmissionConfig
 from forecasting.admission.operations import allowed_operations, read_more_operations
+from forecasting.admission.signing import read_public_key
 from forecasting.wire.messages import ConfigProto
 from serving.model_server.backends import BackendConfig
 from serving.model_server.batching import BatchingConfig
@@ -32,6 +33,9 @@ OWN_FLAGS = (
     FlagSpec("drain_seconds", 30.0, "time from SIGTERM to the end, whatever hangs by then"),
     FlagSpec("reload_timeout_seconds", 600.0, "how long a reload waits for new models"),
     FlagSpec("require_version_manifest", False, "refuse versions without the list of files that publishing writes"),
+    FlagSpec(
+        "signature_key_file", "", "public key (PEM) whose owner must have signed every version; empty: none must be"
+    ),
     FlagSpec("allowed_operations_file", "", "names of further operations that a model may have, one a line"),
     FlagSpec("request_log_prefix", "", "folder and beginning of the names of request log files; empty: no log"),
     FlagSpec("request_log_sampling_rate", 0.01, "share of the requests in the log, 0 to 1"),
@@ -253,7 +257,8 @@ def _admission(flags: argparse.Namespace) -> AdmissionConfig:
             operations = read_more_operations(Path(flags.allowed_operations_file))
         except (OSError, UnicodeDecodeError) as error:
             raise invalid(f"--allowed_operations_file must name a text file that can be read: {error}") from error
-    return AdmissionConfig(require_manifest=flags.require_version_manifest, operations=operations)
+    key = read_public_key(Path(flags.signature_key_file)) if flags.signature_key_file else None
+    return AdmissionConfig(flags.require_version_manifest, operations, key)
 
 
 def _batching(flags: argparse.Namespace) -> tuple[BatchingConfig | None, int | None]:

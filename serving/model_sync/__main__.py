@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from forecasting.admission import AdmissionConfig
+from forecasting.admission.signing import read_public_key
 from forecasting.errors import AlmanacError
 from forecasting.repository import ModelRepository
 from forecasting.stopping import stopped_by_signals
@@ -30,6 +32,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--models-dir", type=Path, required=True, help="model repository; a pull alone writes into it")
     parser.add_argument("--store", required=True, help="s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or file:///FOLDER")
     parser.add_argument("--every-s", type=float, default=DEFAULT_EVERY_S, help="seconds between two rounds")
+    parser.add_argument(
+        "--signature-key-file",
+        type=Path,
+        help="public key (PEM) whose owner must have signed a version before a pull shows it; left out: none must be",
+    )
     parser.add_argument("--once", action="store_true", help="one round; its failure is the exit code")
     return parser
 
@@ -38,12 +45,14 @@ def make_round(flags: argparse.Namespace) -> Callable[[], list[int]]:
     """What is done in each round; it returns the versions that it moved.
 
     Raises:
-        ConfigError: The address of the store is none.
+        ConfigError: The address of the store is none, or the key.
     """
     repository, store = ModelRepository(flags.models_dir), open_object_store(flags.store)
     if flags.direction == "push":
         return PushedModel(repository, store, flags.model).push
-    return PulledModel(store, repository, flags.model).pull
+    key = None if flags.signature_key_file is None else read_public_key(flags.signature_key_file)
+    admission = None if key is None else AdmissionConfig(public_key=key)
+    return PulledModel(store, repository, flags.model, admission=admission).pull
 
 
 def go_round(do: Callable[[], list[int]], every_s: float, stop: threading.Event) -> None:

@@ -2,10 +2,12 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from forecasting.admission import AdmissionConfig, admit_files
 from forecasting.errors import ArtifactError
 from forecasting.manifests import digest_file, sync_directory, sync_tree, write_text_atomically
 from forecasting.repository import SERIES_DIR, ModelRepository, RolesRecord
@@ -32,19 +34,35 @@ PULLED_DIR = "pulled"
 class PulledModel:
     """A model that is pulled again and again by one process."""
 
-    def __init__(self, store: ObjectStore, repository: ModelRepository, model: str) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        repository: ModelRepository,
+        model: str,
+        *,
+        admission: AdmissionConfig | None = None,
+    ) -> None:
         """Nothing is pulled yet."""
-        self._store, self._repository, self._model = store, repository, model
+        self._store, self._repository, self._model, self._admission = store, repository, model, admission
         self._is_first = True
 
     def pull(self) -> list[int]:
         """Bring what changed; returns the versions that were brought. Raises as `pull_model`."""
-        brought = pull_model(self._store, self._repository, self._model, is_first=self._is_first)
+        brought = pull_model(
+            self._store, self._repository, self._model, is_first=self._is_first, admission=self._admission
+        )
         self._is_first = False
         return brought
 
 
-def pull_model(store: ObjectStore, repository: ModelRepository, model: str, *, is_first: bool = True) -> list[int]:
+def pull_model(
+    store: ObjectStore,
+    repository: ModelRepository,
+    model: str,
+    *,
+    is_first: bool = True,
+    admission: AdmissionConfig | None = None,
+) -> list[int]:
     """Bring the versions in a role, then the roles, then `models.config`.
 
     Files arrive in a folder that servers pass over, are compared with the digests of the manifest, and become visible by one
@@ -57,6 +75,7 @@ def pull_model(store: ObjectStore, repository: ModelRepository, model: str, *, i
         model: Name of the model.
         is_first: Derive `models.config` even where no role changed, as the kill of a process before this one may have come
             between the two.
+        admission: What the files of a version must be before a server sees them; none: they may be anything.
 
     Returns:
         Versions that were brought.
@@ -64,6 +83,7 @@ def pull_model(store: ObjectStore, repository: ModelRepository, model: str, *, i
     Raises:
         ArtifactError: A manifest, or a file against its digest, is damaged, or a version is of other files than the one that
             was brought under its number; roles and what is served stay as they are.
+        VersionRefusedError: A version is not admitted; likewise.
         RemoteError: The store cannot be asked.
     """
     content = store.read(roles_key(model))
@@ -73,7 +93,7 @@ def pull_model(store: ObjectStore, repository: ModelRepository, model: str, *, i
     roles = _parse_roles(content, roles_key(model))
     # Looked at all before one is brought: what is refused must not leave a mixture.
     manifests = [_read_manifest(store, repository, model, version) for version in held_versions(roles)]
-    brought = [one.version for one in manifests if _pull_version(store, repository, model, one)]
+    brought = [one.version for one in manifests if _pull_version(store, repository, model, one, admission)]
     is_changed = repository.roles(model) != roles
     if is_changed:
         write_text_atomically(repository.roles_file(model), content.decode())
@@ -107,7 +127,13 @@ def _read_manifest(store: ObjectStore, repository: ModelRepository, model: str, 
     return manifest
 
 
-def _pull_version(store: ObjectStore, repository: ModelRepository, model: str, manifest: SyncManifest) -> bool:
+def _pull_version(
+    store: ObjectStore,
+    repository: ModelRepository,
+    model: str,
+    manifest: SyncManifest,
+    admission: AdmissionConfig | None,
+) -> bool:
     """Bring a version with its series and record, where they are not here; returns whether its files were brought."""
     version = manifest.version
     if manifest.series is not None:
@@ -119,7 +145,9 @@ def _pull_version(store: ObjectStore, repository: ModelRepository, model: str, m
     if is_new:
         # First, so that no version is ever seen beside the list of one that had its number before.
         _write(_pulled_file(repository, model, version), manifest.files)
-        _bring(store, version_key(model, version), manifest.files, repository.version_dir(model, version))
+        subject = f"{model}/{version}"
+        check = None if admission is None else partial(admit_files, config=admission, subject=subject)
+        _bring(store, version_key(model, version), manifest.files, repository.version_dir(model, version), check=check)
     return is_new
 
 
@@ -161,8 +189,15 @@ def _write(path: Path, values: Mapping[str, Any]) -> None:
     write_text_atomically(path, json.dumps(dict(values), indent=1))
 
 
-def _bring(store: ObjectStore, key: str, files: Mapping[str, str], target: Path) -> None:
-    """Bring a folder whole, where it is not there."""
+def _bring(
+    store: ObjectStore,
+    key: str,
+    files: Mapping[str, str],
+    target: Path,
+    *,
+    check: Callable[[Path], None] | None = None,
+) -> None:
+    """Bring a folder whole, where it is not there; what raises in the check keeps it from being seen."""
     if target.is_dir():
         return
     incoming = target.with_name(f".incoming-{target.name}")
@@ -172,6 +207,8 @@ def _bring(store: ObjectStore, key: str, files: Mapping[str, str], target: Path)
     for left in [path for path in incoming.rglob("*") if path.is_file()]:
         if left.relative_to(incoming).as_posix() not in files:
             left.unlink()
+    if check is not None:
+        check(incoming)
     sync_tree(incoming)
     incoming.rename(target)
     sync_directory(target.parent)

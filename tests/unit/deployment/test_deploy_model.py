@@ -9,8 +9,10 @@ import pytest
 from components.deployment.deploy_model import deploy_model
 from components.deployment.golden import read_golden, write_golden
 from components.deployment.validate_serving import validate_serving
+from forecasting.admission import AdmissionConfig, admit
+from forecasting.admission.signing import read_public_key
 from forecasting.config.root import DeployModelSettings, ValidateServingSettings
-from forecasting.config.sections import DeployConfig, ForecastConfig, ServingConfig
+from forecasting.config.sections import DeployConfig, ForecastConfig, ServingConfig, SigningConfig
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import RemoteError
@@ -20,6 +22,7 @@ from forecasting.repository import ModelRepository
 from forecasting.series_store import read_series_store
 from forecasting.steps import StepContext
 from tests.unit.deployment.conftest import GATES, write_parents
+from tests.unit.forecasting.admission.test_signing import write_keys
 from tests.unit.forecasting.series_stores import write_series_store
 
 SETTINGS = DeployModelSettings(name="tiny", forecast=ForecastConfig(), serving=ServingConfig(), deploy=DeployConfig())
@@ -189,3 +192,17 @@ def test_a_version_the_server_cannot_load_keeps_the_champion_served(validated, c
     assert repository.roles("tiny").candidate is None
     assert "versions: 1 " in repository.server_config.read_text()
     assert "candidate" not in repository.server_config.read_text()
+
+
+def test_a_deployment_signs_its_version_for_the_server_that_asks_for_it(validated, context, tmp_path):
+    private, public = write_keys(tmp_path)
+    settings = SETTINGS.model_copy(
+        update={
+            "deploy": DeployConfig(signing=SigningConfig(key_file=str(private))),
+            "serving": ServingConfig(signature_key_file=str(public)),
+        }
+    )
+    (tmp_path / "out").mkdir()
+    assert deploy_model(settings, validated, tmp_path / "out", context).passed
+    version = ModelRepository(context.home.models).version_dir("tiny", 1)
+    admit(version, AdmissionConfig(public_key=read_public_key(public)))

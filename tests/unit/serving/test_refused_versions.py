@@ -2,16 +2,20 @@
 
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import httpx
 import pytest
 
+from forecasting.admission.signing import find_private_key
 from forecasting.errors import RemoteError
 from forecasting.repository import ModelRepository
 from forecasting.wire.client import GrpcClient
-from forecasting.wire.server_process import model_server
+from forecasting.wire.server_process import listening_process, model_server
+from tests.unit.forecasting.admission.test_signing import write_keys
 from tests.unit.serving import tiny_models
+from tests.unit.serving.conftest import LINE, write_home
 
 POLL = ["--file_system_poll_wait_seconds=0.1", "--max_num_load_retries=0", "--prefer_tflite_model"]
 
@@ -95,3 +99,38 @@ def test_an_operation_that_the_operator_names_is_loaded(models, tmp_path):
     flags = ["--model_name=m", f"--model_base_path={tmp_path / 'base'}", *POLL, f"--allowed_operations_file={names}"]
     with model_server(flags, log=tmp_path / "log") as server, GrpcClient(server.grpc_address) as client:
         client.wait_available("m", 1, timeout_s=120)
+
+
+def test_an_unsigned_version_is_never_available_where_a_key_is_set(models, tmp_path):
+    private, public = write_keys(tmp_path)
+    repository = ModelRepository(tmp_path / "models")
+    source = tiny_models.write_version(models, tmp_path / "one", factor=1, lite=True)
+    repository.publish("m", source, key=find_private_key(str(private), None))
+    repository.publish("m", source)
+    second = (repository.root / "m" / "2").rename(tmp_path / "second")
+    text, failures = _served_beside(repository.root / "m", second, tmp_path / "log", f"--signature_key_file={public}")
+    assert "must have model.sig" in text
+    assert failures == {"unsigned": 1}
+
+
+def test_a_gateway_with_a_key_reads_signed_versions_alone(models, tmp_path):
+    private, public = write_keys(tmp_path)
+    home = write_home(models, tmp_path)
+    repository = ModelRepository(home / "models")
+    for key in (None, find_private_key(str(private), None)):
+        version = repository.publish("tiny", home / "version", key=key)
+        repository.keep_series("tiny", version, home / "series")
+        repository.promote("tiny", version)
+        command = [
+            sys.executable,
+            "-m",
+            "serving.gateway",
+            "--model=tiny",
+            f"--models-dir={home / 'models'}",
+            "--port=0",
+        ]
+        command += ["--grpc=127.0.0.1:1", f"--signature-key-file={public}"]
+        with listening_process(command, LINE, log=tmp_path / "gateway.log") as (_, addresses):
+            answer = httpx.post(f"http://{addresses['http']}/v1/forecast", json={"series": ["a"]}, timeout=60)
+        assert (answer.status_code == 200) == (key is not None), answer.text
+    assert "must have model.sig" in (tmp_path / "gateway.log").read_text()
