@@ -59,6 +59,9 @@ test-guards: setup ## Take each guard of docs/reliability.md out of a copy and d
 kills: setup ## Kill whole runs 20 times at random moments, resume them and compare their ends, into build/kills.json (N=, SEED=)
 	@$(BIN)/python -m tests.faults.whole_runs --kills $(or $(N),20) --seed $(or $(SEED),1) --out build/kills.json
 
+soak: setup ## Forecasts, observations, a run, promotions, rollbacks and kills at once for half an hour, into build/soak.json (FOR=seconds)
+	@$(BIN)/python -m tests.faults.soak --seconds $(or $(FOR),1800) --out build/soak.json
+
 fuzz: setup ## Read a million changed bodies, files and names with each parser (N=, ONLY=name), ask the gateway 20,000 times (CASES=)
 	@$(BIN)/python -m tests.fuzz.drive $(ONLY) --executions $(or $(N),1000000) --out build/fuzz.json
 	@$(if $(ONLY),true,$(BIN)/python -m tests.fuzz.gateway --cases $(or $(CASES),20000) --out build/fuzz-gateway.json)

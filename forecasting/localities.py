@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from forecasting.errors import ConfigError
 
-_ZONE_NAME = re.compile(r"[A-Za-z0-9_+\-]+(/[A-Za-z0-9_+\-]+)*")
-"""Without it a name such as ../x would be looked for outside of the zone database."""
+_ZONE_NAME = re.compile(r"[A-Za-z0-9_+\-]+(/[A-Za-z0-9_+\-]+){0,3}")
+"""Without it a name such as ../x would be looked for outside of the zone database, and each part as a package of Python."""
 
 
 def time_zone(name: str) -> ZoneInfo:

@@ -4,8 +4,7 @@ import asyncio
 import math
 import socket
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,41 @@ KEEP_ALIVE_S = 75
 Whoever closes first must be the client, or a request that is just being sent meets a closed connection.
 """
 
+HEAD_S = 30.0
+"""How long a connection may stay without the whole head of a request; uvicorn would wait for ever."""
+_TICKS_A_LOOK = 10
+"""A tick of uvicorn is a tenth of a second."""
+
 
 class _EmbeddedServer(uvicorn.Server):
-    """uvicorn without its own signal handlers: the owner of the loop decides when to stop."""
+    """uvicorn without its own signal handlers, the owner of the loop decides when to stop; and with a limit for heads."""
 
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals alone."""
-        yield
+    def __init__(self, settings: uvicorn.Config, head_s: float) -> None:
+        super().__init__(settings)
+        self._head_s = head_s
+        self._silent: dict[Any, list[float]] = {}
+
+    async def on_tick(self, counter: int) -> bool:
+        """Close what is silent, besides what uvicorn does at each tick."""
+        if counter % _TICKS_A_LOOK == 0:
+            self._close_silent()
+        return await super().on_tick(counter)
+
+    def _close_silent(self) -> None:
+        """One look after all: a timer for each connection would cost every request."""
+        now_s = time.monotonic()
+        silent = [one for one in self.server_state.connections if _awaits_head(one)]
+        self._silent = {one: [*self._silent.get(one, ()), now_s] for one in silent}
+        for one, looks_s in self._silent.items():
+            # At least at a third look: after a loop that stood still, what had come by then was read since the second.
+            if len(looks_s) > 2 and now_s - looks_s[0] >= self._head_s:
+                one.transport.close()
+
+
+def _awaits_head(protocol: Any) -> bool:
+    """Whether nothing is being answered and no timer of uvicorn would close the connection."""
+    is_answering = protocol.cycle is not None and not protocol.cycle.response_complete
+    return not is_answering and protocol.timeout_keep_alive_task is None
 
 
 @dataclass(frozen=True)
@@ -50,6 +76,7 @@ class HttpServer:
         drain_s: float,
         share_port: bool = False,
         tls: TlsFiles | None = None,
+        head_s: float = HEAD_S,
     ) -> None:
         """Bind a port.
 
@@ -87,7 +114,7 @@ class HttpServer:
         except (OSError, ssl.SSLError) as error:
             self._socket.close()
             raise ConfigError(f"TLS must have a certificate and its key in PEM, found {tls}: {error}") from error
-        self._server = _EmbeddedServer(settings)
+        self._server = _EmbeddedServer(settings, head_s)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

@@ -150,8 +150,10 @@ def _name(process: subprocess.Popen[str]) -> str:
 
 def _forward(process: subprocess.Popen[str], lines: queue.Queue[str]) -> None:
     if process.stdout is not None:
-        for line in process.stdout:
-            lines.put(line)
+        # Closed at its end: whoever starts a server again and again would keep a pipe of each.
+        with process.stdout as output:
+            for line in output:
+                lines.put(line)
 
 
 def _tail(log: Path) -> str:
