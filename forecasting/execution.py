@@ -97,14 +97,14 @@ def given(**inputs: InputArtifact | None) -> dict[str, str]:
 
 
 def run_component(
-    step: str, function: str, settings: str, inputs: Mapping[str, str], *,
+    step: str, function: Step | str, settings: str, inputs: Mapping[str, str], *,
     home: str, run: str, cutoff: str, output: OutputArtifact | None = None,
 ) -> bool:  # fmt: skip
     """Run a step as a component of a pipeline: as `execute_step`, but the process ends with the exit code.
 
     Args:
         step: A `StepName`.
-        function: The step function as `package.module:function`; imported only when it has to run.
+        function: The step function, or where it is (`package.module:function`), imported only when it has to run.
         settings: The step's settings as JSON.
         inputs: Directories of its parents by step name.
         home: ALMANAC_HOME.

@@ -16,11 +16,13 @@ from components.compression.component import compress_model
 from components.deployment.component import deploy_model, validate_serving
 from components.evaluation.component import evaluate_compressed, evaluate_model
 from components.features.component import build_features
+from components.launching.component import launch_training
 from components.reporting.component import begin_run, record_refusal, report_run
 from components.training.component import train_model
 from components.tuning.component import tune_model
 from components.validation.component import validate_data
 from forecasting.config import AlmanacConfig, step_settings
+from forecasting.config.launched import cluster_step_settings
 from forecasting.contracts.steps import GATES, StepName, parents_of, steps_of
 from forecasting.durations import duration_s
 
@@ -85,7 +87,7 @@ def build_cluster_pipeline(
 
     def almanac(home: str = config.cluster.home, cutoff: str = "", request: str = "") -> None:
         # The steps read the cutoff from the record that begin_run makes, so that a repeated run has the same.
-        graph = _Graph(config, home, run, "", place)
+        graph = _ClusterGraph(config, home, run, "", place)
         with dsl.ExitHandler(graph.call(StepName.REPORT_RUN, ends_run=True), name="run"):
             begun = begin_run(
                 config=config.model_dump_json(), home=home, run=run, cutoff=cutoff, last=last.value,
@@ -136,6 +138,27 @@ class _Graph:
             self.chain(rest, done)
         with dsl.Else(name=f"{step}-refused"):
             self.refuse(step)
+
+
+class _ClusterGraph(_Graph):
+    """As above; train_model is done by pods of its own where the configuration says so."""
+
+    def call(self, step: StepName, **inputs: Any) -> dsl.PipelineTask:
+        if step != StepName.TRAIN_MODEL or not self.config.cluster.training.launched:
+            return super().call(step, **inputs)
+        task = launch_training(
+            settings=cluster_step_settings(self.config, step).model_dump_json(), home=self.home, run=self.run,
+            cutoff=self.cutoff, cluster=self.config.cluster.model_dump_json(), worker_image=worker_image(), **inputs,
+        )  # fmt: skip
+        task.set_display_name(step.value.replace("_", "-"))
+        self.place(task.set_caching_options(enable_caching=False), step)
+        return task
+
+
+def worker_image() -> str:
+    """Image of the workers that train: that of train_model itself."""
+    found: str = train_model.component_spec.implementation.container.image
+    return found
 
 
 def _up_to(last: StepName, config: AlmanacConfig) -> Sequence[StepName]:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, field_validator
 
 from forecasting.config.cluster_api import ClusterApiConfig
+from forecasting.config.cluster_training import ClusterTrainingConfig
 from forecasting.config.section import Section
 from forecasting.config.values import Duration
 from forecasting.contracts.steps import StepName
@@ -94,6 +95,9 @@ class ClusterConfig(Section):
     )
     resources: dict[StepName, StepResourcesConfig] = Field(
         default_factory=dict, description="What each step gets; a step that is not named gets the defaults."
+    )
+    training: ClusterTrainingConfig = Field(
+        default_factory=ClusterTrainingConfig, description="Several pods that do train_model together."
     )
     batch: StepResourcesConfig = Field(
         default_factory=StepResourcesConfig, description="What the task of the pipeline forecast_batch gets."

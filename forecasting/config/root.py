@@ -193,6 +193,24 @@ class AlmanacConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _check_workers(self) -> "AlmanacConfig":
+        n_workers, training = self.cluster.training.workers, self.training
+        if n_workers == 1:
+            return self
+        if training.strategy not in ("auto", "multi_worker"):
+            raise ValueError(
+                f"cluster.training.workers ({n_workers}) train by the strategy multi_worker; "
+                f"training.strategy must be auto or multi_worker, found {training.strategy}"
+            )
+        n_replicas = n_workers * max(1, self.cluster.step(StepName.TRAIN_MODEL).gpu)
+        if training.batch_size != "auto" and training.batch_size % n_replicas:
+            raise ValueError(
+                f"training.batch_size ({training.batch_size}) must be a multiple of the {n_replicas} replicas that "
+                f"cluster.training.workers ({n_workers}) and the GPUs of each make"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_gates(self) -> "AlmanacConfig":
         gates, levels = self.gates, self.forecast.quantiles
         for band in gates.model.coverage_bands:

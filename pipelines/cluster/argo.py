@@ -15,7 +15,7 @@ from forecasting.contracts.codes import RETRYABLE_CODES
 from forecasting.contracts.steps import GATES, StepName, steps_of
 from forecasting.durations import duration_s
 from pipelines.cluster.argo_pods import CONFIG_FILE, PASSED_FILE, pod_template, volumes
-from pipelines.cluster.task_settings import SMALL
+from pipelines.cluster.task_settings import SMALL, launches
 
 API_VERSION = "argoproj.io/v1alpha1"
 PARAMETERS = ("cutoff", "scheduled", "request")
@@ -86,7 +86,7 @@ def _workflow_template(config: AlmanacConfig, images: Mapping[StepName | None, s
         "templates": [
             {"name": "pipeline", "dag": {"tasks": _tasks(steps)}},
             _begin_template(config, images[None]),
-            *(_step_template(config, step, images[step]) for step in steps),
+            *(_step_template(config, step, images) for step in steps),
             _refusal_template(config, images[None]),
             _report_template(config, images[StepName.REPORT_RUN]),
         ],
@@ -152,8 +152,11 @@ def _begin_template(config: AlmanacConfig, image: str) -> dict[str, Any]:
     return pod_template(BEGIN, words, image, config.cluster) | {"retryStrategy": _retries(config, SMALL)}
 
 
-def _step_template(config: AlmanacConfig, step: StepName, image: str) -> dict[str, Any]:
+def _step_template(config: AlmanacConfig, step: StepName, images: Mapping[StepName | None, str]) -> dict[str, Any]:
     words = ["step", step.value, "--run", RUN]
+    if launches(config.cluster, step):
+        words += ["--worker-image", images[step]]
+    image = images[None] if launches(config.cluster, step) else images[step]
     template = pod_template(_dashed(step), words, image, config.cluster, step)
     if step in GATES:
         template["outputs"] = {"parameters": [{"name": "passed", "valueFrom": {"path": PASSED_FILE}}]}

@@ -6,10 +6,10 @@ A name can be taken once, so that whoever submits a run may repeat it until it i
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from forecasting.cluster_api.session import CONFLICT, NOT_FOUND, ApiAnswerRecord, ApiRequestSpec, ApiSession
 from forecasting.config import AlmanacConfig
 from forecasting.contracts.steps import StepName
 from forecasting.errors import ConfigError, RemoteError
-from pipelines.cluster.api_session import CONFLICT, NOT_FOUND, ApiAnswerRecord, ApiRequestSpec, ApiSession
 from pipelines.cluster.backend import ClusterPhase, ClusterRunRecord, SubmissionSpec, submitted_name
 
 REQUEST_ANNOTATION = "almanac/request"

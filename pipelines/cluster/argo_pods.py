@@ -2,16 +2,19 @@
 
 from typing import Any
 
+from components.launching.launch_training import POD_VARIABLE
 from forecasting.config.cluster import ClusterConfig
 from forecasting.contracts.layout import HOME_VARIABLE
 from forecasting.contracts.steps import StepName
 from forecasting.durations import duration_s
-from pipelines.cluster.task_settings import GPU, SMALL
+from pipelines.cluster.task_settings import GPU, launches, pod_resources
 
 CONFIG_DIR, CONFIG_FILE = "/etc/almanac", "config.yaml"
 SCRATCH_DIR = "/tmp"
 PASSED_FILE = f"{SCRATCH_DIR}/passed"
 HOME_VOLUME, CONFIG_VOLUME, SCRATCH_VOLUME = "home", "config", "scratch"
+LAUNCHER_SUFFIX = "-launcher"
+"""Behind `cluster.service_account`: the account of a step that launches workers."""
 
 
 def volumes(cluster: ClusterConfig, config_map: str) -> list[dict[str, Any]]:
@@ -35,13 +38,13 @@ def pod_template(
         cluster: The section.
         step: Whose resources it gets; none: those of a command that only writes records.
     """
-    wanted = SMALL if step is None else cluster.step(step)
+    wanted = pod_resources(cluster, step)
     gpu = {GPU: str(wanted.gpu)} if wanted.gpu else {}
     container = {
         "image": image,
         "command": ["python", "-m", "pipelines.cluster.workflow_step"],
         "args": [*words, "--config", f"{CONFIG_DIR}/{CONFIG_FILE}", "--passed", PASSED_FILE],
-        "env": [{"name": HOME_VARIABLE, "value": cluster.home}, *_secrets(cluster)],
+        "env": [{"name": HOME_VARIABLE, "value": cluster.home}, *_own_name(cluster, step), *_secrets(cluster)],
         "resources": {
             "requests": {"cpu": wanted.cpu, "memory": wanted.memory, **gpu},
             "limits": {"memory": wanted.memory, **gpu},
@@ -59,11 +62,20 @@ def pod_template(
     }
     template: dict[str, Any] = {"name": name, "container": container}
     template["activeDeadlineSeconds"] = duration_s(wanted.timeout)
+    if launches(cluster, step):
+        # The one step that asks Kubernetes for anything.
+        template["serviceAccountName"] = f"{cluster.service_account}{LAUNCHER_SUFFIX}"
+        template["automountServiceAccountToken"] = True
     if wanted.node_selector:
         template["nodeSelector"] = dict(wanted.node_selector)
     if wanted.tolerations:
         template["tolerations"] = [taint.model_dump(exclude_none=True) for taint in wanted.tolerations]
     return template
+
+
+def _own_name(cluster: ClusterConfig, step: StepName | None) -> list[dict[str, Any]]:
+    named = {"name": POD_VARIABLE, "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
+    return [named] if launches(cluster, step) else []
 
 
 def _secrets(cluster: ClusterConfig) -> list[dict[str, Any]]:

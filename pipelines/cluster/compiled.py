@@ -19,7 +19,7 @@ from pipelines.batch_graph import build_batch_pipeline
 from pipelines.cluster.argo import argo_documents, as_text
 from pipelines.cluster.lint import FaultKind, FaultRecord, lint_images, lint_pipeline
 from pipelines.cluster.task_settings import batch_settings, task_settings
-from pipelines.graph import COMPONENTS, build_cluster_pipeline
+from pipelines.graph import COMPONENTS, build_cluster_pipeline, worker_image
 
 _LONGEST_NAME = 44
 """A CronWorkflow has 52 characters at most, so that a time fits behind them; eight are `almanac-`."""
@@ -43,7 +43,9 @@ def compiled_kfp(config: AlmanacConfig, *, batch: bool = False, pinned: bool = T
     pipeline = build_batch_pipeline(config, batches) if batch else build_cluster_pipeline(config, run)
     gates = () if batch else tuple(gate.value.replace("_", "-") for gate in GATES)
     text = _written(lambda path: compiler.Compiler().compile(pipeline, path))
-    _refuse_faults(lint_pipeline(next(iter(yaml.safe_load_all(text))), gates), pinned=pinned)
+    workers = {"the workers of train_model": worker_image()} if config.cluster.training.launched and not batch else {}
+    faults = lint_pipeline(next(iter(yaml.safe_load_all(text))), gates) + lint_images(workers)
+    _refuse_faults(faults, pinned=pinned)
     if not resources:
         return text
     options = KubernetesManifestOptions(

@@ -10,10 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from forecasting.config import AlmanacConfig
-from forecasting.contracts.steps import StepName
-from forecasting.errors import ConfigError, RetryableError
-from pipelines.cluster.api_session import (
+from forecasting.cluster_api.session import (
     CONFLICT,
     NOT_FOUND,
     ApiAnswerRecord,
@@ -21,6 +18,9 @@ from pipelines.cluster.api_session import (
     ApiSession,
     NotThereError,
 )
+from forecasting.config import AlmanacConfig
+from forecasting.contracts.steps import StepName
+from forecasting.errors import ConfigError, RetryableError
 from pipelines.cluster.backend import ClusterPhase, ClusterRunRecord, SubmissionSpec, submitted_name
 
 _API = "/apis/v2beta1"

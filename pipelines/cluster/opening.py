@@ -1,6 +1,5 @@
 """The cluster that a configuration names, ready to be asked."""
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,16 +8,14 @@ from typing import Any
 
 import yaml
 
+from forecasting.cluster_api.address import address_in_pod
+from forecasting.cluster_api.session import ApiAddressSpec, ApiSession
 from forecasting.config import AlmanacConfig
 from forecasting.config.cluster_api import ClusterApiConfig
 from forecasting.errors import ConfigError
-from pipelines.cluster.api_session import ApiAddressSpec, ApiSession
 from pipelines.cluster.argo_backend import ArgoBackend
 from pipelines.cluster.backend import ClusterBackend
 from pipelines.cluster.kfp_backend import KfpBackend
-
-POD_CREDENTIALS = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-"""Where a pod finds the token of its service account, and the certificates of Kubernetes."""
 
 
 @contextmanager
@@ -53,13 +50,10 @@ def _address(config: AlmanacConfig, host: str | None) -> ApiAddressSpec:
     url, token, certificates = host or api.url, _path(api.token_file), _path(api.ca_file)
     if url is not None:
         return ApiAddressSpec(url.rstrip("/"), token, certificates)
-    name, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
-    if config.cluster.backend != "argo" or name is None:
+    found = address_in_pod(token, certificates) if config.cluster.backend == "argo" else None
+    if found is None:
         raise ConfigError("cluster.api.url, or --host, must say where the interface of the cluster is; found neither")
-    shown = f"[{name}]" if ":" in name else name
-    return ApiAddressSpec(
-        f"https://{shown}:{port}", token or POD_CREDENTIALS / "token", certificates or POD_CREDENTIALS / "ca.crt"
-    )
+    return found
 
 
 def _path(text: str | None) -> Path | None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from kfp import dsl, kubernetes
 
+from components.launching.launch_training import POD_VARIABLE
 from forecasting.config import AlmanacConfig
 from forecasting.config.cluster import ClusterConfig, StepResourcesConfig
 from forecasting.contracts.steps import StepName
@@ -27,7 +28,9 @@ def task_settings(config: AlmanacConfig) -> Place:
     cluster = config.cluster
 
     def place(task: dsl.PipelineTask, step: StepName | None) -> None:
-        _equip(task, SMALL if step is None else cluster.step(step), cluster)
+        _equip(task, pod_resources(cluster, step), cluster)
+        if launches(cluster, step):
+            kubernetes.use_field_path_as_env(task, POD_VARIABLE, "metadata.name")
         if cluster.retries and step != StepName.REPORT_RUN:
             task.set_retry(
                 num_retries=cluster.retries,
@@ -37,6 +40,27 @@ def task_settings(config: AlmanacConfig) -> Place:
             )
 
     return place
+
+
+def launches(cluster: ClusterConfig, step: StepName | None) -> bool:
+    """Whether the work of a step is done by pods of its own."""
+    return step == StepName.TRAIN_MODEL and cluster.training.launched
+
+
+def pod_resources(cluster: ClusterConfig, step: StepName | None) -> StepResourcesConfig:
+    """What the pod of a task gets. One that launches others needs little, and waits as long as they may take.
+
+    Args:
+        cluster: The section.
+        step: None: of a task that only writes records.
+    """
+    if step is None:
+        return SMALL
+    return (
+        SMALL.model_copy(update={"timeout": cluster.step(step).timeout})
+        if launches(cluster, step)
+        else cluster.step(step)
+    )
 
 
 def batch_settings(config: AlmanacConfig) -> Callable[[dsl.PipelineTask], None]:

@@ -9,9 +9,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from components.launching.launch_training import launched_step
 from forecasting.cluster_runs import begin_cluster_run, end_cluster_run
 from forecasting.code_closure import step_function
-from forecasting.config import AlmanacConfig, load_config, step_settings
+from forecasting.config import AlmanacConfig, load_config
+from forecasting.config.launched import cluster_step_settings
 from forecasting.contracts.codes import ExitCode
 from forecasting.contracts.layout import home_layout
 from forecasting.contracts.steps import StepName, parents_of
@@ -47,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     begin.set_defaults(function=_begin)
     step = commands.add_parser("step", parents=[common], help="do one step")
     step.add_argument("name", type=StepName, choices=list(StepName))
+    step.add_argument("--worker-image", default="", help="image of the pods that do the step; none: this one does it")
     step.set_defaults(function=_step)
     refuse = commands.add_parser("refuse", parents=[common], help="record that a gate said no")
     refuse.add_argument("gate", type=StepName, choices=list(StepName))
@@ -65,7 +68,7 @@ def _begin(parsed: argparse.Namespace) -> None:
 
 
 def _step(parsed: argparse.Namespace) -> None:
-    passed = _run_step(load_config(parsed.config), parsed.run, parsed.name)
+    passed = _run_step(load_config(parsed.config), parsed.run, parsed.name, parsed.worker_image)
     parsed.passed.write_text(str(passed).lower(), encoding="utf-8")
 
 
@@ -80,12 +83,13 @@ def _report(parsed: argparse.Namespace) -> None:
         end_cluster_run(home_layout(), parsed.run)
 
 
-def _run_step(config: AlmanacConfig, run: str, step: StepName) -> bool:
+def _run_step(config: AlmanacConfig, run: str, step: StepName, worker_image: str = "") -> bool:
     home = home_layout()
+    launched = launched_step(config.cluster.model_dump_json(), worker_image) if worker_image else None
     return run_component(
         step.value,
-        step_function(step),
-        step_settings(config, step).model_dump_json(),
+        launched or step_function(step),
+        cluster_step_settings(config, step).model_dump_json(),
         {parent.value: str(home.run(run).step(parent)) for parent in parents_of(step, config.optional_steps)},
         home=str(home.root),
         run=run,

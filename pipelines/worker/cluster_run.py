@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from forecasting.cluster_api.session import NotThereError
 from forecasting.config import AlmanacConfig
 from forecasting.config.cluster_api import ClusterApiConfig
 from forecasting.contracts.codes import ExitCode
@@ -16,7 +17,6 @@ from forecasting.contracts.layout import HomeLayout
 from forecasting.durations import duration_s
 from forecasting.errors import RemoteError, RetryableError
 from forecasting.runs import load_run
-from pipelines.cluster.api_session import NotThereError
 from pipelines.cluster.backend import ClusterBackend, ClusterPhase, ClusterRunRecord, SubmissionSpec, submitted_name
 from pipelines.cluster.following import LOOK_S, FollowedRecord, recorded
 from pipelines.cluster.opening import open_cluster

@@ -58,6 +58,7 @@ STEPS_BY_IMAGE = [
     ("steps", "components.validation.validate_data"),
     ("steps", "components.features.build_features"),
     ("steps", "components.evaluation.evaluate_compressed"),
+    ("steps", "components.launching.launch_training"),
     ("steps", "components.reporting.report_run"),
     ("steps", "components.reporting.begin_run"),
     ("serving", "components.deployment.validate_serving"),

@@ -77,8 +77,10 @@ def lets(documents: tuple[Document, ...], pods: PodTemplate, direction: str, pee
         if not selects(policy["spec"]["podSelector"], pods.labels):
             continue
         for rule in policy["spec"].get(direction, ()):
-            ports = {numbers.get(one["port"], one["port"]) for one in rule["ports"]}
-            if port in ports and any(takes(one, peer) for one in rule["from" if direction == "ingress" else "to"]):
+            ports = {numbers.get(one["port"], one["port"]) for one in rule.get("ports", ())}
+            if (port in ports or "ports" not in rule) and any(
+                takes(one, peer) for one in rule["from" if direction == "ingress" else "to"]
+            ):
                 return True
     return False
 

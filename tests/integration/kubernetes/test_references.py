@@ -20,6 +20,12 @@ from tests.integration.kubernetes.rendering import (
 
 pytestmark = pytest.mark.services
 
+OF_STEPS = {
+    "argo": {"almanac-pipeline", "almanac-pipeline-executor"},
+    "training": {"almanac-pipeline-launcher"},
+}
+"""Accounts of components for pods that a pipeline makes."""
+
 PROBED = {
     "gateway": OPEN_PATHS,
     "monitor": {METRICS_PATH},
@@ -177,12 +183,12 @@ def test_each_workload_has_an_account_of_its_own_without_a_token_or_a_right(name
     owners = [pods.spec["serviceAccountName"] for pods in pod_templates(documents)]
     if name == "flink":
         owners.remove("flink")  # one account for both kinds of pods of a FlinkDeployment
-    of_steps = {"almanac-pipeline", "almanac-pipeline-executor"} if name == "argo" else set()
+    of_steps = OF_STEPS.get(name, set())
     assert sorted(owners) == sorted(set(accounts) - of_steps)
     assert of_steps <= set(accounts)
     assert all(one["automountServiceAccountToken"] is False for one in accounts.values())
     assert all(pods.spec["automountServiceAccountToken"] is False for pods in pod_templates(documents))
-    if name != "argo":
+    if name not in OF_STEPS:
         assert of_kind(documents, "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding") == []
 
 

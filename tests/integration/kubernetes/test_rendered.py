@@ -26,7 +26,9 @@ WORKLOADS = {"forecasts", "gateway", "mlflow", "model-server", "monitor", "pushg
 
 def test_the_overlays_and_components_are_those_that_are_documented():
     assert set(OVERLAYS) == {"dev", "staging", "prod"}
-    assert {"argo", "flink", "gpu", "keda", "kserve", "monitoring", "object-store", "postgres"} == set(COMPONENTS)
+    assert {"argo", "flink", "gpu", "keda", "kserve", "monitoring", "object-store", "postgres", "training"} == set(
+        COMPONENTS
+    )
 
 
 @pytest.mark.parametrize("name", RENDERED)

@@ -1,8 +1,10 @@
 """A server of an interface on a real port, which can be told to be slow, busy, or to lose an answer."""
 
 import json
+import socket
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -38,6 +40,14 @@ class RefusedError(Exception):
         self.status = status
 
 
+class CutOffError(Exception):
+    """A stream that breaks. half: a last piece without its end."""
+
+    def __init__(self, half: str = "") -> None:
+        super().__init__(half)
+        self.half = half
+
+
 @dataclass
 class FakeApi:
     """Answers by `answer` and writes down what it was asked. token: that it wants, none: any."""
@@ -46,7 +56,8 @@ class FakeApi:
     asked: list[Asked] = field(default_factory=list)
     token: str | None = None
 
-    def answer(self, asked: Asked) -> dict[str, Any] | str:
+    def answer(self, asked: Asked) -> dict[str, Any] | str | Iterator[str]:
+        """A document, a text, or lines that are sent one by one; a stream that raises `CutOffError` ends in the middle."""
         raise NotImplementedError
 
     def __enter__(self) -> str:
@@ -72,6 +83,8 @@ class FakeApi:
 class _Handler(BaseHTTPRequestHandler):
     api: FakeApi
     protocol_version = "HTTP/1.1"
+    # Head and body are written one after the other: else each answer waits 40 ms for an acknowledgement.
+    disable_nagle_algorithm = True
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -100,7 +113,29 @@ class _Handler(BaseHTTPRequestHandler):
         if fault and (fault.status or fault.drop):
             self._fail(fault)
             return
+        if isinstance(found, Iterator):
+            self._stream(found)
+            return
         self._write(200, found)
+
+    def _stream(self, lines: Iterator[str]) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        try:
+            for line in lines:
+                self._chunk(f"{line}\n")
+        except CutOffError as error:
+            if error.half:
+                self._chunk(error.half)
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+            return
+        self.wfile.write(b"0\r\n\r\n")
+
+    def _chunk(self, text: str) -> None:
+        self.wfile.write(f"{len(text.encode()):x}\r\n{text}\r\n".encode())
 
     def _fail(self, fault: Fault) -> None:
         if fault.drop:

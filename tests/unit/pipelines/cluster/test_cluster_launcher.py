@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from forecasting.cluster_api.session import ApiAddressSpec, ApiSession
 from forecasting.cluster_runs import begin_cluster_run, end_cluster_run
 from forecasting.config import load_config
 from forecasting.config.cluster_api import ClusterApiConfig
@@ -16,7 +17,6 @@ from forecasting.store.address import store_address
 from forecasting.store.opening import open_store
 from forecasting.store.retrain_asking import AskingLimitsSpec, RequestSource, RetrainReasonSpec, ask_for_retraining
 from forecasting.store.retrain_requests import RequestState, claim_request, finish_request, retrain_requests
-from pipelines.cluster.api_session import ApiAddressSpec, ApiSession
 from pipelines.cluster.argo import argo_documents
 from pipelines.cluster.argo_backend import ArgoBackend
 from pipelines.cluster.backend import submitted_name

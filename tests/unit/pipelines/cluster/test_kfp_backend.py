@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
+from forecasting.cluster_api.session import ApiAddressSpec, ApiSession
 from forecasting.config import load_config
 from forecasting.config.cluster_api import ClusterApiConfig
 from forecasting.contracts.steps import StepName
 from forecasting.errors import ConfigError, RemoteError
-from pipelines.cluster.api_session import ApiAddressSpec, ApiSession
 from pipelines.cluster.backend import ClusterPhase, SubmissionSpec
 from pipelines.cluster.kfp_backend import KfpBackend
 from tests.unit.pipelines.cluster.fake_api import Fault

@@ -4,7 +4,7 @@ import json
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,6 +115,37 @@ class ApiSession:
             if self._sleep(wait_s):
                 raise RetryableError(f"{found}; not asked again, as this process is to end")
             delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
+
+    def lines(self, request: ApiRequestSpec, *, silence_s: float) -> Iterator[str]:
+        """Lines of an answer while it is written, such as a watch or a log that is followed; asked for once.
+
+        Nothing comes of a status that the request accepts.
+
+        Args:
+            request: What is asked for.
+            silence_s: Time without a byte after which the stream counts as lost.
+
+        Raises:
+            RetryableError: The interface cannot be reached or is busy, or the stream was cut off.
+            RemoteError: It refuses the request; NotThereError where it does not know the thing.
+            ConfigError: The token cannot be read.
+        """
+        what = f"{request.method} {request.path} of {self._address.url}"
+        try:
+            with self._client.stream(
+                request.method, request.path, params=dict(request.query), headers=self._headers(request),
+                timeout=httpx.Timeout(self._client.timeout.connect, read=silence_s),
+            ) as answer:  # fmt: skip
+                if answer.status_code in request.accept:
+                    return
+                if not answer.is_success:
+                    answer.read()
+                    if answer.status_code in _PASSING:
+                        raise RetryableError(f"{what} answered {answer.status_code}: {_reason(answer)}")
+                    self._judged(request, answer, what)
+                yield from answer.iter_lines()
+        except httpx.TransportError as error:
+            raise RetryableError(f"{what} was cut off: {type(error).__name__} {error}".rstrip()) from error
 
     def _try(self, request: ApiRequestSpec) -> tuple[ApiAnswerRecord | str, float]:
         """Send it once: the answer, or why it is to be sent again, and after how many seconds where the interface says so."""

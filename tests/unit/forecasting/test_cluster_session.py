@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from forecasting.cluster_api.session import ApiAddressSpec, ApiRequestSpec, ApiSession
 from forecasting.config.cluster_api import ClusterApiConfig
 from forecasting.errors import ConfigError, RemoteError, RetryableError
-from pipelines.cluster.api_session import ApiAddressSpec, ApiRequestSpec, ApiSession
 from tests.unit.pipelines.cluster.fake_api import Asked, FakeApi, Fault, RefusedError
 
 GET, POST = ApiRequestSpec("GET", "/things"), ApiRequestSpec("POST", "/things", body={"a": 1}, repeatable=False)
