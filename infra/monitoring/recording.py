@@ -22,7 +22,7 @@ WAPE = "model_horizon:forecast_wape:increase"
 BIAS = "model_horizon:forecast_bias_ratio:increase"
 SKILL = "model_horizon:forecast_skill_vs_naive:increase"
 COVERAGE = "model_level:forecast_interval_coverage:increase"
-BEFORE_WEEKS, LATELY_WEEKS, LONG_WEEKS, YOUNG_WEEKS = 6, 3, 4, 1
+BEFORE_WEEKS, LATELY_WEEKS, LONG_WEEKS, YOUNG_WEEKS = 6, 3, 4, 2
 WAPE_BEFORE = "version_horizon:forecast_wape:offset21d"
 """WAPE of a version over six weeks that ended three weeks ago: what it is like when nothing is the matter. Until an error has lasted for so
 long it is no part of what it is compared with."""
@@ -136,7 +136,7 @@ def _long_skill(time: TimeSpec) -> str:
 
 
 def _lately(metric: MetricSpec, time: TimeSpec) -> str:
-    """What a sum of each version grew by in four weeks, or since it began where that is a week ago or more."""
+    """What a sum of each version grew by in four weeks, or since it began where that is two weeks ago or more."""
     now, then, young = (
         f"sum by ({HORIZON}) ({metric.exposed}{{{CHAMPION}}}{offset})"
         for offset in (_offset(time, weeks) for weeks in (0, LONG_WEEKS, YOUNG_WEEKS))

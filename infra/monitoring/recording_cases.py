@@ -128,12 +128,12 @@ RECORDING_CASES = (
         "12h",
     ),
     RecordingCase(
-        "a version that is eight days old is compared with the naive since it began, one of six days is not",
+        "a version that is 15 days old is compared with the naive since it began, one of 13 days is not",
         {
-            one(m.COMPARED_ABSOLUTE_ERROR, **_YOUNG): "_x54 0+3x16",
-            one(m.NAIVE_ABSOLUTE_ERROR, **_YOUNG): "_x54 0+2x16",
-            one(m.COMPARED_ABSOLUTE_ERROR, **{**_YOUNG, "version": "9"}): "_x58 0+3x12",
-            one(m.NAIVE_ABSOLUTE_ERROR, **{**_YOUNG, "version": "9"}): "_x58 0+2x12",
+            one(m.COMPARED_ABSOLUTE_ERROR, **_YOUNG): "_x40 0+3x30",
+            one(m.NAIVE_ABSOLUTE_ERROR, **_YOUNG): "_x40 0+2x30",
+            one(m.COMPARED_ABSOLUTE_ERROR, **{**_YOUNG, "version": "9"}): "_x44 0+3x26",
+            one(m.NAIVE_ABSOLUTE_ERROR, **{**_YOUNG, "version": "9"}): "_x44 0+2x26",
         },
         "35d",
         '{horizon="h1", model="demand", version="8"}',
