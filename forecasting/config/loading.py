@@ -64,7 +64,7 @@ def parse_config(document: Mapping[str, Any], source: str) -> AlmanacConfig:
 
 def _parse_yaml(text: str, where: str) -> Any:
     try:
-        return yaml.load(text, Loader=_SettingsLoader)
+        return yaml.load(text, Loader=_SettingsLoader)  # nosec B506 # a subclass of the safe loader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""

@@ -187,7 +187,7 @@ def write_forecasts(store: Store, batches: Sequence[ForecastBatchRecord]) -> int
     # As text: binding each row by the names of its columns would cost more than writing it.
     mark = "%s" if store.is_postgresql else "?"
     statement = (
-        f"INSERT INTO forecasts ({', '.join(names)}) VALUES ({', '.join([mark] * len(names))}) ON CONFLICT DO NOTHING"
+        f"INSERT INTO forecasts ({', '.join(names)}) VALUES ({', '.join([mark] * len(names))}) ON CONFLICT DO NOTHING"  # nosec B608 # names of our own table
     )
     written = 0
     with store.writing() as connection:

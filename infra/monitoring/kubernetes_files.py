@@ -12,7 +12,7 @@ from infra.monitoring.prometheus_file import PIPELINE_JOB, compose_scrapes, prom
 from infra.monitoring.rule_files import rule_files
 from infra.monitoring.spec import RulesSpec
 
-TOKENS_SECRET = "almanac-tokens"
+TOKENS_SECRET = "almanac-tokens"  # nosec B105 # the name of a secret
 """Secret with tokens of the gateway."""
 READ_TOKEN_KEY, ALERT_TOKEN_KEY = "read-token", "alert-token"
 SCRAPED_PORT = "http"

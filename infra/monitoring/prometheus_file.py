@@ -12,7 +12,7 @@ from infra.monitoring.tensorflow_names import PATTERN, REPLACEMENT
 PROMETHEUS_PORT, ALERTMANAGER_PORT, PUSHGATEWAY_PORT, GRAFANA_PORT = 9090, 9093, 9091, 3000
 WORKER_PORT = 9103
 PIPELINE_JOB = "pipeline"
-TOKEN_FILE = "/etc/prometheus/gateway-token"
+TOKEN_FILE = "/etc/prometheus/gateway-token"  # nosec B105 # a path
 """A token of scope `read`: the gateway's page needs one wherever the gateway is not on loopback only."""
 
 

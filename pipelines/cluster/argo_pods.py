@@ -10,7 +10,7 @@ from forecasting.durations import duration_s
 from pipelines.cluster.task_settings import GPU, launches, pod_resources
 
 CONFIG_DIR, CONFIG_FILE = "/etc/almanac", "config.yaml"
-SCRATCH_DIR = "/tmp"
+SCRATCH_DIR = "/tmp"  # nosec B108 # an empty volume of the pod alone
 PASSED_FILE = f"{SCRATCH_DIR}/passed"
 HOME_VOLUME, CONFIG_VOLUME, SCRATCH_VOLUME = "home", "config", "scratch"
 LAUNCHER_SUFFIX = "-launcher"

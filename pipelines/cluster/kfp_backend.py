@@ -184,7 +184,7 @@ class KfpBackend:
 
     def _pages(self, path: str, key: str, **query: str) -> Iterator[Mapping[str, Any]]:
         scope = self._namespace() if path == "experiments" else {"experiment_id": self._experiment_id()}
-        token = ""
+        token = ""  # nosec B105 # the token of the first page
         while True:
             page = {**scope, **query, "page_size": str(_PAGE)} | ({"page_token": token} if token else {})
             document = self._send("GET", f"/{path}", query=page).document

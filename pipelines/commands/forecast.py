@@ -65,5 +65,5 @@ def local_endpoint(serving: ServingConfig, gateway: GatewayConfig | None = None)
         )
     settings = gateway or GatewayConfig()
     bound = settings.bind_address or serving.bind_address
-    address = "127.0.0.1" if bound in ("0.0.0.0", "") else bound
+    address = "127.0.0.1" if bound in ("0.0.0.0", "") else bound  # nosec B104 # compared, not bound
     return f"{'https' if settings.tls_certificate else 'http'}://{address}:{serving.gateway_port}"

@@ -24,7 +24,7 @@ from serving.client.time_left import TimeLeft
 if TYPE_CHECKING:
     from serving.client.questions import Rows
 
-TOKEN_VARIABLE = "ALMANAC_TOKEN"
+TOKEN_VARIABLE = "ALMANAC_TOKEN"  # nosec B105 # the name of a variable
 REQUEST_ID = "x-request-id"
 DEADLINE_S = 30.0
 

@@ -40,7 +40,7 @@ class RequestLog:
             limit: Records that may wait for the disk.
         """
         self._prefix, self._rate, self._max_file_bytes = prefix, rate, max_file_bytes
-        self._random = random.Random(seed)
+        self._random = random.Random(seed)  # nosec B311 # of a sample
         self._records: queue.Queue[bytes | None] = queue.Queue(limit)
         self.n_dropped = 0
         self._n_files = 0
