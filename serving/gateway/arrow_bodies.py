@@ -77,7 +77,8 @@ def _table(body: bytes) -> pa.Table:
                     raise _too_large()
                 batches.append(batch)
             found = pa.Table.from_batches(batches, reader.schema).unify_dictionaries()
-            # Names are decoded here, where a wrong one is still no stream.
+            # Names and zones are decoded here, where a wrong one is still no stream.
+            _ = [kind.tz for kind in found.schema.types if pa.types.is_timestamp(kind)]
             return found.rename_columns(list(found.column_names))
     except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
         raise AnswerError(400, f"the body must be an Arrow IPC stream: {error}") from error

@@ -7,16 +7,18 @@ _TELLING = (b"\x00", b"\xff", b"\x80", b'"', b"\\", b"{", b"}", b"[", b"]", b","
             b"9" * 30, b"\xed\xa0\x80", b"\xff\xff\xff\xff\x0f", b"../", b"\xe2\x80\xae")  # fmt: skip
 _CHANGES = (1, 1, 1, 1, 2, 3, 6)
 _LONGEST = 1 << 16
+_FRESH, _KEPT = 0.5, 0.001
 
 
 def mutated(seeds: Sequence[bytes], *, n: int, seed: int) -> Iterator[bytes]:
     """Some changed bytes; what was made is changed again now and then."""
     draw, pool = random.Random(seed), list(seeds)
     for _ in range(n):
-        made = draw.choice(pool)
+        # Half of all begin with what a parser reads: the pool soon holds mostly what it refuses.
+        made = draw.choice(seeds if draw.random() < _FRESH else pool)
         for _ in range(draw.choice(_CHANGES)):
             made = _changed(made, draw, pool)[:_LONGEST]
-        if draw.random() < 0.05:
+        if draw.random() < _KEPT:
             pool.append(made)
         yield made
 
