@@ -3,7 +3,8 @@
 #
 #   target    what it holds                                            who runs in it
 #   steps     the lock without TensorFlow                              steps that load no Keras model; the command line
-#   trainer   the whole lock                                           train_model, evaluate_model, compress_model
+#   trainer   the whole lock; --build-arg ACCELERATOR=cuda: with       train_model, evaluate_model, compress_model
+#             NVIDIA's libraries, for nodes with such a GPU
 #   serving   the lock without Beam and Great Expectations             the model server; validate_serving, deploy_model
 #   gateway   the lock without every heavy package, and of TensorFlow  the gateway
 #             only the generated message classes
@@ -35,21 +36,29 @@ RUN python -m venv /opt/uv && /opt/uv/bin/pip install --no-cache-dir --disable-p
 WORKDIR /app
 COPY pyproject.toml uv.lock ./
 
+# C++ headers of TensorFlow, 200 MB, are of use to who compiles operations.
 FROM lock AS trainer-packages
-RUN /opt/uv/bin/uv sync --locked --no-dev --no-install-project --compile-bytecode
+ARG ACCELERATOR=cpu
+RUN /opt/uv/bin/uv sync --locked --no-dev --no-install-project --compile-bytecode --extra "${ACCELERATOR}" \
+ && rm -f /opt/almanac/.lock \
+ && rm -r /opt/almanac/lib/python3.11/site-packages/tensorflow/include
 
-# --prune leaves out a package and all that only it needs; the rest keeps the versions and hashes of the lock.
+# --prune leaves out a package and all that only it needs; the rest keeps the versions and hashes of the lock. uv leaves a file behind
+# by which it excludes others, and which everybody may write.
 FROM lock AS steps-packages
 RUN /opt/uv/bin/uv export --quiet --locked --no-dev --no-emit-project --output-file /tmp/packages.txt \
       --prune tensorflow --prune tensorflow-serving-api --prune keras \
  && /opt/uv/bin/uv venv /opt/almanac \
- && /opt/uv/bin/uv pip install --python /opt/almanac --require-hashes --compile-bytecode --requirement /tmp/packages.txt
+ && /opt/uv/bin/uv pip install --python /opt/almanac --require-hashes --compile-bytecode --requirement /tmp/packages.txt \
+ && rm -f /opt/almanac/.lock
 
 FROM lock AS serving-packages
 RUN /opt/uv/bin/uv export --quiet --locked --no-dev --no-emit-project --output-file /tmp/packages.txt \
       --prune apache-beam --prune great-expectations --prune ai-edge-quantizer \
  && /opt/uv/bin/uv venv /opt/almanac \
- && /opt/uv/bin/uv pip install --python /opt/almanac --require-hashes --compile-bytecode --requirement /tmp/packages.txt
+ && /opt/uv/bin/uv pip install --python /opt/almanac --require-hashes --compile-bytecode --requirement /tmp/packages.txt \
+ && rm -f /opt/almanac/.lock \
+ && rm -r /opt/almanac/lib/python3.11/site-packages/tensorflow/include
 
 FROM lock AS gateway-packages
 RUN /opt/uv/bin/uv export --quiet --locked --no-dev --no-emit-project --output-file /tmp/packages.txt \
@@ -57,7 +66,8 @@ RUN /opt/uv/bin/uv export --quiet --locked --no-dev --no-emit-project --output-f
       --prune apache-beam --prune great-expectations --prune mlflow --prune matplotlib \
       --prune kfp --prune kfp-kubernetes \
  && /opt/uv/bin/uv venv /opt/almanac \
- && /opt/uv/bin/uv pip install --python /opt/almanac --require-hashes --compile-bytecode --requirement /tmp/packages.txt
+ && /opt/uv/bin/uv pip install --python /opt/almanac --require-hashes --compile-bytecode --requirement /tmp/packages.txt \
+ && rm -f /opt/almanac/.lock
 
 # --- the code, compiled ---------------------------------------------------------------------------------
 FROM python AS code

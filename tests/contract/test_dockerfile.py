@@ -3,6 +3,7 @@
 import fnmatch
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -134,3 +135,20 @@ def test_the_builder_sees_what_is_copied_and_nothing_else():
         for name in (".git", ".venv", ".almanac", "build")
         if any(fnmatch.fnmatch(name, pattern) for pattern in allowed)
     ]
+
+
+def test_the_trainer_takes_libraries_of_nvidia_from_the_lock_by_a_build_argument():
+    (installing,) = [command for command in STAGES["trainer-packages"].values("RUN") if " sync " in command]
+    assert '--extra "${ACCELERATOR}"' in installing
+    assert STAGES["trainer-packages"].values("ARG") == ["ACCELERATOR=cpu"]
+    lock = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))["package"]
+    (almanac,) = [one for one in lock if one["name"] == "almanac"]
+    (tensorflow,) = [one for one in lock if one["name"] == "tensorflow"]
+    assert almanac["optional-dependencies"]["cuda"] == [{"name": "tensorflow", "extra": ["and-cuda"]}]
+    assert "cpu" in almanac["metadata"]["provides-extras"]
+    assert "cpu" not in almanac["optional-dependencies"]
+    libraries = {one["name"] for one in tensorflow["optional-dependencies"]["and-cuda"]}
+    assert {"nvidia-cudnn-cu12", "nvidia-cuda-runtime-cu12"} <= libraries
+    for one in lock:
+        if one["name"] in libraries:
+            assert all(wheel["hash"].startswith("sha256:") for wheel in one["wheels"]), one["name"]
