@@ -28,6 +28,7 @@ from forecasting.runs import (
     finish_run,
     forget_unfinished_steps,
     load_run,
+    refuse_run,
     write_run,
 )
 
@@ -118,6 +119,17 @@ def reopen_cluster_run(home: HomeLayout, run: str) -> None:
     _take_claim(home, load_config(layout.config), run)
     _open_again(layout, record)
     logger.info("run %s, which had ended as %s, goes on", run, record.status.value)
+
+
+def refuse_cluster_run(home: HomeLayout, run: str, gate: StepName) -> None:
+    """Record that a gate said no; a run that has ended and is tried again goes on with that.
+
+    Raises:
+        ConfigError: There is no such run.
+        RetryableError: Another run of the model is going, here or on a cluster.
+    """
+    reopen_cluster_run(home, run)
+    refuse_run(home.run(run), gate)
 
 
 def _go_on(layout: RunLayout, digest: str, cutoff: str | None) -> RunRecord:

@@ -56,8 +56,8 @@ def begin_run(config: str, home: str, run: str, cutoff: str, scheduled: str, req
 @dsl.component(base_image=image("steps"), install_kfp_package=False)
 def record_refusal(home: str, run: str, gate: str) -> None:
     """Write into the run record that a gate said no."""
+    from forecasting.cluster_runs import refuse_cluster_run
     from forecasting.contracts.layout import home_layout
     from forecasting.contracts.steps import StepName
-    from forecasting.runs import refuse_run
 
-    refuse_run(home_layout(home).run(run), StepName(gate))
+    refuse_cluster_run(home_layout(home), run, StepName(gate))

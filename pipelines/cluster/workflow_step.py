@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from components.launching.launch_training import launched_step
-from forecasting.cluster_runs import begin_cluster_run, end_cluster_run
+from forecasting.cluster_runs import begin_cluster_run, end_cluster_run, refuse_cluster_run
 from forecasting.code_closure import step_function
 from forecasting.config import AlmanacConfig, load_config
 from forecasting.config.launched import cluster_step_settings
@@ -19,7 +19,6 @@ from forecasting.contracts.layout import home_layout
 from forecasting.contracts.steps import StepName, parents_of
 from forecasting.errors import AlmanacError
 from forecasting.execution import run_component
-from forecasting.runs import refuse_run
 from pipelines.run import make_example
 
 
@@ -73,7 +72,7 @@ def _step(parsed: argparse.Namespace) -> None:
 
 
 def _refuse(parsed: argparse.Namespace) -> None:
-    refuse_run(home_layout().run(parsed.run), parsed.gate)
+    refuse_cluster_run(home_layout(), parsed.run, parsed.gate)
 
 
 def _report(parsed: argparse.Namespace) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
-from forecasting.cluster_runs import begin_cluster_run, end_cluster_run, reopen_cluster_run
+from forecasting.cluster_runs import begin_cluster_run, end_cluster_run, refuse_cluster_run, reopen_cluster_run
 from forecasting.config import AlmanacConfig
 from forecasting.config.cluster import StepResourcesConfig
 from forecasting.contracts.layout import HomeLayout
@@ -124,6 +124,18 @@ def test_a_run_that_has_ended_is_opened_again_by_a_step_that_is_done_again(confi
     assert ended.value.code == 2
     assert load_run(layout).finished is None
     assert model_is_going(home, "toy")
+
+
+def test_a_refusal_of_a_run_that_has_ended_opens_it_again_and_takes_the_claim(config, home):
+    begin_cluster_run(config, home, "one")
+    gate = StepRecord(StepName.VALIDATE_DATA, RunStatus.REFUSED, started=1.0, summary="gaps fails")
+    write_step(home.run("one"), gate)
+    end_cluster_run(home, "one")
+    refuse_cluster_run(home, "one", StepName.VALIDATE_DATA)
+    record = load_run(home.run("one"))
+    assert (record.finished, record.refused_by, record.reason) == (None, StepName.VALIDATE_DATA, "gaps fails")
+    with pytest.raises(RetryableError, match="run one of 'toy' is going"):
+        begin_cluster_run(config, home, "two")
 
 
 def test_the_report_of_a_run_that_has_ended_opens_it_not(config, home):
