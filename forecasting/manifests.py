@@ -96,6 +96,8 @@ def load_manifest(directory: Path) -> Manifest:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         manifest = Manifest(**{**document, "kind": ArtifactKind(document["kind"])})
+        if not isinstance(manifest.payload, dict):
+            raise TypeError(f"payload must be digests by path, found {manifest.payload!r}")
     except FileNotFoundError as error:
         raise ArtifactError(f"{directory} is no finished step output: it has no {MANIFEST_FILE}") from error
     except (KeyError, TypeError, ValueError, RecursionError) as error:
