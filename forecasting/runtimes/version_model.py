@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from forecasting.admission import AdmissionConfig, admit
+from forecasting.admission.loading import AdmissionConfig, admit
 from forecasting.contracts.artifacts import TFLITE_FILE
 from forecasting.contracts.signature import QUANTILES, SERVING_DEFAULT
 from forecasting.errors import ArtifactError

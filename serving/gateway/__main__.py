@@ -14,7 +14,7 @@ from typing import TypeVar
 import uvloop
 from pydantic import ValidationError
 
-from forecasting.admission import AdmissionConfig, admit_files
+from forecasting.admission.provenance import ProvenanceConfig, admit_files
 from forecasting.admission.signing import read_public_key
 from forecasting.answering.served_model import ServedModel
 from forecasting.answering.version_series import load_served_model
@@ -177,7 +177,7 @@ def _make_forecaster(
     store: GatewayStore | None,
 ) -> Forecaster:  # fmt: skip
     key = None if flags.signature_key_file is None else read_public_key(flags.signature_key_file)
-    admission = AdmissionConfig(public_key=key)
+    admission = ProvenanceConfig(public_key=key)
     read = functools.partial(load_served_model, repository, flags.model, series_dir=flags.series_dir)
 
     def load(version: int) -> ServedModel:

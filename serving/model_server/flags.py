@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from forecasting.admission import AdmissionConfig
+from forecasting.admission.loading import AdmissionConfig
 from forecasting.admission.operations import allowed_operations, read_more_operations
 from forecasting.admission.signing import read_public_key
 from forecasting.wire.messages import ConfigProto
@@ -258,7 +258,7 @@ def _admission(flags: argparse.Namespace) -> AdmissionConfig:
         except (OSError, UnicodeDecodeError) as error:
             raise invalid(f"--allowed_operations_file must name a text file that can be read: {error}") from error
     key = read_public_key(Path(flags.signature_key_file)) if flags.signature_key_file else None
-    return AdmissionConfig(flags.require_version_manifest, operations, key)
+    return AdmissionConfig(flags.require_version_manifest, key, operations)
 
 
 def _batching(flags: argparse.Namespace) -> tuple[BatchingConfig | None, int | None]:

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from forecasting.admission import AdmissionConfig, admit
+from forecasting.admission.loading import AdmissionConfig, admit
 from forecasting.errors import VersionRefusedError
 from serving.model_server.backends import Backend, BackendConfig, load_backend
 from serving.model_server.batching import BatchingConfig, BatchQueues

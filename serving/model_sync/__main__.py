@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from forecasting.admission import AdmissionConfig
+from forecasting.admission.provenance import ProvenanceConfig
 from forecasting.admission.signing import read_public_key
 from forecasting.errors import AlmanacError
 from forecasting.repository import ModelRepository
@@ -51,7 +51,7 @@ def make_round(flags: argparse.Namespace) -> Callable[[], list[int]]:
     if flags.direction == "push":
         return PushedModel(repository, store, flags.model).push
     key = None if flags.signature_key_file is None else read_public_key(flags.signature_key_file)
-    admission = None if key is None else AdmissionConfig(public_key=key)
+    admission = None if key is None else ProvenanceConfig(public_key=key)
     return PulledModel(store, repository, flags.model, admission=admission).pull
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from forecasting.admission import AdmissionConfig, admit_files
+from forecasting.admission.provenance import ProvenanceConfig, admit_files
 from forecasting.errors import ArtifactError
 from forecasting.manifests import digest_file, sync_directory, sync_tree, write_text_atomically
 from forecasting.repository import SERIES_DIR, ModelRepository, RolesRecord
@@ -40,7 +40,7 @@ class PulledModel:
         repository: ModelRepository,
         model: str,
         *,
-        admission: AdmissionConfig | None = None,
+        admission: ProvenanceConfig | None = None,
     ) -> None:
         """Nothing is pulled yet."""
         self._store, self._repository, self._model, self._admission = store, repository, model, admission
@@ -61,7 +61,7 @@ def pull_model(
     model: str,
     *,
     is_first: bool = True,
-    admission: AdmissionConfig | None = None,
+    admission: ProvenanceConfig | None = None,
 ) -> list[int]:
     """Bring the versions in a role, then the roles, then `models.config`.
 
@@ -132,7 +132,7 @@ def _pull_version(
     repository: ModelRepository,
     model: str,
     manifest: SyncManifest,
-    admission: AdmissionConfig | None,
+    admission: ProvenanceConfig | None,
 ) -> bool:
     """Bring a version with its series and record, where they are not here; returns whether its files were brought."""
     version = manifest.version

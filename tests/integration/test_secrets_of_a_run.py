@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from forecasting.admission import AdmissionConfig, admit
+from forecasting.admission.loading import AdmissionConfig, admit
 from forecasting.admission.signing import read_public_key
 from serving.client import GatewayClient
 from serving.gateway.tokens import TokenScope, make_token

@@ -9,7 +9,7 @@ import pytest
 from components.deployment.deploy_model import deploy_model
 from components.deployment.golden import read_golden, write_golden
 from components.deployment.validate_serving import validate_serving
-from forecasting.admission import AdmissionConfig, admit
+from forecasting.admission.loading import AdmissionConfig, admit
 from forecasting.admission.signing import read_public_key
 from forecasting.config.root import DeployModelSettings, ValidateServingSettings
 from forecasting.config.sections import DeployConfig, ForecastConfig, ServingConfig, SigningConfig

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from model_signing.signing import Config as OfficialSigning
 from model_signing.verifying import Config as OfficialVerifying
 
-from forecasting.admission import AdmissionConfig, admit_files
+from forecasting.admission.provenance import ProvenanceConfig, admit_files
 from forecasting.admission.signing import check_signature, find_private_key, read_private_key, read_public_key
 from forecasting.admission.version_files import check_version_files
 from forecasting.errors import ConfigError, VersionRefusedError
@@ -43,7 +43,7 @@ def publish(root: Path, private: Path, *, content: bytes = b"graph") -> Path:
 
 
 def admit_signed(version: Path, public: Path) -> None:
-    config = AdmissionConfig(public_key=read_public_key(public))
+    config = ProvenanceConfig(public_key=read_public_key(public))
     admit_files(version, config, subject=f"{version.parent.name}/{version.name}")
 
 
@@ -150,7 +150,7 @@ def test_a_signature_file_that_is_none_is_refused(tmp_path, keys, text):
 def test_without_a_key_signatures_are_not_looked_at(tmp_path, keys):
     version = publish(tmp_path, keys[0])
     (version / "model.sig").write_text("nonsense")
-    admit_files(version, AdmissionConfig(), subject="demand/1")
+    admit_files(version, ProvenanceConfig(), subject="demand/1")
 
 
 def test_a_key_comes_from_the_environment_too(monkeypatch, keys):

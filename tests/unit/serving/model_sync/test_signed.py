@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from forecasting.admission import AdmissionConfig
+from forecasting.admission.provenance import ProvenanceConfig
 from forecasting.admission.signing import find_private_key, read_public_key
 from forecasting.errors import VersionRefusedError
 from forecasting.repository import ModelRepository
@@ -22,7 +22,7 @@ def keys(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_a_pull_with_a_key_leaves_unsigned_versions_and_goes_on_with_signed_ones(store, pulled, keys, tmp_path):
     source = ModelRepository(tmp_path / "source")
-    admission = AdmissionConfig(public_key=read_public_key(keys[1]))
+    admission = ProvenanceConfig(public_key=read_public_key(keys[1]))
     publish(source, tmp_path, "one")
     push_model(source, store, MODEL)
     with pytest.raises(VersionRefusedError, match=r"must have model\.sig"):
@@ -51,5 +51,5 @@ def test_a_manifest_of_the_store_that_was_made_to_fit_forged_files_is_of_no_use(
     roles.write_text(roles.read_text().replace('"previous": 1', '"previous": null'))
     push_model(source, store, MODEL)
     with pytest.raises(VersionRefusedError, match="must have the SHA-256"):
-        pull_model(store, pulled, MODEL, admission=AdmissionConfig(public_key=read_public_key(keys[1])))
+        pull_model(store, pulled, MODEL, admission=ProvenanceConfig(public_key=read_public_key(keys[1])))
     assert served(pulled) == {}
