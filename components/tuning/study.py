@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from components.tuning.sampling import make_sampler
 from forecasting.config.tuning import Choice, RangeConfig, TuningConfig, choice_label
@@ -24,6 +25,8 @@ STAGE, PATH, SEED, OF, KEY, SURPLUS = "stage", "path", "seed", "of", "key", "sur
 HEARTBEAT_S, GRACE_S = 20, 120
 """How often a running trial says that it is, and after what silence another worker tries it again."""
 MOST_COMBINATIONS = 100_000
+_ATTEMPTS, _WAIT_S = 5, 1.0
+"""To find the tables of a new database, which another worker makes just then."""
 
 Space = Mapping[str, RangeConfig]
 
@@ -50,10 +53,7 @@ def open_study(spec: StudySpec) -> optuna.Study:
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     wait = {"connect_args": {"timeout": 60}} if spec.address.file is not None else {"pool_pre_ping": True}
     try:
-        storage = optuna.storages.RDBStorage(
-            spec.address.url.render_as_string(hide_password=False), engine_kwargs=wait, heartbeat_interval=HEARTBEAT_S,
-            grace_period=GRACE_S,
-        )  # fmt: skip
+        storage = _storage(spec.address.url.render_as_string(hide_password=False), wait)
         study = optuna.create_study(
             storage=storage, study_name=spec.name, load_if_exists=True, pruner=_pruner(spec.settings),
             direction="maximize" if spec.settings.maximised else "minimize",
@@ -67,6 +67,21 @@ def open_study(spec: StudySpec) -> optuna.Study:
     if spec.settings.sampler == "grid":
         _enqueue_grid(study, spec)
     return study
+
+
+def _storage(url: str, engine_kwargs: dict[str, Any]) -> optuna.storages.RDBStorage:
+    """The storage; of workers that begin at once in an empty database one makes the tables, and the others try again."""
+    attempt = 1
+    while True:
+        try:
+            return optuna.storages.RDBStorage(
+                url, engine_kwargs=engine_kwargs, heartbeat_interval=HEARTBEAT_S, grace_period=GRACE_S
+            )
+        except (IntegrityError, ProgrammingError):
+            if attempt == _ATTEMPTS:
+                raise
+            attempt += 1
+            time.sleep(_WAIT_S)
 
 
 def _pruner(settings: TuningConfig) -> optuna.pruners.BasePruner:

@@ -65,11 +65,16 @@ NOT_MOVED = {
     ("serving", "Versions that could not be read"): "every version can be read",
     ("serving", "Error of the candidate over the champion's"): "the candidate is not judged by its error; no data",
     ("serving", "Refused"): "the model server refuses nothing; no data",
+    ("serving", "Failed loads"): "every version can be loaded; no data",
     ("quality", "Width of intervals"): "the model's intervals are as wide for any data",
 }
 """Panels that no fault moves, with the reason."""
 
-WITHOUT_DATA = {("serving", "Error of the candidate over the champion's"), ("serving", "Refused")}
+WITHOUT_DATA = {
+    ("serving", "Error of the candidate over the champion's"),
+    ("serving", "Refused"),
+    ("serving", "Failed loads"),
+}
 
 WAVERING = {
     ("overview", "99th percentile"), ("serving", "Duration"), ("serving", "CPU"), ("serving", "In flight"), ("serving", "Model's time"),
