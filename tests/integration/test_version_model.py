@@ -33,5 +33,5 @@ def test_inputs_of_another_shape_are_refused_where_the_graph_would_take_them(mod
 
 def test_a_saved_model_that_cannot_be_loaded_is_one_error(tmp_path):
     (tmp_path / "saved_model.pb").write_bytes(b"nonsense")
-    with pytest.raises(ArtifactError, match="must hold a SavedModel that can be loaded"):
+    with pytest.raises(ArtifactError, match="must be a SavedModel, found what cannot be parsed"):
         VersionModel(tmp_path)
