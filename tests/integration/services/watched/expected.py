@@ -80,9 +80,9 @@ WAVERING = {
     ("overview", "99th percentile"), ("serving", "Duration"), ("serving", "CPU"), ("serving", "In flight"), ("serving", "Model's time"),
     ("serving", "Request latency"), ("serving", "Runtime latency"), ("serving", "Time in the batch queue"), ("serving", "Latency by version"),
     ("serving", "Batch size"), ("serving", "In flight in the embedded server"), ("pipeline", "Duration of a round"),
-    ("serving", "Reading a version"), ("quality", "Delay of actual values"), ("data", "Stability index"), ("data", "Kolmogorov-Smirnov"),
+    ("serving", "Reading a version"), ("quality", "Delay of actual values"), ("quality", "Bias, 1 d and 7 d"), ("data", "Stability index"), ("data", "Kolmogorov-Smirnov"),
     ("data", "Forecasts against the past target"), ("quality", "Latest step scored"), ("data", "Age of the newest target"),
     ("data", "Last measured"), ("pipeline", "Last round"), ("pipeline", "Rounds"), ("pipeline", "Worker last seen"),
 }  # fmt: skip
 """Panels that need not be flat in the calm: the load of the machine moves them too, ages of what comes every second among them, or they
-waver, being of 200 values."""
+waver, being of 200 values or the mean of errors about zero."""
