@@ -41,7 +41,7 @@ features:
 split: {validation: 10d, test: 14d}
 model: {units: 16, head_units: 16, step_units: 4, dropout: 0.0}
 training: {batch_size: 64, max_epochs: 5, learning_rate: 0.01, warmup_steps: 10}
-compression: {variants: [tflite_int8_weights], max_accuracy_loss: 0.2, n_parity_windows: 8}
+compression: {variants: [tflite_int8_weights], max_accuracy_loss: 0.2, n_parity_windows: 8, time_budget_s: 3600}
 gates:
   model: {max_mae: 40, max_rmse: 60, max_naive_ratio: 0.5, max_champion_ratio: 1.5}
   compressed: {max_mae: 40, max_rmse: 60}
