@@ -21,7 +21,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -41,6 +41,7 @@ from forecasting.manifests import (
     sync_tree,
     write_text_atomically,
 )
+from forecasting.roles import RolesChangeRecord, RolesRecord, undone
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -57,32 +58,6 @@ REJECTED_KEY = "rejected"
 """Key of a version's record: why a person rejected it; empty or absent where nobody did."""
 LOCK_FILE = ".lock"
 _LEFTOVER_S = 86_400
-
-
-@dataclass(frozen=True)
-class RolesRecord:
-    """Contents of `roles.json`. `last_version` is the highest ever used: numbers are never used again."""
-
-    champion: int | None = None
-    candidate: int | None = None
-    previous: int | None = None
-    last_version: int = 0
-
-    def of(self, role: ModelRole) -> int | None:
-        """The version in a role."""
-        return {
-            ModelRole.CHAMPION: self.champion,
-            ModelRole.CANDIDATE: self.candidate,
-            ModelRole.PREVIOUS: self.previous,
-        }[role]
-
-
-@dataclass(frozen=True)
-class RolesChangeRecord:
-    """One change of roles: what they were and what they became."""
-
-    before: RolesRecord
-    after: RolesRecord
 
 
 class ModelRepository:
@@ -371,7 +346,7 @@ class ModelRepository:
         with self._locked():
             roles = self.roles(name)
             for change in reversed(changes):
-                roles = _undone(roles, change)
+                roles = undone(roles, change)
             if roles.candidate == roles.champion or roles.candidate not in self.versions(name):
                 roles = replace(roles, candidate=None)
             self._change(name, roles, AuditAction.RESTORE, roles.champion, reason)
@@ -457,19 +432,6 @@ class ModelRepository:
             # Waits; the kernel lets go when the holder ends, however it ends.
             fcntl.flock(stream, fcntl.LOCK_EX)
             yield
-
-
-def _undone(roles: RolesRecord, change: RolesChangeRecord) -> RolesRecord:
-    def back(role: ModelRole) -> int | None:
-        was, made = change.before.of(role), change.after.of(role)
-        return was if was != made and roles.of(role) == made else roles.of(role)
-
-    return replace(
-        roles,
-        champion=back(ModelRole.CHAMPION),
-        candidate=back(ModelRole.CANDIDATE),
-        previous=back(ModelRole.PREVIOUS),
-    )
 
 
 def _copy_series(store_dir: Path, target: Path) -> None:

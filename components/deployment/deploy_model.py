@@ -37,7 +37,8 @@ from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole, served_name
 from forecasting.errors import AlmanacError, RemoteError, RetryableError
 from forecasting.gates.candidate import SHADOW_APPROVAL
-from forecasting.repository import APPROVAL_KEY, ModelRepository, RolesChangeRecord
+from forecasting.repository import APPROVAL_KEY, ModelRepository
+from forecasting.roles import RolesChangeRecord
 from forecasting.served_forecast import ForecastRecord
 from forecasting.steps import StepContext, StepOutcome
 from forecasting.wire.client import GrpcClient, RestClient

@@ -12,7 +12,8 @@ from forecasting.contracts.layout import home_layout
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import ConfigError, ModelRefusedError
 from forecasting.formats import as_time
-from forecasting.repository import APPROVAL_KEY, REJECTED_KEY, ModelRepository, RolesRecord
+from forecasting.repository import APPROVAL_KEY, REJECTED_KEY, ModelRepository
+from forecasting.roles import RolesRecord
 from pipelines.records import moment, table
 
 

@@ -17,7 +17,8 @@ from forecasting.errors import AlmanacError, RetryableError
 from forecasting.file_locks import exclusive_lock
 from forecasting.gates.candidate import SHADOW_APPROVAL, CandidateReport, judge_candidate, judgement_obstacle
 from forecasting.gates.rules import GateDecision
-from forecasting.repository import APPROVAL_KEY, ModelRepository, RolesRecord
+from forecasting.repository import APPROVAL_KEY, ModelRepository
+from forecasting.roles import RolesRecord
 from forecasting.store.opening import Store
 from serving.gateway.candidate_samples import CandidateSamples
 from serving.gateway.candidate_traffic import CandidateOutcomeRecord

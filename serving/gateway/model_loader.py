@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from forecasting.answering.served_model import ServedModel
-from forecasting.repository import ModelRepository, RolesRecord
+from forecasting.repository import ModelRepository
+from forecasting.roles import RolesRecord
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

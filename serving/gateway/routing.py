@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from forecasting.answering.answer_error import AnswerError
 from forecasting.answering.request import ModelPin
 from forecasting.contracts.vocabulary import ModelRole, served_name
-from forecasting.repository import RolesRecord
+from forecasting.roles import RolesRecord
 
 PINS = (ModelRole.CHAMPION, ModelRole.CANDIDATE)
 """Roles that the model server has; `previous` must be rolled back to first."""

@@ -10,7 +10,8 @@ from typing import Any
 from forecasting.admission.provenance import ProvenanceConfig, admit_files
 from forecasting.errors import ArtifactError
 from forecasting.manifests import digest_file, sync_directory, sync_tree, write_text_atomically
-from forecasting.repository import SERIES_DIR, ModelRepository, RolesRecord
+from forecasting.repository import SERIES_DIR, ModelRepository
+from forecasting.roles import RolesRecord
 from serving.model_sync.object_store import ObjectStore
 from serving.model_sync.push import held_versions
 from serving.model_sync.sync_manifest import (

@@ -5,7 +5,8 @@ import logging
 from forecasting.command_word import command_word
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import ArtifactError, RetryableError
-from forecasting.repository import SERIES_DIR, SERIES_KEY, ModelRepository, RolesRecord
+from forecasting.repository import SERIES_DIR, SERIES_KEY, ModelRepository
+from forecasting.roles import RolesRecord
 from serving.model_sync.object_store import ObjectStore
 from serving.model_sync.sync_manifest import (
     SyncManifest,

@@ -14,7 +14,8 @@ from google.protobuf import text_format
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import ArtifactError, ConfigError
 from forecasting.quarantine import read_quarantine
-from forecasting.repository import ModelRepository, RolesRecord
+from forecasting.repository import ModelRepository
+from forecasting.roles import RolesRecord
 from forecasting.schema import Series, SeriesSpec, SeriesStore, SplitSpec
 from forecasting.wire.messages import ModelServerConfig
 from tests.unit.forecasting.series_stores import write_series_store

@@ -12,7 +12,8 @@ import pytest
 
 from forecasting.answering.answer_error import AnswerError
 from forecasting.contracts.vocabulary import ModelRole
-from forecasting.repository import ModelRepository, RolesRecord
+from forecasting.repository import ModelRepository
+from forecasting.roles import RolesRecord
 from forecasting.wire.client import GrpcClient
 from forecasting.wire.server_process import listening_process, model_server
 from serving.client import GatewayClient, GatewayRefusalError
