@@ -17,7 +17,7 @@ from forecasting.contracts.artifacts import DEPLOYMENT_FILE, ArtifactKind
 from forecasting.contracts.layout import HomeLayout, RunLayout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole, RunStatus
-from forecasting.errors import ArtifactError
+from forecasting.errors import ArtifactError, DataError
 from forecasting.manifests import digest_file, digest_text, payload_digests, verify, write_text_atomically
 from forecasting.runs import STEP_RECORDS_DIR, StepRecord, list_runs, load_step
 from forecasting.source_state import source_state
@@ -95,6 +95,24 @@ def step_key(
         lock=lock_digest(),
         external=external | _learned_state(settings, external, cutoff, home) | _moment(settings, cutoff, created),
     )
+
+
+def is_outdated(key: KeyRecord, settings: StepSettings, *, home: HomeLayout, created: float | None) -> bool:
+    """Whether the source is another than when the key was made: the result may be of either, and is no result of this key.
+
+    Args:
+        key: Of a step that has just read the source.
+        settings: Of the step.
+        home: Where examples are.
+        created: When the run was begun, epoch seconds.
+    """
+    if not isinstance(settings, ValidateDataSettings):
+        return False
+    try:
+        state = source_state(settings.data, home, created=created)
+    except DataError:
+        return True
+    return any(key.external.get(name) != value for name, value in state.items())
 
 
 @lru_cache(maxsize=1)

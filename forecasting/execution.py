@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from forecasting.cache import NEVER_REUSED, STEP_KINDS, KeyRecord, find_finished, step_key, write_key
+from forecasting.cache import NEVER_REUSED, STEP_KINDS, KeyRecord, find_finished, is_outdated, step_key, write_key
 from forecasting.capture import captured, shown
 from forecasting.cluster_runs import reopen_cluster_run
 from forecasting.command_word import command_word
@@ -235,7 +235,11 @@ def _perform(call: StepCallSpec, recorder: StepRecorder) -> None:
     recorder.begin()
     outcome = _run_function(call, key, digests, started=recorder.record.started)
     status = RunStatus.SUCCEEDED if outcome.passed else RunStatus.REFUSED
-    recorder.record = replace(recorder.record, status=status, summary=outcome.summary, reusable=outcome.reusable)
+    reusable = outcome.reusable
+    if reusable and is_outdated(key, call.settings, home=call.context.home, created=call.context.created):
+        logger.info("the source changed while %s ran: no later run takes this result over", call.step)
+        reusable = False
+    recorder.record = replace(recorder.record, status=status, summary=outcome.summary, reusable=reusable)
 
 
 def _kept(call: StepCallSpec, key: KeyRecord) -> StepRecord | None:

@@ -1,17 +1,24 @@
 """The files behind an address that is no database: one file, a folder, or a pattern, here or elsewhere."""
 
 import glob
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
-from forecasting.errors import ConfigError, DataError
+from forecasting.errors import AlmanacError, ConfigError, DataError, RetryableError
 from forecasting.sources import SourceAddress, SourceKind, reading
 
 CSV_ENDINGS = (".csv", ".csv.gz", ".csv.zst")
 PARQUET_ENDINGS = (".parquet", ".pq")
 _HIDDEN = (".", "_")
+_WRITTEN_MARKS = (
+    "ETag", "etag", "e_tag", "md5Hash", "md5", "Content-MD5", "content_md5", "Digest", "checksum", "CRC", "crc32c", "generation",
+    "mtime", "LastModified", "last_modified", "Last-Modified", "updated", "modified", "created",
+)  # fmt: skip
+"""What file systems of fsspec call that by which a change of a file is seen."""
 
 
 class FileFormat(StrEnum):
@@ -26,13 +33,14 @@ class FileSet:
     """Files that are one table, in order of their names.
 
     base: folder from which names and partitions count. paths: below it, all of one format.
-    filesystem: of fsspec; none: the local one.
+    marks: by path, what a change of the file is seen by. filesystem: of fsspec; none: the local one.
     """
 
     address: SourceAddress
     base: str
     paths: tuple[str, ...]
     format: FileFormat
+    marks: Mapping[str, Mapping[str, str]]
     filesystem: Any = None
 
     @property
@@ -45,6 +53,44 @@ class FileSet:
         if self.filesystem is None:
             return Path(path).open("rb")
         return cast(BinaryIO, self.filesystem.open(path, "rb"))
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Read the files within: all of them as they were when they were listed.
+
+        Raises:
+            RetryableError: A file was written, replaced, added or removed meanwhile; what was read is no table.
+        """
+        try:
+            yield
+        except (DataError, OSError) as error:
+            # Half of one file and half of another can fail in any way.
+            if changed := self._changed():
+                raise self._refusal(changed) from error
+            raise
+        if changed := self._changed():
+            raise self._refusal(changed)
+
+    def _changed(self) -> tuple[str, ...]:
+        """Names of the files that are not as they were listed."""
+        if self.filesystem is not None:
+            self.filesystem.invalidate_cache()
+        try:
+            now = find_files(self.address).marks
+        except AlmanacError:
+            return self.names
+        paths = sorted({*self.marks, *now})
+        return tuple(
+            path.removeprefix(self.base).lstrip("/") for path in paths if now.get(path) != self.marks.get(path)
+        )
+
+    def _refusal(self, changed: tuple[str, ...]) -> RetryableError:
+        more = f" and {len(changed) - 1:,} more" if len(changed) > 1 else ""
+        which = "it" if len(self.paths) == 1 and changed == self.names else f"{changed[0]}{more}"
+        return RetryableError(
+            f"{self.address.name} must stay as it is while it is read, and {which} was written, replaced, added or removed; "
+            "nothing of it is used, run again once it is whole"
+        )
 
     def partition(self, path: str) -> dict[str, str | None]:
         """Columns and values that the folders of a file say: `year=2024/` is 2024 of the column year."""
@@ -81,7 +127,23 @@ def find_files(address: SourceAddress) -> FileSet:
             f"the files of {address.name} must be all CSV or all Parquet, and they are both; name one kind by a pattern such as "
             "FOLDER/*.parquet"
         )
-    return FileSet(address, base, tuple(sorted(paths)), chosen[0], filesystem)
+    kept = tuple(sorted(paths))
+    with reading(address):
+        marks = {
+            path: _local_mark(path) if filesystem is None else written_mark(filesystem.info(path)) for path in kept
+        }
+    return FileSet(address, base, kept, chosen[0], marks, filesystem)
+
+
+def written_mark(found: Mapping[str, Any]) -> dict[str, str]:
+    """What a file system of fsspec knows of a file's content: its size and, from most of them, more."""
+    marks = {name: str(found[name]) for name in _WRITTEN_MARKS if found.get(name) is not None}
+    return {**marks, "size": str(found.get("size"))}
+
+
+def _local_mark(path: str) -> dict[str, str]:
+    found = Path(path).stat()
+    return {"size": str(found.st_size), "mtime": str(found.st_mtime_ns), "inode": str(found.st_ino)}
 
 
 def _format(path: str) -> FileFormat | None:

@@ -1,10 +1,8 @@
 """What the content of a table is known by, for the key of the step that reads it."""
 
 import json
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from forecasting.config.table import DataConfig
 from forecasting.contracts.layout import HomeLayout
@@ -12,12 +10,6 @@ from forecasting.manifests import digest_file, digest_text
 from forecasting.source_files import FileSet, find_files
 from forecasting.sources import EXAMPLE_SCHEME, SourceKind, source_address, source_file
 from forecasting.sql_sources import shown_url, sqlite_file
-
-_WRITTEN_MARKS = (
-    "ETag", "etag", "e_tag", "md5Hash", "md5", "Content-MD5", "content_md5", "Digest", "checksum", "CRC", "crc32c", "generation",
-    "mtime", "LastModified", "last_modified", "Last-Modified", "updated", "modified", "created",
-)  # fmt: skip
-"""What file systems of fsspec call that by which a change of a file is seen."""
 
 
 def source_state(data: DataConfig, home: HomeLayout, *, created: float | None) -> dict[str, str]:
@@ -59,10 +51,10 @@ def _state(name: str, uri: str, query: str | None, *, home: HomeLayout, created:
     files = find_files(address)
     if files.filesystem is None:
         return {name: _digest(files)}
-    marks = {path: _mark(files.filesystem.info(path)) for path in files.paths}
-    if None in marks.values():
+    if any(len(mark) == 1 for mark in files.marks.values()):
+        # Only a size, which a change may leave as it is.
         return _read_again(name, address.name, created)
-    return {name: digest_text(json.dumps(marks, sort_keys=True))}
+    return {name: digest_text(json.dumps(files.marks, sort_keys=True))}
 
 
 def _digest(files: FileSet) -> str:
@@ -70,12 +62,6 @@ def _digest(files: FileSet) -> str:
         return digest_file(Path(files.paths[0]))
     digests = {name: digest_file(Path(path)) for name, path in zip(files.names, files.paths, strict=True)}
     return digest_text(json.dumps(digests, sort_keys=True))
-
-
-def _mark(found: Mapping[str, Any]) -> dict[str, str] | None:
-    """What a file system knows of a file's content; none where that is only its name and size."""
-    marks = {name: str(found[name]) for name in _WRITTEN_MARKS if found.get(name) is not None}
-    return {**marks, "size": str(found.get("size"))} if marks else None
 
 
 def _read_again(name: str, place: str, created: float | None) -> dict[str, str]:

@@ -46,6 +46,10 @@ class ParquetSource(Source):
 
     @override
     def batches(self, columns: tuple[str, ...]) -> Iterator[PartBatch]:
+        with self.files.unchanged():
+            yield from self._batches(columns)
+
+    def _batches(self, columns: tuple[str, ...]) -> Iterator[PartBatch]:
         for part, path in enumerate(self.files.paths):
             partition = self.files.partition(path)
             inside = [name for name in columns if name not in partition]

@@ -49,6 +49,7 @@ class Source(ABC):
 
         Raises:
             DataError: The source cannot be read.
+            RetryableError: It was changed while it was read.
         """
 
     def hint_for_missing(self) -> str:

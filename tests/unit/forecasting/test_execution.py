@@ -176,6 +176,35 @@ def test_a_resumed_run_keeps_such_a_result_only_if_it_passed(home: HomeLayout, p
     assert again.calls == calls
 
 
+class ReplacingStep(WritingStep):
+    """Writes one file, after another table has come into the place of the one that its key knows."""
+
+    def __init__(self, table: Path, content: str) -> None:
+        super().__init__()
+        self.table, self.content = table, content
+
+    def __call__(
+        self, settings: StepSettings, inputs: Mapping[StepName, Path], output: Path, context: StepContext
+    ) -> StepOutcome:
+        self.table.write_text(self.content)
+        return super().__call__(settings, inputs, output, context)
+
+
+@pytest.mark.parametrize(("content", "n_calls"), [("x\n1\n", 0), ("x\n2\n", 1)])
+def test_what_was_made_while_the_table_changed_is_no_result_of_the_table_that_was_there(
+    home: HomeLayout, tmp_path: Path, content: str, n_calls: int
+) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("x\n1\n")
+    source = {"uri": str(table), "time_column": "x", "target": "x"}
+    assert _execute(home, _new_run(home), ReplacingStep(table, content), data=source)
+    table.write_text("x\n1\n")
+    later = create_run(home, RunRecord("20260101T000001Z-toy", "toy", 1.0, None, "digest"))
+    again = WritingStep()
+    assert _execute(home, later, again, data=source)
+    assert again.calls == n_calls
+
+
 def test_a_step_that_begins_forgets_its_own_and_later_outputs_of_an_earlier_attempt(home: HomeLayout) -> None:
     run = _new_run(home)
     _execute(home, run, WritingStep())
