@@ -28,8 +28,6 @@ def main() -> int:
     logging.getLogger("tests").setLevel(logging.INFO)
     out.mkdir(parents=True)
     found = live_two_years(out)
-    found.shifted.write(out / "shifted.json")
-    found.control.write(out / "control.json")
     draw_years(found.shifted, found.control, found.change, out / "year.png")
     text = json.dumps(figures(found), indent=1)
     (out / "figures.json").write_text(text + "\n", encoding="utf-8")
