@@ -37,6 +37,7 @@ def draw_years(shifted: YearRecord, control: YearRecord, change: int, path: Path
     """
     from matplotlib.dates import DateFormatter, MonthLocator
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     with chart_style(path.stem, font_size=10):
         figure = Figure(figsize=SIZE, layout="constrained")
@@ -65,7 +66,17 @@ def draw_years(shifted: YearRecord, control: YearRecord, change: int, path: Path
         top.set_xlim(_time(control.days[0].day), _time(control.days[-1].day + DAY_S))  # type: ignore[arg-type]
         told_control.xaxis.set_major_locator(MonthLocator())
         told_control.xaxis.set_major_formatter(DateFormatter("%b"))
-        figure.legend(*top.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9.5)
+        runs_shown = [
+            Line2D([], [], marker=marker, color=color, linestyle="", markersize=8, markeredgewidth=1.8, label=label)
+            for marker, color, label in (("^", TEAL, "run: a new version"), ("x", MUTED, "run: refused by a gate"))
+        ]
+        figure.legend(
+            handles=[*top.get_legend_handles_labels()[0], *runs_shown],
+            loc="outside lower center",
+            ncols=6,
+            fontsize=9,
+            columnspacing=1.2,
+        )
         save_png(figure, path, dots_per_inch=DOTS)
 
 
@@ -129,19 +140,11 @@ def _told(axes: "Axes", year: YearRecord, kinds: Sequence[str]) -> None:
 
 
 def _promotions(errors: "Axes", told: "Axes", year: YearRecord) -> None:
-    number = len(told.get_yticks()) - 1
-    for request in runs(year):
-        at = request["created_at"]
-        if is_promotion(request):
-            version = request["detail"].split("version ")[1].split()[0]
-            for axes in (errors, told):
-                axes.axvline(_time(at), color=TEAL, linewidth=1.3)  # type: ignore[arg-type]
-            _mark(errors, at, f"version {version}", TEAL, 0.86)
-            told.annotate(
-                f"version {version} promoted", (_time(at + 4 * DAY_S), number), color=TEAL, fontsize=9, va="center"
-            )  # type: ignore[arg-type]
-        else:
-            told.annotate("refused", (_time(at - 3 * DAY_S), number), color=MUTED, fontsize=9, va="center", ha="right")  # type: ignore[arg-type]
+    for request in filter(is_promotion, runs(year)):
+        version = request["detail"].split("version ")[1].split()[0]
+        for axes in (errors, told):
+            axes.axvline(_time(request["created_at"]), color=TEAL, linewidth=1.3)  # type: ignore[arg-type]
+        _mark(errors, request["created_at"], f"v{version}", TEAL, 0.88)
 
 
 def _line(axes: "Axes", year: YearRecord, what: str, look: dict[str, Any], label: str, *, since: int = 0) -> None:
