@@ -16,7 +16,7 @@ export GX_ANALYTICS_ENABLED := false
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo retail serve test test-services test-guards test-images kills images check lock year docs monitoring monitoring-files golden clean
+.PHONY: help setup demo retail serve test test-services test-year test-guards test-images kills images check lock year docs monitoring monitoring-files golden clean
 
 help: ## Show this list
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -45,7 +45,7 @@ serve: setup ## Serve the champion of the electricity example
 
 test: setup ## Unit, contract and journey tests; tests that need services or ../shared skip and are counted
 	@mkdir -p $(REPORTS)
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not services and not images" --junitxml=$(REPORTS)/test.xml
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not services and not year and not images" --junitxml=$(REPORTS)/test.xml
 
 test-services: setup ## Install services by apt (needs root) and checkers, and run the tests that use them
 	@mkdir -p $(REPORTS)
@@ -53,6 +53,11 @@ test-services: setup ## Install services by apt (needs root) and checkers, and r
 	@infra/install-checks
 	@infra/beam/install-job-servers || [ $$? = 3 ]
 	@$(BIN)/python -m pytest -q -m services --junitxml=$(REPORTS)/services.xml
+
+test-year: setup ## Live a year of demand in fast time, with a change and without, and test what came of it (needs ../shared; 15 minutes)
+	@mkdir -p $(REPORTS)
+	@infra/install-services
+	@$(BIN)/python -m pytest -q -m year --junitxml=$(REPORTS)/year.xml
 
 test-guards: setup ## Take each guard of docs/reliability.md out of a copy and demand that its tests fail (ONLY="name" for one)
 	@$(BIN)/python -m tests.faults.remove_guards --workers $(WORKERS) $(if $(ONLY),"$(ONLY)")

@@ -11,7 +11,7 @@ from tests.integration.services.year.picture import asking, draw_years
 from tests.integration.services.year.two_years import BEGIN, CHANGE, END, TwoYearsRecord, live_two_years, promotions
 
 pytestmark = [
-    pytest.mark.services,
+    pytest.mark.year,
     pytest.mark.timeout(7_200),
     pytest.mark.skipif(not TABLE.is_file(), reason="needs ../shared/data/vic_electricity.csv"),
 ]
