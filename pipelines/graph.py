@@ -62,13 +62,7 @@ def build_pipeline(config: AlmanacConfig, last: StepName = StepName.DEPLOY_MODEL
     return _pipeline(config, almanac)
 
 
-def build_cluster_pipeline(
-    config: AlmanacConfig,
-    place: Place,
-    *,
-    run: str = dsl.PIPELINE_JOB_RESOURCE_NAME_PLACEHOLDER,
-    scheduled: str = dsl.PIPELINE_JOB_SCHEDULE_TIME_UTC_PLACEHOLDER,
-) -> GraphComponent:
+def build_cluster_pipeline(config: AlmanacConfig, place: Place) -> GraphComponent:
     """The same steps for a cluster: the first task begins the run, and the last ends it.
 
     A run is named as its workflow; the name that people see of it may be anything, and be given twice.
@@ -76,14 +70,12 @@ def build_cluster_pipeline(
     Args:
         config: The configuration.
         place: Gives each task the volume, the resources and the retries of the cluster.
-        run: Name of the run: that of its workflow.
-        scheduled: When the run was due. The local runner of Kubeflow Pipelines knows neither placeholder.
 
     Returns:
         A pipeline with the parameters `home`, `cutoff` and `request`. Where the cutoff is empty it follows from the time for
         which the run was scheduled. The record of the run keeps the request, so that whoever submitted it finds it.
     """
-    last = StepName.DEPLOY_MODEL
+    last, run = StepName.DEPLOY_MODEL, dsl.PIPELINE_JOB_RESOURCE_NAME_PLACEHOLDER
 
     def almanac(home: str = config.cluster.home, cutoff: str = "", request: str = "") -> None:
         # The steps read the cutoff from the record that begin_run makes, so that a repeated run has the same.
@@ -91,7 +83,7 @@ def build_cluster_pipeline(
         with dsl.ExitHandler(graph.call(StepName.REPORT_RUN, ends_run=True), name="run"):
             begun = begin_run(
                 config=config.model_dump_json(), home=home, run=run, cutoff=cutoff, last=last.value,
-                scheduled=scheduled, request=request,
+                scheduled=dsl.PIPELINE_JOB_SCHEDULE_TIME_UTC_PLACEHOLDER, request=request,
             )  # fmt: skip
             place(begun.set_caching_options(enable_caching=False), None)
             graph.chain(_up_to(last, config), {}, begun)

@@ -1,6 +1,7 @@
 """Step functions without any learning: they fill real directories and obey STAND_IN (`step=what`, comma-separated).
 
-what: refuse (a gate says no), crash (a bug), data (DataError), retry (RetryableError), hang (until a signal), die (SIGKILL).
+what: refuse (a gate says no), crash (a bug), data (DataError), retry (RetryableError), busy (RetryableError, then well), hang (until a
+signal), die (SIGKILL). The file `calls` of the home names every call of a step, in order.
 """
 
 import json
@@ -8,7 +9,7 @@ import os
 import signal
 from pathlib import Path
 
-from forecasting.contracts.artifacts import DEPLOYMENT_FILE
+from forecasting.contracts.artifacts import DEPLOYMENT_FILE, RUN_REPORT_FILE
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.errors import DataError, RetryableError
@@ -20,12 +21,14 @@ from forecasting.steps import StepContext, StepOutcome
 def step_for(name: str):
     def step(settings, inputs, output: Path, context: StepContext) -> StepOutcome:
         print(f"stand-in {name} prints")
+        with (context.home.root / "calls").open("a") as calls:
+            calls.write(f"{name}\n")
         wish = dict(pair.split("=") for pair in os.environ.get("STAND_IN", "").split(",") if pair).get(name)
         if wish == "crash":
             raise ZeroDivisionError("division by zero in a step")
         if wish == "data":
             raise DataError("table.csv: column 'target' is missing")
-        if wish == "retry":
+        if wish == "retry" or (wish == "busy" and _is_first_attempt(name, context)):
             raise RetryableError("the tracking server is restarting")
         if wish == "hang":
             signal.pause()
@@ -36,9 +39,19 @@ def step_for(name: str):
         (output / "payload.json").write_text(json.dumps(settled))
         if name == StepName.DEPLOY_MODEL:
             _deploy(settings.name, inputs[StepName.VALIDATE_SERVING], output, context)
+        if name == StepName.REPORT_RUN:
+            (output / RUN_REPORT_FILE).write_text("<!doctype html><title>stand-in</title>")
         return StepOutcome(passed=wish != "refuse", summary=f"{name} said {wish or 'yes'}")
 
     return step
+
+
+def _is_first_attempt(name: str, context: StepContext) -> bool:
+    """What a step leaves in its checkpoint, its next attempt finds there."""
+    left = context.run.checkpoint(StepName(name)) / "attempted"
+    before = left.exists()
+    left.touch()
+    return not before
 
 
 def _deploy(name: str, candidate: Path, output: Path, context: StepContext) -> None:

@@ -1,7 +1,6 @@
-"""The Argo resources do what the local run does: on the path that passes, is refused, crashes, or is tried again."""
+"""The Argo resources: retries, schedules, what pods get. The paths that every engine goes alike are in `test_paths.py`."""
 
 import json
-import os
 import re
 from pathlib import Path
 
@@ -16,7 +15,8 @@ from forecasting.contracts.steps import StepName, steps_of
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.runs import load_run
 from tests.contract.argo_interpreter import ArgoInterpreter
-from tests.contract.golden_home import GoldenHome, make_golden_home
+from tests.contract.engines import RUN, argo_workflow, compile_on_volume, make_place
+from tests.contract.golden_home import GoldenHome
 
 PROJECT = Path(__file__).resolve().parents[2]
 SCHEMAS = PROJECT.parent / "shared" / "schemas"
@@ -26,79 +26,28 @@ ALL_SUCCEEDED = {step.value: "succeeded" for step in steps_of()}
 
 @pytest.fixture
 def place(tmp_path: Path) -> GoldenHome:
-    table = tmp_path / "place" / "home" / "table.csv"
-    table.parent.mkdir(parents=True)
-    table.write_text("timestamp,load\n2026-01-01,1\n")
-    return make_golden_home(tmp_path / "place", table)
-
-
-def on_volume(place: GoldenHome) -> tuple[str, str]:
-    """Words that mount the volume where the home of the test lies, so that the table is on it."""
-    return ("--set", f"cluster.home={place.layout.root}")
+    return make_place(tmp_path / "place")
 
 
 def documents_of(place: GoldenHome, *words: str) -> list[dict]:
-    target = place.folder / "argo.yaml"
-    done = place.almanac(
-        "compile",
-        "-c",
-        str(place.config),
-        "-o",
-        str(target),
-        "--format",
-        "argo",
-        "--allow-tags",
-        *on_volume(place),
-        *words,
-    )
-    assert done.returncode == 0, done.stderr
-    return list(yaml.safe_load_all(target.read_text()))
+    return list(yaml.safe_load_all(compile_on_volume(place, "argo", *words, home=str(place.layout.root))))
 
 
 def workflow(place: GoldenHome, wish: str = "", *words: str, **arguments: str) -> ArgoInterpreter:
-    documents = documents_of(place, *words)
-    config, scratch = place.folder / "etc", place.folder / "scratch"
-    for folder in (config, scratch):
-        folder.mkdir(exist_ok=True)
-    (found,) = [document["data"] for document in documents if document["kind"] == "ConfigMap"]
-    for name, text in found.items():
-        (config / name).write_text(text)
-    # The first that fits counts: the home of a test lies below /tmp, too.
-    mounts = {str(place.layout.root): place.layout.root, "/etc/almanac": config, "/tmp": scratch}
-    environment = {key: value for key, value in place.environment(wish).items() if key != "ALMANAC_HOME"}
-    inherited = {key for key in environment if os.environ.get(key) == environment[key]}
-    own = {key: value for key, value in environment.items() if key not in inherited}
-    return ArgoInterpreter(documents, "almanac-toy-1", mounts, own, dict(arguments))
+    return argo_workflow(place, documents_of(place, *words), wish, **arguments)
 
 
 def states(place: GoldenHome) -> dict[str, str]:
-    return {
-        step.value: record.status.value for step, record in load_run(place.layout.run("almanac-toy-1")).steps.items()
-    }
+    return {step.value: record.status.value for step, record in load_run(place.layout.run(RUN)).steps.items()}
 
 
-def test_a_scheduled_run_that_passes_does_every_step_up_to_the_time_it_was_due(place: GoldenHome) -> None:
+def test_a_scheduled_run_reads_up_to_the_time_it_was_due_and_a_refusal_is_recorded_by_a_task(place: GoldenHome) -> None:
     place.config.write_text(place.config.read_text() + "retraining: {data_lag: 2h}\n")
-    argo = workflow(place, scheduled="2026-03-02T03:20:00Z")
+    argo = workflow(place, "validate_data=refuse", scheduled="2026-03-02T03:20:00Z")
     assert argo.run() == "Succeeded"
-    record = load_run(place.layout.run("almanac-toy-1"))
-    assert (record.status, record.exit_code) == (RunStatus.SUCCEEDED, 0)
-    assert record.cutoff == "2026-03-02T01:00:00+00:00"
-    assert states(place) == ALL_SUCCEEDED
-    assert {name for name, phase in argo.phases.items() if phase == "Skipped"} == {
-        "validate-data-refused", "evaluate-model-refused", "evaluate-compressed-refused", "validate-serving-refused",
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize(("gate", "code"), [("validate_data", 3), ("evaluate_compressed", 4)])
-def test_a_refusal_ends_the_workflow_well_and_the_run_as_refused(place: GoldenHome, gate: str, code: int) -> None:
-    argo = workflow(place, f"{gate}=refuse")
-    assert argo.run() == "Succeeded"
-    record = load_run(place.layout.run("almanac-toy-1"))
-    assert (record.status, record.refused_by, record.exit_code) == (RunStatus.REFUSED, gate, code)
-    names = [step.value for step in steps_of()]
-    assert list(states(place)) == [*names[: names.index(gate) + 1], "report_run"]
-    assert argo.phases[f"{gate.replace('_', '-')}-refused"] == "Succeeded"
+    assert load_run(place.layout.run(RUN)).cutoff == "2026-03-02T01:00:00+00:00"
+    assert (argo.phases["validate-data-refused"], argo.phases["build-features"]) == ("Succeeded", "Skipped")
+    assert argo.phases["evaluate-model-refused"] == "Omitted"
 
 
 def test_a_workflow_with_a_search_does_it_before_the_training(place: GoldenHome) -> None:
@@ -112,22 +61,12 @@ def test_a_workflow_with_a_search_does_it_before_the_training(place: GoldenHome)
     assert tasks["train-model"]["depends"] == "tune-model.Succeeded"
 
 
-def test_a_crash_is_not_tried_again_and_is_reported(place: GoldenHome) -> None:
-    argo = workflow(place, "build_features=crash")
-    assert argo.run() == "Failed"
-    assert argo.attempts["build-features"] == [1]
-    assert argo.phases["train-model"] == "Omitted"
-    record = load_run(place.layout.run("almanac-toy-1"))
-    assert (record.status, record.exit_code) == (RunStatus.FAILED, 1)
-    assert states(place)["report_run"] == "succeeded"
-
-
 @pytest.mark.parametrize(("wish", "code"), [("retry", 75), ("die", 137)])
 def test_what_may_pass_is_tried_again(place: GoldenHome, wish: str, code: int) -> None:
     argo = workflow(place, f"build_features={wish}")
     assert argo.run() == "Failed"
     assert argo.attempts["build-features"] == [code, code, code]
-    assert load_run(place.layout.run("almanac-toy-1")).exit_code == code
+    assert load_run(place.layout.run(RUN)).exit_code == code
 
 
 def test_a_step_that_was_ended_at_its_time_limit_is_not_tried_again(place: GoldenHome) -> None:
@@ -146,7 +85,7 @@ def test_a_table_that_only_this_machine_has_is_refused(place: GoldenHome) -> Non
 
 def test_a_workflow_that_is_tried_again_keeps_what_was_done(place: GoldenHome) -> None:
     workflow(place, "compress_model=crash").run()
-    trained = place.layout.run("almanac-toy-1").step(StepName.TRAIN_MODEL) / "payload.json"
+    trained = place.layout.run(RUN).step(StepName.TRAIN_MODEL) / "payload.json"
     before = trained.stat().st_mtime_ns
     assert workflow(place).run() == "Succeeded"
     assert trained.stat().st_mtime_ns == before
@@ -156,12 +95,12 @@ def test_a_workflow_that_is_tried_again_keeps_what_was_done(place: GoldenHome) -
 def test_argo_retry_goes_on_with_the_step_that_failed_and_ends_the_run_as_it_then_is(place: GoldenHome) -> None:
     argo = workflow(place, "compress_model=crash")
     assert argo.run() == "Failed"
-    assert load_run(place.layout.run("almanac-toy-1")).finished is not None
+    assert load_run(place.layout.run(RUN)).finished is not None
     argo.environment = workflow(place).environment
     assert argo.retry() == "Succeeded"
     assert argo.attempts["begin-run"] == argo.attempts["train-model"] == [0]
     assert argo.attempts["compress-model"] == [1, 0]
-    record = load_run(place.layout.run("almanac-toy-1"))
+    record = load_run(place.layout.run(RUN))
     assert (record.status, record.exit_code) == (RunStatus.SUCCEEDED, 0)
     assert states(place) == ALL_SUCCEEDED
     assert not list(place.layout.runs.glob(".*.claim"))
@@ -256,16 +195,8 @@ def test_what_may_be_lost_with_its_pod_is_tried_again(place: GoldenHome) -> None
 
 
 def test_an_image_without_digest_is_refused(place: GoldenHome) -> None:
-    words = (
-        "compile",
-        "-c",
-        str(place.config),
-        "-o",
-        str(place.folder / "x.yaml"),
-        "--format",
-        "argo",
-        *on_volume(place),
-    )
+    words = ("compile", "-c", str(place.config), "-o", str(place.folder / "x.yaml"), "--format", "argo")
+    words += ("--set", f"cluster.home={place.layout.root}")
     done = place.almanac(*words)
     assert done.returncode == 2
     assert re.search(r"runs in almanac/\w+:.* name it by digest", done.stderr)

@@ -1,9 +1,7 @@
-"""The pipeline that a cluster gets runs as the local one does, begins and ends its own run, and has no silent fault."""
+"""The pipeline that Kubeflow gets has no silent fault; that it runs as every engine does is a table of `test_paths.py`."""
 
 import copy
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,65 +9,19 @@ import jsonschema
 import pytest
 import yaml
 
-from forecasting.contracts.vocabulary import RunStatus
 from pipelines.cluster.lint import FaultKind, lint_pipeline
-from tests.contract.golden_home import GoldenHome, make_golden_home
+from tests.contract.engines import compile_on_volume, make_place
+from tests.contract.golden_home import GoldenHome
 
 GOLDEN = Path(__file__).parent / "golden" / "electricity.yaml"
 SCHEMAS = Path(__file__).resolve().parents[3] / "shared" / "schemas"
 GATES = ("validate-data", "evaluate-model", "evaluate-compressed", "validate-serving")
 DIGEST = "registry.example/almanac@sha256:" + "0" * 64
 
-PROGRAM = """\
-import sys
-from pathlib import Path
-from kfp import local
-from forecasting.config import load_config
-from pipelines.graph import build_cluster_pipeline
-
-local.init(local.SubprocessRunner(use_venv=False), pipeline_root=sys.argv[3])
-pipeline = build_cluster_pipeline(load_config(Path(sys.argv[1])), lambda task, step: None, run='almanac-toy-x7k2p', scheduled='')
-try:
-    pipeline(home=sys.argv[2])
-except RuntimeError as error:
-    print(error)
-"""
-
-
-def kfp_run(place: GoldenHome, wish: str = "") -> None:
-    words = [str(place.config), str(place.layout.root), str(place.folder / "kfp")]
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *words], env=place.environment(wish), cwd=place.folder,
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-
 
 @pytest.fixture
 def place(tmp_path: Path) -> GoldenHome:
-    table = tmp_path / "place" / "home" / "table.csv"
-    table.parent.mkdir(parents=True)
-    table.write_text("timestamp,load\n2026-01-01,1\n")
-    return make_golden_home(tmp_path / "place", table)
-
-
-def test_the_graph_of_a_cluster_begins_does_and_ends_a_run_by_itself(place: GoldenHome) -> None:
-    kfp_run(place, "evaluate_compressed=refuse")
-    record = place.latest()
-    assert (record.status, record.refused_by, record.exit_code) == (RunStatus.REFUSED, "evaluate_compressed", 4)
-    assert record.run == "almanac-toy-x7k2p"
-    assert list(place.states()) == [
-        "validate_data", "build_features", "train_model", "evaluate_model", "compress_model", "evaluate_compressed",
-        "report_run",
-    ]  # fmt: skip
-    assert not list(place.layout.runs.glob(".*.claim"))
-
-
-def test_a_step_that_crashes_ends_the_run_as_failed(place: GoldenHome) -> None:
-    kfp_run(place, "build_features=crash")
-    record = place.latest()
-    assert (record.status, record.exit_code) == (RunStatus.FAILED, 1)
-    assert list(place.states()) == ["validate_data", "build_features", "report_run"]
+    return make_place(tmp_path / "place")
 
 
 @pytest.fixture(scope="module")
@@ -127,22 +79,7 @@ def test_the_lint_names_a_gate_that_nothing_asks(pinned: dict[str, Any]) -> None
 def test_the_resources_of_kubeflow_are_named_by_content_and_accepted_by_their_schemas(place: GoldenHome) -> None:
     names = []
     for words in ((), ("--set", "training.max_epochs=3")):
-        target = place.folder / "crd.yaml"
-        done = place.almanac(
-            "compile",
-            "-c",
-            str(place.config),
-            "-o",
-            str(target),
-            "--format",
-            "kfp-crd",
-            "--allow-tags",
-            "--set",
-            f"cluster.home={place.layout.root}",
-            *words,
-        )
-        assert done.returncode == 0, done.stderr
-        pipeline, version = yaml.safe_load_all(target.read_text())
+        pipeline, version = yaml.safe_load_all(compile_on_volume(place, "kfp-crd", *words, home=str(place.layout.root)))
         for document, kind in ((pipeline, "pipeline"), (version, "pipelineversion")):
             schema = json.loads((SCHEMAS / f"{kind}-pipelines.kubeflow.org-v2beta1.json").read_text())
             jsonschema.validate(document, schema)
