@@ -31,7 +31,10 @@ def build_batch_pipeline(
     settings = forecast_batch_settings(config).model_dump_json()
 
     def make(home: str, to: str, cutoff: str, version: int) -> None:
-        task = forecast_batch(settings=settings, home=home, to=to, cutoff=cutoff, version=version)
+        task = forecast_batch(
+            settings=settings, home=home, to=to, cutoff=cutoff, version=version,
+            run=dsl.PIPELINE_JOB_ID_PLACEHOLDER, retries=RETRIES,
+        )  # fmt: skip
         task.set_caching_options(enable_caching=False)
         if equip is not None:
             equip(task)

@@ -83,7 +83,7 @@ def build_cluster_pipeline(config: AlmanacConfig, place: Place) -> GraphComponen
         with dsl.ExitHandler(graph.call(StepName.REPORT_RUN, ends_run=True), name="run"):
             begun = begin_run(
                 config=config.model_dump_json(), home=home, run=run, cutoff=cutoff, last=last.value,
-                scheduled=dsl.PIPELINE_JOB_SCHEDULE_TIME_UTC_PLACEHOLDER, request=request,
+                scheduled=dsl.PIPELINE_JOB_SCHEDULE_TIME_UTC_PLACEHOLDER, request=request, retries=graph.retries,
             )  # fmt: skip
             place(begun.set_caching_options(enable_caching=False), None)
             graph.chain(_up_to(last, config), {}, begun)
@@ -101,6 +101,11 @@ class _Graph:
     cutoff: Any
     place: Place
 
+    @property
+    def retries(self) -> int:
+        """How often a failed task is tried again."""
+        return 0
+
     def call(self, step: StepName, **inputs: Any) -> dsl.PipelineTask:
         settings = step_settings(self.config, step).model_dump_json()
         task = COMPONENTS[step](settings=settings, home=self.home, run=self.run, cutoff=self.cutoff, **inputs)
@@ -108,7 +113,7 @@ class _Graph:
         return task
 
     def refuse(self, gate: StepName) -> None:
-        task = record_refusal(home=self.home, run=self.run, gate=gate.value)
+        task = record_refusal(home=self.home, run=self.run, gate=gate.value, retries=self.retries)
         self.place(task.set_caching_options(enable_caching=False), None)
 
     def chain(
@@ -134,6 +139,11 @@ class _Graph:
 
 class _ClusterGraph(_Graph):
     """As above; train_model is done by pods of its own where the configuration says so."""
+
+    @property
+    def retries(self) -> int:
+        """As the tasks get it by their place."""
+        return self.config.cluster.retries
 
     def call(self, step: StepName, **inputs: Any) -> dsl.PipelineTask:
         if step != StepName.TRAIN_MODEL or not self.config.cluster.training.launched:

@@ -15,10 +15,22 @@ def forecast_batch(
     to: str,
     cutoff: str,
     version: int,
+    run: str,
+    retries: int,
     output: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
 ) -> None:
     """See `components.batch.forecast_batch`; `output` is the record of the batch."""
     from components.batch.forecast_batch import forecast_batch_component
 
-    forecast_batch_component(settings, to, home=home, cutoff=cutoff, version=version, output=output, metrics=metrics)
+    forecast_batch_component(
+        settings,
+        to,
+        home=home,
+        cutoff=cutoff,
+        version=version,
+        run=run,
+        retries=retries,
+        output=output,
+        metrics=metrics,
+    )

@@ -1,7 +1,6 @@
 """A batch as settings say it, for the command and for the component of a pipeline."""
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -16,18 +15,20 @@ from components.batch.sql_table import SqlTable
 from forecasting.config.root import ForecastBatchSettings
 from forecasting.contracts.layout import HomeLayout, home_layout
 from forecasting.cutoffs import parse_cutoff
-from forecasting.errors import AlmanacError, ConfigError
+from forecasting.errors import ConfigError
 from forecasting.execution import OutputArtifact
 from forecasting.manifests import write_text_atomically
 from forecasting.repository import ModelRepository
 from forecasting.stopping import stop_signals
 from forecasting.store.address import store_address
 from forecasting.store.opening import open_store
+from forecasting.task_attempts import TaskAttempt
 
 
 def forecast_batch_component(
-    settings: str, to: str, *, home: str, cutoff: str, version: int, output: OutputArtifact, metrics: OutputArtifact
-) -> None:
+    settings: str, to: str, *, home: str, cutoff: str, version: int, run: str, retries: int, output: OutputArtifact,
+    metrics: OutputArtifact,
+) -> None:  # fmt: skip
     """Make a batch as a component of a pipeline: as `forecast_batch`, but the process ends with the exit code.
 
     Args:
@@ -36,18 +37,17 @@ def forecast_batch_component(
         home: State directory.
         cutoff: As for `forecast_batch`, empty for the latest origin.
         version: Published version, 0 for the champion.
+        run: Names the run of the pipeline.
+        retries: How often the pipeline tries this task again.
         output: The artifact that is filled with the record of the batch, as JSON.
         metrics: The artifact that is told how many series it has.
 
     Raises:
-        SystemExit: The batch cannot be made; what must change is on stderr.
+        SystemExit: The batch cannot be made, or could not for good at an earlier attempt; what must change is on stderr.
     """
-    try:
-        layout = home_layout(home)
+    layout = home_layout(home)
+    with TaskAttempt(layout, "forecast_batch", run, retries):
         found = forecast_batch(_parsed(settings), layout, placed(to, layout), cutoff=cutoff, version=version or None)
-    except AlmanacError as error:
-        sys.stderr.write(f"almanac: forecast_batch: {error}\n")
-        raise SystemExit(int(error.exit_code)) from error
     path = Path(output.path)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text_atomically(path, json.dumps(asdict(found), indent=1))

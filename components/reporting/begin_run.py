@@ -8,13 +8,12 @@ from forecasting.cluster_runs import begin_cluster_run
 from forecasting.config import AlmanacConfig
 from forecasting.contracts.layout import home_layout
 from forecasting.contracts.steps import StepName
-from forecasting.errors import AlmanacError, ConfigError
-
-logger = logging.getLogger(__name__)
+from forecasting.errors import ConfigError
+from forecasting.task_attempts import TaskAttempt
 
 
 def begin_run_component(
-    config: str, *, home: str, run: str, cutoff: str, scheduled: str, request: str, last: str
+    config: str, *, home: str, run: str, cutoff: str, scheduled: str, request: str, last: str, retries: int
 ) -> None:
     """Begin a run, or go on with the one of this name; the process ends with the exit code of what is in the way.
 
@@ -26,19 +25,16 @@ def begin_run_component(
         scheduled: When the run was due; empty: by no schedule.
         request: Names who asked for the run, or empty.
         last: The last step before the report.
+        retries: How often the pipeline tries this task again.
 
     Raises:
-        SystemExit: Another run of the model is going (75), or the configuration cannot be used (2).
+        SystemExit: Another run of the model is going (75), or the configuration cannot be used (2), now or at an earlier attempt.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    try:
+    layout = home_layout(home)
+    with TaskAttempt(layout, "begin_run", run, retries):
         parsed = _parsed(config)
-        begin_cluster_run(
-            parsed, home_layout(home), run, cutoff=cutoff, scheduled=scheduled, request=request, last=StepName(last)
-        )
-    except AlmanacError as error:
-        logger.error("%s", error)
-        raise SystemExit(int(error.exit_code)) from error
+        begin_cluster_run(parsed, layout, run, cutoff=cutoff, scheduled=scheduled, request=request, last=StepName(last))
 
 
 def _parsed(text: str) -> AlmanacConfig:

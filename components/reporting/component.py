@@ -46,18 +46,25 @@ def report_run(
 
 
 @dsl.component(base_image=image("steps"), install_kfp_package=False)
-def begin_run(config: str, home: str, run: str, cutoff: str, scheduled: str, request: str, last: str) -> None:
+def begin_run(
+    config: str, home: str, run: str, cutoff: str, scheduled: str, request: str, last: str, retries: int
+) -> None:
     """See `components.reporting.begin_run`."""
     from components.reporting.begin_run import begin_run_component
 
-    begin_run_component(config, home=home, run=run, cutoff=cutoff, scheduled=scheduled, request=request, last=last)
+    begin_run_component(
+        config, home=home, run=run, cutoff=cutoff, scheduled=scheduled, request=request, last=last, retries=retries
+    )
 
 
 @dsl.component(base_image=image("steps"), install_kfp_package=False)
-def record_refusal(home: str, run: str, gate: str) -> None:
-    """Write into the run record that a gate said no."""
+def record_refusal(home: str, run: str, gate: str, retries: int) -> None:
+    """Write into the run record that a gate said no; the process ends with the exit code of what is in the way."""
     from forecasting.cluster_runs import refuse_cluster_run
     from forecasting.contracts.layout import home_layout
     from forecasting.contracts.steps import StepName
+    from forecasting.task_attempts import TaskAttempt
 
-    refuse_cluster_run(home_layout(home), run, StepName(gate))
+    layout = home_layout(home)
+    with TaskAttempt(layout, f"record_refusal {gate}", run, retries):
+        refuse_cluster_run(layout, run, StepName(gate))

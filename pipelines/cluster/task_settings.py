@@ -23,7 +23,7 @@ def task_settings(config: AlmanacConfig) -> Place:
     """What gives a task of a run its volume, secrets, resources, time limit and retries.
 
     A retry of Kubeflow Pipelines asks for no exit code; `forecasting.execution.run_component` ends at once where trying
-    again is no use.
+    again is no use, and so does `forecasting.task_attempts` for a task that is no step.
     """
     cluster = config.cluster
 

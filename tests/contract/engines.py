@@ -3,6 +3,7 @@
 What a cluster mounts is the home of a test here: its path is written over the mount path of one compiled definition.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -23,13 +24,14 @@ RUN = "almanac-toy-1"
 """The name that the cluster gives its run."""
 
 KUBEFLOW_PROGRAM = """\
+import json
 import sys
 from kfp import components, local
 
 local.init(local.SubprocessRunner(use_venv=False), pipeline_root=sys.argv[2])
 pipeline = components.load_component_from_file(sys.argv[1])
 try:
-    pipeline()
+    pipeline(**json.loads(sys.argv[3]))
 except RuntimeError as error:
     sys.exit(str(error))
 """
@@ -64,17 +66,22 @@ class KubeflowLocally:
 
     def play(self, place: GoldenHome, wish: str) -> bool:
         """The file as it is, with the placeholders filled in."""
+        done = self.run(place, wish)
+        assert place.latest().run == RUN
+        return done.returncode == 0
+
+    def run(self, place: GoldenHome, wish: str = "", **parameters: str) -> subprocess.CompletedProcess[str]:
+        """What its process prints, which is what the tasks print, too."""
         target = place.folder / "kfp.yaml"
         text = self.compiled.replace("{{$.pipeline_job_resource_name}}", RUN)
         text = text.replace("{{$.pipeline_job_schedule_time_utc}}", "")
         target.write_text(text.replace(MOUNT, str(place.layout.root)))
         done = subprocess.run(
-            [sys.executable, "-c", KUBEFLOW_PROGRAM, str(target), str(place.folder / "kfp")],
+            [sys.executable, "-c", KUBEFLOW_PROGRAM, str(target), str(place.folder / "kfp"), json.dumps(parameters)],
             env=place.environment(wish), cwd=place.folder, capture_output=True, text=True, timeout=300,
         )  # fmt: skip
         assert done.returncode == 0 or "finished with status" in done.stderr, done.stderr
-        assert place.latest().run == RUN
-        return done.returncode == 0
+        return done
 
 
 @dataclass(frozen=True)

@@ -28,11 +28,12 @@ def home(models, tmp_path_factory):
 
 
 SETTINGS = '{"name": "tiny", "serving": {}, "store": {}}'
+RUN = {"run": "0b1c", "retries": 0}
 
 
 def test_a_component_makes_the_batch_and_tells_what_it_came_to(home, tmp_path):
     output, metrics = Artifact(tmp_path / "task/output"), Artifact(tmp_path / "task/metrics")
-    options = {"home": str(home), "cutoff": CUTOFF, "version": 0, "output": output, "metrics": metrics}
+    options = {"home": str(home), "cutoff": CUTOFF, "version": 0, **RUN, "output": output, "metrics": metrics}
     forecast_batch_component(SETTINGS, str(tmp_path / "out"), **options)
     assert set(pq.read_table(tmp_path / "out" / FILE).column("series").to_pylist()) == {"a", "b", "c", "e"}
     record = json.loads(Path(output.path).read_text())
@@ -45,7 +46,7 @@ def test_a_component_makes_the_batch_and_tells_what_it_came_to(home, tmp_path):
 def test_a_relative_folder_lies_in_the_state_directory(home, tmp_path):
     output, metrics = Artifact(tmp_path / "output"), Artifact(tmp_path / "metrics")
     forecast_batch_component(
-        SETTINGS, "daily", home=str(home), cutoff=CUTOFF, version=2, output=output, metrics=metrics
+        SETTINGS, "daily", home=str(home), cutoff=CUTOFF, version=2, **RUN, output=output, metrics=metrics
     )
     assert [path.name for path in (home / "daily").iterdir()] == ["tiny-20140102T180000Z-v2.parquet"]
 
@@ -64,11 +65,37 @@ def test_a_component_that_cannot_make_it_ends_with_the_exit_code_and_one_line(
     artifacts = {name: Artifact(tmp_path / name) for name in ("output", "metrics")}
     with pytest.raises(SystemExit) as ended:
         forecast_batch_component(
-            settings, str(tmp_path / "out"), home=str(home), cutoff=CUTOFF, version=version, **artifacts
+            settings, str(tmp_path / "out"), home=str(home), cutoff=CUTOFF, version=version, **RUN, **artifacts
         )
     assert ended.value.code == ExitCode.CONFIG
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("almanac:")]
     assert message in line
+
+
+def test_a_batch_that_failed_for_good_is_not_made_by_the_retries_of_its_pipeline_but_by_a_later_one(
+    models, tmp_path, capsys
+):
+    home = make_batch_home(models, tmp_path / "home")
+    roles = home / "models/tiny/roles.json"
+    kept = roles.read_text()
+    roles.unlink()
+    artifacts = {name: Artifact(tmp_path / name) for name in ("output", "metrics")}
+    options = {"home": str(home), "cutoff": CUTOFF, "version": 0, "run": "0b1c", "retries": 1, **artifacts}
+
+    def code() -> int:
+        with pytest.raises(SystemExit) as ended:
+            forecast_batch_component(SETTINGS, str(tmp_path / "out"), **options)
+        return int(ended.value.code)
+
+    first = code()
+    roles.write_text(kept)
+    assert (first, code()) == (ExitCode.CONFIG, ExitCode.CONFIG)
+    assert "forecast_batch: is not tried again, it would fail in the same way: model 'tiny' has no champion" in (
+        capsys.readouterr().err
+    )
+    assert not list((tmp_path / "out").iterdir())
+    forecast_batch_component(SETTINGS, str(tmp_path / "out"), **options)
+    assert (tmp_path / "out" / FILE).is_file()
 
 
 STOPPED = """
