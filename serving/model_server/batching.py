@@ -23,7 +23,7 @@ from serving.model_server.metrics import (
     WRAPPED_RUN_COUNT,
     ServerMetrics,
 )
-from serving.model_server.status import RequestError, StatusCode, deadline_passed, invalid
+from serving.model_server.status import OverloadError, RequestError, StatusCode, deadline_passed, invalid
 
 _MAX_QUEUES = 64
 _QUEUED_TOO_LONG = "Run() timeout exceeded while waiting in batching queue"
@@ -190,7 +190,7 @@ class _Queue:
             bool(self._batches) and not self._batches[-1].closed and self._batches[-1].n_rows + tasks[0].n_rows <= limit
         )
         if len(self._batches) + len(tasks) - fits > self._config.max_enqueued_batches:
-            raise RequestError(
+            raise OverloadError(
                 StatusCode.UNAVAILABLE, "The batch scheduling queue to which this task was submitted is full"
             )
 

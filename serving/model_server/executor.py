@@ -12,8 +12,9 @@ import numpy.typing as npt
 from serving.model_server.backends import Arrays, Backend
 from serving.model_server.batching import BatchingConfig, BatchQueues
 from serving.model_server.metrics import OWN_REFUSED, ServerMetrics
+from serving.model_server.refusals import RefusalPace
 from serving.model_server.served_version import ServedVersion
-from serving.model_server.status import RequestError, StatusCode, deadline_passed
+from serving.model_server.status import OverloadError, RequestError, StatusCode, deadline_passed
 
 Results = list[npt.NDArray[Any]]
 _LOOK_S = 0.02
@@ -23,7 +24,7 @@ _SHARE_TO_WAIT = 0.5
 
 @dataclass(frozen=True)
 class LimitsConfig:
-    """How much may happen at the same time; more is refused at once."""
+    """How much may happen at the same time; more is refused."""
 
     n_workers: int = 4
     max_queued: int = 1000
@@ -33,6 +34,8 @@ class LimitsConfig:
     max_concurrent: int = 10_000
     """Requests in the server, over both transports."""
     n_batch_slots: int = 4
+    refusals_per_s: float = 200.0
+    """Refusals of model calls that are told at once; see RefusalPace."""
 
 
 class ModelExecutor:
@@ -46,6 +49,7 @@ class ModelExecutor:
         self._n_calls = 0
         self._n_requests = 0
         self._ahead_s = 0.0
+        self.refusals = RefusalPace(limits.refusals_per_s)
 
     def admit(self) -> None:
         """Count a request in; `leave` counts it out.
@@ -115,7 +119,7 @@ class ModelExecutor:
         """Refuse a call that would have to wait too long, before anything is spent on its body.
 
         Raises:
-            RequestError: RESOURCE_EXHAUSTED.
+            OverloadError: RESOURCE_EXHAUSTED.
         """
         if served.queues is None and not served.pace.inline(0):
             self._require_room(deadline_s)
@@ -159,7 +163,7 @@ class ModelExecutor:
             return
         if n_waiting >= limits.max_queued:
             self._metrics.count(OWN_REFUSED, "queue")
-            raise RequestError(
+            raise OverloadError(
                 StatusCode.RESOURCE_EXHAUSTED, f"{limits.max_queued} model calls wait already; try again"
             )
         left_s = limits.max_wait_s
@@ -167,7 +171,7 @@ class ModelExecutor:
             left_s = min(left_s, _SHARE_TO_WAIT * (deadline_s - time.monotonic()))
         if (wait_s := self._ahead_s / limits.n_workers) > left_s:
             self._metrics.count(OWN_REFUSED, "wait")
-            raise RequestError(
+            raise OverloadError(
                 StatusCode.RESOURCE_EXHAUSTED,
                 f"a model call would wait {wait_s:.2g} s for its turn, and may wait {max(left_s, 0.0):.2g} s; try again",
             )

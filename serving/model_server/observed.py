@@ -10,7 +10,7 @@ from forecasting.wire.fast_predict import PredictCall
 from serving.model_server.inference import InferenceService, Resolution
 from serving.model_server.metrics import OWN_LATENCY, OWN_REQUESTS, REQUEST_COUNT, REQUEST_LATENCY, ServerMetrics
 from serving.model_server.request_log import RequestLog
-from serving.model_server.status import RequestError, StatusCode
+from serving.model_server.status import OverloadError, RequestError, StatusCode
 
 GRPC, REST = "GRPC", "REST"
 T = TypeVar("T")
@@ -25,6 +25,8 @@ class Observation(Resolution):
     entrypoint: str = ""
     status: StatusCode = StatusCode.INTERNAL
     start_s: float = 0.0
+    deadline_s: float | None = None
+    """The client's, on the monotonic clock."""
     official: bool = True
     """Whether TensorFlow Serving counts such a request."""
 
@@ -38,7 +40,7 @@ class ObservedService:
 
     async def predict(self, call: PredictCall, deadline_s: float | None) -> bytes:
         """Predict over gRPC."""
-        seen = Observation(model=call.message.model_spec.name, api="Predict", entrypoint=GRPC)
+        seen = Observation(model=call.message.model_spec.name, api="Predict", entrypoint=GRPC, deadline_s=deadline_s)
         response = await self.observe(seen, lambda: self.inference.predict(call, deadline_s, seen))
         if self.log is not None:
             self.log.offer_predict(call.message, response)
@@ -55,7 +57,7 @@ class ObservedService:
     async def multi_inference(self, request: Any, deadline_s: float | None) -> Any:
         """MultiInference over gRPC, which TensorFlow Serving counts nowhere."""
         model = request.tasks[0].model_spec.name if request.tasks else ""
-        seen = Observation(model=model, api="MultiInference", entrypoint=GRPC, official=False)
+        seen = Observation(model=model, api="MultiInference", entrypoint=GRPC, deadline_s=deadline_s, official=False)
         response = await self.observe(seen, lambda: self.inference.multi_inference(request, deadline_s, seen))
         if self.log is not None:
             self.log.offer("multi_inference_log", request, response)
@@ -76,6 +78,11 @@ class ObservedService:
             result = await answer()
             seen.status = StatusCode.OK
             return result
+        except OverloadError as error:
+            seen.status = error.code
+            # Still counted in: calls whose refusal waits are bounded as those that run are.
+            await executor.refusals.turn(seen.deadline_s)
+            raise
         except RequestError as error:
             seen.status = error.code
             raise
@@ -94,7 +101,7 @@ class ObservedService:
         api: str,
         deadline_s: float | None,
     ) -> Any:
-        seen = Observation(model=request.model_spec.name, api=api, entrypoint=GRPC)
+        seen = Observation(model=request.model_spec.name, api=api, entrypoint=GRPC, deadline_s=deadline_s)
         response = await self.observe(seen, lambda: answer(request, deadline_s, seen))
         if self.log is not None:
             self.log.offer(f"{api.lower()}_log", request, response)

@@ -64,6 +64,10 @@ class RequestError(AlmanacError):
         self.message = message
 
 
+class OverloadError(RequestError):
+    """A request is refused because too many are there; who asks again at once makes it worse."""
+
+
 class LoadRefusedError(RequestError):
     """A version must not be served; `reason` is the word under which that is counted."""
 
