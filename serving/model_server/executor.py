@@ -121,8 +121,12 @@ class ModelExecutor:
         Raises:
             OverloadError: RESOURCE_EXHAUSTED.
         """
-        if served.queues is None and not served.pace.inline(0):
+        if self.must_wait(served):
             self._require_room(deadline_s)
+
+    def must_wait(self, served: ServedVersion) -> bool:
+        """Whether a call would have to wait for a thread."""
+        return self._n_calls >= self._limits.n_workers and served.queues is None and not served.pace.inline(0)
 
     async def close(self, limit_s: float) -> bool:
         """Drop the calls that wait for a thread and give those that run some seconds; whether they came back."""

@@ -18,12 +18,14 @@ from serving.model_server.metrics import OWN_REFUSED, REQUEST_COUNT, REQUEST_LAT
 from serving.model_server.model_service import ModelService
 from serving.model_server.observed import REST, Observation, ObservedService
 from serving.model_server.rest_bodies import BodyDeadlines
+from serving.model_server.rest_connection import while_connected
 from serving.model_server.rest_examples import fill_examples
 from serving.model_server.rest_json import parse_object, signature_name_of
 from serving.model_server.rest_paths import CLASSIFY, METADATA, PREDICT, RestRoute, is_served, route_of
 from serving.model_server.rest_quick import quick_body
 from serving.model_server.rest_render import error_body, render_classifications, render_outputs, render_regressions
 from serving.model_server.rest_values import values_of
+from serving.model_server.served_version import ServedVersion
 from serving.model_server.status import INTERNAL_TEXT, RequestError, StatusCode, http_code, invalid
 
 logger = logging.getLogger(__name__)
@@ -141,17 +143,27 @@ class RestApp:
             self._require_room(route)
             body = await self._read_body(scope, receive)
             seen.start_s = time.perf_counter()
-            return await run(route, body, seen, time.monotonic() + self._config.timeout_s)
+            answering = run(route, body, seen, time.monotonic() + self._config.timeout_s)
+            # To listen for the end of a connection costs a task: too much for a call that need not wait.
+            return await (while_connected(answering, receive) if self._must_wait(route) else answering)
 
         return _Answer(200, await self._service.observe(seen, answer))
 
     def _require_room(self, route: RestRoute) -> None:
-        """Refuse before the body is read; a model that is not there is told afterwards, as TensorFlow Serving does."""
+        """Refuse before the body is read."""
+        if (served := self._served(route)) is not None:
+            self._inference.executor.require_room(served, None)
+
+    def _must_wait(self, route: RestRoute) -> bool:
+        served = self._served(route)
+        return served is not None and self._inference.executor.must_wait(served)
+
+    def _served(self, route: RestRoute) -> ServedVersion | None:
+        """A model that is not there is told after the body is read, as TensorFlow Serving does."""
         try:
-            served = self._inference.keeper.find(route.model, route.version, route.label)
+            return self._inference.keeper.find(route.model, route.version, route.label)
         except RequestError:
-            return
-        self._inference.executor.require_room(served, None)
+            return None
 
     async def _predict(self, route: RestRoute, raw: bytes, seen: Observation, deadline_s: float) -> bytes:
         quick = quick_body(raw)

@@ -8,12 +8,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from forecasting.contracts.signature import SERVING_DEFAULT
 from forecasting.wire.messages import VersionState
+from serving.asgi import HttpServer
 from serving.model_server.backends import Arrays, Backend
 from serving.model_server.executor import LimitsConfig, ModelExecutor
+from serving.model_server.inference import InferenceService
 from serving.model_server.metrics import ServerMetrics
+from serving.model_server.observed import ObservedService
+from serving.model_server.rest_app import RestApp, RestConfig
 from serving.model_server.served_version import ServedVersion
+from serving.model_server.signatures import InputSpec, ServedSignature
 from serving.model_server.status import RequestError, StatusCode
+from serving.model_server.version_keeper import VersionKeeper
+from serving.model_server.version_loading import LoadingConfig
+
+ROWS = InputSpec("x", 1, None)
+BODY = b'{"instances": [1.0]}'
+REQUEST = b"POST /v1/models/m:predict HTTP/1.1\r\nHost: m\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
 
 
 class CountingBackend(Backend):
@@ -61,6 +73,43 @@ def test_a_call_whose_client_went_away_while_it_waited_is_never_run():
     n_calls, n_in_flight = asyncio.run(_given_up())
     assert n_calls == 2
     assert n_in_flight == 1
+
+
+async def _gone_over_rest() -> int:
+    """As `_given_up`, by clients of HTTP; calls that ran, the last one asked after the one in the middle had gone."""
+    metrics, backend = ServerMetrics(), CountingBackend()
+    keeper, executor = VersionKeeper(LoadingConfig(), metrics), ModelExecutor(LimitsConfig(n_workers=1), metrics)
+    served = slow_version(backend, call_s=0.0)
+    served.signatures = {SERVING_DEFAULT: ServedSignature(SERVING_DEFAULT, "", {"x": ROWS}, {"y": "y"}, {}, None)}
+    keeper._versions["m"] = {1: served}
+    service = ObservedService(InferenceService(keeper, executor, metrics), metrics, None)
+    server = HttpServer(RestApp(RestConfig(), service, None, {}), "127.0.0.1", 0, drain_s=1.0)
+    await server.start()
+
+    async def ask(n_in_server: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(REQUEST)
+        while executor.n_requests != n_in_server:
+            await asyncio.sleep(0.01)
+        return reader, writer
+
+    first, gone = await ask(1), await ask(2)
+    gone[1].close()
+    while executor.n_requests != 1:
+        await asyncio.sleep(0.01)
+    last = await ask(2)
+    backend.gate.set()
+    for reader, writer in (first, last):
+        assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+        writer.close()
+    await server.stop()
+    await keeper.close()
+    await executor.close(1.0)
+    return backend.n_calls
+
+
+def test_a_call_over_rest_whose_client_went_away_while_it_waited_is_never_run():
+    assert asyncio.run(asyncio.wait_for(_gone_over_rest(), 30)) == 2
 
 
 async def _expected_wait(*, n_ahead: int, call_s: float, left_s: float | None) -> str:
