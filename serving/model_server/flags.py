@@ -30,7 +30,7 @@ OWN_FLAGS = (
     FlagSpec(
         "refusals_per_second",
         200.0,
-        "model calls whose refusal is told at once; further ones are told one after another, each within half a second; "
+        "model calls whose refusal is told at once; further ones are told one after another, each within a second; "
         "0: all at once",
     ),
     FlagSpec("max_concurrent_requests", 10_000, "requests in the server; more are refused at once"),

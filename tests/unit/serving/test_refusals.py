@@ -27,8 +27,8 @@ class StoppedClock:
 def test_few_refusals_are_told_at_once_and_more_one_after_another():
     clock = StoppedClock()
     pace = RefusalPace(8.0, clock)
-    waits = [pace.wait_s(None) for _ in range(12)]
-    assert waits == [0.0] * 8 + [0.125, 0.25, 0.375, 0.5]
+    waits = [pace.wait_s(None) for _ in range(16)]
+    assert waits == [0.0] * 8 + [turn / 8 for turn in range(1, 9)]
 
 
 def test_turns_come_back_with_time_but_never_more_than_a_second_of_them():
