@@ -119,6 +119,7 @@ golden: setup ## Write the golden files of the compiled pipeline
 	@$(BIN)/almanac compile -c pipelines/configs/electricity.yaml --set tuning.in_run=true --allow-tags -o tests/contract/golden/electricity-tuned.yaml
 	@$(BIN)/almanac compile -c pipelines/configs/electricity.yaml --pipeline forecast_batch --allow-tags -o tests/contract/golden/electricity-forecasts.yaml
 	@$(BIN)/almanac compile -c pipelines/configs/electricity.yaml --format argo --allow-tags -o tests/contract/golden/electricity-argo.yaml
+	@$(BIN)/almanac compile -c pipelines/configs/electricity.yaml --pipeline forecast_batch --format argo --set batch.to=forecasts --set batch.schedule='0 4 * * *' --allow-tags -o tests/contract/golden/electricity-forecasts-argo.yaml
 	@$(BIN)/almanac compile -c pipelines/configs/electricity.yaml --format kfp-crd --allow-tags -o tests/contract/golden/electricity-crd.yaml
 
 lock: $(UV) ## Resolve the lock again

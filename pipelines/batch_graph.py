@@ -13,6 +13,8 @@ from pipelines.graph import limits_of_runs
 
 RETRIES = 3
 """A batch is there once or not at all, so that trying again does no harm."""
+BACKOFF_S, BACKOFF_LIMIT_S = 30, 600
+"""Seconds before the first of them, which double, and the longest time between two."""
 
 
 def build_batch_pipeline(
@@ -38,7 +40,10 @@ def build_batch_pipeline(
         task.set_caching_options(enable_caching=False)
         if equip is not None:
             equip(task)
-        task.set_retry(num_retries=RETRIES, backoff_duration="30s", backoff_factor=2.0, backoff_max_duration="600s")
+        task.set_retry(
+            num_retries=RETRIES, backoff_duration=f"{BACKOFF_S}s", backoff_factor=2.0,
+            backoff_max_duration=f"{BACKOFF_LIMIT_S}s",
+        )  # fmt: skip
 
     def asked(home: str, to: str, cutoff: str = "", version: int = 0) -> None:
         make(home, to, cutoff, version)

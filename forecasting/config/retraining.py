@@ -1,29 +1,19 @@
 """The section `retraining`: what asks for a new run, how often, and on which observations it is trained."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from forecasting.config.section import Section
-from forecasting.config.values import Duration, ZoneName
-from forecasting.errors import ConfigError
-from forecasting.schedules import check_schedule
+from forecasting.config.values import Duration, Schedule, ZoneName
 
 ObservationsRule = Literal["replace", "fill", "ignore"]
-
-
-def _schedule(text: str) -> str:
-    try:
-        check_schedule(text)
-    except ConfigError as error:
-        raise ValueError(str(error)) from error
-    return text
 
 
 class RetrainingConfig(Section):
     """When `almanac worker` runs the pipeline again, and what of the store it is trained on."""
 
-    schedule: Annotated[str, AfterValidator(_schedule)] | None = Field(
+    schedule: Schedule | None = Field(
         None,
         description="When to train again, in the five fields of cron: `0 3 * * 1` is Monday at three. None: by no schedule.",
     )

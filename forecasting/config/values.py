@@ -9,6 +9,7 @@ from pydantic import AfterValidator, PositiveInt
 from forecasting.durations import duration_s
 from forecasting.errors import ConfigError
 from forecasting.localities import holiday_region, time_zone
+from forecasting.schedules import check_schedule
 
 
 def _checked_by(check: Callable[[str], object]) -> AfterValidator:
@@ -56,6 +57,9 @@ def _time_form(form: str) -> str:
 
 Duration = Annotated[str, _checked_by(duration_s)]
 """A number and a unit such as 24h."""
+
+Schedule = Annotated[str, _checked_by(check_schedule)]
+"""Five fields of cron, such as 0 3 * * 1."""
 
 ZoneName = Annotated[str, _checked_by(time_zone)]
 """An IANA time zone."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from components.launching.launch_training import POD_VARIABLE
-from forecasting.config.cluster import ClusterConfig
+from forecasting.config.cluster import ClusterConfig, StepResourcesConfig
 from forecasting.contracts.layout import HOME_VARIABLE
 from forecasting.contracts.steps import StepName
 from forecasting.durations import duration_s
@@ -27,8 +27,9 @@ def volumes(cluster: ClusterConfig, config_map: str) -> list[dict[str, Any]]:
 
 
 def pod_template(
-    name: str, words: list[str], image: str, cluster: ClusterConfig, step: StepName | None = None
-) -> dict[str, Any]:
+    name: str, words: list[str], image: str, cluster: ClusterConfig, step: StepName | None = None, *,
+    wanted: StepResourcesConfig | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """A template that runs one command of `pipelines.cluster.workflow_step`.
 
     Args:
@@ -37,8 +38,9 @@ def pod_template(
         image: Image of its container.
         cluster: The section.
         step: Whose resources it gets; none: those of a command that only writes records.
+        wanted: The resources, where they are of no step.
     """
-    wanted = pod_resources(cluster, step)
+    wanted = wanted or pod_resources(cluster, step)
     gpu = {GPU: str(wanted.gpu)} if wanted.gpu else {}
     container = {
         "image": image,

@@ -9,6 +9,7 @@ from kfp import compiler
 from kfp.compiler.compiler_utils import KubernetesManifestOptions
 from kfp.dsl.base_component import BaseComponent
 
+from components.batch.component import forecast_batch
 from components.reporting.component import record_refusal
 from forecasting.config import AlmanacConfig
 from forecasting.contracts.steps import GATES, StepName
@@ -16,13 +17,15 @@ from forecasting.errors import ConfigError
 from forecasting.manifests import digest_text
 from forecasting.sources import local_path
 from pipelines.batch_graph import build_batch_pipeline
-from pipelines.cluster.argo import argo_documents, as_text
+from pipelines.cluster.argo import argo_documents
+from pipelines.cluster.argo_batch import argo_batch_documents
+from pipelines.cluster.argo_resources import as_text
 from pipelines.cluster.lint import FaultKind, FaultRecord, lint_images, lint_pipeline
 from pipelines.cluster.task_settings import batch_settings, task_settings
 from pipelines.graph import COMPONENTS, build_cluster_pipeline, worker_image
 
-_LONGEST_NAME = 44
-"""A CronWorkflow has 52 characters at most, so that a time fits behind them; eight are `almanac-`."""
+_LONGEST_NAME, _LONGEST_NAME_OF_BATCHES = 44, 34
+"""A CronWorkflow has 52 characters at most, so that a time fits behind them; eight are `almanac-`, ten `-forecasts`."""
 
 
 def compiled_kfp(config: AlmanacConfig, *, batch: bool = False, pinned: bool = True, resources: bool = False) -> str:
@@ -39,7 +42,8 @@ def compiled_kfp(config: AlmanacConfig, *, batch: bool = False, pinned: bool = T
     """
     run, batches = task_settings(config), batch_settings(config)
     _check_name(config)
-    _check_tables(config)
+    if not batch:
+        _check_tables(config)
     pipeline = build_batch_pipeline(config, batches) if batch else build_cluster_pipeline(config, run)
     gates = () if batch else tuple(gate.value.replace("_", "-") for gate in GATES)
     text = _written(lambda path: compiler.Compiler().compile(pipeline, path))
@@ -62,17 +66,22 @@ def compiled_kfp(config: AlmanacConfig, *, batch: bool = False, pinned: bool = T
     )
 
 
-def compiled_argo(config: AlmanacConfig, *, pinned: bool = True) -> str:
-    """The pipeline of a run for Argo Workflows.
+def compiled_argo(config: AlmanacConfig, *, batch: bool = False, pinned: bool = True) -> str:
+    """A pipeline for Argo Workflows.
 
     Args:
         config: The configuration.
+        batch: The pipeline forecast_batch; else that of a run.
         pinned: Refuse images without digest.
 
     Raises:
         ConfigError: An image has no digest, or a table lies where no pod can read it.
     """
-    _check_name(config)
+    _check_name(config, _LONGEST_NAME_OF_BATCHES if batch else _LONGEST_NAME)
+    if batch:
+        image = forecast_batch.component_spec.implementation.container.image
+        _refuse_faults(lint_images({"forecast_batch": image}), pinned=pinned)
+        return as_text(argo_batch_documents(config, image))
     _check_tables(config)
     components: list[tuple[StepName | None, BaseComponent]] = [(None, record_refusal), *COMPONENTS.items()]
     images = {step: found.component_spec.implementation.container.image for step, found in components}
@@ -95,10 +104,10 @@ def _check_tables(config: AlmanacConfig) -> None:
             )
 
 
-def _check_name(config: AlmanacConfig) -> None:
-    if len(config.name) > _LONGEST_NAME or config.name.endswith("-"):
+def _check_name(config: AlmanacConfig, longest: int = _LONGEST_NAME) -> None:
+    if len(config.name) > longest or config.name.endswith("-"):
         raise ConfigError(
-            f"name must have at most {_LONGEST_NAME} characters on a cluster and not end in a dash, found {config.name!r}"
+            f"name must have at most {longest} characters on a cluster and not end in a dash, found {config.name!r}"
         )
 
 

@@ -1,4 +1,4 @@
-"""What a pod of an Argo workflow runs: begin a run, do one step of it, record a refusal, report and end it.
+"""What a pod of an Argo workflow runs: begin a run, do one step of it, record a refusal, report and end it; or make a batch.
 
 A gate that says no ends with 0 and writes `false` where Argo reads it; what went wrong ends with its exit code.
 """
@@ -14,12 +14,15 @@ from forecasting.cluster_runs import begin_cluster_run, end_cluster_run, refuse_
 from forecasting.code_closure import step_function
 from forecasting.config import AlmanacConfig, load_config
 from forecasting.config.launched import cluster_step_settings
+from forecasting.config.root import forecast_batch_settings
 from forecasting.contracts.codes import ExitCode
 from forecasting.contracts.layout import home_layout
 from forecasting.contracts.steps import StepName, parents_of
 from forecasting.errors import AlmanacError
 from forecasting.execution import run_component
 from pipelines.run import make_example
+
+logger = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,10 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="workflow_step", description=__doc__)
-    common = argparse.ArgumentParser(add_help=False)
+    every = argparse.ArgumentParser(add_help=False)
+    every.add_argument("--config", type=Path, required=True, help="the configuration of the workflow")
+    every.add_argument("--passed", type=Path, required=True, help="file that gets true or false")
+    common = argparse.ArgumentParser(add_help=False, parents=[every])
     common.add_argument("--run", required=True, help="name of the run: that of the workflow")
-    common.add_argument("--config", type=Path, required=True, help="the configuration of the workflow")
-    common.add_argument("--passed", type=Path, required=True, help="file that gets true or false")
     commands = parser.add_subparsers(required=True)
     begin = commands.add_parser("begin", parents=[common], help="make the record of the run")
     begin.add_argument("--cutoff", default="", help="use the table up to this time only")
@@ -55,6 +59,11 @@ def _parser() -> argparse.ArgumentParser:
     refuse.set_defaults(function=_refuse)
     report = commands.add_parser("report", parents=[common], help="write the report, and what became of the run")
     report.set_defaults(function=_report)
+    batch = commands.add_parser("batch", parents=[every], help="forecast every series from one cutoff, once")
+    batch.add_argument("--to", required=True, help="as almanac forecast --batch; a relative folder lies in the home")
+    batch.add_argument("--cutoff", default="", help="empty: the latest origin of most series")
+    batch.add_argument("--version", type=int, default=0, help="published version; 0: the champion")
+    batch.set_defaults(function=_batch)
     return parser
 
 
@@ -80,6 +89,15 @@ def _report(parsed: argparse.Namespace) -> None:
         _run_step(load_config(parsed.config), parsed.run, StepName.REPORT_RUN)
     finally:
         end_cluster_run(home_layout(), parsed.run)
+
+
+def _batch(parsed: argparse.Namespace) -> None:
+    from components.batch.forecast_batch import forecast_batch, placed
+
+    settings, home = forecast_batch_settings(load_config(parsed.config)), home_layout()
+    made = forecast_batch(settings, home, placed(parsed.to, home), cutoff=parsed.cutoff, version=parsed.version or None)
+    what = "wrote" if made.is_new else "nothing is written, there is already"
+    logger.info("%s %s: version %d from %s, %s series", what, made.place, made.version, made.cutoff, made.n_series)
 
 
 def _run_step(config: AlmanacConfig, run: str, step: StepName, worker_image: str = "") -> bool:

@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 from forecasting.config import load_config
-from forecasting.errors import ConfigError, NotInThisVersionError
+from forecasting.errors import ConfigError
 from pipelines.images import set_images
 
-RUN_PIPELINE, BATCH_PIPELINE = "run", "forecast_batch"
+BATCH_PIPELINE = "forecast_batch"
 
 
 def compile_pipeline(arguments: argparse.Namespace) -> int:
@@ -20,22 +20,15 @@ def compile_pipeline(arguments: argparse.Namespace) -> int:
     if not output.resolve().parent.is_dir():
         raise ConfigError(f"-o {output}: there is no folder {output.resolve().parent}")
     set_images(config, arguments.images)
+    batch = arguments.pipeline == BATCH_PIPELINE
     # Imported after the images are set: an image is part of a component's definition.
     from pipelines.cluster.compiled import compiled_argo, compiled_kfp
 
     if arguments.format == "argo":
-        if arguments.pipeline != RUN_PIPELINE:
-            raise NotInThisVersionError(
-                f"--format argo of the pipeline {arguments.pipeline} is not in this version; kfp is"
-            )
-        text = compiled_argo(config, pinned=not arguments.allow_tags)
+        text = compiled_argo(config, batch=batch, pinned=not arguments.allow_tags)
     else:
-        text = compiled_kfp(
-            config,
-            batch=arguments.pipeline == BATCH_PIPELINE,
-            pinned=not arguments.allow_tags,
-            resources=arguments.format == "kfp-crd",
-        )
+        resources = arguments.format == "kfp-crd"
+        text = compiled_kfp(config, batch=batch, pinned=not arguments.allow_tags, resources=resources)
     output.write_text(text, encoding="utf-8")
     print(f"wrote {output}", file=sys.stderr)
     return 0

@@ -34,7 +34,8 @@ class ArgoInterpreter:
     def run(self) -> str:
         """The whole workflow; returns its phase."""
         spec = self._spec
-        parameters = {entry["name"]: entry["value"] for entry in spec["arguments"]["parameters"]} | self.arguments
+        given = spec["arguments"]["parameters"]
+        parameters = {entry["name"]: entry["value"] for entry in given if "value" in entry} | self.arguments
         self.known = {f"workflow.parameters.{key}": value for key, value in parameters.items()}
         self.known["workflow.name"] = self.name
         self.phases = {}
@@ -48,12 +49,14 @@ class ArgoInterpreter:
 
     def _go_on(self) -> str:
         spec = self._spec
-        dag = self._template(spec["entrypoint"])["dag"]
-        for task in [task for task in _ordered(dag["tasks"]) if task["name"] not in self.phases]:
+        entry = self._template(spec["entrypoint"])
+        tasks = entry["dag"]["tasks"] if "dag" in entry else [{"name": entry["name"], "template": entry["name"]}]
+        for task in [task for task in _ordered(tasks) if task["name"] not in self.phases]:
             self.phases[task["name"]] = self._task(task)
         phase = FAILED if FAILED in self.phases.values() else SUCCEEDED
         self.known["workflow.status"] = phase
-        self.phases["onExit"] = self._pod("onExit", self._template(spec["onExit"]), {})
+        if "onExit" in spec:
+            self.phases["onExit"] = self._pod("onExit", self._template(spec["onExit"]), {})
         return phase
 
     @property

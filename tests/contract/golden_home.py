@@ -94,6 +94,16 @@ class GoldenHome:
         return json.loads((run.step(StepName.DEPLOY_MODEL) / "deployment.json").read_text())
 
 
+def compile_example(target: Path, *words: str) -> str:
+    """What `almanac compile` writes of the example of electricity."""
+    command = [sys.executable, "-m", "pipelines.cli", "compile", "-c", "pipelines/configs/electricity.yaml"]
+    done = subprocess.run(
+        [*command, "--allow-tags", "-o", str(target), *words], cwd=PROJECT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return target.read_text(encoding="utf-8")
+
+
 def make_golden_home(folder: Path, table: Path) -> GoldenHome:
     for room, steps in ROOMS.items():
         package = folder / "steps" / "components" / room

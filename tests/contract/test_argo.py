@@ -16,9 +16,8 @@ from forecasting.contracts.vocabulary import RunStatus
 from forecasting.runs import load_run
 from tests.contract.argo_interpreter import ArgoInterpreter
 from tests.contract.engines import RUN, argo_workflow, compile_on_volume, make_place
-from tests.contract.golden_home import GoldenHome
+from tests.contract.golden_home import PROJECT, GoldenHome, compile_example
 
-PROJECT = Path(__file__).resolve().parents[2]
 SCHEMAS = PROJECT.parent / "shared" / "schemas"
 DIGEST = "sha256:" + "0" * 64
 ALL_SUCCEEDED = {step.value: "succeeded" for step in steps_of()}
@@ -219,10 +218,17 @@ def test_the_schemas_of_argo_accept_the_resources(place: GoldenHome) -> None:
     assert seen == {*files.values()}
 
 
-@pytest.mark.parametrize(("layout", "name"), [("argo", "electricity-argo.yaml"), ("kfp-crd", "electricity-crd.yaml")])
-def test_the_compiled_example_is_the_golden_file(place: GoldenHome, layout: str, name: str) -> None:
-    target, source = place.folder / "golden.yaml", PROJECT / "pipelines" / "configs" / "electricity.yaml"
-    done = place.almanac("compile", "-c", str(source), "-o", str(target), "--format", layout, "--allow-tags")
-    assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (("--format", "argo"), "electricity-argo.yaml"),
+        (("--format", "kfp-crd"), "electricity-crd.yaml"),
+        (
+            ("--format", "argo", "--pipeline", "forecast_batch", "--set", "batch={to: forecasts, schedule: 0 4 * * *}"),
+            "electricity-forecasts-argo.yaml",
+        ),
+    ],
+)
+def test_the_compiled_example_is_the_golden_file(tmp_path: Path, words: tuple[str, ...], name: str) -> None:
     golden = Path(__file__).parent / "golden" / name
-    assert target.read_text() == golden.read_text(), "run make golden and read the diff"
+    assert compile_example(tmp_path / "golden.yaml", *words) == golden.read_text(), "run make golden and read the diff"

@@ -1,36 +1,23 @@
 """The compiled pipeline of batches: golden file, parameters, and what every backend honours."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-PROJECT = Path(__file__).resolve().parents[2]
+from tests.contract.golden_home import PROJECT, compile_example
+
 GOLDEN = PROJECT / "tests/contract/golden/electricity-forecasts.yaml"
 
 
-def _compile(target: Path, *words: str) -> str:
-    command = [
-        sys.executable,
-        "-m",
-        "pipelines.cli",
-        "compile",
-        "-c",
-        "pipelines/configs/electricity.yaml",
-        "--allow-tags",
-    ]
-    command += ["--pipeline", "forecast_batch", "-o", str(target), *words]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return target.read_text(encoding="utf-8")
+def compile_batch(target: Path, *words: str) -> str:
+    return compile_example(target, "--pipeline", "forecast_batch", *words)
 
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return _compile(tmp_path_factory.mktemp("compiled") / "forecasts.yaml")
+    return compile_batch(tmp_path_factory.mktemp("compiled") / "forecasts.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +41,7 @@ def test_a_schedule_gives_cutoff_version_and_place_as_parameters(graph: dict[str
 
 
 def test_the_place_of_the_configuration_is_the_default(tmp_path: Path) -> None:
-    text = _compile(tmp_path / "x.yaml", "--set", "batch.to=postgresql://almanac:${PASSWORD}@db/reports")
+    text = compile_batch(tmp_path / "x.yaml", "--set", "batch.to=postgresql://almanac:${PASSWORD}@db/reports")
     place = next(yaml.safe_load_all(text))["root"]["inputDefinitions"]["parameters"]["to"]
     assert (place["defaultValue"], place["isOptional"]) == ("postgresql://almanac:${PASSWORD}@db/reports", True)
 
@@ -66,6 +53,10 @@ def test_the_task_is_tried_again_and_never_taken_from_the_cache_of_kubeflow(grap
 
 
 def test_the_image_of_the_model_server_runs_it(tmp_path: Path) -> None:
-    text = _compile(tmp_path / "x.yaml", "--image", "serving=registry.example/almanac-serving@sha256:00")
+    text = compile_batch(tmp_path / "x.yaml", "--image", "serving=registry.example/almanac-serving@sha256:00")
     (executor,) = next(yaml.safe_load_all(text))["deploymentSpec"]["executors"].values()
     assert executor["container"]["image"] == "registry.example/almanac-serving@sha256:00"
+
+
+def test_a_table_that_only_this_machine_has_is_no_hindrance_for_batches_read_none(tmp_path: Path) -> None:
+    assert compile_batch(tmp_path / "x.yaml", "--set", f"data.uri={tmp_path / 'table.csv'}")

@@ -10,30 +10,15 @@ import pytest
 import yaml
 
 from forecasting.contracts.steps import GATES, OPTIONAL, OPTIONAL_PARENTS, PARENTS, StepName, steps_of
+from tests.contract.golden_home import PROJECT, compile_example
 
-PROJECT = Path(__file__).resolve().parents[2]
 GOLDEN = PROJECT / "tests/contract/golden/electricity.yaml"
 TUNED = PROJECT / "tests/contract/golden/electricity-tuned.yaml"
 
 
-def _compile(target: Path, *words: str) -> str:
-    command = [
-        sys.executable,
-        "-m",
-        "pipelines.cli",
-        "compile",
-        "-c",
-        "pipelines/configs/electricity.yaml",
-        "--allow-tags",
-    ]
-    done = subprocess.run([*command, "-o", str(target), *words], cwd=PROJECT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return target.read_text(encoding="utf-8")
-
-
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return _compile(tmp_path_factory.mktemp("compiled") / "electricity.yaml")
+    return compile_example(tmp_path_factory.mktemp("compiled") / "electricity.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +42,7 @@ def test_the_compiled_example_is_the_golden_file(compiled: str) -> None:
 
 
 def test_equal_configurations_give_equal_bytes(compiled: str, tmp_path: Path) -> None:
-    assert _compile(tmp_path / "again.yaml") == compiled
+    assert compile_example(tmp_path / "again.yaml") == compiled
 
 
 def test_every_gate_has_an_if_and_an_else_on_its_single_bool(graph: dict[str, Any]) -> None:
@@ -85,7 +70,7 @@ def test_every_step_reads_the_outputs_of_its_parents(graph: dict[str, Any]) -> N
 
 
 def test_a_configuration_with_a_search_in_its_runs_is_the_golden_file_of_it(tmp_path: Path) -> None:
-    text = _compile(tmp_path / "tuned.yaml", "--set", "tuning.in_run=true")
+    text = compile_example(tmp_path / "tuned.yaml", "--set", "tuning.in_run=true")
     assert text == TUNED.read_text(encoding="utf-8")
 
 
@@ -122,7 +107,7 @@ def test_each_step_gets_its_own_sections_only(graph: dict[str, Any]) -> None:
 
 
 def test_an_image_can_be_set_for_each_target(tmp_path: Path) -> None:
-    text = _compile(tmp_path / "x.yaml", "--image", "trainer=registry.example/almanac-trainer@sha256:00")
+    text = compile_example(tmp_path / "x.yaml", "--image", "trainer=registry.example/almanac-trainer@sha256:00")
     executors = next(yaml.safe_load_all(text))["deploymentSpec"]["executors"]
     images = {name: executor["container"]["image"] for name, executor in executors.items()}
     assert images["exec-train-model"] == "registry.example/almanac-trainer@sha256:00"
