@@ -21,6 +21,8 @@ OVERLAYS = tuple(sorted(path.name for path in (KUSTOMIZE / "overlays").iterdir()
 COMPONENTS = tuple(sorted(path.name for path in (KUSTOMIZE / "components").iterdir()))
 RENDERED = (*OVERLAYS, *COMPONENTS)
 """Every overlay, and every component on the base and a PostgreSQL."""
+STANDS_ON = {"signed": ("object-store",)}
+"""Components that another one must have prepared."""
 Document = Mapping[str, Any]
 
 
@@ -73,7 +75,7 @@ def rendered_text(name: str) -> str:
     """The same as text."""
     if name in OVERLAYS:
         return _build(KUSTOMIZE / "overlays" / name)
-    components = dict.fromkeys(["postgres", name])
+    components = dict.fromkeys(["postgres", *STANDS_ON.get(name, ()), name])
     with tempfile.TemporaryDirectory() as folder:
         return rendered_overlay(Path(folder).resolve(), components=list(components))
 

@@ -21,7 +21,15 @@ from serving.model_server.official_flags import OFFICIAL_FLAGS
 from serving.model_server.text_files import read_batching, read_text_file
 from serving.model_sync.__main__ import build_parser as build_sync_parser
 from tests.contract.dockerfile import lineage, read_dockerfile
-from tests.integration.kubernetes.rendering import KUSTOMIZE, RENDERED, named, of_kind, pod_templates, rendered
+from tests.integration.kubernetes.rendering import (
+    KUSTOMIZE,
+    RENDERED,
+    named,
+    of_kind,
+    pod_templates,
+    rendered,
+    rendered_overlay,
+)
 
 pytestmark = pytest.mark.services
 FILES = KUSTOMIZE / "base/files"
@@ -133,7 +141,7 @@ def test_scripts_of_the_manifests_are_valid():
                     subprocess.run(["sh", "-n", "-c", container["args"][0]], check=True)
 
 
-@pytest.mark.parametrize("name", ["object-store", "prod"])
+@pytest.mark.parametrize("name", ["object-store", "prod", "signed"])
 def test_readers_pull_into_a_volume_of_their_own_and_only_the_worker_pushes(name):
     directions = {}
     for pods in pod_templates(rendered(name)):
@@ -161,3 +169,24 @@ def test_readers_pull_into_a_volume_of_their_own_and_only_the_worker_pushes(name
 def test_a_server_waits_for_the_first_model_after_its_sidecar():
     (pods,) = [one for one in pod_templates(rendered("object-store")) if one.owner == "model-server"]
     assert [one["name"] for one in pods.spec["initContainers"]] == ["pull", "prepare"]
+
+
+def test_where_versions_are_signed_every_reader_has_the_public_key_and_the_worker_alone_the_private_one():
+    readers, keys = set(), {}
+    for pods in pod_templates(rendered("signed")):
+        for volume in pods.spec.get("volumes", ()):
+            if volume["name"] == "signing":
+                (item,) = volume["secret"]["items"]
+                keys[pods.owner] = item["key"]
+        for container in pods.containers:
+            if container.get("command") == ["python", "-m", "serving.model_sync"] and container["args"][0] == "pull":
+                parsed = build_sync_parser().parse_args(container["args"])
+                assert {one["mountPath"] for one in container["volumeMounts"]} > {str(parsed.signature_key_file.parent)}
+                readers.add(pods.owner)
+    assert readers == {"model-server", "gateway", "monitor", "forecasts"}
+    assert keys == {**dict.fromkeys(readers, "signing.pub"), "worker": "signing.pem"}
+
+
+def test_signed_versions_alone_are_not_rendered_where_nothing_is_pulled(tmp_path):
+    with pytest.raises(AssertionError, match="initContainers/0/args"):
+        rendered_overlay(tmp_path, components=["postgres", "signed"])

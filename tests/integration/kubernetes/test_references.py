@@ -39,7 +39,7 @@ PROBED = {
 def documented_secrets() -> set[tuple[str, str]]:
     """Name and key of every secret in docs/kubernetes.md."""
     text = (ROOT / "docs/kubernetes.md").read_text(encoding="utf-8")
-    return set(re.findall(r"^\| `([a-z-]+)` \| `([a-z-]+)` \|", text, flags=re.MULTILINE))
+    return set(re.findall(r"^\| `([a-z-]+)` \| `([a-z.-]+)` \|", text, flags=re.MULTILINE))
 
 
 def secret_keys(pods: PodTemplate) -> set[tuple[str, str]]:

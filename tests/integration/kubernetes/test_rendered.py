@@ -26,9 +26,18 @@ WORKLOADS = {"forecasts", "gateway", "mlflow", "model-server", "monitor", "pushg
 
 def test_the_overlays_and_components_are_those_that_are_documented():
     assert set(OVERLAYS) == {"dev", "staging", "prod"}
-    assert {"argo", "flink", "gpu", "keda", "kserve", "monitoring", "object-store", "postgres", "training"} == set(
-        COMPONENTS
-    )
+    assert {
+        "argo",
+        "flink",
+        "gpu",
+        "keda",
+        "kserve",
+        "monitoring",
+        "object-store",
+        "postgres",
+        "signed",
+        "training",
+    } == set(COMPONENTS)
 
 
 @pytest.mark.parametrize("name", RENDERED)
