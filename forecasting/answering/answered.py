@@ -20,6 +20,7 @@ from forecasting.answering.served_model import ServedModel
 from forecasting.answering.stand_in import filled
 from forecasting.contracts.vocabulary import ModelRole
 from forecasting.crossed_quantiles import is_crossed
+from forecasting.features.spec import FeatureSpec
 from forecasting.windows import ModelInputs
 
 BATCH = 512
@@ -27,8 +28,9 @@ BATCH = 512
 _COLD = DegradedSpec(FallbackCause.COLD, "the series has no target in what the model reads of its history")
 NOT_FINITE = DegradedSpec(FallbackCause.MODEL_ANSWER, "the model answers with a missing value")
 CROSSED = DegradedSpec(FallbackCause.MODEL_ANSWER, "the model answers with quantiles that cross")
+BEYOND_BOUNDS = DegradedSpec(FallbackCause.MODEL_ANSWER, "the model answers beyond the bounds of the target")
 _REFUSED = "refused"
-_UNFIT = {NOT_FINITE: "not_finite", CROSSED: "crossed"}
+_UNFIT = {NOT_FINITE: "not_finite", CROSSED: "crossed", BEYOND_BOUNDS: "beyond_bounds"}
 INVALID_REASONS = (*_UNFIT.values(), _REFUSED)
 """Labels of why an answer of the model was not passed on; see `count_invalid`."""
 
@@ -94,7 +96,7 @@ def cut_windows(plan: PlanSpec, first: int, end: int) -> CutRecord:
 
 
 def join_parts(plan: PlanSpec, places: npt.NDArray[np.int64], parts: Sequence[PartRecord]) -> AnsweredRecord:
-    """Parts as one; what has no finite answer, or one whose quantiles cross, is left to the fallback.
+    """Parts as one; what has no finite answer, one beyond the bounds of the target, or quantiles that cross, is left to the fallback.
 
     Quantiles that cross by what float32 rounds off are made equal, so that none of an answer ever cross.
 
@@ -104,7 +106,7 @@ def join_parts(plan: PlanSpec, places: npt.NDArray[np.int64], parts: Sequence[Pa
         parts: One a batch.
     """
     spec, n_series = plan.served.spec, len(plan)
-    if len(parts) == 1 and len(places) == len(plan) and _is_sound(parts[0].answers, len(spec.quantiles)):
+    if len(parts) == 1 and len(places) == len(plan) and _is_sound(parts[0].answers, spec):
         return AnsweredRecord(plan, parts[0].answers, parts[0].flags)
     answers = np.full((n_series, spec.horizon, plan.served.signature.n_columns), np.nan, dtype=np.float32)
     flags = {name: np.zeros(n_series, dtype=np.bool_) for name in ("imputed", "stale", "cold")}
@@ -116,6 +118,7 @@ def join_parts(plan: PlanSpec, places: npt.NDArray[np.int64], parts: Sequence[Pa
     lacking = places[~np.isfinite(answers[places]).all(axis=(1, 2))].tolist()
     crossed = places[is_crossed(quantiles[places]).any(axis=1)].tolist()
     why = dict.fromkeys(crossed, CROSSED)
+    why |= dict.fromkeys(places[_is_beyond(answers[places], spec)].tolist(), BEYOND_BOUNDS)
     why |= {place: _COLD if flags["cold"][place] else NOT_FINITE for place in lacking}
     np.maximum.accumulate(quantiles, axis=2, out=quantiles)
     answers[list(why)] = np.nan
@@ -127,9 +130,21 @@ def count_invalid(degraded: Iterable[DegradedSpec]) -> Counter[str]:
     return Counter(_UNFIT.get(why, _REFUSED) for why in degraded if why.cause is FallbackCause.MODEL_ANSWER)
 
 
-def _is_sound(answers: npt.NDArray[np.float32], n_levels: int) -> bool:
+def _is_sound(answers: npt.NDArray[np.float32], spec: FeatureSpec) -> bool:
+    n_levels = len(spec.quantiles)
     ascends = answers[:, :, 1:n_levels] >= answers[:, :, : n_levels - 1]
-    return bool(ascends.all() and np.isfinite(answers).all())
+    return bool(ascends.all() and np.isfinite(answers).all()) and not _is_beyond(answers, spec).any()
+
+
+def _is_beyond(answers: npt.NDArray[np.float32], spec: FeatureSpec) -> npt.NDArray[np.bool_]:
+    """Series `[B]` whose answers `[B,H,A]` are beyond a bound of the target: a graph made here keeps them within."""
+    beyond = np.zeros(len(answers), dtype=np.bool_)
+    # Bounds as the graph has them, in float32. What is missing is beyond nothing.
+    if spec.lower_bound is not None:
+        beyond |= (answers < np.float32(spec.lower_bound)).any(axis=(1, 2))
+    if spec.upper_bound is not None:
+        beyond |= (answers > np.float32(spec.upper_bound)).any(axis=(1, 2))
+    return beyond
 
 
 def check_levels(request: ForecastRequest, served: ServedModel) -> None:

@@ -55,7 +55,7 @@ INVALID_PREDICTIONS = MetricSpec(
     "forecast_invalid_predictions",
     _C,
     ("model", "reason"),
-    "Series whose answer of the model was not passed on: not_finite, crossed (its quantiles), refused (of another shape, or an error of the server).",
+    "Series whose answer of the model was not passed on: not_finite, crossed (its quantiles), beyond_bounds (of the target), refused (of another shape, or an error of the server).",
     _GATEWAY,
     "series",
 )

@@ -1,9 +1,12 @@
 """Answers of a model that must not be passed on."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from forecasting.answering.answered import (
+    BEYOND_BOUNDS,
     CROSSED,
     NOT_FINITE,
     PartRecord,
@@ -22,10 +25,10 @@ from tests.unit.serving.tiny_models import SPEC
 START = 1_388_534_400
 
 
-def joined(answer: np.ndarray):
+def joined(answer: np.ndarray, **bounds: float):
     """One series, of which the model says `answer` `[H,Q]`."""
     values = np.column_stack([np.full(10, 5.0), np.full(10, 20.0)])
-    served = ServedModel("tiny", 1, START + 36_000, SPEC, {"a": Series("a", START, values)})
+    served = ServedModel("tiny", 1, START + 36_000, replace(SPEC, **bounds), {"a": Series("a", START, values)})
     known = {"a": {"Temperature": tuple([1.0] * SPEC.horizon)}}
     plan = plan_forecasts(served, ForecastRequest(("a",), known=known))
     never = np.zeros(1, dtype=np.bool_)
@@ -79,3 +82,20 @@ def test_a_missing_value_among_quantiles_that_cross_is_what_is_told():
     answer[0, :2] = 1.0, 0.5
     answer[1, 0] = np.nan
     assert joined(answer).plan.degraded == {0: NOT_FINITE}
+
+
+@pytest.mark.parametrize(("bounds", "number"), [({"lower_bound": 0.0}, -1e-3), ({"upper_bound": 10.0}, 10.001)])
+def test_an_answer_beyond_the_bounds_of_the_target_is_left_to_the_fallback_and_counted(bounds, number):
+    answer = ascending()
+    answer[1, 0 if number < 0 else -1] = number
+    assert joined(answer).plan.degraded == {}
+    found = joined(answer, **bounds)
+    assert found.plan.degraded == {0: BEYOND_BOUNDS}
+    assert count_invalid(found.plan.degraded.values()) == {"beyond_bounds": 1}
+    assert np.isnan(found.answers).all()
+
+
+def test_an_answer_at_a_bound_as_float32_has_it_is_passed_on():
+    answer = ascending()
+    answer[:] = np.linspace(0.7, 9.8, answer.shape[1])
+    assert joined(answer, lower_bound=0.7, upper_bound=9.8).plan.degraded == {}

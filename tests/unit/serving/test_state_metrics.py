@@ -56,7 +56,7 @@ def test_without_a_champion_there_is_no_age(tmp_path):
 
 def test_what_can_fail_is_zero_on_the_first_page_of_a_configured_model():
     page = GatewayMetrics("tiny").page().decode()
-    for reason in ("not_finite", "crossed", "refused"):
+    for reason in ("not_finite", "crossed", "beyond_bounds", "refused"):
         assert f'forecast_invalid_predictions_total{{model="tiny",reason="{reason}"}} 0.0' in page
     for reason in ("artifact", "configuration", "other"):
         assert f'forecast_model_load_failures_total{{model="tiny",reason="{reason}"}} 0.0' in page
