@@ -13,6 +13,7 @@ import tempfile
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from forecasting.repository import ModelRepository
@@ -26,6 +27,16 @@ ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "openapi.json"
 CHECKS = ("not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance")
 _CASES = re.compile(r"(\d[\d,]*) generated")
+
+
+@dataclass
+class FuzzReport:
+    """Requests that were made, how Schemathesis ended, and the gateway's memory before and after each round."""
+
+    n_cases: int = 0
+    exit_code: int = 0
+    alive: bool = False
+    rss_mib: list[float] = field(default_factory=list)
 
 
 @contextmanager
@@ -42,8 +53,8 @@ def gateway(folder: Path, cache: Path) -> Iterator[tuple[str, int]]:
             yield f"http://{addresses['http']}", process.pid
 
 
-def ask(url: str, *, n_cases: int, seed: int) -> tuple[int, int, str]:
-    """Let Schemathesis ask about so many times; how often it did, its exit code and what it said."""
+def ask(url: str, report: FuzzReport, *, n_cases: int, seed: int) -> str:
+    """Let Schemathesis ask so many times at most, and note how often it did and its exit code; what it said."""
     n_operations = sum(len(methods) for methods in json.loads(DOCUMENT.read_text(encoding="utf-8"))["paths"].values())
     words = [str(Path(sys.executable).with_name("schemathesis")), "run", str(DOCUMENT), "--url", url]
     words += ["--checks", ",".join(CHECKS), "--phases", "fuzzing", "--max-examples", str(-(-n_cases // n_operations))]
@@ -52,7 +63,11 @@ def ask(url: str, *, n_cases: int, seed: int) -> tuple[int, int, str]:
         done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
     said = done.stdout + done.stderr
     counted = _CASES.search(said)
-    return int(counted[1].replace(",", "")) if counted else 0, done.returncode, said
+    if counted is None:
+        raise RuntimeError(f"Schemathesis did not say how many requests it made: {said[-2_000:]}")
+    report.n_cases += int(counted[1].replace(",", ""))
+    report.exit_code = done.returncode
+    return said
 
 
 def main(words: Sequence[str]) -> int:
@@ -65,16 +80,18 @@ def main(words: Sequence[str]) -> int:
     cache = ROOT / "build/bench/models"
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, gateway(Path(folder), cache) as (url, pid):
-        before = rss_mib([pid])
-        n_cases, code, said = ask(url, n_cases=given.cases, seed=given.seed)
+        report = FuzzReport(rss_mib=[rss_mib([pid])])
+        # An operation without parameters has one request: the others are asked again, by another seed, until the number is reached.
+        while report.exit_code == 0 and report.n_cases < given.cases:
+            said = ask(url, report, n_cases=given.cases - report.n_cases, seed=given.seed + len(report.rss_mib) - 1)
+            report.rss_mib.append(rss_mib([pid]))
+            print(said[-6_000:], flush=True)
         with urllib.request.urlopen(f"{url}/healthz", timeout=10) as response:
-            alive = response.status == 200
-        report = {"n_cases": n_cases, "exit_code": code, "alive": alive, "rss_mib": [before, rss_mib([pid])]}
+            report.alive = response.status == 200
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(report, indent=1), encoding="utf-8")
-    print(said[-6_000:])
+    given.out.write_text(json.dumps(asdict(report), indent=1), encoding="utf-8")
     print(report)
-    return 0 if alive and code == 0 else 1
+    return 0 if report.alive and report.exit_code == 0 else 1
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ def test_the_gateway_answers_as_its_document_says(tmp_path, request):
     cache = request.config.cache.mkdir("tiny-models")
     tiny_models.build(cache)
     with gateway.gateway(tmp_path, cache) as (url, _):
-        n_cases, code, said = gateway.ask(url, n_cases=N_SHORT, seed=3)
-    assert code == 0, said[-4_000:]
-    assert n_cases >= N_SHORT / 2
+        report = gateway.FuzzReport()
+        said = gateway.ask(url, report, n_cases=N_SHORT, seed=3)
+    assert report.exit_code == 0, said[-4_000:]
+    assert report.n_cases >= N_SHORT / 2
