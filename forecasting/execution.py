@@ -28,6 +28,7 @@ from forecasting.contracts.layout import RunLayout, home_layout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.errors import AlmanacError, ArtifactError, ConfigError
+from forecasting.full_disk import full_disk_passes
 from forecasting.leases import step_lease
 from forecasting.lineage import verify_inputs
 from forecasting.manifests import (
@@ -134,13 +135,16 @@ def run_component(
 def _refuse_useless_retry(run: RunLayout, step: StepName) -> None:
     """End at once where this very run has failed at this step for good.
 
-    Kubeflow Pipelines tries a failed task again whatever its exit code says; resuming a run removes such records.
+    Kubeflow Pipelines tries a failed task again whatever its exit code says; resuming a run removes such records. On one
+    machine only a step that was killed, and so could say nothing, is tried again: else it is for whoever began the run to resume it.
 
     Raises:
         SystemExit: With the exit code of the failure.
     """
     earlier = load_step(run, step)
-    if earlier is None or earlier.status != RunStatus.FAILED or earlier.exit_code in (None, *RETRYABLE_CODES):
+    if earlier is None or earlier.exit_code is None or earlier.status not in (RunStatus.FAILED, RunStatus.STOPPED):
+        return
+    if earlier.exit_code in RETRYABLE_CODES and load_run(run).on_cluster:
         return
     logger.error("%s is not tried again, it would fail in the same way: %s", step, earlier.error)
     raise SystemExit(earlier.exit_code)
@@ -173,12 +177,14 @@ def execute_step(
     record = load_run(layout.run(run))
     context = StepContext(layout, layout.run(run), cutoff or record.cutoff, created=record.created)
     context.run.logs.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
+    with full_disk_passes(), ExitStack() as stack:
         # Whoever holds the lease gets signals, so that it must know what to do with them by then.
         stack.enter_context(stop_signals(f"`{command_word()} run --resume latest` continues the run"))
         stack.enter_context(step_lease(context.run, step))
         terminal = stack.enter_context(captured(context.run.log(step)) if capture else shown())
         recorder = stack.enter_context(StepRecorder(context.run, step, terminal))
+        # Once more, so that the record of the step says so, if there is room for it.
+        stack.enter_context(full_disk_passes())
         settings = _parse_settings(step, settings_json)
         places = {StepName(name): Path(place) for name, place in inputs.items()}
         call = StepCallSpec(step, function, settings, places, context, reuse)

@@ -16,8 +16,17 @@ from forecasting.contracts.layout import RunLayout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.errors import AlmanacError, StoppedError
+from forecasting.memory_limit import memory_limit_bytes
 from forecasting.progress import ProgressNotes, end_line, note_line, shown_steps, start_line
-from forecasting.runs import StepRecord, forget_later_steps, load_run, stop_requested, write_step
+from forecasting.runs import (
+    StepRecord,
+    forget_later_steps,
+    load_run,
+    load_step,
+    stop_requested,
+    why_killed,
+    write_step,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -51,13 +60,21 @@ class StepRecorder:
             StoppedError: The run was asked to stop.
         """
         step = self.record.step
-        write_step(self._run, replace(self.record, process=os.getpid()))
+        self._tell_of_killed(load_step(self._run, step))
+        write_step(self._run, replace(self.record, process=os.getpid(), memory_limit_bytes=memory_limit_bytes()))
         if step != StepName.REPORT_RUN and stop_requested(self._run):
             raise StoppedError(
                 f"the run was asked to stop; `{command_word()} run --resume {self._run.name}` continues it"
             )
         shutil.rmtree(self._run.step(step), ignore_errors=True)
         forget_later_steps(self._run, step)
+
+    def _tell_of_killed(self, earlier: StepRecord | None) -> None:
+        if earlier is None or earlier.status != RunStatus.RUNNING:
+            return
+        # The lease is ours, so that nobody runs it: the kernel leaves no word of its own.
+        logger.warning("%s is tried again: %s", self.record.step, why_killed(earlier))
+        self._say(note_line(self.record.step, self._steps, f"once more: {why_killed(earlier)}"))
 
     def keep(self, record: StepRecord) -> None:
         """Leave the record of a step that had finished as it is."""

@@ -19,6 +19,7 @@ from forecasting.contracts.layout import HomeLayout, RunLayout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.errors import ArtifactError, ConfigError
+from forecasting.formats import as_bytes
 from forecasting.manifests import write_text_atomically
 
 STEP_RECORDS_DIR = "steps"
@@ -33,7 +34,8 @@ class StepRecord:
     status: running, succeeded, refused (a gate that said no), failed or stopped. reused_from: the run
     whose output was taken because nothing the step depends on had changed, or none. reusable: whether a
     later run may take this one. error: one line, the message of the exception named by error_type. mlflow_run: the
-    run that the pipeline system has opened in MLflow for this step, or none.
+    run that the pipeline system has opened in MLflow for this step, or none. memory_limit_bytes: what its process may have,
+    while it runs.
     """
 
     step: StepName
@@ -50,6 +52,7 @@ class StepRecord:
     process: int | None = None
     reusable: bool = True
     mlflow_run: str | None = None
+    memory_limit_bytes: int | None = None
 
     @property
     def reused(self) -> bool:
@@ -329,11 +332,17 @@ def _settle_killed_steps(layout: RunLayout) -> None:
                 status=RunStatus.STOPPED if stopped else RunStatus.FAILED,
                 duration_s=time.time() - step.started,
                 error_type="ProcessKilled",
-                error=f"the process of {step.step} was killed, perhaps because memory ran out",
+                error=why_killed(step),
                 exit_code=int(ExitCode.STOPPED) if stopped else KILLED,
                 process=None,
             )
             write_step(layout, ended)
+
+
+def why_killed(step: StepRecord) -> str:
+    """What became of a step that is still said to run and whose process is gone."""
+    limit = f": it may have {as_bytes(step.memory_limit_bytes)}" if step.memory_limit_bytes else ""
+    return f"the process of {step.step} was killed, probably for its memory{limit}"
 
 
 def _no_run(name: str, runs: Path) -> ConfigError:

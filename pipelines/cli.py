@@ -17,6 +17,7 @@ from forecasting.command_word import COMMAND_VARIABLE
 from forecasting.contracts.codes import ExitCode
 from forecasting.contracts.layout import HOME_VARIABLE
 from forecasting.errors import AlmanacError, NotInThisVersionError
+from forecasting.full_disk import full_disk_error, is_full_disk
 from forecasting.version import VERSION
 from pipelines.parser import build_parser
 
@@ -67,7 +68,10 @@ def _answer(parsed: argparse.Namespace) -> int:
     try:
         if parsed.function is None:
             raise NotInThisVersionError(f"almanac {parsed.command} is not in this version")
-        return int(pkgutil.resolve_name(parsed.function)(parsed))
+        code = int(pkgutil.resolve_name(parsed.function)(parsed))
+        # What cannot be written is told of here; at the end of the process it would be no error of ours.
+        sys.stdout.flush()
+        return code
     except AlmanacError as error:
         return _report(str(error), error.exit_code)
     except KeyboardInterrupt:
@@ -77,6 +81,9 @@ def _answer(parsed: argparse.Namespace) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(ExitCode.DONE)
     except Exception as error:  # noqa: BLE001 - the outermost edge: what arrives here is a bug, and is written down
+        if is_full_disk(error):
+            found = full_disk_error(error)
+            return _report(str(found), found.exit_code)
         return _report(
             f"{type(error).__name__}: {error} (a bug; {_write_traceback(error)} has the details)", ExitCode.BUG
         )

@@ -21,7 +21,7 @@ from components.reporting.component import begin_run, record_refusal, report_run
 from components.training.component import train_model
 from components.tuning.component import tune_model
 from components.validation.component import validate_data
-from forecasting.config import AlmanacConfig, step_settings
+from forecasting.config import AlmanacConfig, StepSettings, step_settings
 from forecasting.config.launched import cluster_step_settings
 from forecasting.contracts.steps import GATES, StepName, parents_of, steps_of
 from forecasting.durations import duration_s
@@ -39,6 +39,9 @@ COMPONENTS: dict[StepName, BaseComponent] = {
     StepName.REPORT_RUN: report_run,
 }
 
+LOCAL_RETRIES = 1
+"""How often a step is tried again in one run on this machine: one that failed by itself ends at once, see `run_component`."""
+
 Place = Callable[[dsl.PipelineTask, StepName | None], None]
 """Gives a task what it has on a cluster; the step is none for what begins a run or records a refusal."""
 
@@ -55,7 +58,7 @@ def build_pipeline(config: AlmanacConfig, last: StepName = StepName.DEPLOY_MODEL
     """
 
     def almanac(home: str, run: str, cutoff: str = "") -> None:
-        graph = _Graph(config, home, run, cutoff, _leave)
+        graph = _Graph(config, home, run, cutoff, _try_again)
         with dsl.ExitHandler(graph.call(StepName.REPORT_RUN), name="run"):
             graph.chain(_up_to(last, config), {})
 
@@ -103,14 +106,17 @@ class _Graph:
 
     @property
     def retries(self) -> int:
-        """How often a failed task is tried again."""
+        """How often a failed task that is no step is tried again."""
         return 0
 
     def call(self, step: StepName, **inputs: Any) -> dsl.PipelineTask:
-        settings = step_settings(self.config, step).model_dump_json()
+        settings = self.settings(step).model_dump_json()
         task = COMPONENTS[step](settings=settings, home=self.home, run=self.run, cutoff=self.cutoff, **inputs)
         self.place(task.set_caching_options(enable_caching=False), step)
         return task
+
+    def settings(self, step: StepName) -> StepSettings:
+        return step_settings(self.config, step)
 
     def refuse(self, gate: StepName) -> None:
         task = record_refusal(home=self.home, run=self.run, gate=gate.value, retries=self.retries)
@@ -145,11 +151,14 @@ class _ClusterGraph(_Graph):
         """As the tasks get it by their place."""
         return self.config.cluster.retries
 
+    def settings(self, step: StepName) -> StepSettings:
+        return cluster_step_settings(self.config, step)
+
     def call(self, step: StepName, **inputs: Any) -> dsl.PipelineTask:
         if step != StepName.TRAIN_MODEL or not self.config.cluster.training.launched:
             return super().call(step, **inputs)
         task = launch_training(
-            settings=cluster_step_settings(self.config, step).model_dump_json(), home=self.home, run=self.run,
+            settings=self.settings(step).model_dump_json(), home=self.home, run=self.run,
             cutoff=self.cutoff, cluster=self.config.cluster.model_dump_json(), worker_image=worker_image(), **inputs,
         )  # fmt: skip
         task.set_display_name(step.value.replace("_", "-"))
@@ -168,8 +177,10 @@ def _up_to(last: StepName, config: AlmanacConfig) -> Sequence[StepName]:
     return steps[: steps.index(last) + 1]
 
 
-def _leave(_task: dsl.PipelineTask, _step: StepName | None) -> None:
-    """On this machine a task has what the process has."""
+def _try_again(task: dsl.PipelineTask, step: StepName | None) -> None:
+    """On this machine a task has what the process has; a step whose process was killed is done once more."""
+    if step is not None:
+        task.set_retry(num_retries=LOCAL_RETRIES)
 
 
 def limits_of_runs(config: AlmanacConfig) -> dsl.PipelineConfig:

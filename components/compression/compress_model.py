@@ -105,7 +105,10 @@ def compress_model(
 def _begin_tensorflow(settings: CompressModelSettings) -> None:
     from forecasting.neural.strategy import make_strategy
 
-    make_strategy(settings.training.model_copy(update={"strategy": "default"}))
+    training = settings.training
+    # Its pod has what `cluster.resources` says of compress_model, which need not be a GPU where training has one.
+    place = "any" if training.accelerator == "gpu" else training.accelerator
+    make_strategy(training.model_copy(update={"strategy": "default", "accelerator": place}))
 
 
 def calibration_inputs(series_store: SeriesStore, spec: FeatureSpec, learnt: WindowIndex, *, count: int) -> ModelInputs:

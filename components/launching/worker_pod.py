@@ -11,6 +11,7 @@ GPU = "nvidia.com/gpu"
 USER = 10001
 """User and group of the images."""
 _SCRATCH = "/tmp"  # nosec B108 # an empty volume of the pod alone
+_SHARED_MEMORY = "/dev/shm"  # nosec B108 # likewise
 
 
 def worker_pod(spec: JobSpec, container: str, *, addresses: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -81,6 +82,6 @@ def _container(spec: JobSpec, name: str, addresses: tuple[str, ...]) -> dict[str
             {"name": "home", "mountPath": cluster.home},
             {"name": "scratch", "mountPath": _SCRATCH},
             # NCCL talks through it within a node; 64 MiB, which a container has by itself, are too few.
-            *([{"name": "memory", "mountPath": "/dev/shm"}] if wanted.gpu else []),  # nosec B108 # likewise
+            *([{"name": "memory", "mountPath": _SHARED_MEMORY}] if wanted.gpu else []),
         ],
     }  # fmt: skip

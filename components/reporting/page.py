@@ -1,7 +1,7 @@
 """The page of a run: evidence and charts put into the template."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -73,6 +73,8 @@ def render_page(
     charts = _charts(evidence, forecasts, step_s=step_s, examples=examples or {})
     report, diagnostics = evidence.backtest, evidence.diagnostics
     learning = _learning(evidence)
+    document = charts_document(charts.values())
+    figures = Markup(document)  # nosec B704 # JSON of our own with < > & escaped
     return (
         template_environment()
         .get_template("report.html.j2")
@@ -81,7 +83,7 @@ def render_page(
             verdict=judge_run(evidence),
             cards=_cards(evidence),
             charts=charts,
-            figures=Markup(charts_document(charts.values())),  # nosec B704 # JSON of our own with < > & escaped
+            figures=figures,
             forecast_source=forecasts[0].source if forecasts else "",
             accuracy=_accuracy_rows(evidence),
             slices=slice_records(report) if report else (),
@@ -220,10 +222,15 @@ def _chosen_variant(evidence: EvidenceRecord) -> str | None:
     return decision.variant if decision else None
 
 
+def _histogram(counts: Sequence[int]) -> Markup:
+    drawn = histogram_svg(counts)
+    return Markup(drawn)  # nosec B704 # drawn of numbers
+
+
 def _column_rows(evidence: EvidenceRecord) -> list[dict[str, Any]]:
     columns: Mapping[str, Any] = (evidence.profile or {}).get("columns", {})
     return [
-        {"name": name, "histogram": Markup(histogram_svg(column.get("histogram_counts", ()))), **column}  # nosec B704 # drawn of numbers
+        {"name": name, "histogram": _histogram(column.get("histogram_counts", ())), **column}
         for name, column in columns.items()
     ]
 

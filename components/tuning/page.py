@@ -36,6 +36,10 @@ def write_tuning_page(report: TuningReport, path: Path) -> None:
     write_text_atomically(path, render_tuning_page(report))
 
 
+def _drawn(svg: str) -> Markup:
+    return Markup(svg)  # nosec B704 # drawn by charts that escape
+
+
 def render_tuning_page(report: TuningReport) -> str:
     """The page as HTML."""
     environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined,
@@ -59,9 +63,9 @@ def render_tuning_page(report: TuningReport) -> str:
         counts={name: n for name, n in counts.items() if n},
         paths=paths,
         ranked=ranked[:_MOST_TRIALS],
-        history=Markup(history_svg(report)),  # nosec B704 # drawn by charts that escape
-        importance=Markup(importance_svg(report.importance)),  # nosec B704 # likewise
-        parallel=Markup(parallel_svg(report, paths[:_MOST_AXES])),  # nosec B704 # likewise
+        history=_drawn(history_svg(report)),
+        importance=_drawn(importance_svg(report.importance)),
+        parallel=_drawn(parallel_svg(report, paths[:_MOST_AXES])),
         one_at_a_time=point_tables(report),
         architectures=point_tables(report, TrialStage.ARCHITECTURE),
         stages=[stage for stage in TrialStage if any(trial.stage is stage for trial in report.trials)],

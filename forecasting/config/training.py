@@ -32,6 +32,10 @@ class TrainingConfig(Section):
         "auto",
         description="tf.distribute strategy; auto mirrors when there is more than one GPU, multi_worker reads TF_CONFIG, tpu is refused as untested.",
     )
+    accelerator: Literal["auto", "gpu", "any", "cpu"] = Field(
+        "auto",
+        description="gpu: refused where TensorFlow sees no GPU; any: a GPU where there is one, else the processor; cpu: the processor alone; auto: gpu in pods for which `cluster.resources` asks for GPUs, any elsewhere.",
+    )
     batch_size: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
         128,
         description="Windows in a step, over all replicas; auto: the largest that fits on a GPU, the fastest on a CPU.",

@@ -20,6 +20,7 @@ from forecasting.config.training import TrainingConfig
 from forecasting.errors import ConfigError
 from forecasting.feature_store import FeatureStore, WindowIndex
 from forecasting.manifests import write_text_atomically
+from forecasting.memory_limit import memory_limit_bytes
 from forecasting.neural.batches import window_gather
 from forecasting.neural.feed import WindowFeed
 from forecasting.neural.loop import TrainingLoop
@@ -178,10 +179,11 @@ def _status_mib(name: str) -> float:
 
 
 def _free_mib() -> float:
-    """Memory that is free for this process, what it has now included."""
+    """Memory that is free for this process, what it has now included; in a container no more than that may have."""
     rows = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     free = next(int(line.split()[1]) for line in rows if line.startswith("MemAvailable"))
-    return free / 1_024 + _status_mib("VmRSS")
+    limit = memory_limit_bytes()
+    return min(free / 1_024 + _status_mib("VmRSS"), math.inf if limit is None else limit / 2**20)
 
 
 def _say(one: SizeReport) -> str:

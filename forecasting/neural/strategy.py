@@ -26,15 +26,15 @@ def make_strategy(training: TrainingConfig) -> tf.distribute.Strategy:
 
     Raises:
         ConfigError: The strategy is not supported, TF_CONFIG is no cluster, or devices were already in use
-            with other settings.
+            with other settings; or a GPU was asked for and there is none.
     """
     if training.strategy == "tpu":
         raise ConfigError(
             "training.strategy tpu is refused: the loop was never run on a TPU; "
             "take auto, default, mirrored or multi_worker"
         )
-    gpus = tf.config.list_physical_devices("GPU")
     try:
+        gpus = _gpus(training)
         for gpu in gpus:
             # Else a process takes all of a GPU's memory at once, and a second one beside it finds none.
             tf.config.experimental.set_memory_growth(gpu, True)
@@ -55,6 +55,20 @@ def make_strategy(training: TrainingConfig) -> tf.distribute.Strategy:
     if training.strategy == "mirrored" or (training.strategy == "auto" and len(gpus) > 1):
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()
+
+
+def _gpus(training: TrainingConfig) -> list[Any]:
+    """GPUs that the training may use."""
+    if training.accelerator == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+        return []
+    found: list[Any] = tf.config.list_physical_devices("GPU")
+    if training.accelerator == "gpu" and not found:
+        raise ConfigError(
+            "training.accelerator gpu needs a GPU, and TensorFlow sees none: the driver, the CUDA libraries of the image or the "
+            "device are missing; set training.accelerator: any to train on the processor instead"
+        )
+    return found
 
 
 def worker_place(strategy: tf.distribute.Strategy) -> tuple[int, int]:

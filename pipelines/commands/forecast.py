@@ -16,6 +16,8 @@ from pipelines.forecasts import ask_gateway, check_output, forecast_table, origi
 from pipelines.known_file import read_known
 from pipelines.records import table
 
+_EVERY_ADDRESS = "0.0.0.0"  # nosec B104 # compared, not bound
+
 
 def forecast(arguments: argparse.Namespace) -> int:
     """Ask the gateway and print a table, JSON, or write a file; from when it is goes to stderr. `--batch` asks nobody."""
@@ -65,5 +67,5 @@ def local_endpoint(serving: ServingConfig, gateway: GatewayConfig | None = None)
         )
     settings = gateway or GatewayConfig()
     bound = settings.bind_address or serving.bind_address
-    address = "127.0.0.1" if bound in ("0.0.0.0", "") else bound  # nosec B104 # compared, not bound
+    address = "127.0.0.1" if bound in (_EVERY_ADDRESS, "") else bound
     return f"{'https' if settings.tls_certificate else 'http'}://{address}:{serving.gateway_port}"

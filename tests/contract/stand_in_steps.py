@@ -1,7 +1,7 @@
 """Step functions without any learning: they fill real directories and obey STAND_IN (`step=what`, comma-separated).
 
 what: refuse (a gate says no), crash (a bug), data (DataError), retry (RetryableError), busy (RetryableError, then well), hang (until a
-signal), die (SIGKILL). The file `calls` of the home names every call of a step, in order.
+signal), die (SIGKILL), die_once (SIGKILL, then well), fill (the disk). The file `calls` of the home names every call of a step, in order.
 """
 
 import json
@@ -32,8 +32,11 @@ def step_for(name: str):
             raise RetryableError("the tracking server is restarting")
         if wish == "hang":
             signal.pause()
-        if wish == "die":
+        if wish == "die" or (wish == "die_once" and _is_first_attempt(name, context)):
             os.kill(os.getpid(), signal.SIGKILL)
+        if wish == "fill":
+            # More than a small disk has.
+            (output / "payload.bin").write_bytes(bytes(4 << 20))
         seen = {parent.value: digest_file(inputs[parent] / "payload.json") for parent in inputs}
         settled = {"step": name, "settings": settings.model_dump_json(), "cutoff": context.cutoff, "inputs": seen}
         (output / "payload.json").write_text(json.dumps(settled))

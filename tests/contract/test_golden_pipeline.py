@@ -185,7 +185,11 @@ def test_a_crash_is_written_down_with_its_cause_and_the_report_still_runs(fresh:
     [
         ("data", 3, "almanac: train_model: table.csv: column 'target' is missing"),
         ("retry", 75, "almanac: train_model failed: the tracking server is restarting; `almanac run --resume"),
-        ("die", 137, "almanac: train_model failed: the process of train_model was killed"),
+        (
+            "die",
+            137,
+            "almanac: train_model failed: the process of train_model was killed, probably for its memory: it may have ",
+        ),
     ],
 )
 def test_an_expected_failure_is_one_line_with_its_own_exit_code(
@@ -194,6 +198,23 @@ def test_an_expected_failure_is_one_line_with_its_own_exit_code(
     done = fresh.run("--to", "train_model", wish=f"train_model={wish}")
     assert done.returncode == code
     assert done.stderr.splitlines()[-1].startswith(line)
+
+
+def test_a_step_that_is_killed_is_done_once_more_in_the_same_run(fresh: GoldenHome) -> None:
+    done = fresh.run("--to", "train_model", wish="train_model=die_once")
+    assert done.returncode == 0, done.stderr
+    said = "once more: the process of train_model was killed, probably for its memory: it may have "
+    assert sum(said in line for line in done.stderr.splitlines()) == 1
+    assert said.removeprefix("once more: ") in _latest(fresh).log(StepName.TRAIN_MODEL).read_text()
+
+
+@pytest.mark.parametrize(("wish", "n_attempts"), [("die", 2), ("retry", 1), ("data", 1), ("crash", 1)])
+def test_a_step_is_tried_twice_where_it_was_killed_and_once_where_it_failed_by_itself(
+    fresh: GoldenHome, wish: str, n_attempts: int
+) -> None:
+    assert fresh.run("--to", "train_model", wish=f"train_model={wish}").returncode != 0
+    log = _latest(fresh).log(StepName.TRAIN_MODEL).read_text()
+    assert log.count("stand-in train_model prints") == n_attempts
 
 
 def test_resume_keeps_what_was_finished_before_the_process_was_killed(fresh: GoldenHome) -> None:

@@ -17,6 +17,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -70,23 +71,19 @@ class Soak:
         """Let everything go on for some seconds."""
         begun = time.monotonic()
         asked = [self._asking(number) for number in range(N_ASKING)]
-        threads = [threading.Thread(target=self._guarded, args=(work,)) for work in (*asked, self._observe, self._look)]
-        for thread in threads:
-            thread.start()
-        self._guarded(lambda: self._disturb(begun + seconds))
-        self._stop.set()
-        for thread in threads:
-            thread.join(60)
+        works = [*asked, self._observe, self._look, lambda: self._disturb(begun + seconds)]
+        with ThreadPoolExecutor(len(works)) as pool:
+            futures = [pool.submit(work) for work in works]
+            # Whatever ends one of them early is a fault of the soak, and so is one that does not end.
+            wait(futures[-1:])
+            self._stop.set()
+            for future in futures:
+                if (error := future.exception(60)) is not None:
+                    self._fault(f"{type(error).__name__}: {error}")
         self.report.seconds = time.monotonic() - begun
         self.report.versions = dict(self._versions)
         self._judge_growth()
         return self.report
-
-    def _guarded(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except Exception as error:  # noqa: BLE001  # whatever ends a thread early is a fault of the soak
-            self._fault(f"{type(error).__name__}: {error}")
 
     def _fault(self, text: str) -> None:
         with self._lock:

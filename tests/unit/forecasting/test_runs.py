@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,7 +110,15 @@ def test_a_step_that_still_runs_at_the_end_was_killed(home: HomeLayout) -> None:
     write_step(run, _step(StepName.TRAIN_MODEL, RunStatus.RUNNING))
     done = finish_run(run)
     assert (done.status, done.exit_code) == (RunStatus.FAILED, 137)
-    assert "killed" in (load_run(run).steps[StepName.TRAIN_MODEL].error or "")
+    assert load_run(run).steps[StepName.TRAIN_MODEL].error == (
+        "the process of train_model was killed, probably for its memory"
+    )
+
+
+def test_a_killed_step_is_told_with_the_memory_that_it_may_have(home: HomeLayout) -> None:
+    run = _create(home)
+    write_step(run, replace(_step(StepName.TRAIN_MODEL, RunStatus.RUNNING), memory_limit_bytes=4 * 10**9))
+    assert (finish_run(run).steps[StepName.TRAIN_MODEL].error or "").endswith("for its memory: it may have 4.00 GB")
 
 
 def test_a_killed_step_of_a_run_that_was_asked_to_stop_is_stopped(home: HomeLayout) -> None:

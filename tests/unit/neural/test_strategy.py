@@ -133,6 +133,40 @@ def test_a_tpu_is_refused_as_untested():
         make_strategy(TrainingConfig(strategy="tpu"))
 
 
+CHOSEN = """
+import sys
+from forecasting.config.training import TrainingConfig
+from forecasting.errors import ConfigError
+from forecasting.neural.strategy import make_strategy
+try:
+    strategy = make_strategy(TrainingConfig(accelerator=sys.argv[1]))
+except ConfigError as error:
+    sys.exit(str(error))
+import tensorflow as tf
+print(strategy.num_replicas_in_sync, *(device.device_type for device in tf.config.list_logical_devices()))
+"""
+
+
+def chosen_without_a_gpu(accelerator: str) -> subprocess.CompletedProcess[str]:
+    """A process that sees no GPU, whatever the machine has, as where the driver is missing."""
+    return subprocess.run(
+        [sys.executable, "-c", CHOSEN, accelerator],
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def test_a_gpu_that_was_asked_for_and_is_not_there_is_refused_by_name():
+    said = chosen_without_a_gpu("gpu").stderr.splitlines()[-1]
+    assert said.startswith("training.accelerator gpu needs a GPU, and TensorFlow sees none: ")
+    assert said.endswith("set training.accelerator: any to train on the processor instead")
+
+
+@pytest.mark.parametrize("accelerator", ["auto", "any", "cpu"])
+def test_the_processor_is_used_where_that_is_allowed(accelerator):
+    done = chosen_without_a_gpu(accelerator)
+    assert done.stdout.split() == ["1", "CPU"], done.stderr[-3_000:]
+
+
 @pytest.mark.parametrize("text", ["", "{", '{"cluster": {}}', '{"cluster": {"worker": []}, "task": {}}'])
 def test_several_workers_need_a_cluster(text, monkeypatch):
     monkeypatch.setenv(CLUSTER_VARIABLE, text)

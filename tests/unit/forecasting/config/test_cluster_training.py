@@ -46,3 +46,13 @@ def test_only_train_model_of_several_workers_gets_their_strategy():
     for step in StepName:
         if step != StepName.TRAIN_MODEL:
             assert cluster_step_settings(several, step) == step_settings(several, step)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "accelerator", "seen"),
+    [(1, "auto", "gpu"), (0, "auto", "auto"), (1, "any", "any"), (0, "gpu", "gpu"), (1, "cpu", "cpu")],
+)
+def test_pods_that_ask_for_gpus_do_not_train_without_one_unasked(gpu, accelerator, seen):
+    found = config({}, gpu=gpu, accelerator=accelerator)
+    assert cluster_step_settings(found, StepName.TRAIN_MODEL).training.accelerator == seen
+    assert step_settings(found, StepName.TRAIN_MODEL).training.accelerator == accelerator
