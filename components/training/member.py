@@ -73,7 +73,10 @@ def train_member(
         # Of a changed training no checkpoint of another one may be taken.
         return _fit(changed, store, strategy, folders=place, key=key if number == 0 else digest_text(key + changed.model_dump_json()))  # fmt: skip
 
-    fitted = fit_with_remedies(settings, fit) if settings.training.auto_remedy else fit(settings, 0)
+    if settings.training.auto_remedy:
+        fitted = fit_with_remedies(settings, fit, n_replicas=strategy.num_replicas_in_sync)
+    else:
+        fitted = fit(settings, 0)
     settings, training = fitted.settings, fitted.settings.training
     _, validation = training_windows(store)
     scored = predict_scaled(fitted.network, store, validation, training.windows_per_step)

@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 MOST_REMEDIES = 5
 """Trainings after the first one at most."""
+_BATCH = "training.batch_size"
 _BETTER_RATIO = 0.002
 """By which share of itself the validation loss must fall for a remedy to be kept."""
 
@@ -57,12 +58,15 @@ Fit = Callable[[TrainModelSettings, int], FittedNetwork]
 """Trains with some settings; the number, from 0, tells the trainings of a run apart."""
 
 
-def fit_with_remedies(settings: TrainModelSettings, fit: Fit) -> FittedNetwork:
+def fit_with_remedies(settings: TrainModelSettings, fit: Fit, *, n_replicas: int = 1) -> FittedNetwork:
     """Train, and again with one remedy at a time for as long as validation gets better.
+
+    What is decided follows from the losses alone, which are the same on every worker.
 
     Args:
         settings: To begin with.
         fit: One training.
+        n_replicas: Of which a batch that a remedy sets must be a multiple.
 
     Raises:
         ModelRefusedError: The loss was lost, and with every remedy again.
@@ -72,7 +76,7 @@ def fit_with_remedies(settings: TrainModelSettings, fit: Fit) -> FittedNetwork:
     while len(tried) < MOST_REMEDIES:
         pattern = diagnose_curve(_curve(best)).pattern
         now = best.settings if best is not None else settings
-        found = next(_changes(now, pattern.value, tried), None)
+        found = next(_changes(now, pattern.value, tried, n_replicas), None)
         if found is None:
             break
         change, values = found
@@ -106,7 +110,7 @@ def _curve(fitted: FittedNetwork | None) -> CurveRecord:
 
 
 def _changes(
-    settings: TrainModelSettings, pattern: str, tried: list[RemedyRecord]
+    settings: TrainModelSettings, pattern: str, tried: list[RemedyRecord], n_replicas: int
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Remedies of a pattern that would change something and were not dropped before, the likeliest first."""
     document = settings.model_dump()
@@ -120,6 +124,8 @@ def _changes(
                 except KeyError:
                     continue
                 after = change.changed(before)
+                if change.path == _BATCH:
+                    after -= after % n_replicas
                 if after != (list(before) if isinstance(before, tuple) else before):
                     values[change.path] = after
             if values and values not in dropped and _valid(settings, values):

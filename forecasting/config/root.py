@@ -20,7 +20,7 @@ from forecasting.config.monitoring import MonitoringConfig
 from forecasting.config.notify import NotifyConfig
 from forecasting.config.retention import RetentionConfig
 from forecasting.config.retraining import ObservationsSettings, RetrainingConfig
-from forecasting.config.search_space import check_space
+from forecasting.config.search_space import check_space, default_space
 from forecasting.config.section import Section
 from forecasting.config.sections import (
     BacktestConfig,
@@ -36,6 +36,7 @@ from forecasting.config.tracking import TrackingConfig
 from forecasting.config.training import TrainingConfig
 from forecasting.config.tuning import TuningConfig
 from forecasting.config.validation import ValidationConfig
+from forecasting.config.workers import check_searched_batches, check_workers, is_trained
 from forecasting.contracts.steps import StepName
 from forecasting.durations import duration_s
 from forecasting.errors import ConfigError
@@ -161,7 +162,8 @@ class AlmanacConfig(Section):
         if self.tuning.space is None:
             return self
         document = self.model_dump()
-        document["tuning"]["space"] = None
+        # One value after another: what a search by the default space may find does not count.
+        document["tuning"] |= {"space": None, "in_run": False}
         try:
             check_space(document, self, self.tuning.space, AlmanacConfig.model_validate)
         except ConfigError as error:
@@ -194,20 +196,17 @@ class AlmanacConfig(Section):
 
     @model_validator(mode="after")
     def _check_workers(self) -> "AlmanacConfig":
-        n_workers, training = self.cluster.training.workers, self.training
-        if n_workers == 1:
+        workers = self.cluster.training.workers
+        if workers == 1:
             return self
-        if training.strategy not in ("auto", "multi_worker"):
-            raise ValueError(
-                f"cluster.training.workers ({n_workers}) train by the strategy multi_worker; "
-                f"training.strategy must be auto or multi_worker, found {training.strategy}"
-            )
-        n_replicas = n_workers * max(1, self.cluster.step(StepName.TRAIN_MODEL).gpu)
-        if training.batch_size != "auto" and training.batch_size % n_replicas:
-            raise ValueError(
-                f"training.batch_size ({training.batch_size}) must be a multiple of the {n_replicas} replicas that "
-                f"cluster.training.workers ({n_workers}) and the GPUs of each make"
-            )
+        replicas = workers * max(1, self.cluster.step(StepName.TRAIN_MODEL).gpu)
+        try:
+            check_workers(self.training, self.model, workers=workers, replicas=replicas)
+            if self.tuning.in_run and is_trained(self.model):
+                space = self.tuning.space or default_space(self.model_dump())
+                check_searched_batches(space, replicas=replicas)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
         return self
 
     @model_validator(mode="after")

@@ -70,6 +70,21 @@ def test_a_training_that_is_lost_is_tried_with_remedies() -> None:
     assert found.remedies[-1].before is None
 
 
+def test_a_remedy_sets_no_batch_that_three_replicas_cannot_share() -> None:
+    unstable = [(1.0, 0.9), (0.6, 0.5), (0.9, 0.8), (0.4, 0.45), (0.95, 0.85), (0.35, 0.44), (0.9, 0.8), (0.3, 0.4)]
+    batches: list[int] = []
+
+    def fit(one: TrainModelSettings, _number: int) -> FittedNetwork:
+        assert isinstance(one.training.batch_size, int)
+        batches.append(one.training.batch_size)
+        return fitted(one, unstable)
+
+    begun = settings().model_copy(update={"training": settings().training.model_copy(update={"batch_size": 96})})
+    found = fit_with_remedies(begun, fit, n_replicas=3)
+    assert {record.pattern for record in found.remedies} == {"unstable"}
+    assert set(batches) == {96, 63}
+
+
 def test_a_training_that_no_remedy_saves_is_refused_with_its_first_error() -> None:
     def fit(_used: TrainModelSettings, number: int) -> FittedNetwork:
         raise ModelRefusedError(f"training {number} was lost")

@@ -26,6 +26,11 @@ def config(training: dict, *, gpu: int = 0, **own: object):
         ),
         ({"launcher": "tfjob", "workers": 2}, {"strategy": "mirrored"}, "must be auto or multi_worker, found mirrored"),
         ({"launcher": "tfjob", "workers": 3}, {}, r"\(32\) must be a multiple of the 3 replicas"),
+        (
+            {"launcher": "tfjob", "workers": 2},
+            {"batch_size": "auto"},
+            "batch_size must be a number where .* found auto",
+        ),
     ],
 )
 def test_settings_that_do_not_fit_together_are_refused(training, own, told):
@@ -37,6 +42,50 @@ def test_a_batch_is_spread_over_the_gpus_of_all_workers():
     with pytest.raises(ConfigError, match="the 12 replicas"):
         config({"launcher": "trainjob", "workers": 4}, gpu=3)
     assert config({"launcher": "trainjob", "workers": 4}, gpu=2).cluster.training.workers == 4
+
+
+def test_a_model_that_is_solved_has_no_batch_that_counts():
+    solved, both = {"kind": "ridge"}, {"kind": "ensemble", "members": [{"kind": "ridge"}, {"kind": "linear"}]}
+    document = {
+        **SETTINGS,
+        "cluster": {"training": {"launcher": "tfjob", "workers": 3}},
+        "training": {"batch_size": 32},
+    }
+    assert parse_config({**document, "model": solved}, source="test").cluster.training.workers == 3
+    with pytest.raises(ConfigError, match="must be a multiple of the 3 replicas"):
+        parse_config({**document, "model": both}, source="test")
+
+
+@pytest.mark.parametrize(
+    ("space", "found"),
+    [
+        (None, "16"),
+        ({"training.batch_size": {"low": 30, "high": 60}}, "31"),
+        ({"training.batch_size": {"low": 30, "high": 60, "step": 10}}, "40"),
+    ],
+)
+def test_a_search_in_the_run_that_may_find_a_batch_that_cannot_be_shared_is_refused(space, found):
+    with pytest.raises(
+        ConfigError, match=f"may find a training.batch_size of {found}, which cannot be spread over the 3"
+    ):
+        searched(space)
+
+
+@pytest.mark.parametrize(
+    "space", [{"training.batch_size": {"choices": [30, 60]}}, {"training.learning_rate": {"low": 1e-4, "high": 1e-2}}]
+)
+def test_a_search_in_the_run_whose_batches_can_be_shared_is_taken(space):
+    assert searched(space).tuning.in_run
+
+
+def searched(space: dict | None):
+    """A search in a run that three workers train."""
+    document = {
+        **SETTINGS,
+        "cluster": {"training": {"launcher": "tfjob", "workers": 3}},
+        "training": {"batch_size": 33},
+    }
+    return parse_config({**document, "tuning": {"in_run": True, "space": space}}, source="test")
 
 
 def test_only_train_model_of_several_workers_gets_their_strategy():
