@@ -19,10 +19,11 @@ ROOT = Path(__file__).parents[3]
 KUSTOMIZE = ROOT / "infra/kustomize"
 OVERLAYS = tuple(sorted(path.name for path in (KUSTOMIZE / "overlays").iterdir()))
 COMPONENTS = tuple(sorted(path.name for path in (KUSTOMIZE / "components").iterdir()))
-RENDERED = (*OVERLAYS, *COMPONENTS)
-"""Every overlay, and every component on the base and a PostgreSQL."""
 STANDS_ON = {"signed": ("object-store",)}
 """Components that another one must have prepared."""
+TOGETHER = "kserve+object-store+signed"
+RENDERED = (*OVERLAYS, *COMPONENTS, TOGETHER)
+"""Every overlay, every component on the base and a PostgreSQL, and some components together."""
 Document = Mapping[str, Any]
 
 
@@ -66,7 +67,7 @@ def _said(*command: str) -> str:
 
 @functools.cache
 def rendered(name: str) -> tuple[Document, ...]:
-    """Resources of an overlay, or of a component on the base."""
+    """Resources of an overlay, or of a component, or of several joined by `+`, on the base."""
     return tuple(yaml.safe_load_all(rendered_text(name)))
 
 
@@ -75,7 +76,7 @@ def rendered_text(name: str) -> str:
     """The same as text."""
     if name in OVERLAYS:
         return _build(KUSTOMIZE / "overlays" / name)
-    components = dict.fromkeys(["postgres", *STANDS_ON.get(name, ()), name])
+    components = dict.fromkeys(["postgres", *STANDS_ON.get(name, ()), *name.split("+")])
     with tempfile.TemporaryDirectory() as folder:
         return rendered_overlay(Path(folder).resolve(), components=list(components))
 

@@ -24,6 +24,7 @@ from tests.contract.dockerfile import lineage, read_dockerfile
 from tests.integration.kubernetes.rendering import (
     KUSTOMIZE,
     RENDERED,
+    TOGETHER,
     named,
     of_kind,
     pod_templates,
@@ -141,7 +142,7 @@ def test_scripts_of_the_manifests_are_valid():
                     subprocess.run(["sh", "-n", "-c", container["args"][0]], check=True)
 
 
-@pytest.mark.parametrize("name", ["object-store", "prod", "signed"])
+@pytest.mark.parametrize("name", ["object-store", "prod", "signed", TOGETHER])
 def test_readers_pull_into_a_volume_of_their_own_and_only_the_worker_pushes(name):
     directions = {}
     for pods in pod_templates(rendered(name)):
@@ -171,9 +172,10 @@ def test_a_server_waits_for_the_first_model_after_its_sidecar():
     assert [one["name"] for one in pods.spec["initContainers"]] == ["pull", "prepare"]
 
 
-def test_where_versions_are_signed_every_reader_has_the_public_key_and_the_worker_alone_the_private_one():
+@pytest.mark.parametrize("name", ["signed", TOGETHER])
+def test_where_versions_are_signed_every_reader_has_the_public_key_and_the_worker_alone_the_private_one(name):
     readers, keys = set(), {}
-    for pods in pod_templates(rendered("signed")):
+    for pods in pod_templates(rendered(name)):
         for volume in pods.spec.get("volumes", ()):
             if volume["name"] == "signing":
                 (item,) = volume["secret"]["items"]
@@ -190,3 +192,8 @@ def test_where_versions_are_signed_every_reader_has_the_public_key_and_the_worke
 def test_signed_versions_alone_are_not_rendered_where_nothing_is_pulled(tmp_path):
     with pytest.raises(AssertionError, match="initContainers/0/args"):
         rendered_overlay(tmp_path, components=["postgres", "signed"])
+
+
+def test_kserve_after_the_object_store_is_not_rendered_because_its_pods_would_have_no_sidecar(tmp_path):
+    with pytest.raises(AssertionError, match="initContainers/0/name"):
+        rendered_overlay(tmp_path, components=["postgres", "object-store", "kserve"])
