@@ -239,7 +239,7 @@ def _perform(call: StepCallSpec, recorder: StepRecorder) -> None:
         recorder.record = reused
         return
     recorder.begin()
-    outcome = _run_function(call, key, digests, started=recorder.record.started)
+    outcome = _run_function(call, key, digests)
     status = RunStatus.SUCCEEDED if outcome.passed else RunStatus.REFUSED
     reusable = outcome.reusable
     if reusable and is_outdated(key, call.settings, home=call.context.home, created=call.context.created):
@@ -278,9 +278,8 @@ def _reuse(call: StepCallSpec, key: KeyRecord, record: StepRecord) -> StepRecord
     return replace(record, status=finished.status, summary=finished.summary, reused_from=origin)
 
 
-def _run_function(
-    call: StepCallSpec, key: KeyRecord, digests: Mapping[StepName, str], *, started: float
-) -> StepOutcome:
+def _run_function(call: StepCallSpec, key: KeyRecord, digests: Mapping[StepName, str]) -> StepOutcome:
+    began_s = time.monotonic()
     function: Step = pkgutil.resolve_name(call.function) if isinstance(call.function, str) else call.function
     partial = _partial_directory(call)
     partial.mkdir()
@@ -291,7 +290,7 @@ def _run_function(
             partial, STEP_KINDS[call.step],
             parents={parent.value: digest for parent, digest in digests.items()},
             settings_digest=digest_text(call.settings.model_dump_json()),
-            cache_key=key.digest, duration_s=time.time() - started,
+            cache_key=key.digest, duration_s=time.monotonic() - began_s,
         )  # fmt: skip
         _publish(partial, call)
     finally:

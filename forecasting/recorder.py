@@ -40,7 +40,7 @@ class StepRecorder:
     def __init__(self, run: RunLayout, step: StepName, terminal: TextIO) -> None:
         joined = os.environ.get(MLFLOW_RUN_VARIABLE) or None
         self.record = StepRecord(step, RunStatus.RUNNING, started=time.time(), mlflow_run=joined)
-        self._run, self._terminal = run, terminal
+        self._run, self._terminal, self._began_s = run, terminal, time.monotonic()
         self._steps = shown_steps(load_run(run))
         self._kept = False
         self._notes = ProgressNotes(lambda text: self._say(note_line(step, self._steps, text)))
@@ -86,8 +86,8 @@ class StepRecorder:
             logger.error("%s failed", self.record.step, exc_info=error)
             self.record = _failure(self.record, error)
         if error is not None or not self._kept:
-            duration = time.time() - self.record.started
-            self.record = replace(self.record, duration_s=duration, peak_rss_bytes=_peak_rss_bytes())
+            duration_s = time.monotonic() - self._began_s
+            self.record = replace(self.record, duration_s=duration_s, peak_rss_bytes=_peak_rss_bytes())
             write_step(self._run, self.record)
         self._say(end_line(self.record, self._steps, kept=self._kept))
 

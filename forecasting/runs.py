@@ -330,7 +330,8 @@ def _settle_killed_steps(layout: RunLayout) -> None:
             ended = replace(
                 step,
                 status=RunStatus.STOPPED if stopped else RunStatus.FAILED,
-                duration_s=time.time() - step.started,
+                # Of another process, so by the clock of the wall, which may have been set back.
+                duration_s=max(0.0, time.time() - step.started),
                 error_type="ProcessKilled",
                 error=why_killed(step),
                 exit_code=int(ExitCode.STOPPED) if stopped else KILLED,

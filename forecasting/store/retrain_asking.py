@@ -1,5 +1,6 @@
 """Whether a reason to train again becomes a request: what is open already, cool-down, a limit for a day."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -119,23 +120,33 @@ def _repeated(
     """A run on nearly the same table comes to nearly the same; a request that failed had no run that ended, and holds nothing back."""
     table = RETRAIN_REQUESTS.c
     same = (table.model == asked.model, table.dedup_key == asked.dedup_key, table.state == RequestState.DONE)
-    last = connection.execute(select(func.max(table.finished_at)).where(*same)).scalar()
+    last = _last_end(connection, same, now=now, holds_s=limits.alert_repeat_s)
     if last is None or now >= last + limits.alert_repeat_s:
         return None
     left = last + limits.alert_repeat_s - now
-    why = f"a run for this alert ended {now - last} s ago, and it fires still; none for {left} s more"
+    why = f"a run for this alert ended {max(0, now - last)} s ago, and it fires still; none for {left} s more"
     return AskedDecision(AskedOutcome.LIMITED, None, why)
+
+
+def _last_end(connection: Connection, chosen: Sequence[ColumnElement[bool]], *, now: int, holds_s: int) -> int | None:
+    """When the last of some requests ended; one that ended far ahead did so by a clock that has been set back since."""
+    table = RETRAIN_REQUESTS.c
+    ended = select(func.max(table.finished_at)).where(*chosen, table.finished_at <= now + holds_s)
+    found: int | None = connection.execute(ended).scalar()
+    return found
 
 
 def _limited(connection: Connection, model: str, limits: AskingLimitsSpec, now: int) -> AskedDecision | None:
     table = RETRAIN_REQUESTS.c
-    last = connection.execute(select(func.max(table.finished_at)).where(table.model == model)).scalar()
+    last = _last_end(connection, (table.model == model,), now=now, holds_s=limits.cooldown_s)
     if last is not None and now < last + limits.cooldown_s:
         left = last + limits.cooldown_s - now
-        why = f"the last request ended {now - last} s ago; none for {left} s more"
+        why = f"the last request ended {max(0, now - last)} s ago; none for {left} s more"
         return AskedDecision(AskedOutcome.LIMITED, None, why)
     by_itself = table.source.in_([RequestSource.ALERT.value, RequestSource.NEW_DATA.value])
-    within = select(func.count()).where(table.model == model, by_itself, table.created_at > now - _DAY_S)
+    within = select(func.count()).where(
+        table.model == model, by_itself, table.created_at > now - _DAY_S, table.created_at < now + _DAY_S
+    )
     if (n := int(connection.execute(within).scalar_one())) >= limits.max_per_day:
         return AskedDecision(AskedOutcome.LIMITED, None, f"{n} requests within a day are as many as may be")
     return None

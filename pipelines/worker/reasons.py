@@ -58,7 +58,8 @@ class NewDataWatch:
         """
         settings = self._config.retraining
         if settings.new_data is None or (
-            self._looked is not None and now < self._looked + duration_s(settings.look_interval)
+            # A look that lies ahead was at a clock that has been set back since.
+            self._looked is not None and 0 <= now - self._looked < duration_s(settings.look_interval)
         ):
             return None
         self._looked = now

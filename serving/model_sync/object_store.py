@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from forecasting.errors import ConfigError, RemoteError
 
@@ -10,6 +11,11 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 _BLOCK_BYTES = 1 << 20
+CONNECT_S, SILENT_S = 5.0, 10.0
+"""How long a connection is waited for, and an answer of which nothing comes."""
+N_ATTEMPTS = 3
+_S3_WORDS = ("scheme", "endpoint_override", "tls_ca_file_path")
+"""What an address of S3 may say besides the region."""
 
 
 class ObjectStore:
@@ -116,8 +122,14 @@ class ObjectStore:
         return f"{self._base}/{key}"
 
 
-def open_object_store(uri: str) -> ObjectStore:
+def open_object_store(uri: str, *, silent_s: float = SILENT_S) -> ObjectStore:
     """The store at an address; credentials come from where the client of that store looks for them.
+
+    A store that does not answer is waited for and asked again within bounds: what is missing then comes in a later round.
+
+    Args:
+        uri: The address.
+        silent_s: How long one attempt waits while nothing comes.
 
     Raises:
         ConfigError: The address is none that can be opened.
@@ -125,12 +137,35 @@ def open_object_store(uri: str) -> ObjectStore:
     from pyarrow.fs import FileSystem
 
     try:
-        filesystem, base = FileSystem.from_uri(uri)
+        filesystem, base = FileSystem.from_uri(_with_retry_limit(uri, silent_s))
+        if filesystem.type_name == "s3":
+            filesystem = _patient_s3(uri, region=filesystem.region, silent_s=silent_s)
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"the object store must be an address such as s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or file:///FOLDER, found {uri!r}: {error}"
         ) from error
     return ObjectStore(filesystem, base)
+
+
+def _patient_s3(uri: str, *, region: str, silent_s: float) -> "FileSystem":
+    """The file system of an address with times and attempts that end; an address has no words for them."""
+    from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
+
+    parts = urlsplit(uri)
+    words = {name: value for name, value in parse_qsl(parts.query) if name in _S3_WORDS}
+    if parts.username:
+        words |= {"access_key": unquote(parts.username), "secret_key": unquote(parts.password or "")}
+    return S3FileSystem(
+        region=region, connect_timeout=CONNECT_S, request_timeout=silent_s,
+        retry_strategy=AwsStandardS3RetryStrategy(max_attempts=N_ATTEMPTS), **words,
+    )  # fmt: skip
+
+
+def _with_retry_limit(uri: str, silent_s: float) -> str:
+    """An address of Google's store, which else is asked again for a quarter of an hour; others as they are."""
+    if not uri.startswith(("gs://", "gcs://")) or "retry_limit_seconds=" in uri:
+        return uri
+    return f"{uri}{'&' if '?' in uri else '?'}retry_limit_seconds={N_ATTEMPTS * silent_s:g}"
 
 
 def _unreachable(key: str, error: OSError) -> RemoteError:

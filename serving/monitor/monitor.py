@@ -79,7 +79,7 @@ class Monitor:
         Args:
             everything: Look at all forecasts of the store, and measure drift now.
         """
-        begun = self._clock()
+        begun, begun_s = self._clock(), time.monotonic()
         try:
             owner = claim_lease(self._store, self._lease, now=int(begun))
             if owner is not None:
@@ -101,8 +101,8 @@ class Monitor:
             self.page.count(metric_names.MONITOR_ROUNDS, FAILED)
             return found
         self.page.count(metric_names.MONITOR_ROUNDS, DONE)
-        ended = self._clock()
-        self._show_round(ended, {(metric_names.MONITOR_ROUND_DURATION.name, ()): ended - begun})
+        took_s = time.monotonic() - begun_s
+        self._show_round(self._clock(), {(metric_names.MONITOR_ROUND_DURATION.name, ()): took_s})
         return found
 
     def renew(self) -> None:
@@ -142,7 +142,8 @@ class Monitor:
         self, model: WatchedModelSpec, accuracy: RoundReport, now: int, *, at_once: bool
     ) -> ModelDriftReport | None:
         of, last = (model.version, model.series_dir), accuracy.last_target
-        is_due = self._drift_at is None or now - self._drift_at >= duration_s(self._settings.drift_interval)
+        # One that lies ahead was at a clock that has been set back since.
+        is_due = self._drift_at is None or not 0 <= now - self._drift_at < duration_s(self._settings.drift_interval)
         if last is None or not (is_due or at_once or of != self._drift_of):
             return self._drift
         end = last + model.spec.step_s

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from forecasting.claims import claim_path
+from forecasting.config import load_config
 from forecasting.contracts.layout import home_layout
 from forecasting.leases import model_is_going, model_lease
 from forecasting.repository import ModelRepository
@@ -28,6 +29,7 @@ from forecasting.store.retrain_asking import AskingLimitsSpec, RequestSource, Re
 from forecasting.store.retrain_requests import RequestState, claim_request, record_run, retrain_requests
 from pipelines.worker.local_run import LocalLauncher
 from pipelines.worker.outcome import RunOutcome
+from pipelines.worker.reasons import NewDataWatch
 from tests.unit.pipelines.worker_process import STAND_IN, make_worker
 
 NOW = 1_700_000_123
@@ -376,17 +378,36 @@ def observe(store, time):
     write_observations(store, rows, GridSpec(3600, 0), now=time)
 
 
+def with_short_table(config_file, folder):
+    """The document of a configuration whose table has two rows of long ago."""
+    document = yaml.safe_load(config_file.read_text())
+    (folder / "table.csv").write_text(
+        "Time,Demand,Temperature,Holiday\n2014-01-01T00:00:00Z,1,2,0\n2014-01-01T00:30:00Z,1,2,0\n"
+    )
+    document["data"] = {"uri": str(folder / "table.csv"), "time_column": "Time", "target": "Demand"}
+    document["features"], document["gates"]["slices"], document["validation"] = {}, None, {}
+    return document
+
+
+@pytest.mark.parametrize("jump_s", [3_600, 86_400])
+def test_a_clock_that_is_set_back_keeps_nobody_from_looking_for_new_data(store, home, config, tmp_path, jump_s):
+    hour = NOW // 3600 * 3600
+    champion(home, hour - 24 * 3600)
+    settings = with_short_table(config(new_data="1d", look_interval="1h"), tmp_path)
+    (tmp_path / "config.yaml").write_text(json.dumps(settings))
+    watch = NewDataWatch(load_config(tmp_path / "config.yaml"), home, store)
+    assert watch.reason(now=NOW + jump_s) is None
+    observe(store, hour - 3600)
+    assert watch.reason(now=NOW) is not None
+    assert watch.reason(now=NOW + 60) is None
+
+
 def test_enough_new_observations_ask_for_a_run_after_the_cooldown(store, home, config, tmp_path, monkeypatch):
     monkeypatch.setenv("STAND_IN", "refuse")
     hour = NOW // 3600 * 3600
     champion(home, hour - 24 * 3600)
-    document = yaml.safe_load(config(new_data="1d", look_interval="1s").read_text())
-    (tmp_path / "table.csv").write_text(
-        "Time,Demand,Temperature,Holiday\n2014-01-01T00:00:00Z,1,2,0\n2014-01-01T00:30:00Z,1,2,0\n"
-    )
-    document["data"] = {"uri": str(tmp_path / "table.csv"), "time_column": "Time", "target": "Demand"}
-    document["features"], document["gates"]["slices"], document["validation"] = {}, None, {}
-    (tmp_path / "config.yaml").write_text(json.dumps(document))
+    settings = with_short_table(config(new_data="1d", look_interval="1s"), tmp_path)
+    (tmp_path / "config.yaml").write_text(json.dumps(settings))
     observe(store, hour - 2 * 3600)
     now = [NOW]
     worker = make_worker(store, home, tmp_path / "config.yaml", clock=lambda: now[0])

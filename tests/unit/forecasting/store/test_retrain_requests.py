@@ -97,6 +97,35 @@ def test_an_alert_is_held_back_until_the_cooldown_after_the_last_request_is_over
     assert ask(store, "alert:1", source=RequestSource.ALERT, now=900).outcome == "made"
 
 
+@pytest.mark.parametrize("jump_s", [3_600, 86_400])
+@pytest.mark.parametrize("source", [RequestSource.ALERT, RequestSource.NEW_DATA])
+def test_what_ended_by_a_clock_that_was_an_hour_or_a_day_ahead_holds_nothing_back(store, jump_s, source):
+    limits = replace(LIMITS, alert_repeat_s=1_200)
+    asked = RetrainReasonSpec(model="load", source=source, reason="drift", dedup_key="alert:1")
+    ask_for_retraining(store, asked, limits, now=100 + jump_s)
+    finish_request(store, claim(store, now=200 + jump_s), RequestState.DONE, detail="", now=300 + jump_s)
+    assert ask_for_retraining(store, asked, limits, now=1_600).outcome == "made"
+
+
+@pytest.mark.parametrize("jump_s", [3_600, 86_400])
+def test_a_lease_of_a_clock_that_was_ahead_is_a_right_one_once_it_is_renewed(store, jump_s):
+    ask(store)
+    held = claim(store, now=200 + jump_s)
+    assert claim(store, "w2", now=300) is None
+    assert renew_lease(store, held, now=300, lease_s=60).lease_until == 360
+    assert claim(store, "w2", now=361).lease_owner == "w2"
+
+
+@pytest.mark.parametrize("jump_s", [3_600, 86_400])
+def test_a_worker_whose_request_was_taken_over_by_a_clock_that_is_ahead_learns_it(store, jump_s):
+    ask(store)
+    held = claim(store)
+    taken = claim(store, "w2", now=200 + jump_s)
+    assert taken.lease_owner == "w2"
+    with pytest.raises(RetryableError):
+        renew_lease(store, held, now=230, lease_s=60)
+
+
 def test_an_alert_that_goes_on_after_its_run_asks_again_much_later_and_one_that_fires_anew_after_the_cooldown(store):
     limits = replace(LIMITS, alert_repeat_s=100_000, max_per_day=9)
     asked = RetrainReasonSpec(model="load", source=RequestSource.ALERT, reason="drift", dedup_key="alert:1:50")

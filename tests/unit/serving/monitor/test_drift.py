@@ -105,6 +105,17 @@ def test_drift_is_measured_again_when_its_interval_is_over_or_another_version_is
     assert monitor.round().drift.version == 2
 
 
+@pytest.mark.parametrize("jump_s", [HOUR, DAY])
+def test_a_clock_that_is_set_back_keeps_no_drift_from_being_measured(store, repository, jump_s):
+    observe(store, CUTOFF, *np.arange(24.0))
+    now = [CUTOFF + 10 * DAY + jump_s]
+    settings = MonitoringConfig(horizon_buckets=(1,))
+    monitor = Monitor(store, repository, MODEL, settings, clock=lambda: now[0])
+    first = monitor.round().drift
+    now[0] -= jump_s
+    assert monitor.round().drift is not first
+
+
 def _damage(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
