@@ -14,6 +14,7 @@ from types import TracebackType
 from forecasting.contracts.codes import RETRYABLE_CODES, ExitCode
 from forecasting.contracts.layout import HomeLayout
 from forecasting.errors import AlmanacError, ArtifactError
+from forecasting.full_disk import full_disk_error, is_full_disk
 from forecasting.manifests import write_text_atomically
 
 NOTES_DIR = ".failed-tasks"
@@ -69,14 +70,15 @@ class TaskAttempt:
         raise SystemExit(found.exit_code)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        """End the process with the exit code of an error of ours; another error goes on, as a bug does."""
-        if error is None:
+        """End the process with the exit code of an error of ours, or of a full disk; another error goes on, as a bug does."""
+        if not isinstance(error, Exception):
             return
-        code = int(error.exit_code) if isinstance(error, AlmanacError) else int(ExitCode.BUG)
-        if self._retries > 0 and isinstance(error, Exception) and code not in RETRYABLE_CODES:
-            self._write(FailureRecord(self._task, self._run, code, str(error), self._retries))
-        if isinstance(error, AlmanacError):
-            self._say(str(error))
+        told = error if isinstance(error, AlmanacError) or not is_full_disk(error) else full_disk_error(error)
+        code = int(told.exit_code) if isinstance(told, AlmanacError) else int(ExitCode.BUG)
+        if self._retries > 0 and code not in RETRYABLE_CODES:
+            self._write(FailureRecord(self._task, self._run, code, str(told), self._retries))
+        if isinstance(told, AlmanacError):
+            self._say(str(told))
             raise SystemExit(code) from error
 
     def _say(self, text: str) -> None:

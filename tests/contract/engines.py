@@ -46,7 +46,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class AlmanacRun:
-    """`almanac run`. It has no retries: 75 asks its caller to resume the run, which is done here."""
+    """`almanac run`. It does once more what was killed, and nothing else: 75 asks its caller to resume the run, which is done here."""
 
     def play(self, place: GoldenHome, wish: str) -> bool:
         """The run, and its resumption where it asks for one."""

@@ -1,5 +1,7 @@
 """A task that failed for good, on a backend that tries again whatever failed."""
 
+import errno
+
 import pytest
 
 from forecasting.contracts.layout import HomeLayout
@@ -55,6 +57,13 @@ def test_what_may_pass_is_tried_again(home):
     task.attempt()
     assert task.n_done == 3
     assert not (home.root / NOTES_DIR).exists()
+
+
+def test_a_full_disk_may_pass_as_it_may_for_a_step(home, capsys):
+    task = Task(home, OSError(errno.ENOSPC, "No space left on device", "run.json"))
+    assert [task.code(), task.code()] == [75, 75]
+    assert task.n_done == 2
+    assert "begin_run: the disk must have room, which run.json needs" in capsys.readouterr().err
 
 
 def test_a_bug_goes_on_as_it_is_and_is_not_tried_again(home):
