@@ -182,6 +182,7 @@ def parse_history(value: Any, static: Any, *, key: str = "history") -> GivenRows
 
 def _history_entry(series_id: str, entry: Mapping[str, Any], key: str) -> SeriesRowsSpec:
     what = f"{key!r} of series {series_id!r}"
+    entry = {name: value for name, value in entry.items() if value is not None}
     values = entry.get("values")
     if set(entry) not in ({"start", "values"}, {"timestamps", "values"}) or not isinstance(values, dict) or not values:
         text = f"{what} must have 'values', an object of columns, and either 'start' or 'timestamps', found {sorted(entry)}"

@@ -123,6 +123,12 @@ def test_a_series_that_the_store_does_not_have_is_forecast_from_the_request_alon
     assert found.static.tolist() == [[1, 0, 1]]
 
 
+def test_a_null_is_what_is_not_there():
+    both = NEW.replace(b'"start"', b'"timestamps": null, "start"')
+    found = plan_forecasts(_served(), parse_forecast_request(both))
+    assert found.origins.tolist() == plan_forecasts(_served(), parse_forecast_request(NEW)).origins.tolist()
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message", "about"),
     [
@@ -136,6 +142,7 @@ def test_a_series_that_the_store_does_not_have_is_forecast_from_the_request_alon
         (b'"start": "2014-03-01T00:30:00Z"', b'"timestamps": ["2014-03-01T00:30:00Z", "2014-03-01T01:00:00Z"]', "must have times on the grid of 3600 s steps, found 2014-03-01T01:00:00Z", ("new", None, "2014-03-01T01:00:00Z")),
         (b'"start": "2014-03-01T00:30:00Z"', b'"timestamps": ["2014-03-01T00:30:00Z", "2014-03-01T01:30:00+01:00"]', "must name each time once, found 2014-03-01T00:30:00Z twice", ("new", None, "2014-03-01T00:30:00Z")),
         (b'"start": "2014-03-01T00:30:00Z",', b"", "must have 'values', an object of columns, and either 'start' or 'timestamps', found ['values']", ("new", None, None)),
+        (b'"start": "2014-03-01T00:30:00Z"', b'"timestamps": null', "either 'start' or 'timestamps', found ['values']", ("new", None, None)),
         (b"[7, 8, 9]", b"[7, 8]", "'known' of series 'new', column 'Temperature', must have 3 values", ("new", "Temperature", None)),
         (b'"Load": [1, 2]', b'"Load": [null, null]', "series 'new' cannot be forecast: it has no target", ("new", None, None)),
     ],
