@@ -164,6 +164,21 @@ def test_the_list_of_series_says_what_a_forecast_would_begin_with(address):
     assert found["b"] == ("2014-01-02T14:00:00Z", "2014-01-02T16:00:00Z")
 
 
+def test_a_series_that_has_ended_is_told_by_its_age_while_the_others_go_on(address):
+    warmth = {"Temperature": [20] * 9}
+    _post(address, {"a": {"start": "2014-01-02T16:00:00Z", "values": {"Demand": [70] * 6}}})
+    _post(address, {one: {"start": "2014-01-02T16:00:00Z", "values": warmth} for one in ("a", "b")})
+    found = _origins(address)
+    assert found["a"][1] == "2014-01-02T22:00:00Z"
+    # The step after its last target, six hours before that of the other one.
+    assert found["b"][1] == "2014-01-02T16:00:00Z"
+    together = {"series": ["a", "b"], "origin": "2014-01-02T22:00:00Z"}
+    status, document = _send(address, "/v1/forecast", together)
+    assert status == 200, document
+    assert {one["series"]: one["stale"] for one in document["forecasts"]} == {"a": False, "b": True}
+    assert {one["series"]: one["imputed"] for one in document["forecasts"]} == {"a": False, "b": True}
+
+
 def test_a_series_that_the_version_does_not_know_is_forecast_from_observations(address):
     values = {"Demand": [*range(48)], "Temperature": [20] * 48}
     _post(address, {"new": {"start": "2014-01-01T00:00:00Z", "values": values}})

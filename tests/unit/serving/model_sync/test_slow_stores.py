@@ -25,6 +25,7 @@ class BadStore:
     requests: list[str] = field(default_factory=list)
     ended: threading.Event = field(default_factory=threading.Event)
     address: str = ""
+    host: str = ""
 
 
 @pytest.fixture(params=[500, 503, None])
@@ -50,7 +51,8 @@ def bad(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "none")
-    found.address = f"s3://bucket/models?scheme=http&region=eu-west-1&endpoint_override=127.0.0.1:{server.server_port}"
+    found.host = f"127.0.0.1:{server.server_port}"
+    found.address = f"s3://bucket/models?scheme=http&region=eu-west-1&endpoint_override={found.host}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield found
@@ -76,6 +78,13 @@ def test_writing_ends_after_some_attempts(bad, store):
     with pytest.raises(RemoteError, match="it is asked again in the next round"):
         store.write("m/roles", b"{}")
     assert len(bad.requests) == N_ATTEMPTS
+
+
+@pytest.mark.parametrize("bad", [500, 503], indirect=True)
+def test_the_store_of_google_is_asked_for_as_long_as_three_attempts_would_take(bad):
+    store = open_object_store(f"gs://anonymous@bucket/models?scheme=http&endpoint_override={bad.host}", silent_s=1.0)
+    with pytest.raises(RemoteError, match="Retry policy exhausted"):
+        store.read("m/roles")
 
 
 def test_a_round_that_fails_leaves_what_is_here(store, tmp_path: Path):
