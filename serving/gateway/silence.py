@@ -48,7 +48,7 @@ class ServerSilence:
         return self._clock()
 
     def answered(self, name: str) -> None:
-        """The server has answered, or refused at once."""
+        """The server has answered, or refused."""
         self._answered[name] = self._clock()
         self._until.pop(name, None)
 

@@ -232,7 +232,8 @@ class _Queue:
                 task.answer.cancel()
             else:
                 # Each gets a RequestError of its own: raising one adds to its traceback.
-                own = RequestError(error.code, error.message) if isinstance(error, RequestError) else error
+                kind = OverloadError if isinstance(error, OverloadError) else RequestError
+                own = kind(error.code, error.message) if isinstance(error, RequestError) else error
                 task.answer.set_exception(own)
 
     async def _process(self, batch: _Batch) -> None:

@@ -186,19 +186,23 @@ def config_of(flags: argparse.Namespace) -> ServerConfig:
         drain_s=flags.drain_seconds,
         reload_timeout_s=flags.reload_timeout_seconds,
         loading=_loading(flags, batching, n_workers),
-        limits=LimitsConfig(
-            n_workers=n_workers,
-            max_queued=flags.max_queued_calls,
-            max_wait_s=flags.max_queue_seconds,
-            max_concurrent=flags.max_concurrent_requests,
-            n_batch_slots=n_batch_threads or n_workers,
-            refusals_per_s=flags.refusals_per_second,
-        ),
+        limits=_limits(flags, n_workers, n_batch_threads or n_workers),
         check_methods=flags.enable_signature_method_name_check,
         as_content=flags.enable_serialization_as_tensor_content,
         request_log=log,
         n_processes=flags.num_processes,
         worker=WorkerConfig(Path(flags.worker_folder), flags.worker_index) if flags.worker_folder else None,
+    )
+
+
+def _limits(flags: argparse.Namespace, n_workers: int, n_batch_slots: int) -> LimitsConfig:
+    return LimitsConfig(
+        n_workers=n_workers,
+        max_queued=flags.max_queued_calls,
+        max_wait_s=flags.max_queue_seconds,
+        max_concurrent=flags.max_concurrent_requests,
+        n_batch_slots=n_batch_slots,
+        refusals_per_s=flags.refusals_per_second,
     )
 
 

@@ -136,7 +136,8 @@ class RestApp:
 
     async def _infer(self, route: RestRoute, scope: Scope, receive: Receive) -> _Answer:
         """Answer a request that is counted in before its body is read: refused ones must not fill the memory."""
-        seen = Observation(model=route.model, api=route.action, entrypoint=REST)
+        deadline_s = time.monotonic() + self._config.timeout_s
+        seen = Observation(model=route.model, api=route.action, entrypoint=REST, deadline_s=deadline_s)
         run = self._predict if route.action == PREDICT else self._examples
 
         async def answer() -> bytes:

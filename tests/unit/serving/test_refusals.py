@@ -67,7 +67,8 @@ def test_without_a_pace_all_are_told_at_once():
 async def _n_waiting(error: RequestError, n_calls: int, deadline_s: float | None = None) -> int:
     """Refuse calls with eight turns a second; how many count as in the server while they wait."""
     metrics = ServerMetrics()
-    keeper, executor = VersionKeeper(LoadingConfig(), metrics), ModelExecutor(LimitsConfig(refusals_per_s=8.0), metrics)
+    keeper, executor = VersionKeeper(LoadingConfig(), metrics), ModelExecutor(LimitsConfig(), metrics)
+    executor.refusals = RefusalPace(8.0, StoppedClock())
     service = ObservedService(InferenceService(keeper, executor, metrics), metrics, None)
 
     async def refused() -> None:

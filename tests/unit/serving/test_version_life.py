@@ -17,7 +17,7 @@ from serving.model_server.metrics import ServerMetrics
 from serving.model_server.model_specs import ServedModelSpec, VersionPolicySpec, present_versions, read_model_config
 from serving.model_server.request_log import RequestLog
 from serving.model_server.served_version import N_QUICK, Pace, ServedVersion
-from serving.model_server.status import RequestError, StatusCode
+from serving.model_server.status import OverloadError, RequestError, StatusCode
 from serving.model_server.version_keeper import VersionKeeper
 from serving.model_server.version_loading import LoadingConfig
 from tests.unit.serving import tiny_models
@@ -148,6 +148,27 @@ async def _late_batch(*, n_slots: int) -> RequestError:
 )
 def test_a_deadline_ends_a_batched_request_that_runs_and_one_that_waits(n_slots, code):
     assert asyncio.run(_late_batch(n_slots=n_slots)).code == code
+
+
+async def _crowded_batch() -> RequestError:
+    backend = _GatedBackend()
+    executor = ModelExecutor(LimitsConfig(n_workers=1, max_queued=0, n_batch_slots=2), ServerMetrics())
+    served = ServedVersion("m", 1, Path("m/1"), state=VersionState.AVAILABLE, backend=backend)
+    served.queues = executor.queues(served, BatchingConfig(max_batch_size=1, max_execution_batch_size=1))
+    feeds = {"x": np.zeros(1, np.float32)}
+    first = asyncio.create_task(executor.run(served, feeds, ("quantiles",)))
+    while not backend.running:
+        await asyncio.sleep(0.01)
+    with pytest.raises(RequestError) as caught:
+        await executor.run(served, feeds, ("quantiles",))
+    backend.gate.set()
+    await first
+    await executor.close(1.0)
+    return caught.value
+
+
+def test_a_batch_without_a_thread_is_refused_as_overload_like_a_call():
+    assert isinstance(asyncio.run(_crowded_batch()), OverloadError)
 
 
 class _FaultyBackend(_GatedBackend):

@@ -15,6 +15,7 @@ from tests.integration.services.year.living import DAY_S, YearRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SIZE, DOTS, HEIGHTS = (11.5, 8.2), 130, (5.0, 1.35, 5.0, 1.35)
 WEEK = 7
@@ -37,7 +38,6 @@ def draw_years(shifted: YearRecord, control: YearRecord, change: int, path: Path
     """
     from matplotlib.dates import DateFormatter, MonthLocator
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
 
     with chart_style(path.stem, font_size=10):
         figure = Figure(figsize=SIZE, layout="constrained")
@@ -66,18 +66,24 @@ def draw_years(shifted: YearRecord, control: YearRecord, change: int, path: Path
         top.set_xlim(_time(control.days[0].day), _time(control.days[-1].day + DAY_S))  # type: ignore[arg-type]
         told_control.xaxis.set_major_locator(MonthLocator())
         told_control.xaxis.set_major_formatter(DateFormatter("%b"))
-        runs_shown = [
-            Line2D([], [], marker=marker, color=color, linestyle="", markersize=8, markeredgewidth=1.8, label=label)
-            for marker, color, label in (("^", TEAL, "run: a new version"), ("x", MUTED, "run: refused by a gate"))
-        ]
-        figure.legend(
-            handles=[*top.get_legend_handles_labels()[0], *runs_shown],
-            loc="outside lower center",
-            ncols=6,
-            fontsize=9,
-            columnspacing=1.2,
-        )
+        _legend(figure, top)
         save_png(figure, path, dots_per_inch=DOTS)
+
+
+def _legend(figure: "Figure", top: "Axes") -> None:
+    from matplotlib.lines import Line2D
+
+    runs_shown = [
+        Line2D([], [], marker=marker, color=color, linestyle="", markersize=8, markeredgewidth=1.8, label=label)
+        for marker, color, label in (("^", TEAL, "run: a new version"), ("x", MUTED, "run: refused by a gate"))
+    ]
+    figure.legend(
+        handles=[*top.get_legend_handles_labels()[0], *runs_shown],
+        loc="outside lower center",
+        ncols=6,
+        fontsize=9,
+        columnspacing=1.2,
+    )
 
 
 def asking(year: YearRecord) -> list[dict[str, Any]]:
