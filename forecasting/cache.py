@@ -17,7 +17,7 @@ from forecasting.contracts.artifacts import DEPLOYMENT_FILE, ArtifactKind
 from forecasting.contracts.layout import HomeLayout, RunLayout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import ModelRole, RunStatus
-from forecasting.errors import ArtifactError, DataError
+from forecasting.errors import AlmanacError, ArtifactError
 from forecasting.manifests import digest_file, digest_text, payload_digests, verify, write_text_atomically
 from forecasting.runs import STEP_RECORDS_DIR, StepRecord, list_runs, load_step
 from forecasting.source_state import source_state
@@ -110,9 +110,11 @@ def is_outdated(key: KeyRecord, settings: StepSettings, *, home: HomeLayout, cre
         return False
     try:
         state = source_state(settings.data, home, created=created)
-    except DataError:
+    except AlmanacError:
         return True
-    return any(key.external.get(name) != value for name, value in state.items())
+    before = {name: key.external.get(name, "") for name in state}
+    # An example that the step made itself was known by its address.
+    return any(before[name] not in (value, settings.data.uri) for name, value in state.items())
 
 
 @lru_cache(maxsize=1)

@@ -27,7 +27,7 @@ from forecasting.contracts.codes import RETRYABLE_CODES
 from forecasting.contracts.layout import RunLayout, home_layout
 from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
-from forecasting.errors import AlmanacError, ArtifactError, ConfigError
+from forecasting.errors import AlmanacError, ArtifactError, ConfigError, DataError, RetryableError
 from forecasting.full_disk import full_disk_passes
 from forecasting.leases import step_lease
 from forecasting.lineage import verify_inputs
@@ -146,7 +146,10 @@ def _refuse_useless_retry(run: RunLayout, step: StepName) -> None:
         return
     if earlier.exit_code in RETRYABLE_CODES and load_run(run).on_cluster:
         return
-    logger.error("%s is not tried again, it would fail in the same way: %s", step, earlier.error)
+    if earlier.exit_code in RETRYABLE_CODES:
+        logger.error("%s is not tried again here; `almanac run --resume` goes on with it: %s", step, earlier.error)
+    else:
+        logger.error("%s is not tried again, it would fail in the same way: %s", step, earlier.error)
     raise SystemExit(earlier.exit_code)
 
 
@@ -239,7 +242,15 @@ def _perform(call: StepCallSpec, recorder: StepRecorder) -> None:
         recorder.record = reused
         return
     recorder.begin()
-    outcome = _run_function(call, key, digests)
+    try:
+        outcome = _run_function(call, key, digests)
+    except DataError as error:
+        if not is_outdated(key, call.settings, home=call.context.home, created=call.context.created):
+            raise
+        # Half of one table and half of another can be wrong in any way.
+        raise RetryableError(
+            f"the table must stay as it is while it is read, and it changed; run again: {error}"
+        ) from error
     status = RunStatus.SUCCEEDED if outcome.passed else RunStatus.REFUSED
     reusable = outcome.reusable
     if reusable and is_outdated(key, call.settings, home=call.context.home, created=call.context.created):

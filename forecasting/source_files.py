@@ -142,8 +142,9 @@ def written_mark(found: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _local_mark(path: str) -> dict[str, str]:
+    # No inode: network file systems may give a file another one at any time. A replaced file has another time of change.
     found = Path(path).stat()
-    return {"size": str(found.st_size), "mtime": str(found.st_mtime_ns), "inode": str(found.st_ino)}
+    return {"size": str(found.st_size), "mtime": str(found.st_mtime_ns), "ctime": str(found.st_ctime_ns)}
 
 
 def _format(path: str) -> FileFormat | None:

@@ -2,7 +2,8 @@
 
 Kubeflow Pipelines asks for no exit code before it tries a task again. A step looks at its own record and ends at once where it
 had failed for good (`forecasting.execution`). A task without such a record leaves a note for the attempts that follow; the last of
-them removes it, so that whoever has it tried again later, once the cause is mended, has it done.
+them removes it, so that whoever has it tried again later, once the cause is mended, has it done. Where attempts had passed before it
+failed for good, as many of the later ones end at once.
 """
 
 import hashlib

@@ -87,9 +87,9 @@ class AlmanacConfig(Section):
     @field_validator("name")
     @classmethod
     def _check_name(cls, name: str) -> str:
-        if not re.fullmatch(r"[a-z][a-z0-9-]{0,62}", name) or name.endswith("-candidate"):
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,62}", name) or name.endswith(("-candidate", "-forecasts")):
             raise ValueError(
-                "name must be lower-case letters, digits and dashes, start with a letter and not end in -candidate"
+                "name must be lower-case letters, digits and dashes, start with a letter and not end in -candidate or -forecasts"
             )
         return name
 
@@ -196,15 +196,15 @@ class AlmanacConfig(Section):
 
     @model_validator(mode="after")
     def _check_workers(self) -> "AlmanacConfig":
-        workers = self.cluster.training.workers
-        if workers == 1:
+        n_workers = self.cluster.training.workers
+        if n_workers == 1:
             return self
-        replicas = workers * max(1, self.cluster.step(StepName.TRAIN_MODEL).gpu)
+        n_replicas = n_workers * max(1, self.cluster.step(StepName.TRAIN_MODEL).gpu)
         try:
-            check_workers(self.training, self.model, workers=workers, replicas=replicas)
+            check_workers(self.training, self.model, n_workers=n_workers, n_replicas=n_replicas)
             if self.tuning.in_run and is_trained(self.model):
                 space = self.tuning.space or default_space(self.model_dump())
-                check_searched_batches(space, replicas=replicas)
+                check_searched_batches(space, n_replicas=n_replicas)
         except ConfigError as error:
             raise ValueError(str(error)) from error
         return self

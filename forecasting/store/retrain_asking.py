@@ -11,6 +11,8 @@ from forecasting.store.retrain_requests import RequestState, RetrainRequestRecor
 from forecasting.store.tables import RETRAIN_REQUESTS
 
 _DAY_S = 86_400
+_SKEW_S = 300
+"""By how much the clocks of two machines may differ."""
 _OPEN = (RequestState.WAITING, RequestState.CLAIMED)
 
 
@@ -120,7 +122,7 @@ def _repeated(
     """A run on nearly the same table comes to nearly the same; a request that failed had no run that ended, and holds nothing back."""
     table = RETRAIN_REQUESTS.c
     same = (table.model == asked.model, table.dedup_key == asked.dedup_key, table.state == RequestState.DONE)
-    last = _last_end(connection, same, now=now, holds_s=limits.alert_repeat_s)
+    last = _last_end(connection, same, now=now)
     if last is None or now >= last + limits.alert_repeat_s:
         return None
     left = last + limits.alert_repeat_s - now
@@ -128,17 +130,17 @@ def _repeated(
     return AskedDecision(AskedOutcome.LIMITED, None, why)
 
 
-def _last_end(connection: Connection, chosen: Sequence[ColumnElement[bool]], *, now: int, holds_s: int) -> int | None:
-    """When the last of some requests ended; one that ended far ahead did so by a clock that has been set back since."""
+def _last_end(connection: Connection, chosen: Sequence[ColumnElement[bool]], *, now: int) -> int | None:
+    """When the last of some requests ended; one that ended ahead of now did so by a clock that was set back since."""
     table = RETRAIN_REQUESTS.c
-    ended = select(func.max(table.finished_at)).where(*chosen, table.finished_at <= now + holds_s)
+    ended = select(func.max(table.finished_at)).where(*chosen, table.finished_at <= now + _SKEW_S)
     found: int | None = connection.execute(ended).scalar()
     return found
 
 
 def _limited(connection: Connection, model: str, limits: AskingLimitsSpec, now: int) -> AskedDecision | None:
     table = RETRAIN_REQUESTS.c
-    last = _last_end(connection, (table.model == model,), now=now, holds_s=limits.cooldown_s)
+    last = _last_end(connection, (table.model == model,), now=now)
     if last is not None and now < last + limits.cooldown_s:
         left = last + limits.cooldown_s - now
         why = f"the last request ended {max(0, now - last)} s ago; none for {left} s more"

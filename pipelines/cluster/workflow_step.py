@@ -20,6 +20,7 @@ from forecasting.contracts.layout import home_layout
 from forecasting.contracts.steps import StepName, parents_of
 from forecasting.errors import AlmanacError
 from forecasting.execution import run_component
+from forecasting.full_disk import full_disk_passes
 from pipelines.run import make_example
 
 logger = logging.getLogger(__name__)
@@ -30,7 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
-        parsed.function(parsed)
+        with full_disk_passes():
+            parsed.function(parsed)
     except AlmanacError as error:
         print(f"almanac: {error}", file=sys.stderr, flush=True)
         return int(error.exit_code)

@@ -14,8 +14,8 @@ _BLOCK_BYTES = 1 << 20
 CONNECT_S, SILENT_S = 5.0, 10.0
 """How long a connection is waited for, and an answer of which nothing comes."""
 N_ATTEMPTS = 3
-_S3_WORDS = ("scheme", "endpoint_override", "tls_ca_file_path")
-"""What an address of S3 may say besides the region."""
+_S3_WORDS = ("region", "scheme", "endpoint_override", "tls_ca_file_path")
+"""What an address of S3 may say."""
 
 
 class ObjectStore:
@@ -148,11 +148,18 @@ def open_object_store(uri: str, *, silent_s: float = SILENT_S) -> ObjectStore:
 
 
 def _patient_s3(uri: str, *, region: str, silent_s: float) -> "FileSystem":
-    """The file system of an address with times and attempts that end; an address has no words for them."""
+    """The file system of an address with times and attempts that end; an address has no words for them.
+
+    Raises:
+        ConfigError: The address says what cannot be passed on.
+    """
     from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
 
     parts = urlsplit(uri)
-    words = {name: value for name, value in parse_qsl(parts.query) if name in _S3_WORDS}
+    words = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if odd := sorted(set(words) - set(_S3_WORDS)):
+        raise ConfigError(f"an address of S3 may say {', '.join(_S3_WORDS)}, found {odd[0]!r}")
+    words.pop("region", None)
     if parts.username:
         words |= {"access_key": unquote(parts.username), "secret_key": unquote(parts.password or "")}
     return S3FileSystem(

@@ -17,7 +17,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -72,18 +71,27 @@ class Soak:
         begun = time.monotonic()
         asked = [self._asking(number) for number in range(N_ASKING)]
         works = [*asked, self._observe, self._look, lambda: self._disturb(begun + seconds)]
-        with ThreadPoolExecutor(len(works)) as pool:
-            futures = [pool.submit(work) for work in works]
-            # Whatever ends one of them early is a fault of the soak, and so is one that does not end.
-            wait(futures[-1:])
-            self._stop.set()
-            for future in futures:
-                if (error := future.exception(60)) is not None:
-                    self._fault(f"{type(error).__name__}: {error}")
+        # Daemons: one that hangs is a fault of the soak, and must not keep the report from being written.
+        threads = [threading.Thread(target=self._work, args=(work,), daemon=True) for work in works]
+        for thread in threads:
+            thread.start()
+        threads[-1].join()
+        self._stop.set()
+        for thread in threads:
+            thread.join(60)
+            if thread.is_alive():
+                self._fault("a thread of the soak does not end")
         self.report.seconds = time.monotonic() - begun
         self.report.versions = dict(self._versions)
         self._judge_growth()
         return self.report
+
+    def _work(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        # Whatever ends one of them early is a fault of the soak.
+        except Exception as error:  # noqa: BLE001
+            self._fault(f"{type(error).__name__}: {error}")
 
     def _fault(self, text: str) -> None:
         with self._lock:

@@ -13,6 +13,7 @@ from forecasting.contracts.steps import StepName
 from forecasting.contracts.vocabulary import RunStatus
 from forecasting.full_disk import is_full_disk
 from forecasting.runs import list_runs, load_run
+from pipelines.cluster import workflow_step
 from tests.contract.golden_home import PROJECT, GoldenHome, make_golden_home
 
 
@@ -75,6 +76,16 @@ def test_an_answer_that_finds_no_room_is_no_bug():
         )  # fmt: skip
     assert done.returncode == 75
     assert done.stderr.startswith("almanac: the disk must have room")
+
+
+def test_a_task_of_a_workflow_that_finds_no_room_is_to_be_tried_again(monkeypatch, capsys, tmp_path):
+    def begin(_parsed: object) -> None:
+        Path("/dev/full").write_text("a record")
+
+    monkeypatch.setattr(workflow_step, "_begin", begin)
+    words = ["--config", str(tmp_path / "c.yaml"), "--passed", str(tmp_path / "p"), "--run", "r"]
+    assert workflow_step.main(["begin", *words]) == 75
+    assert capsys.readouterr().err.startswith("almanac: the disk must have room")
 
 
 def written_to_a_full_device(write: Callable[[str], None]) -> BaseException:

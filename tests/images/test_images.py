@@ -114,6 +114,7 @@ def test_the_steps_image_validates_a_table_where_nothing_but_the_state_can_be_wr
         "-c",
         "/app/pipelines/configs/electricity.yaml",
         "--force",
+        "validate_data",
         "--json",
     )
     printed = in_image("steps", *almanac, "--to", "validate_data", mounts=(f"{tables}:/var/lib/almanac:rw",))

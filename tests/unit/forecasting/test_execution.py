@@ -205,6 +205,38 @@ def test_what_was_made_while_the_table_changed_is_no_result_of_the_table_that_wa
     assert again.calls == n_calls
 
 
+class TornStep(ReplacingStep):
+    """Finds a fault in a table that was replaced while it was read, or in one that was not."""
+
+    def __call__(
+        self, settings: StepSettings, inputs: Mapping[StepName, Path], output: Path, context: StepContext
+    ) -> StepOutcome:
+        super().__call__(settings, inputs, output, context)
+        raise DataError("row 7 has no time")
+
+
+@pytest.mark.parametrize(("content", "kind"), [("x\n1\n", DataError), ("x\n2\n", RetryableError)])
+def test_a_fault_of_a_table_that_changed_meanwhile_may_be_tried_again(
+    home: HomeLayout, tmp_path: Path, content: str, kind: type[Exception]
+) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("x\n1\n")
+    source = {"uri": str(table), "time_column": "x", "target": "x"}
+    with pytest.raises(kind, match="row 7 has no time") as found:
+        _execute(home, _new_run(home), TornStep(table, content), data=source)
+    assert type(found.value) is kind
+
+
+def test_a_file_that_is_no_table_in_its_folder_makes_a_result_outdated_and_fails_nothing(
+    home: HomeLayout, tmp_path: Path
+) -> None:
+    table = tmp_path / "tables" / "t.csv"
+    table.parent.mkdir()
+    table.write_text("x\n1\n")
+    source = {"uri": str(table.parent), "time_column": "x", "target": "x"}
+    assert _execute(home, _new_run(home), ReplacingStep(table.with_name("README.txt"), "words"), data=source)
+
+
 def test_a_step_that_begins_forgets_its_own_and_later_outputs_of_an_earlier_attempt(home: HomeLayout) -> None:
     run = _new_run(home)
     _execute(home, run, WritingStep())

@@ -107,6 +107,17 @@ def test_what_ended_by_a_clock_that_was_an_hour_or_a_day_ahead_holds_nothing_bac
     assert ask_for_retraining(store, asked, limits, now=1_600).outcome == "made"
 
 
+@pytest.mark.parametrize(("ahead_s", "outcome"), [(1_000, "made"), (100, "limited")])
+def test_a_clock_that_was_ahead_by_less_than_the_hold_holds_nothing_back_unless_machines_differ_so_much(
+    store, ahead_s, outcome
+):
+    limits = replace(LIMITS, alert_repeat_s=1_200)
+    asked = RetrainReasonSpec(model="load", source=RequestSource.ALERT, reason="drift", dedup_key="alert:1")
+    ask_for_retraining(store, asked, limits, now=100)
+    finish_request(store, claim(store), RequestState.DONE, detail="", now=300 + ahead_s)
+    assert ask_for_retraining(store, asked, limits, now=310).outcome == outcome
+
+
 @pytest.mark.parametrize("jump_s", [3_600, 86_400])
 def test_a_lease_of_a_clock_that_was_ahead_is_a_right_one_once_it_is_renewed(store, jump_s):
     ask(store)

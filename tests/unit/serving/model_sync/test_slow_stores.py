@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from forecasting.errors import RemoteError
+from forecasting.errors import ConfigError, RemoteError
 from forecasting.repository import ModelRepository
 from serving.model_sync.object_store import N_ATTEMPTS, ObjectStore, open_object_store
 from serving.model_sync.pull import pull_model
@@ -101,3 +101,8 @@ def test_the_address_of_a_store_keeps_its_place(bad, store):
     with pytest.raises(RemoteError):
         store.read("m/roles")
     assert bad.requests[0] == "HEAD /bucket/models/m/roles"
+
+
+def test_what_an_address_of_s3_says_and_cannot_be_passed_on_is_named(bad):
+    with pytest.raises(ConfigError, match="found 'tls_verify_certificates'"):
+        open_object_store(f"{bad.address}&tls_verify_certificates=false")
