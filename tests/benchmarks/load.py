@@ -171,10 +171,11 @@ def family(pid: int) -> list[int]:
     """A process and everything that it started."""
     found, place = [pid], 0
     while place < len(found):
-        for tasks in Path(f"/proc/{found[place]}/task").glob("*/children"):
-            # A thread or a process may end between the two looks.
-            with suppress(OSError):
-                found += [int(word) for word in tasks.read_text().split()]
+        # A thread or a process may end between two looks.
+        with suppress(OSError):
+            for tasks in list(Path(f"/proc/{found[place]}/task").glob("*/children")):
+                with suppress(OSError):
+                    found += [int(word) for word in tasks.read_text().split()]
         place += 1
     return found
 
