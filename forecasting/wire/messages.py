@@ -90,4 +90,6 @@ class VersionState(IntEnum):
 
 
 PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
+REFUSE_AT_ONCE = "almanac-refuse-at-once"
+"""Key of metadata by which a client says that it does not ask again where there is no room: it need not be told so in turn."""
 MODEL_SERVICE = "tensorflow.serving.ModelService"

@@ -46,7 +46,7 @@ from forecasting.wire.client import (
     read_quantiles,
 )
 from forecasting.wire.fast_predict import request_bytes
-from forecasting.wire.messages import GetModelStatusRequest, GetModelStatusResponse, VersionState
+from forecasting.wire.messages import REFUSE_AT_ONCE, GetModelStatusRequest, GetModelStatusResponse, VersionState
 from serving.gateway.fallback_warnings import FallbackWarnings
 from serving.gateway.model_loader import ModelLoader
 from serving.gateway.observed import ObservedHistory
@@ -294,7 +294,8 @@ class Forecaster:
         self, served: ServedModel, inputs: ModelInputs, request_id: str, name: str
     ) -> npt.NDArray[np.float32]:
         message = request_bytes(name, inputs.as_dict(), signature=SERVING_DEFAULT, version=served.version)
-        metadata = ((REQUEST_ID, request_id),) if request_id else ()
+        # What is refused is the fallback's, and is not asked for again.
+        metadata = ((REFUSE_AT_ONCE, "1"), *(((REQUEST_ID, request_id),) if request_id else ()))
         begun = self._silence.begun()
         try:
             answer = read_quantiles(await self._predict(message, timeout=self._timeout_s, metadata=metadata))

@@ -16,6 +16,7 @@ from forecasting.wire.fast_predict import PredictCall
 from forecasting.wire.messages import (
     MODEL_SERVICE,
     PREDICTION_SERVICE,
+    REFUSE_AT_ONCE,
     ClassificationRequest,
     GetModelMetadataRequest,
     GetModelStatusRequest,
@@ -155,7 +156,7 @@ class GrpcServer:
     async def _predict(self, raw: bytes, context: Any) -> bytes:
         """Predict on raw bytes: reading and writing floats is what would cost most."""
         try:
-            return await self._service.predict(PredictCall(raw), _deadline(context))
+            return await self._service.predict(PredictCall(raw), _deadline(context), lambda: _is_patient(context))
         except RequestError as error:
             return await _abort(context, error)
         except DecodeError as error:
@@ -201,6 +202,10 @@ def _now(answer: Callable[[Any], Any]) -> Callable[[Any, float | None], Awaitabl
 def _deadline(context: Any) -> float | None:
     remaining = context.time_remaining()
     return None if remaining is None or remaining > _FAR_S else time.monotonic() + remaining
+
+
+def _is_patient(context: Any) -> bool:
+    return all(key != REFUSE_AT_ONCE for key, _ in context.invocation_metadata() or ())
 
 
 async def _abort(context: Any, error: RequestError) -> Any:

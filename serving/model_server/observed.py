@@ -27,6 +27,8 @@ class Observation(Resolution):
     start_s: float = 0.0
     deadline_s: float | None = None
     """The client's, on the monotonic clock."""
+    is_patient: Callable[[], bool] | None = None
+    """Asked where there is no room: whether the client may be told so in turn; without it it may."""
     official: bool = True
     """Whether TensorFlow Serving counts such a request."""
 
@@ -38,9 +40,17 @@ class ObservedService:
         """Wrap a service."""
         self.inference, self.metrics, self.log = inference, metrics, log
 
-    async def predict(self, call: PredictCall, deadline_s: float | None) -> bytes:
+    async def predict(
+        self, call: PredictCall, deadline_s: float | None, is_patient: Callable[[], bool] | None = None
+    ) -> bytes:
         """Predict over gRPC."""
-        seen = Observation(model=call.message.model_spec.name, api="Predict", entrypoint=GRPC, deadline_s=deadline_s)
+        seen = Observation(
+            model=call.message.model_spec.name,
+            api="Predict",
+            entrypoint=GRPC,
+            deadline_s=deadline_s,
+            is_patient=is_patient,
+        )
         response = await self.observe(seen, lambda: self.inference.predict(call, deadline_s, seen))
         if self.log is not None:
             self.log.offer_predict(call.message, response)
@@ -81,7 +91,8 @@ class ObservedService:
         except OverloadError as error:
             seen.status = error.code
             # Still counted in: calls whose refusal waits are bounded as those that run are.
-            await executor.refusals.turn(seen.deadline_s)
+            if seen.is_patient is None or seen.is_patient():
+                await executor.refusals.turn(seen.deadline_s)
             raise
         except RequestError as error:
             seen.status = error.code

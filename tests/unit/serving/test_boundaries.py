@@ -132,7 +132,7 @@ class _FaultyService:
     log = None
     metrics = None
 
-    async def predict(self, _call, _deadline_s):
+    async def predict(self, _call, _deadline_s, _is_patient=None):
         raise ZeroDivisionError("a fault")
 
     classify = regress = multi_inference = predict

@@ -21,6 +21,7 @@ from forecasting.repository import ModelRepository
 from forecasting.series_store import read_series_store
 from forecasting.windows import window_inputs
 from forecasting.wire.client import PREDICT_METHOD
+from forecasting.wire.messages import REFUSE_AT_ONCE
 from forecasting.wire.server_process import listening_process
 from serving.gateway.schemas import ErrorDocument, ForecastsDocument, ModelDocument, SeriesListDocument
 from serving.launch import serve
@@ -331,7 +332,7 @@ def test_the_model_server_is_sent_the_request_id_as_metadata(home, tmp_path, giv
     class Recorder(grpc.GenericRpcHandler):
         def service(self, handler_call_details):
             if handler_call_details.method == PREDICT_METHOD:
-                seen.extend(value for key, value in handler_call_details.invocation_metadata if key == "x-request-id")
+                seen.append(dict(handler_call_details.invocation_metadata))
 
     server = grpc.server(concurrent.futures.ThreadPoolExecutor(1), handlers=(Recorder(),))
     port = server.add_insecure_port("127.0.0.1:0")
@@ -352,8 +353,9 @@ def test_the_model_server_is_sent_the_request_id_as_metadata(home, tmp_path, giv
     assert (response.status, forecast["degraded"]) == (200, True)
     assert forecast["reason"].startswith("the model server refuses: ")
     assert (strict.status, "UNIMPLEMENTED" in document["error"]) == (502, True)
-    assert seen[0] == response.getheader("x-request-id")
-    assert given in ("", seen[0])
+    assert seen[0]["x-request-id"] == response.getheader("x-request-id")
+    assert given in ("", seen[0]["x-request-id"])
+    assert REFUSE_AT_ONCE in seen[0]
 
 
 @pytest.fixture

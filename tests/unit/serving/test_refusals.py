@@ -1,10 +1,16 @@
 """When a refusal is told to a client that may ask again at once."""
 
 import asyncio
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
+import grpc
 import pytest
 
+from forecasting.wire.messages import REFUSE_AT_ONCE
 from serving.model_server.executor import LimitsConfig, ModelExecutor
+from serving.model_server.grpc_service import GrpcConfig, GrpcServer
 from serving.model_server.inference import InferenceService
 from serving.model_server.metrics import ServerMetrics
 from serving.model_server.observed import GRPC, Observation, ObservedService
@@ -64,7 +70,7 @@ def test_without_a_pace_all_are_told_at_once():
     assert {pace.wait_s(None) for _ in range(1_000)} == {0.0}
 
 
-async def _n_waiting(error: RequestError, n_calls: int, deadline_s: float | None = None) -> int:
+async def _n_waiting(error: RequestError, n_calls: int, **known: Any) -> int:
     """Refuse calls with eight turns a second; how many count as in the server while they wait."""
     metrics = ServerMetrics()
     keeper, executor = VersionKeeper(LoadingConfig(), metrics), ModelExecutor(LimitsConfig(), metrics)
@@ -75,9 +81,7 @@ async def _n_waiting(error: RequestError, n_calls: int, deadline_s: float | None
         raise error
 
     calls = [
-        asyncio.create_task(
-            service.observe(Observation(model="m", api="Predict", entrypoint=GRPC, deadline_s=deadline_s), refused)
-        )
+        asyncio.create_task(service.observe(Observation(model="m", api="Predict", entrypoint=GRPC, **known), refused))
         for _ in range(n_calls)
     ]
     await asyncio.sleep(0.01)
@@ -96,6 +100,36 @@ def test_calls_refused_for_want_of_room_wait_for_their_turn_and_count_as_in_the_
 def test_where_the_deadline_is_over_no_refusal_waits():
     overload = OverloadError(StatusCode.RESOURCE_EXHAUSTED, "too many")
     assert asyncio.run(_n_waiting(overload, 11, deadline_s=0.0)) == 0
+
+
+def test_a_client_that_does_not_ask_again_is_told_at_once():
+    overload = OverloadError(StatusCode.RESOURCE_EXHAUSTED, "too many")
+    assert asyncio.run(_n_waiting(overload, 11, is_patient=lambda: False)) == 0
+    assert asyncio.run(_n_waiting(overload, 11, is_patient=lambda: True)) == 3
+
+
+class PatientService:
+    """Answers with what it is told of the client's patience."""
+
+    inference = SimpleNamespace(metadata=None)
+    classify = regress = multi_inference = None
+
+    async def predict(self, _call: object, _deadline_s: float | None, is_patient: Callable[[], bool]) -> bytes:
+        return str(is_patient()).encode()
+
+
+async def _told(metadata: tuple[tuple[str, str], ...]) -> bytes:
+    server = GrpcServer(GrpcConfig("127.0.0.1:0"), PatientService(), SimpleNamespace(status=None))
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        found = await channel.unary_unary("/tensorflow.serving.PredictionService/Predict")(b"", metadata=metadata)
+    await server.stop(0)
+    return bytes(found)
+
+
+def test_a_client_says_by_metadata_that_it_does_not_ask_again():
+    assert asyncio.run(_told((("x-request-id", "1"),))) == b"True"
+    assert asyncio.run(_told(((REFUSE_AT_ONCE, "1"),))) == b"False"
 
 
 def test_other_refusals_wait_for_nothing():
