@@ -11,6 +11,9 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
+from forecasting.errors import RetryableError
+from forecasting.full_disk import is_full_disk
+
 POINTS = ("fsync", "rename", "replace", "link", "unlink", "remove", "mkdir", "rmdir", "sendfile", "truncate", "symlink")
 """Functions of `os` that count as points."""
 _DONE, _RAISED = 0, 3
@@ -101,7 +104,8 @@ def _run(operation: Callable[[], object], afterwards: Callable[[], object]) -> N
         operation()
         afterwards()
         code = _DONE
-    except OSError:
-        code = _RAISED
+    except (OSError, RetryableError) as error:
+        # A full disk may be told as an error that passes.
+        code = _RAISED if isinstance(error, OSError) or is_full_disk(error.__cause__ or error) else 1
     finally:
         os._exit(code)

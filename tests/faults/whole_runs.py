@@ -23,6 +23,8 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from google.protobuf.message import DecodeError
+
 from forecasting.cache import STEP_KINDS
 from forecasting.contracts.artifacts import WARMUP_FILE
 from forecasting.contracts.steps import StepName
@@ -253,7 +255,10 @@ def graph_digest(content: bytes) -> str:
     It numbers functions and what they capture by how many a process has traced before: fewer in one that went on in the
     middle of a step.
     """
-    text = _TRACED.sub(r"\1", str(SavedModel.FromString(content)))
+    try:
+        text = _TRACED.sub(r"\1", str(SavedModel.FromString(content)))
+    except DecodeError:
+        return "no graph"
     return digest_text("\n".join(sorted(_CAPTURED.sub('s: ""', line.strip()) for line in text.splitlines())))
 
 
