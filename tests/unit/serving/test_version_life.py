@@ -126,15 +126,22 @@ def test_a_deadline_that_passed_during_a_call_on_the_event_loop_is_told():
     assert asyncio.run(_late_inline()).code == StatusCode.DEADLINE_EXCEEDED
 
 
-async def _late_batch(*, n_slots: int) -> RequestError:
-    backend = _GatedBackend()
-    executor = ModelExecutor(LimitsConfig(n_batch_slots=n_slots), ServerMetrics())
+async def _with_a_batch_that_runs(
+    executor: ModelExecutor, backend: _GatedBackend
+) -> tuple[ServedVersion, Arrays, asyncio.Task[object]]:
     served = ServedVersion("m", 1, Path("m/1"), state=VersionState.AVAILABLE, backend=backend)
     served.queues = executor.queues(served, BatchingConfig(max_batch_size=1, max_execution_batch_size=1))
     feeds = {"x": np.zeros(1, np.float32)}
     first = asyncio.create_task(executor.run(served, feeds, ("quantiles",)))
     while not backend.running:
         await asyncio.sleep(0.01)
+    return served, feeds, first
+
+
+async def _late_batch(*, n_slots: int) -> RequestError:
+    backend = _GatedBackend()
+    executor = ModelExecutor(LimitsConfig(n_batch_slots=n_slots), ServerMetrics())
+    served, feeds, first = await _with_a_batch_that_runs(executor, backend)
     with pytest.raises(RequestError) as caught:
         await asyncio.wait_for(executor.run(served, feeds, ("quantiles",), time.monotonic() + 0.2), 5)
     backend.gate.set()
@@ -153,12 +160,7 @@ def test_a_deadline_ends_a_batched_request_that_runs_and_one_that_waits(n_slots,
 async def _crowded_batch() -> RequestError:
     backend = _GatedBackend()
     executor = ModelExecutor(LimitsConfig(n_workers=1, max_queued=0, n_batch_slots=2), ServerMetrics())
-    served = ServedVersion("m", 1, Path("m/1"), state=VersionState.AVAILABLE, backend=backend)
-    served.queues = executor.queues(served, BatchingConfig(max_batch_size=1, max_execution_batch_size=1))
-    feeds = {"x": np.zeros(1, np.float32)}
-    first = asyncio.create_task(executor.run(served, feeds, ("quantiles",)))
-    while not backend.running:
-        await asyncio.sleep(0.01)
+    served, feeds, first = await _with_a_batch_that_runs(executor, backend)
     with pytest.raises(RequestError) as caught:
         await executor.run(served, feeds, ("quantiles",))
     backend.gate.set()
